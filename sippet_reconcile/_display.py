@@ -1,0 +1,239 @@
+"""Text and HTML primitives: escape, card, table, masked numbers. Knows no word of the domain.
+
+Everything that is shown passes through here: each value is escaped, a table shows
+at most 50 rows and says how many more there are, and colours come from the
+notebook's theme. Nothing here fetches, sends or computes.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = [
+    "MAX_ROWS",
+    "card",
+    "escape",
+    "html_table",
+    "html_text",
+    "mask_digits",
+    "mask_number",
+    "plural",
+    "section",
+    "show_value",
+    "text_table",
+]
+
+MAX_ROWS: Final = 50
+"""Rows that a table in a notebook shows at most."""
+
+_STYLE: Final = """<style>
+.sippet{font-family:system-ui,sans-serif;font-size:.92em;line-height:1.45;max-width:72em}
+.sippet h4{margin:.2em 0 .4em;font-size:1.1em}
+.sippet .sub{opacity:.75;margin:.1em 0 .6em}
+.sippet table{border-collapse:collapse;margin:.4em 0 .8em;font-size:.95em}
+.sippet th,.sippet td{border-bottom:1px solid rgba(128,128,128,.35);padding:.22em .7em;text-align:left;vertical-align:top}
+.sippet td.n,.sippet th.n{text-align:right;font-variant-numeric:tabular-nums}
+.sippet .card{border:1px solid rgba(128,128,128,.4);border-left:4px solid currentColor;border-radius:4px;padding:.7em 1em;margin:.3em 0}
+.sippet .stop{border-left-color:#c62828}.sippet .warn{border-left-color:#ef8f00}.sippet .ok{border-left-color:#2e7d32}
+.sippet .more{opacity:.75}
+</style>"""
+
+
+def escape(value: object) -> str:
+    """Return a value as text that is safe in HTML, attributes included.
+
+    Examples
+    --------
+    >>> escape('<b>"x"')
+    '&lt;b&gt;&quot;x&quot;'
+    """
+    return html.escape(show_value(value), quote=True)
+
+
+def show_value(value: object) -> str:
+    """Return a value as people read it: missing is a dash, whole seconds have no decimals.
+
+    Examples
+    --------
+    >>> show_value(None), show_value(60.0), show_value(12345), show_value(1.25)
+    ('–', '60', '12,345', '1.25')
+    """
+    if value is None or value is pd.NA or value is pd.NaT:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value != value:  # noqa: PLR0124 - the one value that differs from itself is NaN
+            return "–"
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    return str(value)
+
+
+def plural(count: int, word: str, words: str | None = None) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "call"), plural(1204, "call"), plural(2, "discrepancy", "discrepancies")
+    ('1 call', '1,204 calls', '2 discrepancies')
+    """
+    return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
+_DIGITS: Final = re.compile(r"\d{5,}")
+_KEEP_HEAD, _KEEP_TAIL = 3, 2
+
+
+def mask_number(number: object) -> str:
+    """Hide the middle of a number, keeping enough to recognise it beside a colleague.
+
+    Examples
+    --------
+    >>> mask_number("+442079460123"), mask_number("1001"), mask_number(None)
+    ('+44••••••••23', '1001', '–')
+    """
+    text = show_value(number) if not isinstance(number, str) else number
+    return mask_digits(text)
+
+
+def mask_digits(text: str) -> str:
+    """Hide the middle of every run of five or more digits in a text.
+
+    Examples
+    --------
+    >>> mask_digits("call from 442079460123 refused")
+    'call from 44••••••••23 refused'
+    """
+
+    def hide(match: re.Match[str]) -> str:
+        run = match[0]
+        head = _KEEP_HEAD - 1
+        return run[:head] + "•" * (len(run) - head - _KEEP_TAIL) + run[-_KEEP_TAIL:]
+
+    return _DIGITS.sub(hide, text)
+
+
+def _is_number(dtype: Any) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
+
+
+def html_table(
+    frame: pd.DataFrame,
+    *,
+    max_rows: int = MAX_ROWS,
+    masked: Sequence[str] = (),
+    plain_numbers: Sequence[str] = (),
+) -> str:
+    """Return a frame as an escaped HTML table that says what it left out.
+
+    Parameters
+    ----------
+    frame
+        Shown in its own order, without its index.
+    max_rows
+        Rows shown; the rest is counted under the table.
+    masked
+        Columns of phone numbers, shown masked.
+    plain_numbers
+        Numeric columns shown without thousands separators (line numbers, years).
+    """
+    heads = "".join(
+        f'<th class="n">{escape(name)}</th>' if _is_number(frame[name].dtype) else f"<th>{escape(name)}</th>"
+        for name in frame.columns
+    )
+    columns: list[list[str]] = []
+    for name in frame.columns:
+        values = frame[name].head(max_rows).tolist()
+        css = ' class="n"' if _is_number(frame[name].dtype) else ""
+        if name in masked:
+            shown = [html.escape(mask_number(v)) for v in values]
+        elif name in plain_numbers:
+            shown = [escape(v if not isinstance(v, int | float) else f"{v:g}") for v in values]
+        else:
+            shown = [escape(v) for v in values]
+        columns.append([f"<td{css}>{cell}</td>" for cell in shown])
+    body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
+    more = len(frame) - max_rows
+    rest = f'<div class="more">and {more:,} more</div>' if more > 0 else ""
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}"
+
+
+def html_text(text: str) -> str:
+    """Return a paragraph of escaped text."""
+    return f"<p>{escape(text)}</p>"
+
+
+def section(title: str, *parts: str) -> str:
+    """Return a titled group of HTML parts; the parts must be HTML already."""
+    return f"<h4>{escape(title)}</h4>{''.join(parts)}"
+
+
+def card(
+    title: str,
+    values: Mapping[str, object] | None = None,
+    *parts: str,
+    subtitle: str | None = None,
+    tone: str = "",
+) -> str:
+    """Return a whole notebook card: a title, plain values as a table, then further HTML parts.
+
+    Parameters
+    ----------
+    title, subtitle
+        Plain text; escaped here.
+    values
+        Name to value; both escaped here.
+    parts
+        HTML from `html_table`, `section` or `html_text`, placed as they are.
+    tone
+        ``ok``, ``warn`` or ``stop`` colours the edge; empty leaves the theme's.
+    """
+    sub = f'<div class="sub">{escape(subtitle)}</div>' if subtitle else ""
+    rows = "".join(
+        f"<tr><th>{escape(str(name).replace('_', ' '))}</th><td>{escape(value)}</td></tr>"
+        for name, value in (values or {}).items()
+    )
+    table = f"<table><tbody>{rows}</tbody></table>" if rows else ""
+    tone_class = f" {tone}" if tone in {"ok", "warn", "stop"} else ""
+    return (
+        f'<div class="sippet">{_STYLE}<div class="card{tone_class}">'
+        f"<h4>{escape(title)}</h4>{sub}{table}{''.join(parts)}</div></div>"
+    )
+
+
+def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
+    """Return an aligned plain-text table: numbers to the right, text to the left.
+
+    Examples
+    --------
+    >>> print(text_table([["matched", 1204], ["ambiguous", 3]], ["bucket", "rows"]))
+    bucket      rows
+    ---------  -----
+    matched    1,204
+    ambiguous      3
+    """
+    raw = [list(row) for row in rows]
+    cells = [[show_value(v) for v in row] for row in raw]
+    widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(heads)]
+    right = [
+        bool(raw) and all(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in raw)
+        for i in range(len(heads))
+    ]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True)]
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("-" * w for w in widths)
+    return "\n".join([line(list(heads)), rule, *(line(row) for row in cells)])

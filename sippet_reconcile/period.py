@@ -1,0 +1,127 @@
+"""The span of time that a reconciliation speaks of: half-open, in aware instants."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pandas as pd
+
+from sippet_reconcile.errors import InputError
+
+__all__ = ["Period", "load_zone"]
+
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_DECEMBER = 12
+
+
+def load_zone(name: str) -> ZoneInfo:
+    """Return the time zone of an IANA name, or say what such a name looks like.
+
+    Examples
+    --------
+    >>> load_zone("Europe/London").key
+    'Europe/London'
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        msg = f"timezone {name!r} is not known here; use an IANA name such as 'Europe/London' or 'UTC'"
+        raise InputError(msg) from exc
+
+
+@dataclass(frozen=True)
+class Period:
+    """A half-open span of time, ``start <= t < end``.
+
+    Both ends are aware instants and are kept in UTC; ``timezone`` is the zone in
+    which people read the span (a month begins at midnight *there*).
+
+    Examples
+    --------
+    >>> october = Period.month("2026-10", timezone="Europe/London")
+    >>> october.start.isoformat(), october.end.isoformat()
+    ('2026-09-30T23:00:00+00:00', '2026-11-01T00:00:00+00:00')
+    """
+
+    start: datetime
+    end: datetime
+    timezone: str = "UTC"
+
+    def __post_init__(self) -> None:
+        load_zone(self.timezone)
+        for name in ("start", "end"):
+            value = getattr(self, name)
+            if not isinstance(value, datetime) or value.utcoffset() is None:
+                msg = (
+                    f"Period {name} {value!r} is not an aware instant; pass a datetime with a time zone, "
+                    "or use Period.month('2026-10', timezone=...)"
+                )
+                raise InputError(msg)
+            if isinstance(value, pd.Timestamp):
+                value = value.to_pydatetime(warn=False)
+            object.__setattr__(self, name, value.astimezone(UTC))
+        if self.end <= self.start:
+            msg = f"Period end {self.end.isoformat()} is not after its start {self.start.isoformat()}"
+            raise InputError(msg)
+
+    @classmethod
+    def month(cls, month: str, *, timezone: str = "UTC") -> Period:
+        """Return a calendar month as it is counted in a time zone.
+
+        Parameters
+        ----------
+        month
+            ``"YYYY-MM"``.
+        timezone
+            IANA name; the month runs from midnight to midnight there.
+
+        Raises
+        ------
+        InputError
+            If the month or the zone is not one.
+        """
+        zone = load_zone(timezone)
+        parts = _MONTH.fullmatch(month.strip()) if isinstance(month, str) else None
+        if parts is None or not 1 <= int(parts[2]) <= _DECEMBER or int(parts[1]) == 0:
+            msg = f"month {month!r} is not of the form 'YYYY-MM', such as '2026-10'"
+            raise InputError(msg)
+        year, number = int(parts[1]), int(parts[2])
+        start = datetime(year, number, 1, tzinfo=zone)
+        end = datetime(year + number // _DECEMBER, number % _DECEMBER + 1, 1, tzinfo=zone)
+        return cls(start, end, timezone=timezone)
+
+    def widened(self, seconds: float) -> Period:
+        """Return the span with a margin on both sides."""
+        margin = timedelta(seconds=seconds)
+        return Period(self.start - margin, self.end + margin, timezone=self.timezone)
+
+    def contains(self, instants: pd.Series[pd.Timestamp]) -> pd.Series[bool]:
+        """Mark the instants inside the span; a missing instant is not inside."""
+        start, end = pd.Timestamp(self.start), pd.Timestamp(self.end)
+        return (instants.ge(start) & instants.lt(end)).fillna(value=False).astype("bool")
+
+    @property
+    def label(self) -> str:
+        """The span as people read it, in its own zone."""
+        zone = load_zone(self.timezone)
+        first, last = self.start.astimezone(zone), self.end.astimezone(zone)
+        return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} ({self.timezone}, end excluded)"
+
+    def __str__(self) -> str:
+        return self.label
+
+    def to_dict(self) -> dict[str, str]:
+        """Return plain values for a saved plan or summary."""
+        return {"start": self.start.isoformat(), "end": self.end.isoformat(), "timezone": self.timezone}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, str]) -> Period:
+        """Read back what `to_dict` wrote."""
+        return cls(
+            datetime.fromisoformat(values["start"]),
+            datetime.fromisoformat(values["end"]),
+            timezone=values["timezone"],
+        )

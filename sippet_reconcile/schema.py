@@ -42,6 +42,7 @@ __all__ = [
     "repeat_text",
     "take",
     "text_array",
+    "text_series",
 ]
 
 Legs = NewType("Legs", pd.DataFrame)
@@ -331,6 +332,21 @@ def text_array(series: pd.Series[str]) -> pa.LargeStringArray:
         if isinstance(array, pa.ChunkedArray):
             array = array.chunk(0) if array.num_chunks else pa.array([], pa.large_string())
     return array if array.type == pa.large_string() else array.cast(pa.large_string())
+
+
+def text_series(array: pa.Array | pa.ChunkedArray, index: pd.Index[Any] | None = None) -> pd.Series[str]:
+    """Return Arrow text as a pandas ``str`` column that shares its buffers.
+
+    Examples
+    --------
+    >>> text_series(pa.array(["a", None])).tolist()
+    ['a', nan]
+    """
+    if array.type != pa.large_string():
+        array = array.cast(pa.large_string())
+    dtype: Any = pd.StringDtype(na_value=float("nan"))
+    values = dtype.__from_arrow__(array)
+    return pd.Series(values, index=index)
 
 
 def repeat_text(value: str | None, length: int) -> pa.LargeStringArray:

@@ -1,0 +1,212 @@
+"""Find equal texts among millions: 64-bit hashes of Arrow bytes, verified on the bytes.
+
+Input are columns of ids or raw fields, output are hashes and row positions. A hash
+only proposes: where two rows are said to be equal here, their bytes were compared,
+so a collision can cost time but never joins two different calls.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.schema import text_array, text_series
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["combine_hashes", "first_occurrence", "hash_text", "match_positions", "normal_ids"]
+
+Hashes: TypeAlias = "NDArray[np.uint64]"
+Positions: TypeAlias = "NDArray[np.int64]"
+
+_WORD: Final = 8
+_BLOCK: Final = 1 << 16  # rows hashed together, so that temporaries stay in the processor's cache
+_MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
+_MIX: Final = np.uint64(0xBF58_476D_1CE4_E5B9)
+_SHIFT: Final = np.uint64(32)
+_MISSING: Final = np.uint64(0)
+
+
+def normal_ids(ids: pd.Series[str]) -> pd.Series[str]:
+    """Return ids in the one form in which they are compared.
+
+    White space around them, upper case and dashes are not part of an id; an empty
+    id is missing. The index is kept.
+
+    Examples
+    --------
+    >>> normal_ids(pd.Series([" 8C1F-3C52 ", "8c1f3c52", "-"], dtype="str")).tolist()
+    ['8c1f3c52', '8c1f3c52', nan]
+    """
+    array = text_array(ids)
+    array = pc.utf8_lower(pc.utf8_trim_whitespace(array))
+    array = pc.replace_substring(array, pattern="-", replacement="")
+    lengths = pc.binary_length(array)
+    empty = pc.equal(lengths, 0)
+    if pc.any(empty).as_py():
+        array = pc.if_else(empty, pa.scalar(None, pa.large_string()), array)
+    return text_series(array, index=ids.index)
+
+
+def _buffers(array: pa.LargeStringArray) -> tuple[Positions, NDArray[np.uint8]]:
+    """Return the value offsets of the rows and the bytes they point into."""
+    _, offsets, data = array.buffers()
+    if offsets is None:
+        return np.zeros(len(array) + 1, np.int64), np.zeros(_WORD, np.uint8)
+    starts = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
+    content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
+    if content.size < _WORD:
+        content = np.concatenate([content, np.zeros(_WORD - content.size, np.uint8)])
+    return starts, content
+
+
+def _mix(hashes: Hashes, words: Hashes) -> Hashes:
+    """Fold one word into each hash; for a given hash, different words give different results."""
+    hashes = (hashes ^ words) * _MULTIPLIER
+    return hashes ^ (hashes >> _SHIFT)
+
+
+def hash_text(array: pa.LargeStringArray) -> Hashes:
+    """Return a 64-bit hash of each value's bytes; a missing value hashes to 0, no other does.
+
+    The same text gives the same hash in every process and on every machine, so
+    hashes may be stored.
+
+    Examples
+    --------
+    >>> left, right = hash_text(pa.array(["a", "b", None], pa.large_string())), None
+    >>> bool(left[0] == hash_text(pa.array(["a"], pa.large_string()))[0]), int(left[2])
+    (True, 0)
+    """
+    starts, content = _buffers(array)
+    # Unaligned 8-byte loads: a view of the bytes in which each position starts a little-endian word.
+    last_word = content.size - _WORD
+    words = np.ndarray((last_word + 1,), dtype="<u8", buffer=content, strides=(1,))
+    hashes = np.empty(len(array), np.uint64)
+    for begin in range(0, len(array), _BLOCK):
+        end = min(begin + _BLOCK, len(array))
+        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), words, last_word)
+    hashes ^= hashes >> _SHIFT
+    hashes *= _MIX
+    hashes ^= hashes >> np.uint64(29)
+    hashes[hashes == _MISSING] = np.uint64(1)
+    if array.null_count:
+        hashes[np.asarray(array.is_null())] = _MISSING
+    return hashes
+
+
+def _hash_block(starts: Positions, lengths: Positions, words: Hashes, last_word: int) -> Hashes:
+    result = lengths.astype(np.uint64) * _MIX + np.uint64(1)
+    active: Any = slice(None)
+    at, left, hashes = starts, lengths, result
+    for _ in range(int(-(-lengths.max(initial=0) // _WORD))):
+        if not bool((left > 0).all()):
+            result[active] = hashes
+            keep = np.flatnonzero(left > 0)
+            active = keep if isinstance(active, slice) else active[keep]
+            at, left, hashes = at[keep], left[keep], hashes[keep]
+        clipped = np.minimum(at, last_word)
+        loaded = words[clipped] >> ((at - clipped) * _WORD).astype(np.uint64)
+        short = left < _WORD
+        if bool(short.any()):
+            spare = np.where(short, (_WORD - left) * _WORD, 0).astype(np.uint64)
+            loaded = (loaded << spare) >> spare
+        hashes = _mix(hashes, loaded)
+        at, left = at + _WORD, left - _WORD
+    result[active] = hashes
+    return result
+
+
+def combine_hashes(columns: Sequence[Hashes]) -> Hashes:
+    """Return one hash per row from the hashes of its fields; the order of the fields matters.
+
+    Examples
+    --------
+    >>> a, b = np.array([1], np.uint64), np.array([2], np.uint64)
+    >>> bool(combine_hashes([a, b])[0] == combine_hashes([b, a])[0])
+    False
+    """
+    combined = np.full(len(columns[0]), len(columns), np.uint64)
+    for column in columns:
+        combined = _mix(combined, column + _MULTIPLIER)
+    return combined
+
+
+def _equal_at(left: pa.LargeStringArray, at: Positions, right: pa.LargeStringArray, to: Positions) -> bool:
+    """Compare the bytes of proposed equals."""
+    chosen = left if len(at) == len(left) else left.take(pa.array(at))
+    found = right.take(pa.array(to))
+    return bool(pc.all(pc.equal(chosen, found), min_count=0).as_py())
+
+
+def match_positions(left: pa.LargeStringArray, right: pa.LargeStringArray) -> Positions:
+    """Return, for each left value, the position of the first equal right value, else -1.
+
+    A missing value equals nothing, not even another missing value.
+
+    Examples
+    --------
+    >>> text = pa.large_string()
+    >>> match_positions(pa.array(["b", "x", None], text), pa.array(["a", "b", "b", None], text)).tolist()
+    [1, -1, -1]
+    """
+    if len(left) == 0 or len(right) == 0:
+        return np.full(len(left), -1, np.int64)
+    right_hashes = hash_text(right)
+    index = pd.Index(right_hashes)
+    origin: Positions | None = None
+    if not index.is_unique:
+        origin = np.flatnonzero(~index.duplicated())
+        index = pd.Index(right_hashes[origin])
+    left_hashes = hash_text(left)
+    found = index.get_indexer(pd.Index(left_hashes)).astype(np.int64)
+    found[left_hashes == _MISSING] = -1
+    if origin is not None:
+        found = np.where(found >= 0, origin[found], -1)
+    matched = np.flatnonzero(found >= 0)
+    if _equal_at(left, matched, right, found[matched]):
+        return found
+    # Two different texts share a hash: let Arrow compare whole values instead.
+    exact = pc.fill_null(pc.index_in(left, value_set=right, skip_nulls=True), -1)
+    return np.asarray(exact).astype(np.int64)
+
+
+def first_occurrence(array: pa.LargeStringArray) -> Positions:
+    """Return, for each value, the position of its first equal occurrence.
+
+    A missing value occurs once: its position is its own.
+
+    Examples
+    --------
+    >>> first_occurrence(pa.array(["a", "b", "a", None, None], pa.large_string())).tolist()
+    [0, 1, 0, 3, 4]
+    """
+    rows = np.arange(len(array), dtype=np.int64)
+    hashes = hash_text(array)
+    codes, uniques = pd.factorize(hashes)
+    if len(uniques) == len(array):
+        return rows
+    first = _first_of_codes(codes)
+    missing = hashes == _MISSING
+    first[missing] = rows[missing]
+    repeated = np.flatnonzero(first != rows)
+    if _equal_at(array, repeated, array, first[repeated]):
+        return first
+    codes = np.asarray(array.dictionary_encode(null_encoding="encode").indices)
+    first = _first_of_codes(codes)
+    first[missing] = rows[missing]
+    return first
+
+
+def _first_of_codes(codes: NDArray[Any]) -> Positions:
+    """Return the position where each row's code appeared first; codes count up as they appear."""
+    newest = np.maximum.accumulate(codes)
+    starts = np.flatnonzero(np.diff(newest, prepend=-1) > 0)
+    return starts[codes].astype(np.int64)

@@ -1,0 +1,38 @@
+"""What is shown is escaped, counted and masked."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from sippet_reconcile._display import card, html_table, mask_number, text_table
+
+
+def test_every_value_is_escaped_wherever_it_comes_from() -> None:
+    evil = "<script>alert(1)</script>"
+    frame = pd.DataFrame({evil: [evil]})
+    shown = card(evil, {evil: evil}, html_table(frame), subtitle=evil)
+    assert "<script" not in shown
+    assert shown.count("&lt;script&gt;") == 6
+
+
+def test_a_long_table_says_how_much_it_left_out() -> None:
+    shown = html_table(pd.DataFrame({"n": range(1254)}))
+    assert shown.count("<tr>") == 51
+    assert "and 1,204 more" in shown
+
+
+def test_an_empty_table_still_has_its_heads() -> None:
+    assert "<th>call_id</th>" in html_table(pd.DataFrame({"call_id": pd.Series([], dtype="str")}))
+
+
+def test_numbers_are_masked_where_asked() -> None:
+    frame = pd.DataFrame({"from_number": ["+442079460123", None]})
+    shown = html_table(frame, masked=["from_number"])
+    assert "2079460" not in shown
+    assert mask_number("+442079460123") in shown
+    assert "–" in shown
+
+
+def test_columns_of_text_tables_line_up() -> None:
+    lines = text_table([["a", 1], ["bb", 1000]], ["name", "rows"]).splitlines()
+    assert [len(line) for line in lines] == [11, 11, 11, 11]

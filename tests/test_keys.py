@@ -1,0 +1,111 @@
+"""Hashes propose, bytes decide: equal texts are found and unequal ones never joined."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sippet_reconcile import keys
+from sippet_reconcile.keys import combine_hashes, first_occurrence, hash_text, match_positions, normal_ids
+
+TEXT = pa.large_string()
+texts = st.lists(st.none() | st.text(max_size=40), max_size=60)
+few = st.lists(st.none() | st.sampled_from(["", "a", "b", "ab", "x" * 30, "x" * 31, "ü"]), max_size=40)
+
+
+@given(texts)
+@settings(max_examples=50)
+def test_equal_texts_hash_equal_and_missing_is_zero(values: list[str | None]) -> None:
+    hashes = hash_text(pa.array(values, TEXT)).tolist()
+    by_text: dict[str | None, set[int]] = {}
+    for value, hashed in zip(values, hashes, strict=True):
+        by_text.setdefault(value, set()).add(hashed)
+    assert all(len(found) == 1 for found in by_text.values())
+    assert all((hashed == 0) == (value is None) for value, hashed in zip(values, hashes, strict=True))
+
+
+@given(texts, st.integers(0, 5))
+@settings(max_examples=50)
+def test_a_hash_does_not_depend_on_where_the_text_lies(values: list[str | None], offset: int) -> None:
+    whole = pa.array(["padding"] * offset + values + ["tail"], TEXT)
+    assert hash_text(whole.slice(offset, len(values))).tolist() == hash_text(pa.array(values, TEXT)).tolist()
+
+
+def test_texts_that_differ_in_one_byte_differ_in_their_hash() -> None:
+    values = [f"{'a' * i}{chr(b)}{'z' * (40 - i)}" for i in range(41) for b in range(33, 127)]
+    assert len(set(hash_text(pa.array(values, TEXT)).tolist())) == len(set(values))
+
+
+def plain_hash(value: str) -> int:
+    """Work the hash of one text out as the module describes it, with Python's own integers."""
+    whole = (1 << 64) - 1
+    content = value.encode()
+    hashed = (len(content) * 0xBF58_476D_1CE4_E5B9 + 1) & whole
+    for at in range(0, len(content), 8):
+        hashed = ((hashed ^ int.from_bytes(content[at : at + 8], "little")) * 0x9E37_79B9_7F4A_7C15) & whole
+        hashed ^= hashed >> 32
+    hashed ^= hashed >> 32
+    hashed = (hashed * 0xBF58_476D_1CE4_E5B9) & whole
+    return (hashed ^ (hashed >> 29)) or 1
+
+
+@given(st.lists(st.text(max_size=70), min_size=1, max_size=20))
+@settings(max_examples=50)
+def test_a_stored_hash_means_the_same_tomorrow(values: list[str]) -> None:
+    assert hash_text(pa.array(values, TEXT)).tolist() == [plain_hash(value) for value in values]
+
+
+@given(few, few)
+@settings(max_examples=50)
+def test_match_positions_agrees_with_a_plain_search(left: list[str | None], right: list[str | None]) -> None:
+    expected = [-1 if value is None or value not in right else right.index(value) for value in left]
+    assert match_positions(pa.array(left, TEXT), pa.array(right, TEXT)).tolist() == expected
+
+
+@given(few)
+@settings(max_examples=50)
+def test_first_occurrence_agrees_with_a_plain_search(values: list[str | None]) -> None:
+    expected = [i if value is None else values.index(value) for i, value in enumerate(values)]
+    assert first_occurrence(pa.array(values, TEXT)).tolist() == expected
+
+
+@given(few, few)
+@settings(max_examples=30)
+def test_a_collision_costs_time_but_joins_nothing(left: list[str | None], right: list[str | None]) -> None:
+    def colliding(array: pa.LargeStringArray) -> np.ndarray:
+        hashes = np.full(len(array), 7, np.uint64)
+        hashes[np.asarray(array.is_null())] = 0
+        return hashes
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "hash_text", colliding)
+        found = match_positions(pa.array(left, TEXT), pa.array(right, TEXT)).tolist()
+        first = first_occurrence(pa.array(left, TEXT)).tolist()
+    assert found == [-1 if v is None or v not in right else right.index(v) for v in left]
+    assert first == [i if v is None else left.index(v) for i, v in enumerate(left)]
+
+
+def test_the_order_of_fields_matters_in_a_combined_hash() -> None:
+    a, b = hash_text(pa.array(["a", ""], TEXT)), hash_text(pa.array(["", "a"], TEXT))
+    assert combine_hashes([a, b])[0] != combine_hashes([a, b])[1]
+
+
+def test_ids_are_compared_without_case_dashes_and_white_space() -> None:
+    ids = pd.Series(["8C1F3C52-0a", " 8c1f3c520A\t", "", "  ", "-", None], dtype="str", index=range(10, 16))
+    normal = normal_ids(ids)
+    assert normal.dtype == "str"
+    assert normal.index.tolist() == list(range(10, 16))
+    assert normal.iloc[:2].tolist() == ["8c1f3c520a"] * 2
+    assert normal.iloc[2:].isna().all()
+
+
+def test_nothing_in_nothing_out() -> None:
+    empty = pa.array([], TEXT)
+    assert hash_text(empty).tolist() == []
+    assert match_positions(empty, empty).tolist() == []
+    assert first_occurrence(empty).tolist() == []
+    assert normal_ids(pd.Series([], dtype="str")).dtype == "str"

@@ -1,0 +1,56 @@
+"""Notebooks run from top to bottom under a real kernel, and are kept as text without outputs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+SOURCES = sorted(NOTEBOOKS.glob("*.py"))
+
+# The kernel's own start warns about things that are not ours (its sockets, its debugger).
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def test_there_are_notebooks() -> None:
+    assert [source.stem for source in SOURCES] == [pair.stem for pair in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    assert "quickstart" in [source.stem for source in SOURCES]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_the_pair_says_the_same_and_holds_no_outputs(source: Path) -> None:
+    text = jupytext.read(source)
+    pair = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+    assert [(c.cell_type, c.source) for c in pair.cells] == [(c.cell_type, c.source) for c in text.cells]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in pair.cells)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+def test_each_cell_runs_and_ends_in_something_to_look_at(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith("SIPPET_")]:
+        monkeypatch.delenv(name)
+    notebook: NotebookNode = jupytext.read(source)
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    silent = [
+        cell.source for cell in code if not any(o.output_type == "execute_result" for o in cell.outputs)
+    ]
+    assert silent == []
+    noise = [
+        o.text for cell in code for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"
+    ]
+    assert noise == []

@@ -1,0 +1,282 @@
+"""What is wrong with the data as a whole, said before any difference is shown.
+
+A finding is one plain sentence with its figures, the rows that prove it, and what
+to do next. Input is what a diagnosis worked out, output a sequence that prints
+itself; whether a plan may be built is decided elsewhere, from `Findings.stops`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, overload
+
+import pandas as pd
+
+from sippet_reconcile._display import card, escape, html_table, html_text, mask_number, plural, section, text_table
+
+__all__ = ["CODES", "Finding", "Findings", "Severity", "forbids_ended_at"]
+
+CODES: Final = (
+    "empty-side",
+    "timezone-shift",
+    "clock-offset",
+    "duration-basis",
+    "rounded-durations",
+    "low-match-rate",
+    "truncated-export",
+    "missing-hours",
+    "number-format",
+    "status-vocabulary",
+    "impossible-calls",
+    "stuck-calls",
+    "duplicate-calls",
+    "duplicate-rows",
+    "month-boundary",
+    "probe-noise",
+)
+"""Every code a finding may have, in the order in which a reader should meet them."""
+
+SHOWN_ROWS: Final = 10
+"""Rows of evidence that a finding shows; all of them stay in its frame."""
+
+NUMBER_COLUMNS: Final = ("from_number", "to_number")
+"""Columns of evidence that hold phone numbers and are masked when shown."""
+
+
+class Severity(StrEnum):
+    """What a finding asks for: nothing, a look, or a halt before any plan."""
+
+    INFO = "info"
+    WARN = "warn"
+    STOP = "stop"
+
+
+_RANK: Final[Mapping[Severity, int]] = {Severity.STOP: 0, Severity.WARN: 1, Severity.INFO: 2}
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One observation about the data as a whole.
+
+    Attributes
+    ----------
+    code
+        A word of `CODES`; what `build_plan(accept=…)` takes.
+    severity
+        ``stop`` findings make a plan impossible until fixed or accepted.
+    message
+        One plain sentence with figures.
+    evidence
+        The rows or groups that prove it; any columns.
+    advice
+        What to do next, as one sentence.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
+    advice: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Finding {self.severity.value} {self.code}: {self.message}>"
+
+    def summary(self) -> dict[str, object]:
+        """Return plain values: everything but the evidence, which is counted."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "message": self.message,
+            "advice": self.advice,
+            "evidence_rows": len(self.evidence),
+        }
+
+    def to_html(self) -> str:
+        """Return the finding as an escaped part of a page, evidence limited and numbers masked."""
+        shown = _readable(self.evidence)
+        parts = [html_text(self.message)]
+        if self.advice:
+            parts.append(f"<p><b>Next:</b> {escape(self.advice)}</p>")
+        if len(shown):
+            parts.append(html_table(shown, max_rows=SHOWN_ROWS, masked=NUMBER_COLUMNS, plain_numbers=("source_row",)))
+        return section(f"{self.severity.value}: {self.code}", *parts)
+
+    def _repr_html_(self) -> str:
+        return card("Finding", None, self.to_html(), tone=_tone([self]))
+
+
+def _readable(evidence: pd.DataFrame) -> pd.DataFrame:
+    """Return evidence without its index, unless the index has a name and so says something."""
+    return evidence.reset_index() if evidence.index.name else evidence.reset_index(drop=True)
+
+
+def _tone(findings: Sequence[Finding]) -> str:
+    severities = {finding.severity for finding in findings}
+    if Severity.STOP in severities:
+        return "stop"
+    return "warn" if Severity.WARN in severities else "ok"
+
+
+class Findings(Sequence[Finding]):
+    """The findings of one reconciliation: stops first, then in the order of `CODES`.
+
+    Indexed by position like any sequence, or by code.
+
+    Examples
+    --------
+    >>> found = Findings([
+    ...     Finding("duplicate-rows", Severity.INFO, "3 rows were sent twice."),
+    ...     Finding("empty-side", Severity.STOP, "No calls.", advice="Fetch the period again."),
+    ... ])
+    >>> found.codes, found["empty-side"].severity.value, len(found.stops)
+    (('empty-side', 'duplicate-rows'), 'stop', 1)
+    >>> found
+    <Findings: 2, of which 1 stop: empty-side; next: print(findings.to_text())>
+    """
+
+    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+        known = {code: place for place, code in enumerate(CODES)}
+        self._items = tuple(
+            sorted(findings, key=lambda f: (_RANK[f.severity], known.get(f.code, len(known)), f.code))
+        )
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Each code once, in order."""
+        return tuple(dict.fromkeys(finding.code for finding in self._items))
+
+    @property
+    def stops(self) -> Findings:
+        """The findings that make a plan impossible until they are fixed or accepted."""
+        return Findings(finding for finding in self._items if finding.severity is Severity.STOP)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Finding: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Findings: ...
+
+    def __getitem__(self, key: int | str | slice) -> Finding | Findings:
+        if isinstance(key, slice):
+            return Findings(self._items[key])
+        if isinstance(key, str):
+            for finding in self._items:
+                if finding.code == key:
+                    return finding
+            msg = f"no finding has the code {key!r}; there are: {', '.join(self.codes) or 'none'}"
+            raise KeyError(msg)
+        return self._items[key]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.codes if isinstance(item, str) else item in self._items
+
+    def __add__(self, other: Iterable[Finding]) -> Findings:
+        return Findings([*self._items, *other])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per finding: code, severity, message, advice, rows of evidence."""
+        columns = ["code", "severity", "message", "advice"]
+        rows = [finding.summary() for finding in self._items]
+        frame = pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype="str") for name in columns})
+        return frame.assign(evidence_rows=pd.Series([row["evidence_rows"] for row in rows], dtype="Int64"))
+
+    def to_records(self, *, max_rows: int = 50) -> list[dict[str, Any]]:
+        """Return plain values that JSON can hold, evidence as text and at most `max_rows` of it.
+
+        `from_records` reads them back; the evidence then is text.
+        """
+        records: list[dict[str, Any]] = []
+        for finding in self._items:
+            shown = _readable(finding.evidence).head(max_rows)
+            evidence = {str(name): [_plain(value) for value in shown[name].tolist()] for name in shown.columns}
+            records.append({**finding.summary(), "evidence": evidence})
+        return records
+
+    @classmethod
+    def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Findings:
+        """Read back what `to_records` wrote."""
+        return cls(
+            Finding(
+                code=str(record["code"]),
+                severity=Severity(record["severity"]),
+                message=str(record["message"]),
+                evidence=pd.DataFrame(
+                    {name: pd.Series(values, dtype="str") for name, values in record.get("evidence", {}).items()}
+                ),
+                advice=str(record.get("advice", "")),
+            )
+            for record in records
+        )
+
+    def to_text(self) -> str:
+        """Return every finding with its advice and the first rows of its evidence."""
+        if not self._items:
+            return "No findings."
+        return "\n\n".join(_as_text(finding) for finding in self._items)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        stops = self.stops.codes
+        named = f", of which {len(self.stops)} stop: {', '.join(stops)}" if stops else ""
+        return f"<Findings: {len(self)}{named}; next: print(findings.to_text())>"
+
+    def _repr_html_(self) -> str:
+        stops = len(self.stops)
+        title = plural(len(self), "finding") if self._items else "No findings"
+        subtitle = f"{stops} of them make a plan impossible until fixed or accepted" if stops else None
+        return card(title, None, *(f.to_html() for f in self._items), subtitle=subtitle, tone=_tone(self._items))
+
+
+def _plain(value: object) -> str | None:
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - the one value that differs from itself is NaN
+        return None
+    return value.isoformat() if isinstance(value, pd.Timestamp) else str(value)
+
+
+def _as_text(finding: Finding) -> str:
+    lines = [f"[{finding.severity.value}] {finding.code}: {finding.message}"]
+    if finding.advice:
+        lines.append(f"  next: {finding.advice}")
+    evidence = _readable(finding.evidence)
+    if len(evidence) and len(evidence.columns):
+        head = evidence.head(SHOWN_ROWS)
+        columns = [
+            [mask_number(value) if name in NUMBER_COLUMNS else value for value in head[name].tolist()]
+            for name in head.columns
+        ]
+        table = text_table(list(zip(*columns, strict=True)), [str(name) for name in head.columns])
+        lines += [f"  {line}" for line in table.splitlines()]
+        if len(evidence) > SHOWN_ROWS:
+            lines.append(f"  and {len(evidence) - SHOWN_ROWS:,} more")
+    return "\n".join(lines)
+
+
+def forbids_ended_at(findings: Findings) -> bool:
+    """Tell whether the findings say that no ``ended_at`` may be planned, accepted or not.
+
+    So it is where the CDR's instants are shifted by a time zone, or where the gap
+    between the clocks drifts: no single correction makes such an instant right.
+
+    Examples
+    --------
+    >>> forbids_ended_at(Findings([Finding("timezone-shift", Severity.STOP, "Shifted.")]))
+    True
+    """
+    for finding in findings:
+        if finding.code == "timezone-shift":
+            return True
+        if finding.code == "clock-offset" and "is_drifting" in finding.evidence.columns:
+            # Findings read back from a file hold their evidence as text.
+            drifting = finding.evidence["is_drifting"].astype("str").str.lower().eq("true")
+            if bool(drifting.any()):
+                return True
+    return False

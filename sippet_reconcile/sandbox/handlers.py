@@ -1,0 +1,252 @@
+"""How each request is answered, apart from faults: routes, checks and their order.
+
+Input: one request with its body; output: a response. A request passes the web framework
+first (its errors have their own shape), then JSON:API's checks, all of whose errors are
+collected, then the action itself.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+from starlette.responses import Response
+
+from sippet_reconcile.sandbox.filters import compile_filter, is_uuid
+from sippet_reconcile.sandbox.negotiation import (
+    JSON_API,
+    check_accept,
+    has_readable_body,
+    media_problems,
+)
+from sippet_reconcile.sandbox.openapi import openapi_document
+from sippet_reconcile.sandbox.paging import cut_page
+from sippet_reconcile.sandbox.patch import cast_attributes, decode_body, schema_problems
+from sippet_reconcile.sandbox.problems import (
+    FORBIDDEN,
+    NO_ROUTE,
+    FrameworkError,
+    Problem,
+    Refusal,
+    error_document,
+    framework_document,
+    something_went_wrong,
+)
+from sippet_reconcile.sandbox.query import read_query
+from sippet_reconcile.sandbox.switches import DIRECTIONS, AuthFailure, Pagination, Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from starlette.datastructures import Headers
+
+    from sippet_reconcile.sandbox.store import CallStore
+
+__all__ = ["Handlers", "Incoming", "plain_response"]
+
+_FRAMEWORK_TYPE: Final = f"{JSON_API}; charset=utf-8"
+_SHORTEST_REQUEST_ID, _LONGEST_REQUEST_ID = 20, 200
+_COMPACT: Final = (",", ":")
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """One request, its body read."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes
+
+    @property
+    def url(self) -> str:
+        """The address as this server saw it, query string and all."""
+        host = self.headers.get("host", "127.0.0.1")
+        return f"http://{host}{self.path}" + (f"?{self.query}" if self.query else "")
+
+
+def plain_response(
+    status: int,
+    body: bytes = b"",
+    content_type: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a response with the headers every answer of the application has."""
+    named = {
+        "cache-control": "max-age=0, private, must-revalidate",
+        "vary": "accept-encoding",
+        **(headers or {}),
+    }
+    if content_type is not None:
+        named["content-type"] = content_type
+    return Response(body, status, headers=named)
+
+
+class Handlers:
+    """Answers requests from a store.
+
+    Parameters
+    ----------
+    store
+        The calls.
+    switches
+        The server's unknown choices.
+    token
+        What a client must send; may be changed while the server runs.
+    """
+
+    def __init__(self, store: CallStore, switches: Switches, token: str) -> None:
+        self.store = store
+        self.switches = switches
+        self.token = token
+        self._vocabularies = {
+            "status": dict.fromkeys([*switches.statuses, *sorted(store.words("status"))]),
+            "direction": dict.fromkeys([*DIRECTIONS, *sorted(store.words("direction"))]),
+        }
+
+    def learn(self, values: Mapping[str, Any]) -> None:
+        """Take words that calls hold into the enums: an enum can name whatever it holds."""
+        for name, words in self._vocabularies.items():
+            if values.get(name) is not None:
+                words[values[name]] = None
+
+    def respond(self, request: Incoming) -> Response:
+        """Answer one request; never raises for what a client sent."""
+        try:
+            response = self._respond(request)
+        except _Answered as answered:
+            response = answered.response
+        except Refusal as refusal:
+            response = _refused(refusal.problems)
+        except FrameworkError as error:
+            response = plain_response(error.status, framework_document(error.status), _FRAMEWORK_TYPE)
+            if not error.is_parsed:
+                return response
+        response.headers["x-request-id"] = _request_id(request.headers.get("x-request-id", ""))
+        return response
+
+    def _respond(self, request: Incoming) -> Response:
+        content_type = request.headers.get("content-type")
+        is_read = has_readable_body(request.method, content_type)
+        read_query(request.query, is_index=False)
+        body = decode_body(request.body) if is_read else {}
+        segments = [unquote(segment) for segment in request.path.split("/") if segment]
+        if not segments or segments[0] != "api":
+            raise FrameworkError(404)
+        if not self._is_authenticated(request.headers):
+            self._refuse_early(self.switches.auth_failure)
+        check_accept(request.headers.getlist("accept"))
+        match "GET" if request.method == "HEAD" else request.method, segments[1:]:
+            case "GET", ["calls"]:
+                return self._index(request)
+            case "PATCH", ["calls", call_id]:
+                return self._update(request, call_id, body)
+            case "GET", ["open_api"]:
+                return self._describe(request)
+        status, document = error_document([NO_ROUTE])
+        return plain_response(status, document, _FRAMEWORK_TYPE)
+
+    def _is_authenticated(self, headers: Headers) -> bool:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        sent = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        return secrets.compare_digest(sent.encode(), self.token.encode())
+
+    def _refuse_early(self, failure: AuthFailure | str) -> None:
+        """Refuse a token where the server does so before the request is looked at."""
+        if failure is AuthFailure.UNAUTHORIZED_JSON:
+            raise _Answered(
+                plain_response(401, b'{"error":"Unauthorized"}', "application/json; charset=utf-8")
+            )
+        if failure is AuthFailure.UNAUTHORIZED_TEXT:
+            raise _Answered(plain_response(401, b"Unauthorized", "text/plain; charset=utf-8"))
+
+    def _sees_calls(self, request: Incoming) -> bool:
+        """Tell whether the calls are visible to a client, or refuse it, as late as a policy does."""
+        if self._is_authenticated(request.headers):
+            return True
+        if self.switches.auth_failure is AuthFailure.FORBIDDEN:
+            raise Refusal([FORBIDDEN])
+        return False
+
+    def _index(self, request: Incoming) -> Response:
+        query = read_query(request.query)
+        _refuse(query.problems, _media(request.headers))
+        where = compile_filter(query.filter, self._vocabularies)
+        selected = self.store.select(where, query.sort) if self._sees_calls(request) else []
+        page = cut_page(
+            selected,
+            query.page,
+            url=request.url,
+            pagination=None if self.switches.pagination is None else Pagination(self.switches.pagination),
+            max_page_size=self.switches.max_page_size,
+        )
+        rows = self.store.encode(page.records, query.fields)
+        return _document(b"[" + b",".join(rows) + b"]", page.links, page.meta)
+
+    def _update(self, request: Incoming, call_id: str, body: Any) -> Response:
+        query = read_query(request.query, path_params=("id",), is_index=False)
+        _refuse(query.problems, _media(request.headers), schema_problems(body, self._vocabularies["status"]))
+        is_atomic = self.switches.atomic
+        if not is_uuid(call_id):
+            raise Refusal([something_went_wrong(500 if is_atomic else 400)])
+        attributes = body["data"].get("attributes", {})
+        values, problems = cast_attributes(attributes, is_atomic=is_atomic)
+        _refuse(problems)
+        record = self.store.change(call_id.lower(), values) if self._sees_calls(request) else None
+        if record is None:
+            raise Refusal([_not_found(call_id)])
+        return _document(self.store.encode([record], query.fields)[0], {"self": request.url}, {})
+
+    def _describe(self, request: Incoming) -> Response:
+        document = openapi_document(
+            url=request.url.partition("/api/")[0],
+            statuses=tuple(self._vocabularies["status"]),
+            directions=tuple(self._vocabularies["direction"]),
+        )
+        return plain_response(200, json.dumps(document).encode(), "application/json; charset=utf-8")
+
+
+class _Answered(Exception):  # noqa: N818 - an answer on its way out, not a failure
+    """The request is answered already."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"answered {response.status_code}")
+        self.response = response
+
+
+def _media(headers: Headers) -> list[Problem]:
+    return media_problems(headers.getlist("accept"), headers.getlist("content-type"))
+
+
+def _refuse(*collected: Iterable[Problem]) -> None:
+    problems = [problem for group in collected for problem in group]
+    if problems:
+        raise Refusal(problems)
+
+
+def _refused(problems: Iterable[Problem]) -> Response:
+    status, document = error_document(problems)
+    return plain_response(status, document, JSON_API)
+
+
+def _not_found(call_id: str) -> Problem:
+    return Problem(404, "not_found", "Entity Not Found", f"No Call record found with `id: {call_id}`")
+
+
+def _document(data: bytes, links: Mapping[str, str | None], meta: Mapping[str, Any]) -> Response:
+    rest = json.dumps(
+        {"jsonapi": {"version": "1.0"}, "links": links, "meta": meta},
+        ensure_ascii=False,
+        separators=_COMPACT,
+    )
+    return plain_response(200, b'{"data":' + data + b"," + rest[1:].encode(), JSON_API)
+
+
+def _request_id(sent: str) -> str:
+    if _SHORTEST_REQUEST_ID <= len(sent) <= _LONGEST_REQUEST_ID:
+        return sent
+    return secrets.token_urlsafe(15)

@@ -1,0 +1,117 @@
+"""The small structures that the steps of a reconciliation hand to each other.
+
+Input are row positions, output are row positions: the two frames are never joined,
+so what matching found is three arrays with one element per pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from sippet_reconcile.errors import ReconcileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = [
+    "MATCH_RULES",
+    "MICROS",
+    "MatchRule",
+    "PairPositions",
+    "instants_us",
+    "offset_us",
+    "start_gap_s",
+]
+
+MICROS: Final = 1_000_000
+"""Microseconds in a second."""
+
+MATCH_RULES: Final = ("call_uuid", "linked_id", "numbers_and_time")
+"""The words of ``match_rule``; a pair holds the position in this tuple."""
+
+_NAT: Final = np.iinfo(np.int64).min
+
+
+class MatchRule(IntEnum):
+    """Positions in `MATCH_RULES`."""
+
+    CALL_UUID = 0
+    LINKED_ID = 1
+    NUMBERS_AND_TIME = 2
+
+
+@dataclass(frozen=True, eq=False)
+class PairPositions:
+    """The pairs: one element of each array per pair.
+
+    Attributes
+    ----------
+    call_pos
+        Row position in the calls frame, int64; each at most once.
+    cdr_pos
+        Row position in the frame of CDR calls, int64; each at most once.
+    rule
+        Position in `MATCH_RULES`, int8.
+    """
+
+    call_pos: NDArray[np.int64]
+    cdr_pos: NDArray[np.int64]
+    rule: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        if not len(self.call_pos) == len(self.cdr_pos) == len(self.rule):
+            msg = (
+                f"pairs of {len(self.call_pos)} calls, {len(self.cdr_pos)} CDR calls and {len(self.rule)} rules: "
+                "this is a defect of matching, please report it"
+            )
+            raise ReconcileError(msg)
+
+    @classmethod
+    def none(cls) -> PairPositions:
+        """Return no pairs at all."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int8))
+
+    def __len__(self) -> int:
+        return len(self.call_pos)
+
+    def where(self, chosen: NDArray[Any]) -> PairPositions:
+        """Return some pairs, by position or mask."""
+        return PairPositions(self.call_pos[chosen], self.cdr_pos[chosen], self.rule[chosen])
+
+
+def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
+    """Return instants as microseconds since 1970 in UTC; a missing one is the smallest int64.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> instants_us(pd.Series(pd.to_datetime(["1970-01-01 00:00:01+00:00"]))).tolist()
+    [1000000]
+    """
+    plain = instants.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
+    return plain.astype("datetime64[us]").view(np.int64)
+
+
+def offset_us(seconds: float) -> int:
+    """Return seconds as whole microseconds."""
+    return round(seconds * MICROS)
+
+
+def start_gap_s(
+    calls: pd.DataFrame, cdr_calls: pd.DataFrame, pairs: PairPositions, *, clock_offset_s: float
+) -> NDArray[np.float64]:
+    """Return CDR start minus API start of each pair, without the clock offset.
+
+    Seconds; NaN where either side has no start.
+    """
+    call = instants_us(calls["started_at"])[pairs.call_pos]
+    cdr = instants_us(cdr_calls["started_at"])[pairs.cdr_pos]
+    known = (call != _NAT) & (cdr != _NAT)
+    gap = np.full(len(pairs), np.nan)
+    gap[known] = (cdr[known] - offset_us(clock_offset_s) - call[known]) / MICROS
+    return gap

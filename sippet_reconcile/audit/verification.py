@@ -1,0 +1,119 @@
+"""Check whether the audit log is whole and untouched.
+
+Input are the parts of a log, output is an `AuditVerification` that names the first
+record that was edited, removed, inserted or moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sippet_reconcile._display import card, plural
+from sippet_reconcile.audit.parts import foreign_files, list_parts, read_part
+from sippet_reconcile.audit.records import GENESIS, record_hash, records_of_table
+from sippet_reconcile.errors import AuditError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sippet_reconcile.audit.parts import Part
+
+__all__ = ["AuditVerification", "verify_folder"]
+
+
+@dataclass(frozen=True)
+class AuditVerification:
+    """What checking every record of an audit log gave.
+
+    Attributes
+    ----------
+    ok
+        Whether every record is as it was written.
+    problem
+        The first thing that is wrong, naming part file and record; None when nothing is.
+    n_records
+        How many records were read and found good.
+    head
+        Hash of the last good record: keep it elsewhere, and pass it to a later check.
+    """
+
+    ok: bool
+    problem: str | None
+    n_records: int
+    head: str
+
+    def summary(self) -> dict[str, object]:
+        """Return the result as plain values."""
+        return {"ok": self.ok, "records": self.n_records, "head": self.head, "problem": self.problem}
+
+    def __repr__(self) -> str:
+        counted = plural(self.n_records, "record")
+        if self.ok:
+            return f"<AuditVerification: {counted}, none changed; keep the head {self.head}>"
+        return f"<AuditVerification: NOT OK after {counted}: {self.problem}>"
+
+    def _repr_html_(self) -> str:
+        title = "Audit log: untouched" if self.ok else "Audit log: not as it was written"
+        return card(title, self.summary(), tone="ok" if self.ok else "stop")
+
+
+def verify_folder(folder: Path, head: str | None) -> AuditVerification:
+    """Check every record of a folder against the one ahead of it, and the whole against a known head."""
+    wanted = head.strip().lower() if head is not None else None
+    seq, last = 0, GENESIS
+    seen = wanted == GENESIS
+    for part in list_parts(folder):
+        try:
+            records = list(records_of_table(read_part(part)))
+        except AuditError as exc:
+            return AuditVerification(ok=False, problem=str(exc), n_records=seq, head=last)
+        numbers = {record["seq"] for record in records}
+        for record in records:
+            problem = _problem(part, record, seq + 1, last, numbers)
+            if problem:
+                return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
+            seq, last = seq + 1, record["hash"]
+            seen = seen or last == wanted
+        if part.last_seq != seq:
+            problem = (
+                f"{part.name}: the record {seq} is its last, but by its name it should end with "
+                f"{part.last_seq}: records are missing, or the file was renamed"
+            )
+            return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
+    foreign = foreign_files(folder)
+    if foreign:
+        problem = (
+            f"{foreign[0]} is no part of the audit log, yet readers of the folder would read it; move it away"
+        )
+        return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
+    if wanted is not None and not seen:
+        problem = (
+            f"no record has the hash {wanted}: the end of the log was cut off, or the whole log was rewritten; "
+            f"it now ends with record {seq}"
+        )
+        return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
+    return AuditVerification(ok=True, problem=None, n_records=seq, head=last)
+
+
+def _problem(part: Part, record: dict[str, Any], expected: int, last: str, numbers: set[Any]) -> str | None:
+    """Say what is wrong with the record that should be number `expected`; None when nothing is."""
+    seq = record["seq"]
+    where = f"{part.name}, record {seq}"
+    if seq is None:
+        return f"{part.name}: a record without a number stands where record {expected} should: it was edited or inserted"
+    if seq < expected:
+        return f"{where}: stands where record {expected} should: it was inserted, repeated or moved"
+    if seq > expected and expected in numbers:
+        return f"{where}: stands where record {expected} should, which comes later: records were reordered"
+    if seq > expected:
+        gap = f"record {expected} is" if seq == expected + 1 else f"the records {expected} to {seq - 1} are"
+        return f"{where}: {gap} missing ahead of it"
+    if record["prev_hash"] != last:
+        return (
+            f"{where}: does not continue record {expected - 1}: it was edited or inserted, "
+            "or the record ahead of it was rewritten"
+        )
+    if record["hash"] != record_hash(last, record):
+        return f"{where}: its content does not give its hash: it was edited"
+    return None

@@ -14,7 +14,16 @@ from typing import Any, Final, overload
 
 import pandas as pd
 
-from sippet_reconcile._display import card, escape, html_table, html_text, mask_number, plural, section, text_table
+from sippet_reconcile._display import (
+    card,
+    escape,
+    html_table,
+    html_text,
+    mask_number,
+    plural,
+    section,
+    text_table,
+)
 
 __all__ = ["CODES", "Finding", "Findings", "Severity", "forbids_ended_at"]
 
@@ -100,7 +109,9 @@ class Finding:
         if self.advice:
             parts.append(f"<p><b>Next:</b> {escape(self.advice)}</p>")
         if len(shown):
-            parts.append(html_table(shown, max_rows=SHOWN_ROWS, masked=NUMBER_COLUMNS, plain_numbers=("source_row",)))
+            parts.append(
+                html_table(shown, max_rows=SHOWN_ROWS, masked=NUMBER_COLUMNS, plain_numbers=("source_row",))
+            )
         return section(f"{self.severity.value}: {self.code}", *parts)
 
     def _repr_html_(self) -> str:
@@ -193,7 +204,9 @@ class Findings(Sequence[Finding]):
         records: list[dict[str, Any]] = []
         for finding in self._items:
             shown = _readable(finding.evidence).head(max_rows)
-            evidence = {str(name): [_plain(value) for value in shown[name].tolist()] for name in shown.columns}
+            evidence = {
+                str(name): [_plain(value) for value in shown[name].tolist()] for name in shown.columns
+            }
             records.append({**finding.summary(), "evidence": evidence})
         return records
 
@@ -206,7 +219,10 @@ class Findings(Sequence[Finding]):
                 severity=Severity(record["severity"]),
                 message=str(record["message"]),
                 evidence=pd.DataFrame(
-                    {name: pd.Series(values, dtype="str") for name, values in record.get("evidence", {}).items()}
+                    {
+                        name: pd.Series(values, dtype="str")
+                        for name, values in record.get("evidence", {}).items()
+                    }
                 ),
                 advice=str(record.get("advice", "")),
             )
@@ -231,7 +247,9 @@ class Findings(Sequence[Finding]):
         stops = len(self.stops)
         title = plural(len(self), "finding") if self._items else "No findings"
         subtitle = f"{stops} of them make a plan impossible until fixed or accepted" if stops else None
-        return card(title, None, *(f.to_html() for f in self._items), subtitle=subtitle, tone=_tone(self._items))
+        return card(
+            title, None, *(f.to_html() for f in self._items), subtitle=subtitle, tone=_tone(self._items)
+        )
 
 
 def _plain(value: object) -> str | None:

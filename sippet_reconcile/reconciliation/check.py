@@ -1,0 +1,141 @@
+"""Say what can be said about Call records alone, without any CDR.
+
+Input are calls as fetched, output are findings: calls that hang open, calls that
+cannot be as they stand, and calls that share a call_uuid. Time is judged at the
+instant a row was fetched, never at the time of running.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile._display import plural
+from sippet_reconcile.keys import first_occurrence, normal_ids
+from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import text_codes
+from sippet_reconcile.reconciliation.statuses import normal_word
+from sippet_reconcile.schema import CALLS, conform, text_array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["check_calls", "find_call_problems", "words_in"]
+
+_SHOWN: Final = (
+    "id",
+    "call_uuid",
+    "status",
+    "started_at",
+    "ended_at",
+    "duration_seconds",
+    "direction",
+    "sip_username",
+)
+
+
+def check_calls(calls: pd.DataFrame, *, rules: Rules | None = None) -> Findings:
+    """Look at Call records alone: which hang open, are impossible, or share a call_uuid.
+
+    Parameters
+    ----------
+    calls
+        As `fetch_calls`, `get_calls` or `read_calls` return them; extra columns and
+        any index are tolerated.
+    rules
+        `settle_s`, `open_statuses` and `duration_tolerance_s` are used; the defaults
+        where not given.
+
+    Returns
+    -------
+    Findings
+        ``stuck-calls``, ``impossible-calls``, ``duplicate-calls``, and ``empty-side``
+        where there is no call at all. Every affected call is in the evidence.
+    """
+    calls = conform(calls, CALLS)
+    if len(calls) == 0:
+        message = "There are no calls to check."
+        advice = "Fetch a period that has calls, and check the token with `sippet-reconcile doctor`."
+        return Findings([Finding("empty-side", Severity.STOP, message, advice=advice)])
+    return Findings(find_call_problems(calls, rules or Rules()))
+
+
+def find_call_problems(calls: pd.DataFrame, rules: Rules) -> list[Finding]:
+    """Return the findings about calls that need no CDR; the calls must fit `schema.CALLS`."""
+    found = [_stuck_calls(calls, rules), _impossible_calls(calls, rules), _duplicate_calls(calls)]
+    return [finding for finding in found if finding is not None]
+
+
+def words_in(series: pd.Series[str], words: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark the rows that hold one of the words, ignoring case, ``-`` and ``_``."""
+    wanted = {normal_word(word) for word in words}
+    codes, distinct = text_codes(series)
+    return np.array([*(normal_word(word) in wanted for word in distinct), False], np.bool_)[codes]
+
+
+def _evidence(calls: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
+    chosen = calls.loc[:, list(_SHOWN)].iloc[rows].rename(columns={"id": "call_id"})
+    return chosen.reset_index(drop=True)
+
+
+def _stuck_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
+    is_open = words_in(calls["status"], rules.open_statuses)
+    no_end = calls["ended_at"].isna().to_numpy()
+    # Where it is not known when a row was fetched, or when the call began, its age is not known.
+    age = (calls["fetched_at"] - calls["started_at"]).dt.total_seconds().to_numpy("float64", na_value=np.nan)
+    rows = np.flatnonzero((is_open | no_end) & (age > rules.settle_s))
+    if len(rows) == 0:
+        return None
+    evidence = _evidence(calls, rows).assign(age_h=pd.Series(np.round(age[rows] / 3600, 1), dtype="Float64"))
+    still_open, ended_only = int(is_open[rows].sum()), int((~is_open[rows]).sum())
+    message = (
+        f"{plural(len(rows), 'call')} began more than {rules.settle_s / 3600:g} h before being fetched and "
+        f"never came to an end: {still_open:,} with an open status, {ended_only:,} with a final status but no end."
+    )
+    advice = "Those with a CDR are corrected by the plan; for the others look up how they ended and use plan_corrections."
+    return Finding("stuck-calls", Severity.WARN, message, evidence, advice)
+
+
+def _impossible_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
+    length = (calls["ended_at"] - calls["started_at"]).dt.total_seconds().to_numpy("float64", na_value=np.nan)
+    seconds = calls["duration_seconds"].to_numpy("float64", na_value=np.nan)
+    backwards = length < 0
+    too_long = (length >= 0) & (seconds > length + rules.duration_tolerance_s)
+    negative = seconds < 0
+    rows = np.flatnonzero(backwards | too_long | negative)
+    if len(rows) == 0:
+        return None
+    reasons = np.select(
+        [backwards[rows], too_long[rows]],
+        ["ended before it started", "longer than from start to end"],
+        "negative duration",
+    )
+    evidence = _evidence(calls, rows).assign(reason=pd.Series(reasons, dtype="str"))
+    message = (
+        f"{plural(len(rows), 'call')} cannot be as they stand: {int(backwards.sum()):,} ended before they started, "
+        f"{int(too_long.sum()):,} last longer than from start to end, {int(negative.sum()):,} have a negative duration."
+    )
+    advice = "A plan leaves a call out unless its change makes the whole record possible; read the rows in .evidence."
+    return Finding("impossible-calls", Severity.WARN, message, evidence, advice)
+
+
+def _duplicate_calls(calls: pd.DataFrame) -> Finding | None:
+    first = first_occurrence(text_array(normal_ids(calls["call_uuid"])))
+    later = first != np.arange(len(first))
+    if not bool(later.any()):
+        return None
+    repeated = np.unique(first[later])
+    members = np.flatnonzero(np.isin(first, repeated))
+    members = members[np.argsort(first[members], kind="stable")]
+    evidence = _evidence(calls, members)
+    message = (
+        f"{plural(len(repeated), 'call_uuid')} belong to more than one call: {len(members):,} calls, "
+        "none of which can be matched by key."
+    )
+    advice = "They stay ambiguous and are never changed; find out which record is the right one before correcting it by hand."
+    return Finding("duplicate-calls", Severity.WARN, message, evidence, advice)

@@ -1,0 +1,434 @@
+"""Find where the two sides of a matched call differ under the rules.
+
+Input are the calls, the CDR calls and the row positions that matching paired; output
+is a `Comparison`: one row per call and differing field, and for every pair and field
+whether it agrees, lies within tolerance, has no evidence, or differs. Missing on the
+CDR is never evidence; missing on the API against a known CDR value is a difference.
+Nothing is joined: whole columns are compared as arrays and text is built for the
+differing rows alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
+from sippet_reconcile.reconciliation.numbers import compare_numbers
+from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros, text_codes
+from sippet_reconcile.reconciliation.statuses import normal_word, status_words
+from sippet_reconcile.schema import DISCREPANCIES, MAX_SECONDS, arrow_to_frame, text_array
+from sippet_reconcile.values import instants_to_text, seconds_to_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.core import PairPositions
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = ["COMPARED_FIELDS", "Comparison", "FieldResult", "Standing", "compare_pairs", "round_seconds"]
+
+COMPARED_FIELDS: Final = (
+    "status",
+    "duration_seconds",
+    "ended_at",
+    "started_at",
+    "direction",
+    "from_number",
+    "to_number",
+    "sip_username",
+)
+"""The attributes of a call that a CDR says something about, in the order they are reported."""
+
+_CORRECTABLE: Final = ("status", "duration_seconds", "ended_at")
+
+
+class Standing(IntEnum):
+    """How one field of one pair stands."""
+
+    AGREES = 0
+    WITHIN_TOLERANCE = 1
+    NO_EVIDENCE = 2
+    DIFFERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class FieldResult:
+    """One field over all pairs.
+
+    Attributes
+    ----------
+    standing
+        A `Standing` per pair, as int8.
+    gap_s
+        CDR minus API in seconds, for fields that have seconds, else None; NaN where
+        a side is missing.
+    texts
+        Called with the rows that differ, returns both values in API form.
+    """
+
+    standing: NDArray[np.int8]
+    texts: Callable[[NDArray[np.int64]], tuple[pa.Array, pa.Array]]
+    gap_s: NDArray[np.float64] | None = None
+
+    def rows(self, standing: Standing) -> NDArray[np.int64]:
+        """Return the pairs that stand so."""
+        return np.flatnonzero(self.standing == standing)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Everything that comparing found, one element of each array per compared pair.
+
+    Attributes
+    ----------
+    sides
+        The compared pairs.
+    rules
+        The rules, with the basis of durations settled.
+    results
+        Field to how each pair stands in it.
+    discrepancies
+        `schema.DISCREPANCIES`, pairs in their order and fields in the order of
+        `COMPARED_FIELDS`; the two columns of explanations are missing until explained.
+    pair_rows
+        For each discrepancy the pair it belongs to.
+    basis_s
+        The CDR's seconds on the chosen basis; NaN where unknown.
+    rounded_s
+        The same, rounded as they would be written.
+    """
+
+    sides: Sides
+    rules: Rules
+    results: Mapping[str, FieldResult]
+    discrepancies: pd.DataFrame
+    pair_rows: NDArray[np.int64]
+    basis_s: NDArray[np.float64]
+    rounded_s: NDArray[np.float64]
+
+    @property
+    def n_compared(self) -> int:
+        """How many pairs were compared."""
+        return len(self.sides)
+
+    @property
+    def fields(self) -> pd.DataFrame:
+        """One row per field: how many pairs stand how, and what lies within tolerance in seconds.
+
+        Columns ``field``, ``compared``, ``agreeing``, ``within_tolerance``,
+        ``no_evidence``, ``differing`` (Int64, pairs), ``within_net_s`` and
+        ``within_gross_s`` (Float64: CDR minus API summed with and without sign).
+        """
+        rows: list[dict[str, Any]] = []
+        for name, result in self.results.items():
+            counts = np.bincount(result.standing, minlength=len(Standing))
+            within = (
+                np.zeros(0) if result.gap_s is None else result.gap_s[result.rows(Standing.WITHIN_TOLERANCE)]
+            )
+            within = np.nan_to_num(within)
+            rows.append(
+                {
+                    "field": name,
+                    "compared": self.n_compared,
+                    "agreeing": int(counts[Standing.AGREES]),
+                    "within_tolerance": int(counts[Standing.WITHIN_TOLERANCE]),
+                    "no_evidence": int(counts[Standing.NO_EVIDENCE]),
+                    "differing": int(counts[Standing.DIFFERS]),
+                    "within_net_s": None if result.gap_s is None else float(within.sum()),
+                    "within_gross_s": None if result.gap_s is None else float(np.abs(within).sum()),
+                }
+            )
+        counted = ("compared", "agreeing", "within_tolerance", "no_evidence", "differing")
+        types = {
+            "field": "str",
+            **dict.fromkeys(counted, "Int64"),
+            "within_net_s": "Float64",
+            "within_gross_s": "Float64",
+        }
+        return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+    @property
+    def no_evidence(self) -> dict[str, int]:
+        """Field to the number of pairs whose CDR says nothing about it."""
+        return {
+            name: int((result.standing == Standing.NO_EVIDENCE).sum())
+            for name, result in self.results.items()
+        }
+
+
+def round_seconds(seconds: NDArray[np.float64], rounding: str) -> NDArray[np.float64]:
+    """Return whole seconds; what is finer than a microsecond counts as noise, NaN stays NaN.
+
+    Examples
+    --------
+    >>> [round_seconds(np.array([2.5, 0.49, 61.0]), how).tolist() for how in ("half_up", "floor", "ceil")]
+    [[3.0, 0.0, 61.0], [2.0, 0.0, 61.0], [3.0, 1.0, 61.0]]
+    """
+    whole = micros(seconds)
+    if rounding == "half_up":
+        return np.floor((whole + MICROS // 2) / MICROS)
+    if rounding == "floor":
+        return np.floor(whole / MICROS)
+    return np.ceil(whole / MICROS)
+
+
+def compare_pairs(
+    calls: pd.DataFrame,
+    cdr_calls: pd.DataFrame,
+    pairs: PairPositions,
+    rules: Rules,
+    *,
+    period_mask: NDArray[np.bool_] | None = None,
+) -> Comparison:
+    """Compare both sides of every pair, field by field.
+
+    Parameters
+    ----------
+    calls
+        The calls as fetched, all of them: their spelling of statuses and the precision
+        of their instants decide how a value would be written.
+    cdr_calls
+        One row per reduced CDR call.
+    pairs
+        Row positions in both frames, and the match rule of each pair.
+    rules
+        With ``duration`` already settled as ``billable`` or ``total``.
+    period_mask
+        Marks the pairs that belong to the period; all of them where not given.
+
+    Returns
+    -------
+    Comparison
+        Of the marked pairs; the discrepancies are not yet explained.
+    """
+    sides = Sides.of(calls, cdr_calls, pairs, rules, mask=period_mask)
+    basis = sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
+    rounded = round_seconds(basis, rules.duration_rounding)
+    results = {
+        "status": _compare_status(sides, rules),
+        "duration_seconds": _compare_duration(sides, basis, rounded, rules),
+        "ended_at": _compare_instants(sides, "ended_at", rules),
+        "started_at": _compare_instants(sides, "started_at", rules),
+        "direction": _compare_direction(sides),
+        "from_number": _compare_number(sides, "from", rules),
+        "to_number": _compare_number(sides, "to", rules),
+        "sip_username": _compare_username(sides),
+    }
+    discrepancies, pair_rows = _discrepancies(sides, results, basis, rounded)
+    return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
+
+
+def _compare_duration(
+    sides: Sides, basis: NDArray[np.float64], rounded: NDArray[np.float64], rules: Rules
+) -> FieldResult:
+    fetched = sides.call_seconds("duration_seconds")
+    unanswered = ~sides.cdr_flags("is_answered")
+    counted = np.where(unanswered & np.isnan(fetched), 0.0, fetched)
+    gap = micros(basis) - micros(counted)
+    # A negative duration is a defect of the export and proves nothing.
+    known = basis >= 0
+    too_far = np.isnan(counted) | (np.abs(gap) > micros(rules.duration_tolerance_s))
+    # Where rounding arrives at the value the API already has, there is nothing to write.
+    standing = _standing(known, same=rounded == counted, too_far=too_far)
+
+    def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        return _digits(fetched[rows]), _digits(rounded[rows])
+
+    return FieldResult(standing, texts, gap / MICROS)
+
+
+def _digits(seconds: NDArray[np.float64]) -> pa.Array:
+    return text_array(seconds_to_text(pd.Series(seconds)))
+
+
+def _standing(
+    known: NDArray[np.bool_], *, same: NDArray[np.bool_], too_far: NDArray[np.bool_]
+) -> NDArray[np.int8]:
+    differing = np.where(too_far, Standing.DIFFERS, Standing.WITHIN_TOLERANCE)
+    return np.where(~known, Standing.NO_EVIDENCE, np.where(same, Standing.AGREES, differing)).astype(np.int8)
+
+
+def _shows_fractions(calls: pd.DataFrame) -> bool:
+    """Tell whether any fetched instant has a fraction of a second, which tells what the server keeps."""
+    for name in ("ended_at", "started_at"):
+        instants = (
+            calls[name].dropna().dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+        )
+        if bool((instants != instants.astype("datetime64[s]")).any()):
+            return True
+    return False
+
+
+def _compare_instants(sides: Sides, name: str, rules: Rules) -> FieldResult:
+    call, cdr = sides.call_instants(name), sides.cdr_instants(name)
+    gap_s = gap_in_seconds(cdr, call)
+    written = cdr if _shows_fractions(sides.calls) else cdr.astype("datetime64[s]").astype("datetime64[us]")
+    too_far = np.isnat(call) | (np.abs(micros(gap_s)) > micros(rules.time_tolerance_s))
+    standing = _standing(~np.isnat(cdr), same=written == call, too_far=too_far)
+
+    def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        return _instant_text(call[rows]), _instant_text(written[rows])
+
+    return FieldResult(standing, texts, gap_s)
+
+
+def _instant_text(instants: NDArray[np.datetime64]) -> pa.Array:
+    return text_array(instants_to_text(pd.Series(instants).dt.tz_localize("UTC")))
+
+
+def _by_words(
+    sides: Sides,
+    name: str,
+    meanings: Callable[[list[str], dict[str, int]], list[tuple[frozenset[str], str | None]]],
+) -> FieldResult:
+    """Compare a column of few distinct words: settle each pair of words once, then look it up."""
+    call_codes, call_words = text_codes(sides.calls[name])
+    cdr_codes, cdr_words = text_codes(sides.cdr_calls[name])
+    occurrences = np.bincount(call_codes + 1, minlength=len(call_words) + 1)[1:]
+    meaning = meanings(cdr_words, {w: int(n) for w, n in zip(call_words, occurrences, strict=True)})
+    normal_call = [normal_word(word) for word in call_words]
+    # The last row and column stand for a missing word, so that the code -1 finds them.
+    table = np.full((len(cdr_words) + 1, len(call_words) + 1), Standing.NO_EVIDENCE, np.int8)
+    for row, (agreeing, _) in enumerate(meaning):
+        if agreeing:
+            table[row, :-1] = [Standing.AGREES if w in agreeing else Standing.DIFFERS for w in normal_call]
+            table[row, -1] = Standing.DIFFERS
+    call_codes, cdr_codes = call_codes[sides.call_pos], cdr_codes[sides.cdr_pos]
+    call_text = pa.array([*call_words, None], pa.large_string())
+    cdr_text = pa.array([*(written for _, written in meaning), None], pa.large_string())
+
+    def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        return (
+            call_text.take(pa.array(call_codes[rows] % len(call_text))),
+            cdr_text.take(pa.array(cdr_codes[rows] % len(cdr_text))),
+        )
+
+    return FieldResult(table[cdr_codes, call_codes], texts)
+
+
+def _compare_status(sides: Sides, rules: Rules) -> FieldResult:
+    def meanings(cdr_words: list[str], call_words: dict[str, int]) -> list[tuple[frozenset[str], str | None]]:
+        words = status_words(cdr_words, call_words, rules)
+        return [(words[word].agreeing, words[word].written) for word in cdr_words]
+
+    return _by_words(sides, "status", meanings)
+
+
+def _compare_direction(sides: Sides) -> FieldResult:
+    def meanings(cdr_words: list[str], _: dict[str, int]) -> list[tuple[frozenset[str], str | None]]:
+        return [(frozenset({normal_word(word)} - {""}), word) for word in cdr_words]
+
+    return _by_words(sides, "direction", meanings)
+
+
+def _compare_number(sides: Sides, party: str, rules: Rules) -> FieldResult:
+    agrees, is_known, cdr_shown = compare_numbers(sides, party, rules.number_digits)
+    standing = _standing(is_known, same=agrees, too_far=np.ones(len(agrees), np.bool_))
+
+    def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        at = pa.array(rows)
+        return sides.call_text(f"{party}_number").take(at), cdr_shown(rows)
+
+    return FieldResult(standing, texts)
+
+
+def _compare_username(sides: Sides) -> FieldResult:
+    call, cdr = sides.call_text("sip_username"), sides.cdr_text("sip_username")
+    equal = _true(pc.equal(call, cdr))
+    known = _true(pc.greater(pc.binary_length(pc.utf8_trim_whitespace(cdr)), 0))
+    rest = np.flatnonzero(known & ~equal)
+    if len(rest):
+        at = pa.array(rest)
+        tidy = [pc.utf8_lower(pc.utf8_trim_whitespace(side.take(at))) for side in (call, cdr)]
+        equal[rest] = _true(pc.equal(*tidy))
+    standing = _standing(known, same=equal, too_far=np.ones(len(equal), np.bool_))
+
+    def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
+        return call.take(pa.array(rows)), cdr.take(pa.array(rows))
+
+    return FieldResult(standing, texts)
+
+
+def _true(mask: pa.BooleanArray) -> NDArray[np.bool_]:
+    """Return an Arrow mask as numpy, missing as False."""
+    return mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False).copy()
+
+
+def _discrepancies(
+    sides: Sides, results: Mapping[str, FieldResult], basis: NDArray[np.float64], rounded: NDArray[np.float64]
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Build the frame of the differing rows, in the order of the pairs, then of the fields."""
+    rows = [result.rows(Standing.DIFFERS) for result in results.values()]
+    fields = np.repeat(np.arange(len(results)), [len(r) for r in rows])
+    pair_rows = np.concatenate(rows).astype(np.int64)
+    texts = [result.texts(r) for result, r in zip(results.values(), rows, strict=True)]
+    order = np.lexsort((fields, pair_rows))
+    fields, pair_rows = fields[order], pair_rows[order]
+    value_call, value_cdr = (
+        pa.chunked_array([t[side] for t in texts], pa.large_string()).combine_chunks().take(pa.array(order))
+        for side in (0, 1)
+    )
+    at = sides.at(pair_rows)
+    names = list(results)
+    is_duration = fields == names.index("duration_seconds")
+    call_s = np.where(is_duration, at.call_seconds("duration_seconds"), np.nan)
+    cdr_s = np.where(is_duration, basis[pair_rows], np.nan)
+    patchable = _is_patchable(at, fields, names, rounded[pair_rows]) & np.asarray(value_cdr.is_valid())
+    started = at.call_instants("started_at")
+    started = np.where(np.isnat(started), at.cdr_instants("started_at"), started)
+    shown_user = pc.coalesce(at.call_text("sip_username"), at.cdr_text("sip_username"))
+    text, size = pa.large_string(), len(pair_rows)
+    columns = {
+        "call_id": at.call_text("id"),
+        "call_uuid": at.call_text("call_uuid"),
+        "field": pa.array(names, text).take(pa.array(fields)),
+        "value_call": value_call,
+        "value_cdr": value_cdr,
+        "call_s": _floats(call_s),
+        "cdr_s": _floats(cdr_s),
+        # Seconds that the API does not have are seconds it does not bill.
+        "delta_s": _floats((micros(cdr_s) - micros(np.nan_to_num(call_s))) / MICROS),
+        "explanation": pa.nulls(size, text),
+        "also": pa.nulls(size, text),
+        "match_rule": pa.array([str(rule) for rule in MATCH_RULES], text).take(
+            pa.array(at.rule.astype(np.int64))
+        ),
+        "is_patchable": pa.array(patchable),
+        "cdr_id": at.cdr_text("cdr_id"),
+        "source_file": at.cdr_text("source_file"),
+        "source_row": pa.array(at.cdr_seconds("source_row"), from_pandas=True).cast(pa.int64()),
+        "started_at": pa.array(started).cast(pa.timestamp("us", tz="UTC")),
+        "direction": at.call_text("direction"),
+        "from_number": at.call_text("from_number"),
+        "to_number": at.call_text("to_number"),
+        "sip_username": shown_user,
+    }
+    return arrow_to_frame(pa.table(columns), DISCREPANCIES), pair_rows
+
+
+def _floats(values: NDArray[np.float64]) -> pa.Array:
+    return pa.array(values, from_pandas=True)
+
+
+def _is_patchable(
+    at: Sides, fields: NDArray[Any], names: list[str], rounded: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Mark the rows that a plan may correct.
+
+    A call that never started may get a status only; an end that comes from a local
+    time which daylight saving skips or repeats is not known well enough to be written.
+    """
+    correctable = np.isin(fields, [names.index(name) for name in _CORRECTABLE])
+    has_started = ~np.isnat(at.call_instants("started_at"))
+    is_status = fields == names.index("status")
+    doubtful_end = (fields == names.index("ended_at")) & np.asarray(at.cdr_text("time_problem").is_valid())
+    too_long = (fields == names.index("duration_seconds")) & (rounded > MAX_SECONDS)
+    return correctable & (has_started | is_status) & ~doubtful_end & ~too_long

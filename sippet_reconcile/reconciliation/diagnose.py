@@ -1,0 +1,136 @@
+"""Say what is wrong with the whole, before anybody looks at single differences.
+
+Input are both frames, the pairs and where every row ended up; output are the
+findings. Whatever speaks of clocks or of the meaning of a column is judged from
+pairs that an id matched, and too small a sample says nothing rather than guess.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile._display import plural
+from sippet_reconcile.reconciliation.basis import (
+    DurationBasis,
+    find_duration_basis,
+    find_rounded_durations,
+    resolve_duration,
+)
+from sippet_reconcile.reconciliation.check import check_calls, find_call_problems
+from sippet_reconcile.reconciliation.clocks import find_clock_offset, find_timezone_shift
+from sippet_reconcile.reconciliation.coverage import Material, find_coverage_problems, find_empty_side
+from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
+from sippet_reconcile.reconciliation.sides import Sides, text_codes
+from sippet_reconcile.reconciliation.statuses import NO_STATUS, normal_word, status_words
+from sippet_reconcile.schema import LEG_STATUSES
+
+if TYPE_CHECKING:
+    from sippet_reconcile.period import Period
+    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.core import PairPositions
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = ["DurationBasis", "check_calls", "diagnose", "resolve_duration"]
+
+
+def diagnose(
+    calls: pd.DataFrame,
+    cdr_calls: pd.DataFrame,
+    pairs: PairPositions,
+    rules: Rules,
+    *,
+    basis: DurationBasis | None = None,
+    comparison: Comparison | None = None,
+    period: Period | None = None,
+    legs: pd.DataFrame | None = None,
+    leg_buckets: Any = None,
+    call_buckets: Any = None,
+    cdr_buckets: Any = None,
+) -> Findings:
+    """Say what is wrong with the data as a whole.
+
+    Parameters
+    ----------
+    calls, cdr_calls
+        All calls and all reduced CDR calls.
+    pairs
+        All pairs, those outside the period too: clocks do not stop at a month's end.
+    rules
+        With ``duration`` settled.
+    basis
+        What `resolve_duration` found; worked out here where not given.
+    comparison
+        The compared pairs; lets ``number-format`` see how many numbers differ.
+    period
+        The span spoken of.
+    legs, leg_buckets, call_buckets, cdr_buckets
+        The legs as read, and the `schema.Bucket` value of each leg, call and CDR call
+        (Series or array of text). Findings that need one of them are left out without it.
+
+    Returns
+    -------
+    Findings
+        Stops first.
+    """
+    sides = Sides.of(calls, cdr_calls, pairs, rules)
+    exact = sides.exact()
+    if basis is None:
+        _, basis = resolve_duration(calls, cdr_calls, pairs, rules)
+    material = Material(
+        calls, cdr_calls, sides, rules, period, legs, leg_buckets, call_buckets, cdr_buckets, comparison
+    )
+    empty = find_empty_side(material)
+    shift = find_timezone_shift(exact)
+    found: list[Finding | None] = [
+        empty,
+        shift,
+        find_clock_offset(exact, rules),
+        # With nothing to compare the basis cannot be known, and need not be.
+        find_duration_basis(basis) if empty is None else None,
+        find_rounded_durations(exact, rules),
+        _status_vocabulary(sides, rules),
+        *find_call_problems(calls, rules),
+        *find_coverage_problems(material, clocks_agree=shift is None),
+    ]
+    return Findings(finding for finding in found if finding is not None)
+
+
+def _status_vocabulary(sides: Sides, rules: Rules) -> Finding | None:
+    """Say so where one side uses status words that the other side, and the rules, do not know."""
+    call_codes, call_words = text_codes(sides.calls["status"])
+    counts = np.bincount(call_codes + 1, minlength=len(call_words) + 1)[1:]
+    occurring = {word: int(n) for word, n in zip(call_words, counts, strict=True)}
+    cdr_codes, cdr_words = text_codes(sides.cdr_calls["status"])
+    matched = np.bincount(cdr_codes[sides.cdr_pos] + 1, minlength=len(cdr_words) + 1)[1:]
+    known_to_api = {normal_word(word) for word in call_words}
+    meanings = status_words((*LEG_STATUSES, *cdr_words), occurring, rules)
+    rows: list[tuple[str, str, int, str]] = []
+    for word, count in zip(cdr_words, matched.tolist(), strict=True):
+        meaning = meanings[word]
+        says_nothing = normal_word(word) in NO_STATUS or meaning.is_mapped
+        if count and not says_nothing and not meaning.agreeing & known_to_api:
+            rows.append(("cdr", word, count, "no call has such a status, and the rules do not map it"))
+    understood = {normal_word(word) for word in rules.open_statuses}
+    understood = understood.union(*(meaning.agreeing for meaning in meanings.values()))
+    for word, count in occurring.items():
+        if normal_word(word) not in understood:
+            rows.append(("api", word, count, "neither open nor what any CDR status maps to"))
+    if not rows:
+        return None
+    evidence = pd.DataFrame(rows, columns=["side", "status", "n_calls", "what"]).astype(
+        {"side": "str", "status": "str", "n_calls": "Int64", "what": "str"}
+    )
+    evidence = evidence.sort_values(
+        ["side", "n_calls", "status"], ascending=[False, False, True], ignore_index=True
+    )
+    listed = ", ".join(f"{status} ({side}, {plural(n, 'call')})" for side, status, n, _ in rows[:5])
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""  # noqa: PLR2004 - a sentence, not a list
+    message = f"{plural(len(rows), 'status word')} have no counterpart on the other side: {listed}{more}."
+    advice = (
+        'Map them in the rules, as in [status_map] no_answer = ["missed"]; a status that no call has is written '
+        "only where the rules name it or build_plan(statuses=client.describe().statuses) lists it."
+    )
+    return Finding("status-vocabulary", Severity.WARN, message, evidence, advice)

@@ -1,0 +1,506 @@
+"""Talk to one Call API: read calls, describe and check it, and send single corrections.
+
+The client turns what people mean into requests that the API reads as meant, and what
+the API answers into frames or errors that say what to do. Reads are tried again where
+that is known to help. A PATCH is sent once: whoever sends many goes through a plan and
+its audit log.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from random import random as _random
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from sippet_reconcile.api.attributes import answer_problems, row_texts, valid_attributes
+from sippet_reconcile.api.description import ApiDescription, CheckResult, clock_problem, read_description
+from sippet_reconcile.api.documents import (
+    DocumentError,
+    Page,
+    calls_frame,
+    patch_body,
+    read_page,
+    read_resource,
+    with_source,
+)
+from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of, judge
+from sippet_reconcile.api.fetch import Fetch, one_row_per_id
+from sippet_reconcile.api.probe import probe_windows
+from sippet_reconcile.api.queries import chunk_ids, filter_pairs, target_of, valid_id, valid_ids
+from sippet_reconcile.api.retry import MAX_ATTEMPTS, GiveUp, decide
+from sippet_reconcile.api.urls import CALLS_PATH, base_url_of
+from sippet_reconcile.api.windows import MARGIN_S, Answer, Window, WindowQueue, as_period, read_window
+from sippet_reconcile.api.wire import Secret, Timeouts, Transport, Wire
+from sippet_reconcile.errors import ApiError, InputError, UnexpectedResponseError
+from sippet_reconcile.progress import Progress, reporting
+from sippet_reconcile.schema import Calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    from sippet_reconcile.period import Period
+
+__all__ = ["MAX_IDS", "Client"]
+
+MAX_IDS: Final = 50
+"""Ids in one read: about 3,500 bytes of URL."""
+
+_REFUSED: Final = frozenset({401, 403})
+_OPEN_API: Final = "/api/open_api"
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
+
+
+def _secret(token: str | None, api_key: str | None) -> Secret | None:
+    if token is None and api_key is None:
+        token = os.environ.get("SIPPET_API_TOKEN") or None
+        api_key = os.environ.get("SIPPET_API_KEY") or None
+    if token is not None and api_key is not None:
+        msg = "a token and an API key are given (arguments, or SIPPET_API_TOKEN and SIPPET_API_KEY): keep one of them"
+        raise InputError(msg)
+    for name, value in (("token", token), ("api_key", api_key)):
+        if value is not None and (not isinstance(value, str) or not _TOKEN.fullmatch(value.strip())):
+            msg = f"{name} is empty, or holds spaces or characters that no HTTP header can carry"
+            raise InputError(msg)
+    if token is not None:
+        return Secret("Authorization", "Bearer ", token.strip())
+    return Secret("x-api-key", "", api_key.strip()) if api_key is not None else None
+
+
+class Client:
+    """A client of one Call API; a context manager, though closing is optional.
+
+    Parameters
+    ----------
+    base_url
+        Such as ``https://api.example.com``; read from ``SIPPET_API_URL`` where absent.
+        Plain http is refused but for this machine.
+    token, api_key
+        Sent as ``Authorization: Bearer`` or as ``x-api-key``; read from
+        ``SIPPET_API_TOKEN`` or ``SIPPET_API_KEY`` where both are absent. Without any,
+        requests carry none. It is shown in no message, repr or log.
+    timeout
+        Seconds to wait for the next bytes of an answer (a large window may take 60 s).
+    transport
+        An httpx transport, to go through a proxy or to answer in tests. Proxies are not
+        taken from the environment; whoever hands a transport in closes it.
+    sleep, clock, now, random
+        How time passes and chance falls, for tests.
+
+    Examples
+    --------
+    >>> with Client("https://api.example.com", token="only-an-example") as client:
+    ...     client
+    <Client https://api.example.com>
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        token: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        transport: Transport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        random: Callable[[], float] = _random,
+    ) -> None:
+        url = base_url if base_url is not None else os.environ.get("SIPPET_API_URL")
+        if not url:
+            msg = "the API's URL is missing; set SIPPET_API_URL, or pass Client('https://...')"
+            raise InputError(msg)
+        if not timeout > 0:
+            msg = f"timeout must be more than zero seconds, got {timeout!r}"
+            raise InputError(msg)
+        self.base_url: str = base_url_of(url)
+        timeouts = Timeouts(connect_s=min(10.0, timeout), read_s=timeout, total_s=max(300.0, 5 * timeout))
+        self._wire = Wire(self.base_url, _secret(token, api_key), timeouts=timeouts, transport=transport)
+        self._sleep, self._clock, self._now, self._random = sleep, clock, now, random
+        self._gate: Callable[[], object] | None = None
+        self._on_exchange: Callable[[Exchange], None] | None = None
+        self._is_view = False
+
+    def __repr__(self) -> str:
+        return f"<Client {self.base_url}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a paced view leaves them to the client it views."""
+        if not self._is_view:
+            self._wire.close()
+
+    def paced(
+        self, gate: Callable[[], object], on_exchange: Callable[[Exchange], None] | None = None
+    ) -> Client:
+        """Return a view on the same connections whose every attempt passes a gate.
+
+        Parameters
+        ----------
+        gate
+            Called, and waited for, before every attempt: reads, retries and PATCHes alike.
+        on_exchange
+            Called with what came of every attempt, in the thread that made it.
+        """
+        view = copy.copy(self)
+        view.__dict__.update(_gate=gate, _on_exchange=on_exchange, _is_view=True)
+        return view
+
+    # One attempt
+
+    def _attempt(
+        self,
+        method: str,
+        target: str,
+        *,
+        parse: Callable[[bytes], Any],
+        body: bytes | None = None,
+        finish: Callable[[Exchange], Exchange] | None = None,
+    ) -> Exchange:
+        if self._gate is not None:
+            self._gate()
+        asked_at = self._now()
+        reply = self._wire.send(method, target, body)
+        exchange = judge(
+            reply, method, target.partition("?")[0], parse=parse, now=asked_at, scrub=self._wire.scrub
+        )
+        if finish is not None and exchange.kind is ExchangeKind.OK:
+            exchange = finish(exchange)
+        if self._on_exchange is not None:
+            self._on_exchange(exchange)
+        return exchange
+
+    def _get(self, target: str) -> Exchange:
+        return self._attempt("GET", target, parse=read_page)
+
+    def _frame(self, exchange: Exchange) -> Calls:
+        return calls_frame([with_source(exchange.content.rows, self.base_url, exchange.asked_at)])
+
+    def attempt_patch(self, call_id: str, attributes: Mapping[str, object]) -> Exchange:
+        """Send exactly one PATCH and say what came of it, whatever the network or the server does.
+
+        The row of a usable answer is handed out as it was answered: whether it is the
+        call and holds the values that were sent is for the caller to check.
+
+        Raises
+        ------
+        InputError
+            Before anything is sent, where the id or an attribute may not be sent.
+        """
+        call_id = valid_id(call_id)
+        body = patch_body(call_id, valid_attributes(attributes))
+
+        def finish(exchange: Exchange) -> Exchange:
+            return exchange.with_calls(self._frame(exchange))
+
+        return self._attempt(
+            "PATCH", f"{CALLS_PATH}/{call_id}", body=body, parse=read_resource, finish=finish
+        )
+
+    def attempt_read(self, ids: Sequence[str]) -> Exchange:
+        """Send exactly one GET for up to 50 ids and say what came of it.
+
+        An answer that holds other calls, a call twice, or only a first page is
+        ``MALFORMED``: from such an answer nobody may conclude that a call is missing.
+
+        Raises
+        ------
+        InputError
+            Before anything is sent, where there are no ids, too many, or one is no UUID.
+        """
+        wanted = valid_ids(ids)
+        if not 0 < len(wanted) <= MAX_IDS:
+            msg = f"one read takes 1 to {MAX_IDS} ids, got {len(wanted)}"
+            raise InputError(msg)
+
+        def parse(body: bytes) -> Page:
+            page = read_page(body)
+            found = page.rows.column("id").to_pylist()
+            strangers = len(set(found) - set(wanted))
+            if strangers:
+                msg = f"{strangers} of {len(found)} calls were not asked for: the filter did not take effect"
+                raise DocumentError(msg)
+            if len(set(found)) != len(found):
+                msg = "a call is in the answer twice"
+                raise DocumentError(msg)
+            is_part = page.next_link is not None or (page.total is not None and page.total > len(found))
+            if is_part and len(found) < len(wanted):
+                msg = "the answer is only a first page, so it does not show which calls are missing"
+                raise DocumentError(msg)
+            return page
+
+        def finish(exchange: Exchange) -> Exchange:
+            return exchange.with_calls(self._frame(exchange))
+
+        target = target_of(CALLS_PATH, filter_pairs({"id": wanted}))
+        return self._attempt("GET", target, parse=parse, finish=finish)
+
+    def _persist(self, attempt: Callable[[], Exchange]) -> Exchange:
+        """Repeat a read while that is known to help; raise what an operator can act on."""
+        number = 1
+        while (exchange := attempt()).kind is not ExchangeKind.OK:
+            decision = decide(exchange, number, random=self._random, max_attempts=MAX_ATTEMPTS)
+            if isinstance(decision, GiveUp):
+                raise error_of(exchange, gave_up=decision.reason)
+            self._sleep(decision.after_s)
+            number += 1
+        return exchange
+
+    # Reading
+
+    def fetch_calls(
+        self,
+        period_or_start: Period | str | datetime,
+        end: str | datetime | None = None,
+        *,
+        timezone: str = "UTC",
+        filters: Mapping[str, Any] | None = None,
+        unstarted: bool = True,
+        progress: Progress = None,
+    ) -> Calls:
+        """Read the calls of a period, an hour on either side of it, and those that never started.
+
+        Parameters
+        ----------
+        period_or_start, end
+            A `Period`, a month ``"2026-10"``, or a start and an end (aware instants, or
+            dates and times that are local in `timezone`).
+        timezone
+            IANA name, for what is local.
+        filters
+            Attribute to a value, a list of values, None (has no value), or operators such
+            as ``{"gte": ...}``; checked before anything is sent.
+        unstarted
+            Also read the calls without ``started_at``, which are in no period.
+        progress
+            See `sippet_reconcile.progress`.
+
+        Returns
+        -------
+        Calls
+            One row per call, by ``started_at`` and ``id``. ``fetched_at`` is the instant
+            before the row was asked for; a call that was read twice holds the later read.
+
+        Raises
+        ------
+        InputError
+            Where the period or a filter is not one.
+        RejectedError
+            Where the API refuses the token (401, 403) or the request.
+        TransientApiError
+            Where it does not answer, after a few attempts.
+        UnexpectedResponseError
+            Where an answer cannot be believed: rows outside of what was asked for, fewer
+            rows than there are, or no call at all visible to this token.
+        """
+        span = as_period(period_or_start, end, timezone=timezone).widened(MARGIN_S)
+        filter_pairs(filters)
+
+        def read(window: Window) -> Answer:
+            return read_window(self._get, window, base_url=self.base_url, filters=filters)
+
+        fetch = Fetch(
+            read,
+            WindowQueue(span.start, span.end, unstarted=unstarted),
+            sleep=self._sleep,
+            clock=self._clock,
+            random=self._random,
+        )
+        with reporting(progress, unit="h") as report:
+            calls = fetch.run(report)
+        if calls.empty:
+            self._require_visible(f"no call was found for {span.label}")
+        return calls
+
+    def get_calls(self, ids: Iterable[str]) -> Calls:
+        """Read calls by their ids, about 50 at a time.
+
+        Parameters
+        ----------
+        ids
+            Values of the column ``id``; repeated ones are read once.
+
+        Returns
+        -------
+        Calls
+            One row per call that was found, by ``started_at`` and ``id``; an id that the
+            API does not show is simply absent.
+
+        Raises
+        ------
+        InputError
+            Where an id is no UUID.
+        UnexpectedResponseError
+            Where none of the ids was found and no other call is visible either.
+        """
+        wanted = valid_ids(ids)
+        tables = []
+        for chunk in chunk_ids(wanted, MAX_IDS):
+            exchange = self._persist(lambda chunk=chunk: self.attempt_read(chunk))  # type: ignore[misc]  # a default, bound per chunk
+            tables.append(with_source(exchange.content.rows, self.base_url, exchange.asked_at))
+        calls = one_row_per_id(calls_frame(tables))
+        if wanted and calls.empty:
+            self._require_visible(f"none of {len(wanted):,} calls was found")
+        return calls
+
+    def _sees_calls(self) -> bool:
+        """Tell whether any call at all is visible, looking back from now in growing windows."""
+
+        def ask(target: str) -> Exchange:
+            return self._persist(lambda: self._get(target))
+
+        for window in probe_windows(self._now()):
+            if read_window(ask, window, base_url=self.base_url).n_rows:
+                return True
+        return False
+
+    def _require_visible(self, found: str) -> None:
+        """Raise where an empty answer proves nothing, since this token sees no call at all."""
+        if self._sees_calls():
+            return
+        msg = (
+            f"{found}, and no call at all is visible with this token, so that proves nothing: an expired token, or "
+            "one of another organisation, looks like this. Check the token and the environment with Client.check(); "
+            "if the account is really new, wait for its first call"
+        )
+        raise UnexpectedResponseError(msg)
+
+    # Writing
+
+    def patch_call(self, call_id: str, attributes: Mapping[str, object]) -> dict[str, object]:
+        """Correct one call, once, and check the answer. Runs use a plan and its audit log instead.
+
+        Parameters
+        ----------
+        call_id
+            The call's ``id``.
+        attributes
+            Any of ``status``, ``duration_seconds``, ``ended_at`` and ``call_source``.
+
+        Returns
+        -------
+        dict
+            The call as answered: ``id`` and its attributes, texts in API form.
+
+        Raises
+        ------
+        InputError
+            Before anything is sent, where the id or an attribute may not be sent.
+        RejectedError
+            Where the API refuses it.
+        TransientApiError
+            Where it did not answer; ``may_have_been_applied`` says whether the call must
+            be read before anything is said about it.
+        UnexpectedResponseError
+            Where the answer is another call, or a value reads differently than it was sent.
+        """
+        call_id, sent = valid_id(call_id), valid_attributes(attributes)
+        exchange = self.attempt_patch(call_id, sent)
+        if exchange.kind is not ExchangeKind.OK or exchange.calls is None:
+            raise error_of(exchange)
+        answered = row_texts(exchange.calls)
+        problems = answer_problems(call_id, sent, answered)
+        if problems:
+            msg = f"PATCH {exchange.path} was answered, but {'; '.join(problems)}: read the call again"
+            raise UnexpectedResponseError(msg, status=exchange.status, request_id=exchange.request_id)
+        seconds = answered["duration_seconds"]
+        return {**answered, "duration_seconds": None if seconds is None else int(seconds)}
+
+    # What the server says of itself
+
+    def _describe_once(self) -> Exchange:
+        return self._attempt("GET", _OPEN_API, parse=read_description)
+
+    def describe(self) -> ApiDescription:
+        """Read the status words and patchable attributes from the server's OpenAPI document.
+
+        Where the server has none, or it does not speak of calls, the result says so
+        (``available`` is False) instead of guessing.
+
+        Raises
+        ------
+        TransientApiError
+            Where the server does not answer, after a few attempts.
+        """
+        number = 1
+        while (exchange := self._describe_once()).kind is not ExchangeKind.OK:
+            decision = decide(exchange, number, random=self._random, max_attempts=MAX_ATTEMPTS)
+            if isinstance(decision, GiveUp):
+                if exchange.status is None:
+                    raise error_of(exchange, gave_up=decision.reason)
+                told = exchange.error_detail or exchange.kind.value
+                return ApiDescription(
+                    available=False, problem=f"GET {_OPEN_API} answered {exchange.status}: {told}"
+                )
+            self._sleep(decision.after_s)
+            number += 1
+        description: ApiDescription = exchange.content
+        return description
+
+    def check(self) -> CheckResult:
+        """Find out whether calls can be read, and how far the clocks are apart. Nothing is changed.
+
+        Returns
+        -------
+        CheckResult
+            With ``ok`` and, where it is False, ``problems``: this never raises for what
+            the network or the server does.
+        """
+        problems: list[str] = []
+        started = self._now()
+        exchange = self._describe_once()
+        clock_s = _clock_difference(exchange, started)
+        # Any answer shows that the server is there; what it answered is about its OpenAPI document only.
+        description = (
+            exchange.content if exchange.kind is ExchangeKind.OK else ApiDescription(available=False)
+        )
+        reachable, sees = exchange.status is not None, None
+        authenticated: bool | None = None
+        try:
+            sees = self._sees_calls()
+        except ApiError as exc:
+            problems.append(str(exc))
+            reachable = reachable or exc.status is not None
+            authenticated = False if exc.status in _REFUSED else None
+        else:
+            reachable = authenticated = True
+            if not sees:
+                authenticated = None
+                problems.append(
+                    "no call at all is visible: the token may have expired or belong to another organisation"
+                )
+        problems += [text for text in [clock_problem(clock_s)] if text]
+        return CheckResult(
+            url=self.base_url,
+            reachable=reachable,
+            authenticated=authenticated,
+            sees_calls=sees,
+            clock_difference_s=clock_s,
+            statuses=description.statuses,
+            patchable=description.patchable,
+            problems=tuple(problems),
+        )
+
+
+def _clock_difference(exchange: Exchange, started: datetime) -> float | None:
+    """Return the server's clock minus ours in seconds, from the Date of an answer."""
+    if exchange.server_date is None:
+        return None
+    # A Date is cut to whole seconds, half a second on average; half the answer's way has passed when it is written.
+    halfway = started + timedelta(milliseconds=exchange.latency_ms / 2)
+    return round((exchange.server_date - halfway).total_seconds() + 0.5, 1)

@@ -1,0 +1,330 @@
+"""JSON:API documents to rows of calls, and the server's two error shapes to problems.
+
+Input is the body of an answer, or a saved document; output is an Arrow table with
+one row per resource (checked: type ``Call``, a UUID as id, values of the right JSON
+types, instants that can be read), later one frame. Nothing is guessed: whatever does
+not fit raises `DocumentError`, which says where.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import pandas as pd
+import pyarrow as pa
+
+from sippet_reconcile._display import mask_digits
+from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, Calls, arrow_to_frame, repeat_text, text_series
+from sippet_reconcile.values import INSTANT_FIELDS, SECONDS_FIELDS, text_to_instants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+__all__ = [
+    "UUID",
+    "DocumentError",
+    "Page",
+    "Problem",
+    "calls_frame",
+    "load_json",
+    "patch_body",
+    "read_page",
+    "read_problems",
+    "read_resource",
+    "rows_of",
+    "with_source",
+]
+
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""An id of a call, in lower case."""
+
+_TYPE: Final = "Call"
+_INSTANT: Final = pa.timestamp("us", tz="UTC")
+_MAX_DETAIL: Final = 300
+_MAX_PROBLEMS: Final = 20
+_MAX_INT64: Final = 2**63
+_ROWS: Final = pa.schema(
+    [field_ for field_ in CALLS.arrow if field_.name == "id" or field_.name in CALL_ATTRIBUTES]
+)
+
+
+class DocumentError(ValueError):
+    """A document does not hold what the protocol says; the message has no value of a call in it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One error of the server: its code, what it said, and the part of the request it points to."""
+
+    code: str | None
+    detail: str | None
+    pointer: str | None = None
+
+    def scrubbed(self, scrub: Callable[[str], str]) -> Problem:
+        """Return it with each of its texts cleaned once more."""
+        parts = (self.code, self.detail, self.pointer)
+        return Problem(*(scrub(part) if part else part for part in parts))
+
+    def __str__(self) -> str:
+        head = self.code or ""
+        told = f"{head}: {self.detail}" if head and self.detail else head or self.detail or "no detail"
+        return f"{told} at {self.pointer}" if self.pointer else told
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """One answer of the index: its rows as an Arrow table, and what it says about further pages."""
+
+    rows: pa.Table
+    next_link: str | None = None
+    total: int | None = None
+    is_paged: bool = field(default=False)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    msg = f"the document holds {name}, which is no JSON"
+    raise DocumentError(msg)
+
+
+def load_json(body: bytes | str) -> Any:
+    """Read strict JSON: no NaN, no Infinity, no invalid UTF-8.
+
+    Examples
+    --------
+    >>> load_json(b'{"a": NaN}')
+    Traceback (most recent call last):
+    sippet_reconcile.api.documents.DocumentError: the document holds NaN, which is no JSON
+    """
+    if not body.strip():
+        msg = "the answer is empty"
+        raise DocumentError(msg)
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except DocumentError:
+        raise
+    except UnicodeDecodeError:
+        msg = "the document is not UTF-8"
+    except json.JSONDecodeError as exc:
+        msg = f"the document is not JSON (line {exc.lineno} column {exc.colno}: {exc.msg})"
+    except RecursionError:
+        msg = "the document is nested too deeply"
+    except ValueError:
+        msg = "the document holds a number that is too long"
+    raise DocumentError(msg)
+
+
+def _where(index: int, ids: Sequence[Any]) -> str:
+    known = ids[index] if index < len(ids) and isinstance(ids[index], str) else ""
+    named = f" ({known.lower()})" if UUID.fullmatch(known.lower()) else ""
+    return f"resource {index + 1}{named}"
+
+
+def _text_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
+    for index, value in enumerate(values):
+        if value is not None and not isinstance(value, str):
+            msg = f"{name} of {_where(index, ids)} is {_kind(value)}, not text"
+            raise DocumentError(msg)
+    try:
+        return pa.array(values, pa.large_string())
+    except UnicodeEncodeError as exc:
+        msg = f"{name} holds text that is not Unicode (a lone surrogate)"
+        raise DocumentError(msg) from exc
+
+
+def _seconds_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
+    for index, value in enumerate(values):
+        if value is None:
+            continue
+        if type(value) is not int or not -_MAX_INT64 <= value < _MAX_INT64:
+            msg = f"{name} of {_where(index, ids)} is {_kind(value)}, not whole seconds"
+            raise DocumentError(msg)
+    return pa.array(values, pa.int64())
+
+
+def _instant_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
+    text = _text_column(name, values, ids)
+    instants = text_to_instants(text_series(text))
+    unread = instants.isna().to_numpy() & text.is_valid().to_numpy(zero_copy_only=False)
+    if unread.any():
+        index = int(unread.argmax())
+        msg = f"{name} of {_where(index, ids)} is {text[index].as_py()!r}, not an ISO 8601 instant"
+        raise DocumentError(msg)
+    return pa.array(instants, from_pandas=True).cast(_INSTANT)
+
+
+def _kind(value: object) -> str:
+    names = {
+        bool: "a yes/no",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        dict: "an object",
+        list: "a list",
+    }
+    return names.get(type(value), "null" if value is None else "something else")
+
+
+def rows_of(resources: object) -> pa.Table:
+    """Return one row per JSON:API resource object: ``id`` and the attributes of a call.
+
+    A key that is absent is null, unknown keys are ignored, ids come out in lower case.
+
+    Raises
+    ------
+    DocumentError
+        Naming the first resource that is not a call, and why.
+    """
+    if not isinstance(resources, list):
+        msg = f"'data' is {_kind(resources)}, not a list of resources"
+        raise DocumentError(msg)
+    for index, resource in enumerate(resources):
+        if not isinstance(resource, dict):
+            msg = f"resource {index + 1} is {_kind(resource)}, not an object"
+            raise DocumentError(msg)
+        if resource.get("type") != _TYPE:
+            msg = f"resource {index + 1} is of another type than {_TYPE!r}"
+            raise DocumentError(msg)
+    ids = [resource.get("id") for resource in resources]
+    for index, value in enumerate(ids):
+        if not isinstance(value, str) or UUID.fullmatch(value.lower()) is None:
+            msg = f"the id of resource {index + 1} is not a UUID"
+            raise DocumentError(msg)
+    attributes = [resource.get("attributes") for resource in resources]
+    for index, value in enumerate(attributes):
+        if not isinstance(value, dict):
+            msg = f"{_where(index, ids)} has no attributes"
+            raise DocumentError(msg)
+    columns: dict[str, pa.Array] = {"id": pa.array([value.lower() for value in ids], pa.large_string())}
+    for name in CALL_ATTRIBUTES:
+        values = [attribute.get(name) for attribute in attributes]
+        if name in INSTANT_FIELDS:
+            columns[name] = _instant_column(name, values, ids)
+        elif name in SECONDS_FIELDS:
+            columns[name] = _seconds_column(name, values, ids)
+        else:
+            columns[name] = _text_column(name, values, ids)
+    return pa.table([columns[name] for name in _ROWS.names], schema=_ROWS)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    document = load_json(body)
+    if not isinstance(document, dict) or "data" not in document:
+        msg = "the document has no 'data'"
+        raise DocumentError(msg)
+    return document
+
+
+def read_page(body: bytes) -> Page:
+    """Read one answer of the index.
+
+    Examples
+    --------
+    >>> read_page(b'{"data": [], "links": {"self": "x"}, "meta": {}}').rows.num_rows
+    0
+    """
+    document = _document(body)
+    links, meta = document.get("links"), document.get("meta")
+    next_link = links.get("next") if isinstance(links, dict) else None
+    if isinstance(next_link, dict):  # JSON:API allows a link as an object with an href
+        next_link = next_link.get("href")
+    page = meta.get("page") if isinstance(meta, dict) else None
+    total = page.get("total") if isinstance(page, dict) else None
+    return Page(
+        rows_of(document["data"]),
+        next_link=next_link if isinstance(next_link, str) and next_link else None,
+        total=total if type(total) is int else None,
+        is_paged=isinstance(page, dict),
+    )
+
+
+def read_resource(body: bytes) -> Page:
+    """Read the answer to a PATCH: one resource."""
+    return Page(rows_of([_document(body)["data"]]))
+
+
+def patch_body(call_id: str, attributes: dict[str, object]) -> bytes:
+    """Return the body of a PATCH, byte for byte as it is sent.
+
+    There is no ``jsonapi`` member: the API refuses one.
+
+    Examples
+    --------
+    >>> patch_body("8c1f3c52-0000-4000-8000-000000000001", {"status": "busy"})
+    b'{"data":{"id":"8c1f3c52-0000-4000-8000-000000000001","type":"Call","attributes":{"status":"busy"}}}'
+    """
+    document = {"data": {"id": call_id, "type": _TYPE, "attributes": attributes}}
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+
+
+def with_source(rows: pa.Table, api_url: str | None, fetched_at: datetime | None) -> pa.Table:
+    """Return the rows with the API they came from and the instant before they were asked for."""
+    n = rows.num_rows
+    at = pa.repeat(pa.scalar(fetched_at, _INSTANT), n)
+    return rows.append_column("api_url", repeat_text(api_url, n)).append_column("fetched_at", at)
+
+
+def calls_frame(tables: Sequence[pa.Table]) -> Calls:
+    """Join answers to one frame of calls, in their order."""
+    whole = pa.concat_tables(tables) if tables else CALLS.arrow.empty_table()
+    return Calls(pd.DataFrame(arrow_to_frame(whole, CALLS)))
+
+
+_TAGS: Final = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_SPACE: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+
+
+def _clean(text: object) -> str | None:
+    """Return a server's words on one line, short, and without long runs of digits."""
+    if not isinstance(text, str):
+        return None
+    words = mask_digits(_SPACE.sub(" ", text).strip())
+    words = words.encode("utf-8", "replace").decode("utf-8")
+    return (words if len(words) <= _MAX_DETAIL else words[: _MAX_DETAIL - 1] + "…") or None
+
+
+def _detail(error: dict[str, Any]) -> str | None:
+    detail, meta = error.get("detail"), error.get("meta")
+    if isinstance(detail, str) and isinstance(meta, dict):
+        for name, value in meta.items():  # "must be at least %{min}" comes with {"min": 0} beside it
+            if isinstance(value, str | int | float):
+                detail = detail.replace("%{" + name + "}", str(value))
+    return _clean(detail) or _clean(error.get("title"))
+
+
+def _problem(error: object) -> Problem:
+    if not isinstance(error, dict):
+        return Problem(None, _clean(error) or "an error without words")
+    source = error.get("source")
+    place = (source.get("pointer") or source.get("parameter")) if isinstance(source, dict) else None
+    return Problem(_clean(error.get("code")), _detail(error), _clean(place))
+
+
+def read_problems(body: bytes) -> list[Problem]:
+    """Return what an answer of 400 and above says: both error shapes, plain text and HTML.
+
+    Examples
+    --------
+    >>> read_problems(b'{"errors":{"detail":"Bad Request"}}')
+    [Problem(code=None, detail='Bad Request', pointer=None)]
+    >>> read_problems(b"")
+    []
+    """
+    try:
+        document = load_json(body)
+    except DocumentError:
+        text = _clean(html.unescape(_TAGS.sub(" ", body[:20_000].decode("utf-8", "replace"))))
+        return [Problem(None, text)] if text else []
+    if not isinstance(document, dict):
+        return []
+    errors = document.get("errors")
+    if isinstance(errors, list):
+        return [_problem(error) for error in errors[:_MAX_PROBLEMS]]
+    if errors is not None:
+        return [_problem(errors)]
+    text = _clean(document.get("error")) or _clean(document.get("message"))
+    return [Problem(None, text)] if text else []

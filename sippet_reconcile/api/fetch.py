@@ -1,0 +1,187 @@
+"""Read all windows with a few worker threads, and join what they answered to one frame.
+
+Input is a `WindowQueue` and the function that reads one window; output is the calls,
+each id once. Transient failures are tried again, halved where that may help; the first
+thing that cannot be helped ends the whole fetch, for half a month is not a month.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from sippet_reconcile.api.documents import calls_frame
+from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of
+from sippet_reconcile.api.retry import GiveUp, decide
+from sippet_reconcile.errors import UnexpectedResponseError
+from sippet_reconcile.schema import Calls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pyarrow as pa
+
+    from sippet_reconcile.api.windows import Answer, Window, WindowQueue
+    from sippet_reconcile.progress import Reporter
+
+__all__ = ["Fetch", "one_row_per_id"]
+
+_WORKERS: Final = 4
+_LOOK_S: Final = 0.2
+_ATTEMPTS: Final = 6
+_HOUR_S: Final = 3600
+
+
+def one_row_per_id(calls: Calls) -> Calls:
+    """Return each call once, in the order of ``started_at``; never-started calls come last.
+
+    A call that two windows answered was changed between the two reads, or is the same
+    in both: the later read is kept, being what the call holds now.
+    """
+    if not calls["id"].is_unique:
+        latest = calls.sort_values("fetched_at", kind="stable").drop_duplicates("id", keep="last")
+        calls = Calls(latest.sort_values(["started_at", "id"]))
+    else:
+        started = calls["started_at"]
+        n_started = int(started.notna().sum())
+        in_order = started.iloc[:n_started].notna().all() and started.iloc[:n_started].is_monotonic_increasing
+        if not in_order:
+            calls = Calls(calls.sort_values(["started_at", "id"]))
+    return Calls(calls.reset_index(drop=True))
+
+
+class Fetch:
+    """One fetch: the queue of windows, the threads that empty it, and what they brought.
+
+    Parameters
+    ----------
+    read
+        Reads one window; raises only what ends the fetch.
+    queue
+        The windows; touched under this object's lock only.
+    sleep, clock, random
+        Handed in, so that tests neither wait nor guess.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[Window], Answer],
+        queue: WindowQueue,
+        *,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        n_workers: int = _WORKERS,
+    ) -> None:
+        self._read, self._queue = read, queue
+        self._sleep, self._clock, self._random = sleep, clock, random
+        self._n_workers = n_workers
+        self._changed = threading.Condition()
+        self._n_open = 0
+        self._n_running = 0
+        self._paused_until = 0.0
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._found: list[tuple[float, list[pa.Table]]] = []
+        self._n_rows = 0
+
+    def run(self, report: Reporter) -> Calls:
+        """Empty the queue and return the calls; reading stops at the first error or interrupt."""
+        self._n_running = self._n_workers
+        for number in range(self._n_workers):
+            # Daemons: an interrupted read changes nothing, so nobody has to wait for its answer.
+            threading.Thread(target=self._work, name=f"fetch-calls-{number}", daemon=True).start()
+        total = int(self._queue.total.total_seconds() // _HOUR_S)
+        try:
+            with self._changed:
+                while self._n_running:
+                    self._changed.wait(_LOOK_S)
+                    done = int(self._queue.done.total_seconds() // _HOUR_S)
+                    label = f"fetching calls ({self._n_rows:,})"
+                    self._changed.release()  # a reporter may be slow, and must not hold up the workers
+                    try:
+                        report(done, total, label)
+                    finally:
+                        self._changed.acquire()
+        finally:
+            with self._changed:
+                self._stopped = True
+                self._changed.notify_all()
+        if self._error is not None:
+            raise self._error
+        self._found.sort(key=lambda found: found[0])
+        return one_row_per_id(calls_frame([table for _, tables in self._found for table in tables]))
+
+    def _work(self) -> None:
+        try:
+            while (window := self._next()) is not None:
+                self._settle(window, self._read(window))
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, it is raised again in the caller's thread
+            with self._changed:
+                self._error = self._error or exc
+                self._stopped = True
+        finally:
+            with self._changed:
+                self._n_running -= 1
+                self._changed.notify_all()
+
+    def _next(self) -> Window | None:
+        """Return the next window once any pause is over, or None when all is done."""
+        with self._changed:
+            while True:
+                if self._stopped:
+                    return None
+                window = self._queue.take()
+                if window is not None:
+                    self._n_open += 1
+                    wait_s = self._paused_until - self._clock()
+                    break
+                if not self._n_open:
+                    return None
+                # Others are still reading: one of their windows may come back in halves.
+                self._changed.wait(_LOOK_S)
+        if wait_s > 0:
+            self._sleep(wait_s)
+        return window
+
+    def _settle(self, window: Window, answer: Answer) -> None:
+        wait_s = 0.0
+        with self._changed:
+            failure = answer.failure
+            if failure is None and not answer.is_cut:
+                self._queue.settle(
+                    window, n_rows=answer.n_rows, n_bytes=answer.n_bytes, seconds=answer.seconds
+                )
+                first = window.start.timestamp() if window.start is not None else float("inf")
+                self._found.append((first, answer.tables))
+                self._n_rows += answer.n_rows
+            elif failure is None or failure.too_large:
+                if not self._queue.split(window):
+                    raise _cannot_cut(window, failure)
+            else:
+                wait_s = self._again(window, failure)
+            self._n_open -= 1
+            self._changed.notify_all()
+        if wait_s > 0:
+            self._sleep(wait_s)
+
+    def _again(self, window: Window, failure: Exchange) -> float:
+        """Put a window that failed back, and say how long this worker should rest."""
+        decision = decide(failure, window.attempt, random=self._random, max_attempts=_ATTEMPTS)
+        if isinstance(decision, GiveUp):
+            raise error_of(failure, gave_up=f"{decision.reason}, reading {window}")
+        again = window.next_attempt()
+        if failure.kind is ExchangeKind.THROTTLED:
+            self._paused_until = max(self._paused_until, self._clock() + decision.after_s)
+        # A time-out or a server fault may be the size of the answer: ask for half of it.
+        may_be_size = failure.kind in {ExchangeKind.LOST, ExchangeKind.TRANSIENT}
+        if not (may_be_size and self._queue.split(again)):
+            self._queue.put_back(again)
+        return decision.after_s
+
+
+def _cannot_cut(window: Window, failure: Exchange | None) -> Exception:
+    if failure is not None:
+        return error_of(failure, gave_up=f"{window} cannot be asked for in smaller parts")
+    msg = f"the server hands out fewer calls than it counts for {window}, which cannot be asked for in smaller parts"
+    return UnexpectedResponseError(msg)

@@ -1,0 +1,206 @@
+"""Calls on disk: what a fetch saved, or JSON:API documents somebody kept.
+
+Input is a parquet file of a calls frame, or documents as ``.json`` or ``.json.gz``;
+output is a calls frame as `fetch_calls` gives it. A saved frame keeps where and when
+it was read; for documents both are told or found.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from sippet_reconcile.api.documents import DocumentError, calls_frame, load_json, rows_of, with_source
+from sippet_reconcile.api.fetch import one_row_per_id
+from sippet_reconcile.api.queries import instant_text
+from sippet_reconcile.api.urls import normalise_url
+from sippet_reconcile.errors import InputError, SchemaError
+from sippet_reconcile.schema import CALLS, Calls, arrow_to_frame, conform
+from sippet_reconcile.values import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["read_calls", "write_calls"]
+
+_GZIP: Final = b"\x1f\x8b"
+_PARQUET: Final = b"PAR1"
+
+
+def write_calls(calls: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Save calls as one parquet file that `read_calls` and any parquet reader can read.
+
+    It is written aside and then renamed, so that a reader never meets half a file.
+
+    Raises
+    ------
+    SchemaError
+        Where the frame is not one of calls.
+    """
+    target = Path(path)
+    frame = conform(calls, CALLS)[CALLS.names]
+    table = pa.Table.from_pandas(frame, preserve_index=False).cast(CALLS.arrow).replace_schema_metadata()
+    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        pq.write_table(table, aside, compression="zstd")
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return target
+
+
+def read_calls(
+    path: str | os.PathLike[str],
+    api_url: str | None = None,
+    fetched_at: datetime | str | None = None,
+) -> Calls:
+    """Read calls from parquet or from JSON:API documents.
+
+    Parameters
+    ----------
+    path
+        A parquet file of a calls frame, or a ``.json`` or ``.json.gz`` file with one
+        document, a list of documents, or a list of resources.
+    api_url
+        The API that the calls are from. Documents tell it by their ``links.self``
+        where they have one; without either it is missing, and a plan from these calls
+        needs ``build_plan(api_url=...)``. A saved frame has its own; another one
+        given here is an error.
+    fetched_at
+        When they were read. Without it, the latest instant found in the documents.
+
+    Returns
+    -------
+    Calls
+        One row per call, by ``started_at`` and ``id``.
+
+    Raises
+    ------
+    InputError
+        Where the file is neither, or does not hold calls; it names what does not fit.
+    SchemaError
+        Where a saved frame lacks columns, or mixes the calls of two APIs.
+    """
+    source = Path(path)
+    at = None if fetched_at is None else parse_instant(instant_text(fetched_at, "fetched_at"))
+    url = None if api_url is None else normalise_url(api_url)
+    try:
+        body = source.read_bytes()
+    except OSError as exc:
+        msg = f"{source}: cannot be read ({exc.strerror or type(exc).__name__})"
+        raise InputError(msg) from exc
+    if body.startswith(_PARQUET):
+        calls = _saved_frame(body, source, url, at)
+    else:
+        calls = _documents(body, source, url, at)
+    urls = sorted(calls["api_url"].dropna().unique())
+    if len(urls) > 1:
+        msg = f"{source}: the calls are from several APIs ({', '.join(urls)}); keep those of one"
+        raise SchemaError(msg)
+    return one_row_per_id(calls)
+
+
+def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None) -> Calls:
+    try:
+        table = pq.read_table(io.BytesIO(body))
+    except pa.ArrowException as exc:
+        msg = f"{source}: is not a readable parquet file: {exc}"
+        raise InputError(msg) from exc
+    frame = _with_defaults(arrow_to_frame(table.replace_schema_metadata()), url, at)
+    try:
+        frame = conform(frame, CALLS)
+    except SchemaError as exc:
+        msg = f"{source}: {exc}"
+        raise SchemaError(msg, failures=exc.failures) from exc
+    bad = ~frame["id"].str.fullmatch(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}").fillna(
+        value=False
+    )
+    if bad.any():
+        msg = f"{source}: {int(bad.sum()):,} of {len(frame):,} rows have no UUID in the column 'id'"
+        raise InputError(msg)
+    if url is not None and frame["api_url"].dropna().map(normalise_url).ne(url).any():
+        msg = f"{source}: the calls are from {frame['api_url'].dropna().iloc[0]}, not from {url}"
+        raise SchemaError(msg)
+    if url is not None:
+        frame = frame.assign(api_url=pd.Series(url, index=frame.index, dtype="str"))
+    if at is not None:
+        frame = frame.assign(
+            fetched_at=pd.Series(pd.Timestamp(at), index=frame.index, dtype="datetime64[us, UTC]")
+        )
+    return Calls(frame[CALLS.names])
+
+
+def _with_defaults(frame: pd.DataFrame, url: str | None, at: datetime | None) -> pd.DataFrame:
+    """Add the two columns that a frame of another program may lack, where they are told."""
+    told: dict[str, Any] = {}
+    if "api_url" not in frame.columns:
+        told["api_url"] = pd.Series(url, index=frame.index, dtype="str")
+    if "fetched_at" not in frame.columns:
+        found = _latest(frame[name] for name in ("started_at", "ended_at") if name in frame.columns)
+        told["fetched_at"] = pd.Series(at or found, index=frame.index, dtype="datetime64[us, UTC]")
+    return frame.assign(**told)
+
+
+def _latest(columns: Iterator[pd.Series[Any]]) -> pd.Timestamp | None:
+    latest = [column.max() for column in columns if isinstance(column.dtype, pd.DatetimeTZDtype)]
+    known = [value for value in latest if not pd.isna(value)]
+    return max(known, default=None)
+
+
+def _documents(body: bytes, source: Path, url: str | None, at: datetime | None) -> Calls:
+    if body.startswith(_GZIP):
+        try:
+            body = gzip.decompress(body)
+        except (OSError, EOFError, zlib.error) as exc:
+            msg = f"{source}: is not a whole gzip file ({type(exc).__name__})"
+            raise InputError(msg) from exc
+    try:
+        parts = list(_parts(load_json(body)))
+        tables = [(rows_of(resources), link) for resources, link in parts]
+    except DocumentError as exc:
+        msg = f"{source}: is neither parquet nor a JSON:API document of calls: {exc}"
+        raise InputError(msg) from exc
+    if at is None:
+        at = _latest_instant([table for table, _ in tables])
+    return calls_frame([with_source(table, url or _origin(link), at) for table, link in tables])
+
+
+def _parts(content: object) -> Iterator[tuple[list[Any], str | None]]:
+    """Yield the resources of each document, with its ``links.self``."""
+    if isinstance(content, list) and content and all(isinstance(x, dict) and "type" in x for x in content):
+        yield content, None
+        return
+    for document in content if isinstance(content, list) else [content]:
+        if not isinstance(document, dict) or "data" not in document:
+            msg = "a document has no 'data'"
+            raise DocumentError(msg)
+        data, links = document["data"], document.get("links")
+        link = links.get("self") if isinstance(links, dict) else None
+        yield (data if isinstance(data, list) else [data]), link if isinstance(link, str) else None
+
+
+def _origin(link: str | None) -> str | None:
+    """Return the base URL of a document's own link, or None where it tells none."""
+    head, found, _ = (link or "").partition("/api/calls")
+    if not found:
+        return None
+    try:
+        return normalise_url(head)
+    except InputError:
+        return None
+
+
+def _latest_instant(tables: list[pa.Table]) -> datetime | None:
+    found = [pc.max(table.column(name)).as_py() for table in tables for name in ("started_at", "ended_at")]
+    known = [value for value in found if value is not None]
+    return max(known).astimezone(UTC) if known else None

@@ -1,0 +1,209 @@
+"""Pace requests: evenly, and never more than the rate within any one second.
+
+`Schedule` decides and knows neither threads nor clocks: it is told the time. `Pacer`
+puts a clock, a sleep and locks around it for the worker threads of a run. Idle time
+earns no burst, a pause stops everybody, and after a 429 the pace halves and comes
+back step by step.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from sippet_reconcile.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_RATE", "Pacer", "Schedule", "parse_rate"]
+
+MAX_RATE: Final = 500.0
+"""The highest rate per second that can be asked for."""
+
+_SHARE_OF_LIMIT: Final = 0.9
+_SLACK_S: Final = 0.010
+_WINDOW_S: Final = 1.0
+_TICK_S: Final = 1e-6
+_SLICE_S: Final = 0.25
+_OKS_PER_STEP: Final = 10
+_STEP: Final = 0.1
+_SLOWEST: Final = 1 / 32
+_RATE: Final = re.compile(
+    r"(?P<limit>limit:)?\s*(?P<count>\d{1,9}(?:\.\d{1,6})?)\s*/\s*(?P<unit>s|sec|second|m|min|minute|h|hour)"
+)
+_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600}
+
+
+def parse_rate(text: str) -> float:
+    """Return the requests per second that a text asks for.
+
+    Parameters
+    ----------
+    text
+        ``"5/s"``, ``"300/min"`` or ``"7200/h"``; with ``limit:`` in front it is a
+        published limit, and the pace is 90 % of it (at exactly the limit, network
+        jitter still draws 429s).
+
+    Raises
+    ------
+    InputError
+        If it is none of these, zero, or more than `MAX_RATE` per second.
+
+    Examples
+    --------
+    >>> parse_rate("5/s"), parse_rate("300/min"), parse_rate("limit:50/s")
+    (5.0, 5.0, 45.0)
+    """
+    parts = _RATE.fullmatch(text.strip().lower()) if isinstance(text, str) else None
+    if parts is None:
+        msg = f"rate {text!r} is not one; write '5/s', '300/min' or 'limit:50/s' for a published limit"
+        raise InputError(msg)
+    rate = float(parts["count"]) / _UNIT_S[parts["unit"][0]]
+    rate = rate * _SHARE_OF_LIMIT if parts["limit"] else rate
+    if not 0 < rate <= MAX_RATE:
+        msg = f"rate {text!r} must be above zero and at most {MAX_RATE:.0f} per second"
+        raise InputError(msg)
+    return rate
+
+
+class Schedule:
+    """When the next request may leave. Pure: every method is told the time in seconds.
+
+    Two rules hold together: requests are one gap (1/rate) apart, where a late one may
+    be caught up by 10 ms at most; and within any one second there are never more than
+    the rate (rounded up where it is not whole).
+    """
+
+    def __init__(self, rate_per_s: float) -> None:
+        if not 0 < rate_per_s <= MAX_RATE:
+            msg = f"rate_per_s must be above zero and at most {MAX_RATE:.0f}, got {rate_per_s!r}"
+            raise InputError(msg)
+        self.asked: Final = float(rate_per_s)
+        self.rate = self.asked
+        self.paused_until = -math.inf
+        self._next_at = -math.inf
+        self._permits: deque[float] = deque(maxlen=math.ceil(self.asked))
+        self._oks = 0
+        self._slowed_at = -math.inf
+
+    def take(self, now: float) -> float:
+        """Take a permit and return 0, or return how long to wait before asking again."""
+        due = max(self._next_at, self.paused_until)
+        n = math.ceil(self.rate)
+        if len(self._permits) >= n:
+            due = max(due, self._permits[-n] + max(_WINDOW_S, n / self.rate))
+        if due > now:
+            return max(due - now, _TICK_S)
+        gap = 1 / self.rate
+        # A late wake-up is caught up; a longer idle time is not, so it earns no burst.
+        started = self._next_at if now - self._next_at <= min(_SLACK_S, gap) else now
+        self._next_at = started + gap
+        self._permits.append(now)
+        return 0.0
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Let nothing leave for so many seconds; a running longer pause stays."""
+        self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
+
+    def slow_down(self, now: float) -> None:
+        """Halve the pace; several calls within a second are one incident."""
+        self._oks = 0
+        if now - self._slowed_at < _WINDOW_S:
+            return
+        self._slowed_at = now
+        self.rate = max(self.rate / 2, self.asked * _SLOWEST)
+        if self._permits:
+            self._next_at = max(self._next_at, self._permits[-1] + 1 / self.rate)
+
+    def ok(self) -> None:
+        """Count a success; every tenth in a row brings back a tenth of the asked pace."""
+        if self.rate >= self.asked:
+            return
+        self._oks += 1
+        if self._oks % _OKS_PER_STEP == 0:
+            self.rate = min(self.asked, self.rate + _STEP * self.asked)
+
+
+class Pacer:
+    """A `Schedule` for many threads, first come first served.
+
+    Examples
+    --------
+    >>> now = [0.0]
+    >>> def sleep(seconds):
+    ...     now[0] += seconds
+    >>> pacer = Pacer(2, clock=lambda: now[0], sleep=sleep)
+    >>> sent = [(pacer.acquire(), round(now[0], 3))[1] for _ in range(4)]
+    >>> sent
+    [0.0, 0.5, 1.0, 1.5]
+    """
+
+    def __init__(
+        self,
+        rate_per_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._schedule = Schedule(rate_per_s)
+        self._clock, self._sleep = clock, sleep
+        self._state = threading.Lock()
+        # Only the head of the queue watches the schedule; the others wait their turn behind it.
+        self._turnstile = threading.Lock()
+
+    def acquire(self, *, cancelled: Callable[[], bool] | None = None) -> bool:
+        """Block until a request may leave.
+
+        Parameters
+        ----------
+        cancelled
+            Asked at least four times a second; once it says True, waiting ends.
+
+        Returns
+        -------
+        bool
+            True with a permit, False only where `cancelled` ended the wait.
+        """
+        with self._turnstile:
+            while True:
+                if cancelled is not None and cancelled():
+                    return False
+                with self._state:
+                    wait_s = self._schedule.take(self._clock())
+                if wait_s <= 0:
+                    return True
+                # Short naps, so that a pause that is lifted or a stop is noticed.
+                self._sleep(min(wait_s, _SLICE_S))
+
+    def pause(self, seconds: float) -> None:
+        """Let no request leave for so many seconds, whoever asks."""
+        with self._state:
+            self._schedule.pause(self._clock(), seconds)
+
+    def slow_down(self) -> None:
+        """Halve the pace, as after a 429."""
+        with self._state:
+            self._schedule.slow_down(self._clock())
+
+    def ok(self) -> None:
+        """Count a success, on the way back to the asked pace."""
+        with self._state:
+            self._schedule.ok()
+
+    @property
+    def rate(self) -> float:
+        """The pace at this moment, in requests per second."""
+        return self._schedule.rate
+
+    @property
+    def paused_until(self) -> float:
+        """When the latest pause ends, on this pacer's clock; minus infinity where there was none."""
+        return self._schedule.paused_until
+
+    def __repr__(self) -> str:
+        return f"<Pacer {self.rate:g}/s of {self._schedule.asked:g}/s>"

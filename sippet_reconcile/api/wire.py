@@ -1,0 +1,272 @@
+"""Send one request and bring back what came of it, as plain values: the only home of httpx.
+
+Requests go straight to an httpx transport (a pool of about ten connections) and not
+through ``httpx.Client``: so there are no cookies, no redirects, no proxies from the
+environment, and no log line with a URL, whose query may hold phone numbers. An operator
+who needs a proxy hands in ``transport=httpx.HTTPTransport(proxy=...)``; a private
+certificate authority is named by ``SSL_CERT_FILE``. No httpx exception leaves this module.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+
+from sippet_reconcile._display import mask_digits
+from sippet_reconcile._version import __version__
+
+__all__ = ["MAX_CONNECTIONS", "Reply", "Secret", "Timeouts", "Transport", "Wire"]
+
+Transport: TypeAlias = httpx.BaseTransport
+
+MAX_CONNECTIONS: Final = 10
+"""httpx's pool slows down with many more."""
+
+MEDIA_TYPE: Final = "application/vnd.api+json"
+_MAX_BYTES: Final = 256 * 2**20
+_MAX_ERROR_BYTES: Final = 2**20
+_ERROR: Final = 400
+# Servers commonly close idle connections after 5 s; a shorter life here avoids answers lost to that race.
+_KEEP_ALIVE_S: Final = 4.0
+
+
+class Secret:
+    """A token that shows itself to nobody but `headers`."""
+
+    __slots__ = ("_hidden",)
+
+    def __init__(self, name: str, prefix: str, value: str) -> None:
+        def headers() -> dict[str, str]:
+            return {name: prefix + value}
+
+        def scrub(text: str) -> str:
+            return text.replace(value, "[token]")
+
+        self._hidden = (headers, scrub)
+
+    def headers(self) -> dict[str, str]:
+        """Return the header that carries it."""
+        return self._hidden[0]()
+
+    def scrub(self, text: str) -> str:
+        """Return a text without it, should a server have echoed it."""
+        return self._hidden[1](text)
+
+    def __repr__(self) -> str:
+        return "<Secret>"
+
+    def __reduce__(self) -> str:
+        msg = "a token is not pickled"
+        raise TypeError(msg)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to wait: to connect, for the next bytes, and for a whole answer."""
+
+    connect_s: float = 10.0
+    read_s: float = 60.0
+    total_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer, or the way in which none came (``fault``)."""
+
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    latency_ms: float = 0.0
+    bytes_received: int = 0
+    fault: Literal["lost", "not_sent", "malformed"] | None = None
+    fault_detail: str | None = None
+    redirect_detail: str | None = None
+    too_large: bool = False
+    date: datetime | None = None
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+class _TooSlowError(Exception):
+    pass
+
+
+# What is raised before a byte of the request has left, by httpx's own account.
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+    httpx.InvalidURL,
+)
+
+
+class Wire:
+    """A pool of connections to one API."""
+
+    def __init__(
+        self,
+        base_url: str,
+        secret: Secret | None,
+        *,
+        timeouts: Timeouts,
+        transport: Transport | None = None,
+        max_bytes: int = _MAX_BYTES,
+    ) -> None:
+        self.base_url = base_url
+        self._secret = secret
+        self._timeouts = timeouts
+        self._max_bytes = max_bytes
+        self._transport = transport or httpx.HTTPTransport(
+            limits=httpx.Limits(
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=_KEEP_ALIVE_S,
+            ),
+        )
+        # A transport that was handed in belongs to whoever made it; ours is closed at the latest with this object.
+        self._closer = weakref.finalize(self, self._transport.close) if transport is None else None
+
+    def close(self) -> None:
+        """Close the connections; a later request opens new ones."""
+        if self._closer is not None:
+            self._transport.close()
+
+    def __repr__(self) -> str:
+        return f"<Wire {self.base_url}>"
+
+    def scrub(self, text: str) -> str:
+        """Return a server's text without the token."""
+        return self._secret.scrub(text) if self._secret else text
+
+    def headers(self, method: str) -> dict[str, str]:
+        """Return exactly the headers of a request, the token left out."""
+        headers = {
+            "Accept": MEDIA_TYPE,
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"sippet-reconcile/{__version__}",
+        }
+        return {**headers, "Content-Type": MEDIA_TYPE} if method == "PATCH" else headers
+
+    def send(self, method: str, target: str, body: bytes | None = None) -> Reply:
+        """Send one request, once, and never raise for what the network or the server does.
+
+        Parameters
+        ----------
+        method
+            ``GET`` or ``PATCH``.
+        target
+            Path and query, encoded; it is appended to the base URL.
+        body
+            The bytes of a PATCH.
+        """
+        started = time.perf_counter()
+        limits = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s)
+        status: int | None = None
+        received = 0
+        headers: dict[str, str] = {}
+        fault: Literal["lost", "not_sent", "malformed"] = "lost"
+        too_large = False
+        try:
+            secret = self._secret.headers() if self._secret else {}
+            request = httpx.Request(
+                method,
+                self.base_url + target,
+                headers={**self.headers(method), **secret},
+                content=body,
+                extensions={"timeout": limits.as_dict()},
+            )
+            response = self._transport.handle_request(request)
+            try:
+                status = response.status_code
+                headers = {name.lower(): self.scrub(value) for name, value in response.headers.items()}
+                content, received = self._read(response, started)
+            finally:
+                response.close()
+        except _NOT_SENT as exc:
+            fault, detail = "not_sent", f"{type(exc).__name__}: {exc}"
+        except httpx.DecodingError:
+            fault, detail = "malformed", "the answer's compression cannot be read"
+        except _TooLargeError:
+            fault, detail, too_large = (
+                "malformed",
+                f"the answer is larger than {self._max_bytes:,} bytes",
+                True,
+            )
+        except _TooSlowError:
+            detail = f"the answer took longer than {self._timeouts.total_s:g} s"
+        except httpx.TimeoutException as exc:
+            detail = f"{type(exc).__name__}: no bytes for {self._timeouts.read_s:g} s"
+        except httpx.RequestError as exc:
+            detail = f"{type(exc).__name__}: {exc}"
+        else:
+            return Reply(
+                status,
+                headers,
+                content,
+                latency_ms=_elapsed_ms(started),
+                bytes_received=received,
+                redirect_detail=self._redirect(status, headers),
+                date=_date(headers.get("date")),
+            )
+        return Reply(
+            status,
+            headers,
+            latency_ms=_elapsed_ms(started),
+            bytes_received=received,
+            fault=fault,
+            fault_detail=mask_digits(self.scrub(detail)),
+            too_large=too_large,
+        )
+
+    def _read(self, response: httpx.Response, started: float) -> tuple[bytes, int]:
+        most = self._max_bytes if response.status_code < _ERROR else _MAX_ERROR_BYTES
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > most:
+                if response.status_code < _ERROR:
+                    raise _TooLargeError
+                break  # enough of an error page to say what it says
+            if time.perf_counter() - started > self._timeouts.total_s:
+                raise _TooSlowError
+        return b"".join(chunks), max(response.num_bytes_downloaded, 0)
+
+    def _redirect(self, status: int, headers: Mapping[str, str]) -> str:
+        """Say where a redirect would lead; the token is never sent there."""
+        try:
+            host = urlsplit(headers.get("location", "")).netloc.rpartition("@")[2]
+        except ValueError:
+            host = ""
+        ours = urlsplit(self.base_url).netloc
+        where = f"to host {host!r}" if host and host != ours else "to another address of this host"
+        return (
+            f"status {status}, a redirect {where}; it is not followed, and the token is not sent there. "
+            "Set SIPPET_API_URL to the API's own address"
+        )
+
+
+def _elapsed_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000.0
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text) if text else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return at if at is not None and at.tzinfo is not None else None

@@ -1,0 +1,165 @@
+"""The commands `apply`, `verify` and `revert`: send an approved plan, prove it, and undo it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import sippet_reconcile as sr
+from sippet_reconcile.cli.options import FILE, as_json, audit_option, quiet
+from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
+from sippet_reconcile.cli.plan import show_plan
+from sippet_reconcile.cli.program import Ended, teach
+
+if TYPE_CHECKING:
+    from sippet_reconcile.run import Run
+
+__all__ = ["apply_command", "ended", "revert_command", "verify_command"]
+
+_SETTLED = ("applied", "already")
+_LEFT = ("pending", "unknown")
+
+
+def ended(run: Run) -> Ended:
+    """Return how a run ended: part-way while something is left, else whether all calls are corrected."""
+    outcomes = set(run.records["outcome"].dropna())
+    if outcomes & set(_LEFT):
+        return Ended.PART_WAY
+    return Ended.DIFFER if outcomes - set(_SETTLED) else Ended.DONE
+
+
+@click.command(
+    "apply",
+    short_help="Send an approved plan; the only command that changes calls.",
+    help=teach(
+        "Send an approved plan: each call is read again and corrected only where it still holds what the plan was made "
+        "against; each intent is on disk before its request. Stopped, crashed or limited, the same command goes on "
+        "where it was. Ends with 4 while calls are pending or unknown, with 1 where some were not corrected.",
+        never="sends a plan that is not approved or was changed, goes over the rate, or assumes what a lost answer said",
+        example="sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s --limit 5\n"
+        "sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s",
+    ),
+)
+@click.argument("plan", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@audit_option
+@click.option(
+    "--rate", default="5/s", show_default=True, help="Requests of every kind: 5/s, 300/min, or limit:50/s."
+)
+@click.option("--limit", type=int, help="At most so many calls this time, one of each kind first.")
+@click.option("--concurrency", type=int, help="Workers; worked out from the rate where not given.")
+@click.option(
+    "--on-drift",
+    type=click.Choice(["skip", "raise"]),
+    default="skip",
+    show_default=True,
+    help="What to do about a call that changed since.",
+)
+@click.option("--min-approvals", default=1, show_default=True, help="How many people must have approved.")
+@click.option("--max-failures", default=10, show_default=True, help="Stop after so many failures in a row.")
+@quiet
+@as_json
+@click.pass_context
+def apply_command(
+    context: click.Context, *, plan: Path, audit: Path, as_json: bool, quiet: bool, **options: Any
+) -> None:
+    """Load the plan, apply it, and say how it ended."""
+    loaded = sr.Plan.load(plan)
+    with sr.Client() as client:
+        run = sr.apply_plan(loaded, client, audit, progress=False if quiet else None, **options)
+    _show_run(run, as_json=as_json)
+    code = ended(run)
+    if code is Ended.PART_WAY:
+        say(f"Calls are left. The same command goes on: sippet-reconcile apply {plan} --audit {audit}")
+    else:
+        say(f"Next: sippet-reconcile verify --audit {audit}")
+    context.exit(code)
+
+
+def _show_run(run: Run, *, as_json: bool) -> None:
+    outcomes = (
+        run.records["outcome"].value_counts(dropna=False).rename_axis("outcome").reset_index(name="calls")
+    )
+    wrong = run.records[~run.records["outcome"].isin([*_SETTLED, "pending"])]
+    if as_json:
+        print_json(
+            {
+                "run_id": run.run_id,
+                "plan_id": run.plan_id,
+                "summary": run.summary(),
+                "outcomes": outcomes,
+                "not_corrected": wrong,
+            }
+        )
+        return
+    print_summary({"run": run.run_id, "plan": run.plan_id} | run.summary())
+    print_frame(outcomes, title="outcomes")
+    if len(wrong):
+        columns = ("call_id", "outcome", "http_status", "error_code", "error_detail")
+        print_frame(wrong, columns=columns, title="not corrected")
+
+
+@click.command(
+    "verify",
+    short_help="Read back what a run sent: the proof.",
+    help=teach(
+        "Read every call that a run sent once more, and compare it with what was sent. RUN_ID may be left out where the "
+        "log holds one run. Ends with 1 where a call holds something else.",
+        never="changes anything",
+        example="sippet-reconcile verify --audit audit/",
+    ),
+)
+@click.argument("run_id", required=False)
+@audit_option
+@as_json
+@click.pass_context
+def verify_command(context: click.Context, *, run_id: str | None, audit: Path, as_json: bool) -> None:
+    """Load a run, verify it, and print what differs."""
+    run = sr.load_run(audit, run_id)
+    with sr.Client() as client:
+        verification = sr.verify_run(run, client)
+    if as_json:
+        print_json(
+            {
+                "run_id": run.run_id,
+                "ok": verification.ok,
+                "summary": verification.summary(),
+                "calls": verification.frame,
+            }
+        )
+    else:
+        print_summary(
+            verification.summary(),
+            title=f"run {run.run_id}: {'proved' if verification.ok else 'NOT as sent'}",
+        )
+        if not verification.ok:
+            print_frame(verification.frame, title="what was read back")
+    context.exit(Ended.DONE if verification.ok else Ended.DIFFER)
+
+
+@click.command(
+    "revert",
+    short_help="Make a plan that undoes a run.",
+    help=teach(
+        "Make a plan that puts back what each call held just before a run changed it. It is reviewed, approved and "
+        "applied like any other; calls that were changed since are skipped then. RUN_ID may be left out where the log "
+        "holds one run.",
+        never="sends anything",
+        example="sippet-reconcile revert --audit audit/ --out undo.parquet\n"
+        "sippet-reconcile approve undo.parquet --by ana && sippet-reconcile apply undo.parquet --audit audit/",
+    ),
+)
+@click.argument("run_id", required=False)
+@audit_option
+@click.option("--out", required=True, type=FILE, help="The plan to write (parquet).", metavar="FILE")
+@click.option("--report", type=FILE, help="Write its dry run as one HTML file.", metavar="FILE")
+@click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
+@as_json
+def revert_command(
+    *, run_id: str | None, audit: Path, out: Path, report: Path | None, rate: str, as_json: bool
+) -> None:
+    """Load a run, make the plan that reverts it, and save it."""
+    plan = sr.revert_run(sr.load_run(audit, run_id))
+    plan.save(out)
+    show_plan(plan, out=out, report=report, excel=None, rate=rate, as_json=as_json)

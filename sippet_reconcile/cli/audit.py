@@ -1,0 +1,122 @@
+"""The commands `audit …`: what was ever changed, why and by whom, and whether the record is intact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import sippet_reconcile as sr
+from sippet_reconcile.cli.options import FILE, as_json, audit_option
+from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
+from sippet_reconcile.cli.program import Ended, teach
+
+__all__ = ["audit_command"]
+
+_SHOWN = (
+    "seq", "event", "at", "call_id", "before", "after", "outcome", "confirmed_by", "http_status", "reason",
+    "source_file", "source_row", "by", "note",
+)  # fmt: skip
+
+
+@click.group(
+    "audit",
+    short_help="Look into an audit log: runs, show, verify, export.",
+    help="Look into an audit log: which runs it holds, what each of them did, whether a record was edited, and a copy "
+    "of it in another format.\n\nIt never changes the log.",
+)
+def audit_command() -> None:
+    """Group the commands of the audit log."""
+
+
+@audit_command.command(
+    "runs",
+    short_help="List the runs of a log.",
+    help=teach(
+        "List the runs of an audit log: which plan, when, by whom, and how it ended.",
+        never="changes the log",
+        example="sippet-reconcile audit runs --audit audit/",
+    ),
+)
+@audit_option
+@as_json
+def runs_command(*, audit: Path, as_json: bool) -> None:
+    """List runs."""
+    runs = sr.AuditLog(audit).runs()
+    if as_json:
+        print_json(runs)
+    else:
+        print_frame(runs)
+
+
+@audit_command.command(
+    "show",
+    short_help="Show the records of a run, or of one call.",
+    help=teach(
+        "Show the records of a run, of all runs where RUN_ID is left out, or of one call with --call.",
+        never="changes the log",
+        example="sippet-reconcile audit show --audit audit/ --call 8c1f3c52-0000-4000-8000-000000000000",
+    ),
+)
+@click.argument("run_id", required=False)
+@audit_option
+@click.option("--call", "call_id", help="Only the records of this call.")
+@click.option("--rows", default=40, show_default=True, help="Records to show.")
+@as_json
+def show_command(*, run_id: str | None, audit: Path, call_id: str | None, rows: int, as_json: bool) -> None:
+    """Show records."""
+    records = sr.AuditLog(audit).records(run_id)
+    if call_id:
+        records = records[records["call_id"].eq(call_id.lower())]
+    if as_json:
+        print_json(records)
+    else:
+        print_frame(records, columns=_SHOWN, most=rows)
+
+
+@audit_command.command(
+    "verify",
+    short_help="Check that no record was edited, lost or added.",
+    help=teach(
+        "Check the chain of hashes that runs through the whole log, and name the first record that was edited, is "
+        "missing, was inserted or moved. A log that was cut at its end, or written anew as a whole, shows only against a "
+        "--head that was kept elsewhere: every run prints its head.",
+        never="changes or repairs the log",
+        example="sippet-reconcile audit verify --audit audit/ --head 3f0c…",
+    ),
+)
+@audit_option
+@click.option("--head", help="The hash of a record that must be in the log.")
+@as_json
+@click.pass_context
+def verify_command(context: click.Context, *, audit: Path, head: str | None, as_json: bool) -> None:
+    """Check the chain."""
+    check = sr.AuditLog(audit).verify(head)
+    if as_json:
+        print_json({"ok": check.ok, **check.summary()})
+    else:
+        print_summary(check.summary(), title="the log is intact" if check.ok else "the log is NOT intact")
+    context.exit(Ended.DONE if check.ok else Ended.DIFFER)
+
+
+@audit_command.command(
+    "export",
+    short_help="Copy the records into parquet, xlsx, csv or jsonl.",
+    help=teach(
+        "Copy all records of a log into one file; its ending says the format: .parquet, .xlsx, .csv or .jsonl.",
+        never="changes the log",
+        example="sippet-reconcile audit export october.xlsx --audit audit/",
+    ),
+)
+@click.argument("path", type=FILE)
+@audit_option
+@as_json
+def export_command(*, path: Path, audit: Path, as_json: bool) -> None:
+    """Export records."""
+    log = sr.AuditLog(audit)
+    log.export(path)
+    n_records = len(log.records())
+    if as_json:
+        print_json({"out": str(path), "records": n_records})
+    else:
+        say(f"{n_records:,} records are in {path}.")

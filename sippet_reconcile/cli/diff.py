@@ -1,0 +1,115 @@
+"""The command `diff`: where CDRs and Call records differ, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import sippet_reconcile as sr
+from sippet_reconcile.cli.inspect import findings_rows
+from sippet_reconcile.cli.options import (
+    FILE,
+    FOLDER,
+    as_json,
+    cdr_arguments,
+    cdr_options,
+    period_from,
+    period_options,
+    quiet,
+    rules_from,
+    rules_options,
+)
+from sippet_reconcile.cli.output import print_frame, print_json, say
+from sippet_reconcile.cli.program import Ended, teach
+
+__all__ = ["diff_command", "print_findings"]
+
+_SHOWN = (
+    "call_id", "field", "value_call", "value_cdr", "delta_s", "explanation", "match_rule", "is_patchable",
+    "source_file", "source_row",
+)  # fmt: skip
+
+
+@click.command(
+    "diff",
+    short_help="Reconcile CDR exports with Call records.",
+    help=teach(
+        "Reconcile CDR exports with fetched Call records: findings about the data as a whole first, then the causes, "
+        "then the largest differences, and a balance in which every row has its place. The result is written to a "
+        "folder that 'plan' reads. Ends with 1 where the two sides differ.",
+        never="talks to the API, pairs what is ambiguous, or takes a missing CDR value as evidence",
+        example="sippet-reconcile diff sippet-demo/freeswitch/Master.csv --calls calls.parquet --month 2026-10 \\\n"
+        "    --timezone Europe/London --country GB --duration billable --out october/",
+    ),
+)
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CDR...")
+@click.option(
+    "--calls",
+    required=True,
+    type=FILE,
+    help="The Call records, as 'fetch' wrote them, or JSON:API.",
+    metavar="FILE",
+)
+@period_options
+@click.option(
+    "--period-timezone", help="IANA zone of the month, where it is not that of the export (--timezone)."
+)
+@cdr_options
+@rules_options
+@click.option("--out", type=FOLDER, help="The folder to write for 'plan'.", metavar="FOLDER")
+@click.option("--rows", default=20, show_default=True, help="Differences to show.")
+@quiet
+@as_json
+@click.pass_context
+def diff_command(
+    context: click.Context,
+    *,
+    paths: tuple[Path, ...],
+    calls: Path,
+    out: Path | None,
+    rows: int,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Read, reconcile, save and print."""
+    period = period_from(options, options.pop("period_timezone") or options["timezone"])
+    rules = rules_from(options)
+    progress = False if quiet else None
+    legs = sr.read_cdr([str(path) for path in paths], **cdr_arguments(options), progress=progress)
+    rec = sr.reconcile(legs, sr.read_calls(calls), period=period, rules=rules, progress=progress)
+    if out is not None:
+        rec.save(out)
+    differ = any(len(frame) for frame in (rec.discrepancies, rec.only_in_cdr, rec.only_in_api, rec.ambiguous))
+    by_cause = rec.rollup(by=["field", "explanation"])
+    if as_json:
+        print_json(
+            {
+                "agree": not differ,
+                "out": None if out is None else str(out),
+                "summary": rec.summary(),
+                "findings": findings_rows(rec.findings),
+                "rollup": by_cause,
+                "balance": rec.balance,
+            }
+        )
+    else:
+        click.echo(repr(rec))
+        print_findings(rec.findings)
+        print_frame(by_cause, title="causes")
+        print_frame(rec.balance, title="balance: every leg and every call in exactly one place")
+        largest = rec.discrepancies.sort_values("delta_s", key=abs, ascending=False, kind="stable")
+        print_frame(largest, columns=_SHOWN, title="largest differences (CDR minus API, seconds)", most=rows)
+    if out is not None:
+        say(f"Written to {out}. Next: sippet-reconcile plan {out} --out plan.parquet --report dry_run.html")
+    context.exit(Ended.DIFFER if differ else Ended.DONE)
+
+
+def print_findings(findings: Any) -> None:
+    """Print each finding as a sentence with its severity and its advice."""
+    for finding in findings:
+        click.echo(f"\n{str(finding.severity).upper()} {finding.code}: {finding.message}")
+        if finding.advice:
+            click.echo(f"  {finding.advice}")

@@ -1,0 +1,77 @@
+"""The command `doctor`: whether everything is here, and whether the API answers."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import click
+
+import sippet_reconcile as sr
+from sippet_reconcile.cli.options import as_json
+from sippet_reconcile.cli.output import plain, print_json, print_summary
+from sippet_reconcile.cli.program import teach
+from sippet_reconcile.errors import InputError
+
+__all__ = ["doctor_command"]
+
+_PACKAGES = ("pandas", "pyarrow", "httpx", "phonenumbers", "starlette", "uvicorn")
+_EXTRAS = {
+    "xlsxwriter": "dry runs as workbooks",
+    "openpyxl": "reading workbooks",
+    "dask": "more than memory holds",
+}
+
+
+@click.command(
+    "doctor",
+    short_help="Check this installation, the address, the token and the API.",
+    help=teach(
+        "Check this installation, and whether the API at SIPPET_API_URL answers to the token in SIPPET_API_TOKEN (or the "
+        "key in SIPPET_API_KEY): address, token, and how far the two clocks are apart. Whether you may also write is "
+        "answered by the first five calls of a plan: apply --limit 5.",
+        never="sends a change, or shows the token",
+        example="SIPPET_API_URL=https://api.example.com SIPPET_API_TOKEN=... sippet-reconcile doctor",
+    ),
+)
+@as_json
+def doctor_command(*, as_json: bool) -> None:
+    """Check and print; an API that does not answer is an error with its own code."""
+    here = _installation()
+    if not os.environ.get("SIPPET_API_URL"):
+        if as_json:
+            print_json({"installation": here, "api": None})
+        else:
+            print_summary(here, title="this installation")
+        msg = "SIPPET_API_URL is not set, so the API was not asked; export it and the token, or try: sippet-reconcile demo"
+        raise InputError(msg)
+    if not as_json:
+        print_summary(here, title="this installation")
+    with sr.Client() as client:
+        check = client.check()
+    api = {name: value for name, value in plain(_values(check)).items() if not isinstance(value, dict)}
+    if as_json:
+        print_json({"installation": here, "api": api})
+    else:
+        print_summary(api, title="the API")
+
+
+def _installation() -> dict[str, str]:
+    found = {"sippet-reconcile": sr.__version__, "python": platform.python_version()}
+    found |= {name: version(name) for name in _PACKAGES}
+    for name, use in _EXTRAS.items():
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = f"not installed (only needed for {use})"
+    for name in ("SIPPET_API_URL", "SIPPET_API_TOKEN", "SIPPET_API_KEY"):
+        is_set = bool(os.environ.get(name))
+        found[name] = "set" if is_set else "not set"
+    return found
+
+
+def _values(check: Any) -> dict[str, Any]:
+    summary = getattr(check, "summary", None)
+    return dict(summary()) if callable(summary) else dict(vars(check))

@@ -1,0 +1,111 @@
+"""What a command shows: tables and summaries on stdout, or one JSON document; messages on stderr.
+
+Input are frames and plain values, output is text. Phone numbers are masked in tables.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["frame_rows", "plain", "print_frame", "print_json", "print_summary", "say"]
+
+_NUMBERS = ("from_number", "to_number", "from_e164", "to_e164")
+_MOST_ROWS = 40
+
+
+def say(text: str) -> None:
+    """Tell people something on stderr, where it disturbs no pipe."""
+    click.echo(text, err=True)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: instants as text, missing as null, frames as lists of rows.
+
+    Examples
+    --------
+    >>> plain({"a": float("nan"), "b": (1, 2)})
+    {'a': None, 'b': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if hasattr(value, "columns"):
+        return frame_rows(value)
+    return _plain_scalar(value.item() if hasattr(value, "item") else value)
+
+
+def _plain_scalar(value: Any) -> Any:
+    if value is None or isinstance(value, bool | str):
+        return value
+    # Missing values are the ones that do not say of themselves that they are equal.
+    is_itself = value == value  # noqa: PLR0124 - NaN, NaT and NA are not
+    if is_itself is not True:
+        return None
+    if isinstance(value, int | float):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def frame_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame as one dictionary of plain values per row."""
+    columns = {str(name): [plain(v) for v in frame[name].tolist()] for name in frame.columns}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document on stdout."""
+    click.echo(json.dumps(plain(value), indent=1, ensure_ascii=False))
+
+
+def print_frame(
+    frame: pd.DataFrame,
+    *,
+    columns: Sequence[str] | None = None,
+    title: str | None = None,
+    most: int = _MOST_ROWS,
+) -> None:
+    """Write a table on stdout, its first rows, and how many more there are."""
+    from sippet_reconcile._display import mask_number, text_table  # noqa: PLC0415 - it needs pandas
+
+    names = [name for name in columns if name in frame.columns] if columns else list(frame.columns)
+    if title:
+        click.echo(f"\n{title}")
+    if not len(frame):
+        click.echo("(none)")
+        return
+    shown = frame.head(most)
+    cells = [
+        [mask_number(v) if isinstance(v, str) else v for v in shown[name].tolist()]
+        if name in _NUMBERS
+        else shown[name].tolist()
+        for name in names
+    ]
+    click.echo(text_table(list(zip(*cells, strict=True)), [str(name).replace("_", " ") for name in names]))
+    if len(frame) > most:
+        click.echo(f"and {len(frame) - most:,} more")
+
+
+def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:
+    """Write names and plain values on stdout; nested values become one line each."""
+    from sippet_reconcile._display import show_value  # noqa: PLC0415 - it needs pandas
+
+    if title:
+        click.echo(title)
+    names = {name: str(name).replace("_", " ") for name in values}
+    width = max((len(name) for name in names.values()), default=0)
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{key} {show_value(item)}" for key, item in value.items()) or "–"
+        elif isinstance(value, list | tuple):
+            text = ", ".join(show_value(item) for item in value) or "–"
+        else:
+            text = show_value(value)
+        click.echo(f"  {names[name].ljust(width)}  {text}")

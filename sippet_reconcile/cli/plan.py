@@ -1,0 +1,205 @@
+"""The commands `plan` and `approve`: what would change, and who answers for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import sippet_reconcile as sr
+from sippet_reconcile.cli.options import FILE, as_json
+from sippet_reconcile.cli.output import frame_rows, print_json, print_summary, say
+from sippet_reconcile.cli.program import teach
+from sippet_reconcile.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sippet_reconcile.plan import Plan
+
+__all__ = ["approve_command", "plan_command", "show_plan"]
+
+_FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
+
+
+@click.command(
+    "plan",
+    short_help="Make a plan of corrections, and show its dry run.",
+    help=teach(
+        "Make a plan of corrections and show its dry run. SOURCE is a folder that 'diff' wrote; or an earlier plan, to "
+        "make it smaller (--keep, --drop, --reviewed) or to see it again; without SOURCE, --corrections is a table of "
+        "corrections (CSV, Excel or parquet: call_id and any of status, duration_seconds, ended_at, call_source) for "
+        "the calls in --calls.",
+        never="sends anything, corrects half a call, or builds on a finding that says stop unless it is accepted by name",
+        example="sippet-reconcile plan october/ --out plan.parquet --report dry_run.html\n"
+        "sippet-reconcile plan plan.parquet --reviewed reviewed.xlsx --out smaller.parquet\n"
+        'sippet-reconcile plan --corrections fix.csv --calls calls.parquet --reason "ticket 4711" --out plan.parquet',
+    ),
+)
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option("--out", type=FILE, help="The plan to write (parquet).", metavar="FILE")
+@click.option("--report", type=FILE, help="Write the dry run as one HTML file.", metavar="FILE")
+@click.option("--excel", type=FILE, help="Write the dry run as a workbook to review in.", metavar="FILE")
+@click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    type=click.Choice(_FIELDS),
+    help="Correct only such fields; repeatable.",
+)
+@click.option(
+    "--where", help="Only such discrepancies, as a DataFrame.query, e.g. \"explanation == 'zero'\"."
+)
+@click.option(
+    "--status", "statuses", multiple=True, metavar="WORD", help="A status that may be written; repeatable."
+)
+@click.option("--max-calls", type=int, help="Refuse a plan of more calls.")
+@click.option(
+    "--max-share",
+    default=0.2,
+    show_default=True,
+    help="Refuse a plan of a larger share of the compared calls.",
+)
+@click.option("--accept", multiple=True, metavar="CODE", help="Accept a finding that says stop; repeatable.")
+@click.option("--api-url", help="The API the plan is for, where the calls do not tell.")
+@click.option("--corrections", type=FILE, help="A table of corrections instead of a CDR.", metavar="FILE")
+@click.option("--calls", type=FILE, help="The Call records that the corrections are for.", metavar="FILE")
+@click.option("--reason", help="Why the corrections are made.")
+@click.option(
+    "--keep", multiple=True, metavar="CALL_ID", help="Keep only such calls of an earlier plan; repeatable."
+)
+@click.option(
+    "--drop", multiple=True, metavar="CALL_ID", help="Leave such calls out of an earlier plan; repeatable."
+)
+@click.option("--reviewed", type=FILE, help="Keep what a reviewed workbook says yes to.", metavar="FILE")
+@as_json
+def plan_command(
+    *,
+    source: Path | None,
+    out: Path | None,
+    report: Path | None,
+    excel: Path | None,
+    rate: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Build or load a plan, narrow it, save it, and show its dry run."""
+    plan = _make_plan(source, options)
+    for name in ("keep", "drop"):
+        if options[name]:
+            plan = getattr(plan, name)(list(options[name]))
+    if options["reviewed"]:
+        plan = plan.keep_reviewed(options["reviewed"])
+    if out is not None:
+        plan.save(out)
+    show_plan(plan, out=out, report=report, excel=excel, rate=rate, as_json=as_json)
+
+
+def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
+    if options["corrections"]:
+        if source is not None or not options["calls"] or not options["reason"]:
+            msg = "--corrections needs --calls FILE and --reason TEXT, and no SOURCE"
+            raise InputError(msg)
+        calls, corrections = sr.read_calls(options["calls"]), _read_corrections(options["corrections"])
+        return sr.plan_corrections(calls, corrections, reason=options["reason"])
+    if source is None:
+        msg = "a plan needs a SOURCE: a folder that 'diff' wrote, or an earlier plan; or --corrections FILE"
+        raise InputError(msg)
+    if source.is_file():
+        return sr.Plan.load(source)
+    return sr.build_plan(
+        sr.load_reconciliation(source),
+        fields=options["fields"] or sr.PATCHABLE,
+        where=options["where"],
+        statuses=options["statuses"],
+        max_calls=options["max_calls"],
+        max_share=options["max_share"],
+        accept=options["accept"],
+        api_url=options["api_url"],
+    )
+
+
+def _read_corrections(path: Path) -> pd.DataFrame:
+    import pandas as pd  # noqa: PLC0415 - only where a table is read
+
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix in {".xlsx", ".xlsm"}:
+            return pd.read_excel(path, dtype="str", keep_default_na=False, na_values=[""])
+        return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
+    except (ImportError, OSError, ValueError) as exc:
+        # pandas says ValueError for what is no table, ImportError where the reader of a format is not installed.
+        msg = f"the corrections in {path} cannot be read: {exc}"
+        raise InputError(msg) from exc
+
+
+def show_plan(
+    plan: Plan, *, out: Path | None, report: Path | None, excel: Path | None, rate: str, as_json: bool
+) -> None:
+    """Show the dry run of a plan on stdout, and write it where asked."""
+    dry_run = plan.dry_run(rate=rate)
+    written = []
+    if report is not None:
+        dry_run.to_html(report)
+        written.append(str(report))
+    if excel is not None:
+        dry_run.to_excel(excel)
+        written.append(str(excel))
+    if as_json:
+        print_json(
+            {
+                "plan_id": plan.plan_id,
+                "out": None if out is None else str(out),
+                "reports": written,
+                "summary": plan.summary(),
+                "left_out": plan.left_out["reason"].value_counts().to_dict(),
+            }
+        )
+        return
+    click.echo(dry_run.to_markdown())
+    for path in written:
+        say(f"The dry run is in {path}.")
+    if out is not None:
+        say(f"The plan is in {out}. Nothing has been sent. Next: sippet-reconcile approve {out} --by NAME")
+
+
+@click.command(
+    "approve",
+    short_help="Approve a plan, by name.",
+    help=teach(
+        "Approve a plan as it is, by name. The approval carries the plan's id, so any change to the plan drops it; "
+        "several people may approve the same plan, one after the other.",
+        never="sends anything, or approves what is not in the file",
+        example='sippet-reconcile approve plan.parquet --by ana --note "October billing"',
+    ),
+)
+@click.argument("plan", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--by", required=True, help="Who approves.")
+@click.option("--note", help="What for.")
+@click.option(
+    "--out", type=FILE, help="Write the approved plan here instead of to the same file.", metavar="FILE"
+)
+@as_json
+def approve_command(*, plan: Path, by: str, note: str | None, out: Path | None, as_json: bool) -> None:
+    """Load, approve, save."""
+    approved = sr.Plan.load(plan).approve(by=by, **({} if note is None else {"note": note}))
+    target = out or plan
+    approved.save(target)
+    approvals = [
+        approval if isinstance(approval, dict) else vars(approval) for approval in _rows(approved.approvals)
+    ]
+    if as_json:
+        print_json({"plan_id": approved.plan_id, "out": str(target), "approvals": approvals})
+        return
+    people = ", ".join(str(approval["by"]) for approval in approvals)
+    print_summary(
+        {"plan": approved.plan_id, "approved by": people, "written to": str(target)} | approved.summary()
+    )
+    say(f"Next: sippet-reconcile apply {target} --audit audit/ --limit 5")
+
+
+def _rows(approvals: Any) -> list[Any]:
+    return frame_rows(approvals) if hasattr(approvals, "columns") else list(approvals)

@@ -1,0 +1,87 @@
+"""How a command ends: commands found by name when used, and every error turned into a sentence and a code.
+
+Input is a command line, output an exit code; an error of this package becomes one
+sentence on stderr, and only ``--debug`` shows where it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from importlib import import_module
+from typing import Any
+
+import click
+
+from sippet_reconcile.errors import ReconcileError
+
+__all__ = ["Ended", "Program", "teach"]
+
+
+class Ended(IntEnum):
+    """The exit codes; those of errors are on their classes."""
+
+    DONE = 0
+    DIFFER = 1
+    INPUT = 2
+    PART_WAY = 4
+    INTERRUPTED = 130
+
+
+def teach(what: str, *, never: str, example: str) -> str:
+    """Return a command's help: what it does, what it never does, and an example.
+
+    Examples
+    --------
+    >>> print(teach("Read it.", never="writes", example="a b").replace(chr(8), ""))
+    Read it.
+    <BLANKLINE>
+    It never writes.
+    <BLANKLINE>
+    <BLANKLINE>
+    Example:
+      a b
+    """
+    lines = "\n".join(f"  {line}" for line in example.strip().splitlines())
+    return f"{what}\n\nIt never {never}.\n\n\b\nExample:\n{lines}"
+
+
+class Program(click.Group):
+    """A group whose commands are imported by name when they are used, in the order of the walk."""
+
+    def __init__(self, *args: Any, commands_in: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._modules = dict(commands_in)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands in the order in which they are used."""
+        return [*self._modules, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command; None where there is no such command."""
+        if cmd_name not in self._modules:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(f"sippet_reconcile.cli.{self._modules[cmd_name]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; say in one sentence what went wrong, and leave with its code."""
+        try:
+            return super().invoke(ctx)
+        except ReconcileError as exc:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"error: {exc}", err=True)
+            ctx.exit(exc.exit_code)
+        except BrokenPipeError:
+            raise  # click ends quietly where the reader of a pipe has left
+        except OSError as exc:
+            # A folder that cannot be written, a full disk, a path that is a directory: nothing of ours to trace.
+            if ctx.params.get("debug"):
+                raise
+            click.echo(f"error: {exc}", err=True)
+            ctx.exit(Ended.INPUT)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("interrupted", err=True)
+            ctx.exit(Ended.INTERRUPTED)

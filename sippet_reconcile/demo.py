@@ -1,0 +1,231 @@
+"""Take the whole walk on this machine: sample month, sandbox, plan, corrections, proof.
+
+Input is a folder to leave things in, output a `Demo` that tells what happened. Nothing
+but the installed package is needed: the sample data travel with it, and the sandbox
+plays the API. The steps are the package's public ones, called as a user would.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+import sippet_reconcile as sr
+from sippet_reconcile._display import plural
+from sippet_reconcile.errors import InputError
+from sippet_reconcile.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from sippet_reconcile.plan import Plan
+    from sippet_reconcile.progress import Progress
+    from sippet_reconcile.reconciliation import Reconciliation
+    from sippet_reconcile.run import Run
+    from sippet_reconcile.verify import Verification
+
+__all__ = ["EXPORTED_AT", "Demo", "run_demo", "sample_data"]
+
+EXPORTED_AT: Final = pd.Timestamp("2026-11-01T03:00:00Z").as_unit("us")
+"""When the sample month was exported; its calls are judged by this instant on whatever day the demo runs."""
+
+_MARKER: Final = ".sippet-demo"
+_MARKER_TEXT: Final = "This folder was made by 'sippet-reconcile demo', which may write it again.\n"
+_ZONE: Final = "Europe/London"
+_FIELDS: Final = ("duration_seconds", "ended_at", "status")
+_RATE: Final = "100/s"  # nobody else uses the sandbox
+_CANARY: Final = 5
+_SCRIPTS: Final = shutil.ignore_patterns("*.py", "__pycache__")
+
+
+def sample_data() -> Path:
+    """Return the folder of the sample month: inside the installed package, or in a checkout of the project.
+
+    Examples
+    --------
+    >>> (sample_data() / "api" / "calls.json").is_file()
+    True
+    """
+    here = Path(__file__).parent
+    for folder in (here / "_sample_data", here.parent / "sample_data"):
+        if (folder / "api" / "calls.json").is_file():
+            return folder
+    msg = f"the sample data are neither in {here} nor beside it; install the package again"
+    raise InputError(msg)
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What one demonstration did, from the first file to the proof.
+
+    Attributes
+    ----------
+    folder
+        Where everything was left.
+    calls_before, calls_after
+        The sandbox's calls ahead of the first change and following the last one.
+    legs, reconciliation, plan, run, verification
+        What each step gave.
+    n_requests
+        How many requests the sandbox answered.
+    """
+
+    folder: Path
+    calls_before: pd.DataFrame
+    calls_after: pd.DataFrame
+    legs: pd.DataFrame
+    reconciliation: Reconciliation
+    plan: Plan
+    run: Run
+    verification: Verification
+    n_requests: int
+
+    @property
+    def report(self) -> Path:
+        """The dry run, one HTML file."""
+        return self.folder / "dry_run.html"
+
+    @property
+    def audit(self) -> Path:
+        """The folder of the audit log."""
+        return self.folder / "audit"
+
+    @property
+    def ok(self) -> bool:
+        """Whether every planned call was corrected and read back as sent."""
+        return bool(self.verification.ok and self.run.records["outcome"].isin(["applied", "already"]).all())
+
+    def summary(self) -> dict[str, Any]:
+        """Return what happened as plain values."""
+        pairs, changes = self.reconciliation.pairs, self.plan.changes
+        seconds = changes["delta_s"].dropna()
+        return {
+            "ok": self.ok,
+            "cdr_rows": len(self.legs),
+            "calls": len(self.calls_before),
+            "matched": len(pairs),
+            "wrong_calls": int(self.reconciliation.discrepancies["call_id"].nunique()),
+            "ambiguous": int(self.reconciliation.ambiguous["call_id"].nunique()),
+            "only_in_cdr": len(self.reconciliation.only_in_cdr),
+            "only_in_api": len(self.reconciliation.only_in_api),
+            "planned_calls": int(changes["call_id"].nunique()),
+            "planned_changes": len(changes),
+            "seconds_added": float(seconds[seconds > 0].sum()),
+            "seconds_removed": float(-seconds[seconds < 0].sum()),
+            "left_out": int(self.plan.left_out["call_id"].nunique()),
+            "corrected": int(self.run.records["outcome"].isin(["applied", "already"]).sum()),
+            "verified": bool(self.verification.ok),
+            "requests": self.n_requests,
+            "report": str(self.report),
+            "audit": str(self.audit),
+        }
+
+    def story(self) -> str:
+        """Tell what happened in plain words, and what to try next."""
+        s = self.summary()
+        causes = self.plan.changes.drop_duplicates("call_id")["explanation"].value_counts().head(4)
+        leading = ", ".join(f"{name} ({count})" for name, count in causes.items())
+        proof = "all of them read back as sent" if s["verified"] else "NOT all of them read back as sent"
+        f = self.folder
+        return f"""\
+October 2026 of an invented company was reconciled with its FreeSWITCH export.
+
+  read      {plural(s["cdr_rows"], "CDR row")} and {plural(s["calls"], "Call record")}
+  matched   {plural(s["matched"], "call")}; {s["only_in_cdr"]} only in the CDRs, {s["only_in_api"]} only on the platform, {s["ambiguous"]} ambiguous and never touched
+  found     {plural(s["wrong_calls"], "wrong Call record")}; leading causes: {leading}
+  planned   {plural(s["planned_changes"], "change")} to {plural(s["planned_calls"], "call")}: {s["seconds_added"]:,.0f} s added, {s["seconds_removed"]:,.0f} s taken away; {plural(s["left_out"], "call")} left out, each with a reason
+  applied   {plural(s["corrected"], "call")} corrected, {_CANARY} of them first as a canary, with {plural(s["requests"], "request")} in all
+  verified  {proof}
+
+  report    {self.report}  (open it in a browser: this is what a colleague approves)
+  audit log {self.audit}  (each intent, each request, each outcome)
+
+Try next:
+  sippet-reconcile audit show --audit {self.audit}
+  sippet-reconcile plan {f / "reconciliation"} --where "explanation == 'ring-time-included'"
+  sippet-reconcile diff {f / "twilio" / "calls.csv"} --calls {f / "calls.parquet"} --month 2026-10 --period-timezone {_ZONE} --duration billable
+  sippet-reconcile sandbox    and then the walk by yourself: sippet-reconcile without arguments shows it"""
+
+
+def run_demo(
+    folder: Path | str = "sippet-demo",
+    *,
+    sandbox: Sandbox | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = False,
+) -> Demo:
+    """Take the whole walk and leave the sample data, the report and the audit log in a folder.
+
+    Parameters
+    ----------
+    folder
+        Made where it is not there; one that holds anything must be an earlier demo's.
+        An audit log found in it is kept under another name.
+    sandbox
+        A running one to use and to leave running; one of its own where not given.
+    say
+        Called with one line per step.
+    progress
+        As for the steps.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something that is not a demo's.
+    """
+    folder = Path(folder)
+    _prepare(folder)
+    own = Sandbox(folder / "api" / "calls.json") if sandbox is None else nullcontext(sandbox)
+    october = sr.Period.month("2026-10", timezone=_ZONE)
+    with own as api, sr.Client(api.url, token=api.token) as client:
+        before = api.calls
+        n_before = len(api.requests)
+        say("1/6  fetching the Call records from a sandbox on this machine")
+        calls = client.fetch_calls(october, progress=progress).assign(fetched_at=EXPORTED_AT)
+        calls.to_parquet(folder / "calls.parquet", index=False)
+        say("2/6  reading the FreeSWITCH export")
+        export = folder / "freeswitch" / "Master.csv"
+        legs = sr.read_cdr(export, timezone=_ZONE, country="GB", progress=progress)
+        say("3/6  reconciling")
+        rec = sr.reconcile(
+            legs, calls, period=october, rules=sr.Rules(duration="billable"), progress=progress
+        )
+        rec.save(folder / "reconciliation")
+        say("4/6  planning; nothing has been sent so far")
+        plan = sr.build_plan(rec, fields=_FIELDS)
+        plan.dry_run(rate=_RATE).to_html(folder / "dry_run.html")
+        plan = plan.approve(by="demo", note="the demonstration")
+        plan.save(folder / "plan.parquet")
+        say(f"5/6  applying: {_CANARY} calls first, then the rest")
+        audit = folder / "audit"
+        sr.apply_plan(plan, client, audit, rate=_RATE, limit=_CANARY, progress=progress)
+        run = sr.apply_plan(plan, client, audit, rate=_RATE, progress=progress)
+        say("6/6  reading everything back")
+        verification = sr.verify_run(run, client)
+        return Demo(
+            folder, before, api.calls, legs, rec, plan, run, verification, len(api.requests) - n_before
+        )
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder ready: the sample data in it, and nothing of an earlier demo lost that proves something."""
+    marker = folder / _MARKER
+    if folder.exists() and not folder.is_dir():
+        msg = f"{folder} is a file; name a folder for the demo"
+        raise InputError(msg)
+    if folder.is_dir() and any(folder.iterdir()) and not marker.is_file():
+        msg = f"{folder} holds something that is not a demo's; name another folder: sippet-reconcile demo DIR"
+        raise InputError(msg)
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.write_text(_MARKER_TEXT, encoding="utf-8")
+    audit = folder / "audit"
+    if audit.exists():
+        # A log is evidence, even a demo's: it is set aside, never removed.
+        n = next(n for n in range(1, 10_000) if not (folder / f"audit.{n}").exists())
+        audit.rename(folder / f"audit.{n}")
+    shutil.rmtree(folder / "reconciliation", ignore_errors=True)
+    shutil.copytree(sample_data(), folder, ignore=_SCRIPTS, dirs_exist_ok=True)

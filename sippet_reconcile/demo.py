@@ -18,6 +18,7 @@ import pandas as pd
 
 import sippet_reconcile as sr
 from sippet_reconcile._display import plural
+from sippet_reconcile.api import write_calls
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.sandbox import Sandbox
 
@@ -186,7 +187,7 @@ def run_demo(
         n_before = len(api.requests)
         say("1/6  fetching the Call records from a sandbox on this machine")
         calls = client.fetch_calls(october, progress=progress).assign(fetched_at=EXPORTED_AT)
-        calls.to_parquet(folder / "calls.parquet", index=False)
+        write_calls(calls, folder / "calls.parquet")
         say("2/6  reading the FreeSWITCH export")
         export = folder / "freeswitch" / "Master.csv"
         legs = sr.read_cdr(export, timezone=_ZONE, country="GB", progress=progress)

@@ -52,6 +52,7 @@ _SHOWN = (
     help="The Call records, as 'fetch' wrote them, or JSON:API.",
     metavar="FILE",
 )
+@click.option("--fetched-at", metavar="INSTANT", help="When they were read, where the file does not tell.")
 @period_options
 @click.option(
     "--period-timezone", help="IANA zone of the month, where it is not that of the export (--timezone)."
@@ -68,6 +69,7 @@ def diff_command(
     *,
     paths: tuple[Path, ...],
     calls: Path,
+    fetched_at: str | None,
     out: Path | None,
     rows: int,
     as_json: bool,
@@ -79,7 +81,9 @@ def diff_command(
     rules = rules_from(options)
     progress = False if quiet else None
     legs = sr.read_cdr([str(path) for path in paths], **cdr_arguments(options), progress=progress)
-    rec = sr.reconcile(legs, sr.read_calls(calls), period=period, rules=rules, progress=progress)
+    rec = sr.reconcile(
+        legs, sr.read_calls(calls, fetched_at=fetched_at), period=period, rules=rules, progress=progress
+    )
     if out is not None:
         rec.save(out)
     differ = any(len(frame) for frame in (rec.discrepancies, rec.only_in_cdr, rec.only_in_api, rec.ambiguous))

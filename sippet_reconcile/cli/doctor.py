@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import click
 
 import sippet_reconcile as sr
 from sippet_reconcile.cli.options import as_json
-from sippet_reconcile.cli.output import plain, print_json, print_summary
-from sippet_reconcile.cli.program import teach
+from sippet_reconcile.cli.output import print_json, print_summary
+from sippet_reconcile.cli.program import Ended, teach
 from sippet_reconcile.errors import InputError
 
 __all__ = ["doctor_command"]
@@ -37,25 +36,29 @@ _EXTRAS = {
     ),
 )
 @as_json
-def doctor_command(*, as_json: bool) -> None:
-    """Check and print; an API that does not answer is an error with its own code."""
+@click.pass_context
+def doctor_command(context: click.Context, *, as_json: bool) -> None:
+    """Check and print; an API that cannot be read ends with its own code."""
     here = _installation()
-    if not os.environ.get("SIPPET_API_URL"):
-        if as_json:
-            print_json({"installation": here, "api": None})
-        else:
-            print_summary(here, title="this installation")
-        msg = "SIPPET_API_URL is not set, so the API was not asked; export it and the token, or try: sippet-reconcile demo"
-        raise InputError(msg)
+    has_url = bool(os.environ.get("SIPPET_API_URL"))
     if not as_json:
         print_summary(here, title="this installation")
-    with sr.Client() as client:
-        check = client.check()
-    api = {name: value for name, value in plain(_values(check)).items() if not isinstance(value, dict)}
+    check = None
+    if has_url:
+        with sr.Client() as client:
+            check = client.check()
     if as_json:
-        print_json({"installation": here, "api": api})
-    else:
-        print_summary(api, title="the API")
+        print_json(
+            {"installation": here, "api": None if check is None else check.summary() | {"ok": check.ok}}
+        )
+    elif check is not None:
+        print_summary(
+            check.summary(), title="the API can be read" if check.ok else "the API cannot be used yet"
+        )
+    if check is None:
+        msg = "SIPPET_API_URL is not set, so no API was asked; set it and SIPPET_API_TOKEN, or try: sippet-reconcile demo"
+        raise InputError(msg)
+    context.exit(Ended.DONE if check.ok else Ended.API)
 
 
 def _installation() -> dict[str, str]:
@@ -70,8 +73,3 @@ def _installation() -> dict[str, str]:
         is_set = bool(os.environ.get(name))
         found[name] = "set" if is_set else "not set"
     return found
-
-
-def _values(check: Any) -> dict[str, Any]:
-    summary = getattr(check, "summary", None)
-    return dict(summary()) if callable(summary) else dict(vars(check))

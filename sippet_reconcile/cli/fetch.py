@@ -44,6 +44,8 @@ __all__ = ["fetch_command"]
 @as_json
 def fetch_command(*, out: Path, as_json: bool, quiet: bool, **options: Any) -> None:
     """Fetch and write."""
+    from sippet_reconcile.api import write_calls  # noqa: PLC0415 - pandas only where a command runs
+
     period = period_from(options, options["timezone"])
     if period is None:
         msg = "say which calls: --month YYYY-MM, or --start and --end"
@@ -56,7 +58,7 @@ def fetch_command(*, out: Path, as_json: bool, quiet: bool, **options: Any) -> N
             unstarted=options["unstarted"],
             progress=False if quiet else None,
         )
-    calls.to_parquet(out, index=False)
+    write_calls(calls, out)
     by_status = calls["status"].value_counts(dropna=False).rename_axis("status").reset_index(name="calls")
     result = {"out": str(out), "calls": len(calls), "period": str(period), "by_status": by_status}
     if as_json:

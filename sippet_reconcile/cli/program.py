@@ -24,6 +24,7 @@ class Ended(IntEnum):
     DONE = 0
     DIFFER = 1
     INPUT = 2
+    API = 3
     PART_WAY = 4
     INTERRUPTED = 130
 

@@ -1,0 +1,135 @@
+"""Small pairs of frames: an agreeing call per row, with whatever a test wants otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sippet_reconcile.reconciliation.compare import Comparison, compare_pairs
+from sippet_reconcile.reconciliation.core import PairPositions
+from sippet_reconcile.reconciliation.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.reduce import CDR_CALLS
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.schema import CALLS, conform
+
+START = pd.Timestamp("2026-10-05T08:00:00Z")
+
+
+@dataclass
+class Row:
+    """One matched call: ringing and talk in seconds, and what differs from the ordinary."""
+
+    ring: float = 10
+    talk: float = 60
+    call: dict[str, Any] = field(default_factory=dict)
+    cdr: dict[str, Any] = field(default_factory=dict)
+    rule: int = 0
+    every_s: float = 600
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Both frames and their pairs."""
+
+    calls: pd.DataFrame
+    cdr_calls: pd.DataFrame
+    pairs: PairPositions
+
+    def compare(self, rules: Rules | None = None, **options: Any) -> Comparison:
+        """Compare and explain, on the billable basis unless the rules say otherwise."""
+        rules = rules or Rules(duration="billable")
+        return explain_discrepancies(compare_pairs(self.calls, self.cdr_calls, self.pairs, rules, **options))
+
+
+def build(rows: Sequence[Row]) -> Matched:
+    calls: list[dict[str, Any]] = []
+    cdrs: list[dict[str, Any]] = []
+    start = START
+    for n, row in enumerate(rows):
+        answered_at = start + pd.Timedelta(seconds=row.ring)
+        ended_at = answered_at + pd.Timedelta(seconds=row.talk)
+        both = {
+            "direction": "inbound",
+            "from_number": "+442079460123",
+            "to_number": f"+4479460{n:05d}",
+            "sip_username": None,
+            "status": "completed",
+            "started_at": start,
+            "ended_at": ended_at,
+        }
+        calls.append(
+            {
+                "id": f"id-{n}",
+                "call_uuid": f"uuid-{n}",
+                "call_source": "sip",
+                "duration_seconds": int(row.talk),
+                "conversation_id": None,
+                "api_url": "https://api.example",
+                "fetched_at": START + pd.Timedelta(days=60),
+                **both,
+                **row.call,
+            }
+        )
+        total = row.ring + row.talk
+        cdr = {
+            "cdr_id": f"cdr-{n}",
+            "n_legs": 1,
+            "source_file": "oct.csv",
+            "source_row": n + 1,
+            "answered_at": answered_at,
+            "total_s": total,
+            "billable_s": row.talk,
+            "is_answered": True,
+            "from_e164": both["from_number"],
+            "to_e164": both["to_number"],
+            "cause": "NORMAL_CLEARING",
+            "time_problem": None,
+            **both,
+            **row.cdr,
+        }
+        for which in ("first", "last", "sum"):
+            for name in ("billable_s", "total_s"):
+                cdr.setdefault(f"{which}_{name}", cdr[name])
+        cdrs.append(cdr)
+        start += pd.Timedelta(seconds=row.every_s)
+    n_rows = len(rows)
+    positions = np.arange(n_rows, dtype=np.int64)
+    return Matched(
+        frame_of(calls, CALLS),
+        frame_of(cdrs, CDR_CALLS),
+        PairPositions(positions, positions.copy(), np.array([row.rule for row in rows], np.int8)),
+    )
+
+
+def frame_of(rows: list[dict[str, Any]], schema: Any) -> pd.DataFrame:
+    columns = {}
+    for column in schema.columns:
+        values = [row[column.name] for row in rows]
+        if column.kind.value.startswith("datetime"):
+            columns[column.name] = pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
+        else:
+            columns[column.name] = pd.Series(values, dtype=column.kind.value)
+    return conform(pd.DataFrame(columns), schema)
+
+
+@pytest.fixture
+def row() -> type[Row]:
+    """Describe one matched call."""
+    return Row
+
+
+@pytest.fixture(scope="session")
+def matched() -> Callable[[Sequence[Row]], Matched]:
+    """Build both frames and their pairs from rows."""
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_row() -> type[Row]:
+    """Describe one matched call, in tests that Hypothesis repeats."""
+    return Row

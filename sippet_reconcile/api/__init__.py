@@ -6,8 +6,9 @@ windows work is in the modules beside it.
 
 from __future__ import annotations
 
+from sippet_reconcile.api.check import CheckResult
 from sippet_reconcile.api.client import MAX_IDS, Client
-from sippet_reconcile.api.description import ApiDescription, CheckResult
+from sippet_reconcile.api.description import ApiDescription
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
 from sippet_reconcile.api.files import read_calls, write_calls
 from sippet_reconcile.api.pacing import Pacer, Schedule, parse_rate

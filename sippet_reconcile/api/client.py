@@ -12,12 +12,13 @@ import copy
 import os
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from random import random as _random
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from sippet_reconcile.api.attributes import answer_problems, row_texts, valid_attributes
-from sippet_reconcile.api.description import ApiDescription, CheckResult, clock_problem, read_description
+from sippet_reconcile.api.check import CheckResult, check_client, sees_calls
+from sippet_reconcile.api.description import ApiDescription, read_description
 from sippet_reconcile.api.documents import (
     DocumentError,
     Page,
@@ -29,13 +30,12 @@ from sippet_reconcile.api.documents import (
 )
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of, judge
 from sippet_reconcile.api.fetch import Fetch, one_row_per_id
-from sippet_reconcile.api.probe import probe_windows
 from sippet_reconcile.api.queries import chunk_ids, filter_pairs, target_of, valid_id, valid_ids
-from sippet_reconcile.api.retry import MAX_ATTEMPTS, GiveUp, decide
+from sippet_reconcile.api.retry import GiveUp, decide
 from sippet_reconcile.api.urls import CALLS_PATH, base_url_of
 from sippet_reconcile.api.windows import MARGIN_S, Answer, Window, WindowQueue, as_period, read_window
 from sippet_reconcile.api.wire import Secret, Timeouts, Transport, Wire
-from sippet_reconcile.errors import ApiError, InputError, UnexpectedResponseError
+from sippet_reconcile.errors import InputError, UnexpectedResponseError
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Calls
 
@@ -50,7 +50,6 @@ __all__ = ["MAX_IDS", "Client"]
 MAX_IDS: Final = 50
 """Ids in one read: about 3,500 bytes of URL."""
 
-_REFUSED: Final = frozenset({401, 403})
 _OPEN_API: Final = "/api/open_api"
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
@@ -250,15 +249,22 @@ class Client:
         target = target_of(CALLS_PATH, filter_pairs({"id": wanted}))
         return self._attempt("GET", target, parse=parse, finish=finish)
 
-    def _persist(self, attempt: Callable[[], Exchange]) -> Exchange:
-        """Repeat a read while that is known to help; raise what an operator can act on."""
+    def _repeat(self, attempt: Callable[[], Exchange]) -> tuple[Exchange, str]:
+        """Repeat a read while that is known to help; return the last exchange and why it was the last."""
         number = 1
         while (exchange := attempt()).kind is not ExchangeKind.OK:
-            decision = decide(exchange, number, random=self._random, max_attempts=MAX_ATTEMPTS)
+            decision = decide(exchange, number, random=self._random)
             if isinstance(decision, GiveUp):
-                raise error_of(exchange, gave_up=decision.reason)
+                return exchange, decision.reason
             self._sleep(decision.after_s)
             number += 1
+        return exchange, ""
+
+    def _persist(self, attempt: Callable[[], Exchange]) -> Exchange:
+        """Repeat a read while that helps, and raise what an operator can act on where it does not."""
+        exchange, reason = self._repeat(attempt)
+        if exchange.kind is not ExchangeKind.OK:
+            raise error_of(exchange, gave_up=reason)
         return exchange
 
     # Reading
@@ -359,15 +365,12 @@ class Client:
         return calls
 
     def _sees_calls(self) -> bool:
-        """Tell whether any call at all is visible, looking back from now in growing windows."""
+        """Tell whether any call at all is visible."""
 
         def ask(target: str) -> Exchange:
             return self._persist(lambda: self._get(target))
 
-        for window in probe_windows(self._now()):
-            if read_window(ask, window, base_url=self.base_url).n_rows:
-                return True
-        return False
+        return sees_calls(ask, self.base_url, self._now())
 
     def _require_visible(self, found: str) -> None:
         """Raise where an empty answer proves nothing, since this token sees no call at all."""
@@ -437,20 +440,14 @@ class Client:
         TransientApiError
             Where the server does not answer, after a few attempts.
         """
-        number = 1
-        while (exchange := self._describe_once()).kind is not ExchangeKind.OK:
-            decision = decide(exchange, number, random=self._random, max_attempts=MAX_ATTEMPTS)
-            if isinstance(decision, GiveUp):
-                if exchange.status is None:
-                    raise error_of(exchange, gave_up=decision.reason)
-                told = exchange.error_detail or exchange.kind.value
-                return ApiDescription(
-                    available=False, problem=f"GET {_OPEN_API} answered {exchange.status}: {told}"
-                )
-            self._sleep(decision.after_s)
-            number += 1
-        description: ApiDescription = exchange.content
-        return description
+        exchange, reason = self._repeat(self._describe_once)
+        if exchange.kind is ExchangeKind.OK:
+            description: ApiDescription = exchange.content
+            return description
+        if exchange.status is None:
+            raise error_of(exchange, gave_up=reason)
+        told = exchange.error_detail or exchange.kind.value
+        return ApiDescription(available=False, problem=f"GET {_OPEN_API} answered {exchange.status}: {told}")
 
     def check(self) -> CheckResult:
         """Find out whether calls can be read, and how far the clocks are apart. Nothing is changed.
@@ -461,46 +458,4 @@ class Client:
             With ``ok`` and, where it is False, ``problems``: this never raises for what
             the network or the server does.
         """
-        problems: list[str] = []
-        started = self._now()
-        exchange = self._describe_once()
-        clock_s = _clock_difference(exchange, started)
-        # Any answer shows that the server is there; what it answered is about its OpenAPI document only.
-        description = (
-            exchange.content if exchange.kind is ExchangeKind.OK else ApiDescription(available=False)
-        )
-        reachable, sees = exchange.status is not None, None
-        authenticated: bool | None = None
-        try:
-            sees = self._sees_calls()
-        except ApiError as exc:
-            problems.append(str(exc))
-            reachable = reachable or exc.status is not None
-            authenticated = False if exc.status in _REFUSED else None
-        else:
-            reachable = authenticated = True
-            if not sees:
-                authenticated = None
-                problems.append(
-                    "no call at all is visible: the token may have expired or belong to another organisation"
-                )
-        problems += [text for text in [clock_problem(clock_s)] if text]
-        return CheckResult(
-            url=self.base_url,
-            reachable=reachable,
-            authenticated=authenticated,
-            sees_calls=sees,
-            clock_difference_s=clock_s,
-            statuses=description.statuses,
-            patchable=description.patchable,
-            problems=tuple(problems),
-        )
-
-
-def _clock_difference(exchange: Exchange, started: datetime) -> float | None:
-    """Return the server's clock minus ours in seconds, from the Date of an answer."""
-    if exchange.server_date is None:
-        return None
-    # A Date is cut to whole seconds, half a second on average; half the answer's way has passed when it is written.
-    halfway = started + timedelta(milliseconds=exchange.latency_ms / 2)
-    return round((exchange.server_date - halfway).total_seconds() + 0.5, 1)
+        return check_client(self._describe_once, self._sees_calls, self.base_url)

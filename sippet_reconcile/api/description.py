@@ -1,24 +1,23 @@
-"""What the server says of itself, and whether this client can read from it.
+"""What the server says of itself: which status words it knows, and what may be patched.
 
 Input is the OpenAPI document; output is `ApiDescription`, with the status words and
-the attributes that a PATCH takes. `CheckResult` is what ``Client.check()`` shows.
+the attributes that a PATCH takes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._display import card, escape, show_value
+from sippet_reconcile._display import card, show_value
 from sippet_reconcile.api.documents import DocumentError, load_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ApiDescription", "CheckResult", "read_description"]
+__all__ = ["ApiDescription", "read_description"]
 
 _DEPTH: Final = 12
-_CLOCK_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,63 +50,6 @@ class ApiDescription:
 
     def _repr_html_(self) -> str:
         return card("What the API says of itself", self.summary(), tone="ok" if self.available else "warn")
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """Whether calls can be read, with this URL and token, and how far the clocks are apart.
-
-    Whether calls may be *written* is not checked: nothing is ever sent to find out.
-    """
-
-    url: str
-    reachable: bool
-    authenticated: bool | None
-    """None where nothing was heard that would tell."""
-    sees_calls: bool | None
-    """Whether at least one call is visible; None where that could not be asked."""
-    clock_difference_s: float | None
-    """The server's clock minus this machine's, to about a second."""
-    statuses: tuple[str, ...] = ()
-    patchable: tuple[str, ...] = ()
-    problems: tuple[str, ...] = field(default=())
-
-    @property
-    def ok(self) -> bool:
-        """Whether calls can be read and nothing is amiss."""
-        return self.reachable and self.authenticated is True and self.sees_calls is True and not self.problems
-
-    def summary(self) -> dict[str, object]:
-        """Return plain values, as every view shows them."""
-        return {
-            "url": self.url,
-            "reachable": self.reachable,
-            "authenticated": self.authenticated,
-            "sees_calls": self.sees_calls,
-            "clock_difference_s": self.clock_difference_s,
-            "statuses": ", ".join(self.statuses) or None,
-            "patchable": ", ".join(self.patchable) or None,
-            "problems": "; ".join(self.problems) or None,
-        }
-
-    def __repr__(self) -> str:
-        told = ", ".join(
-            f"{name} {show_value(value)}" for name, value in self.summary().items() if value is not None
-        )
-        return f"<CheckResult {'ok' if self.ok else 'NOT ok'}: {told}>"
-
-    def _repr_html_(self) -> str:
-        values = {name: value for name, value in self.summary().items() if name not in {"url", "problems"}}
-        problems = "".join(f"<p>{escape(problem)}</p>" for problem in self.problems)
-        title = "The API can be read" if self.ok else "The API cannot be used yet"
-        return card(title, values, problems, subtitle=self.url, tone="ok" if self.ok else "stop")
-
-
-def clock_problem(difference_s: float | None) -> str | None:
-    """Return a sentence where the clocks are too far apart to judge open calls by."""
-    if difference_s is None or abs(difference_s) <= _CLOCK_S:
-        return None
-    return f"the server's clock is {difference_s:+.0f} s from this machine's; set this machine's clock"
 
 
 def _resolved(document: dict[str, Any], schema: Any) -> dict[str, Any]:

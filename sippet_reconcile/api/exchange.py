@@ -94,7 +94,9 @@ class Exchange:
         return self.method == "PATCH" and self.kind in unsure
 
 
-_NO_CALL: Final = "no_route_found"
+_NO_ROUTE: Final = "no_route_found"
+_READ_FIRST: Final = "; it may have been applied: read the call before anything is said about it"
+_MAX_REQUEST_ID: Final = 200
 
 
 def _kind_of_failure(reply: Reply, method: str, problems: list[Problem], *, is_json: bool) -> ExchangeKind:
@@ -107,7 +109,7 @@ def _kind_of_failure(reply: Reply, method: str, problems: list[Problem], *, is_j
         return ExchangeKind.THROTTLED
     if status >= _SERVER or status in {_TIMEOUT, _TOO_EARLY}:
         return ExchangeKind.TRANSIENT
-    is_route = any(problem.code == _NO_CALL for problem in problems)
+    is_route = any(problem.code == _NO_ROUTE for problem in problems)
     # A missing route says nothing about the call, and a collection cannot be missing.
     if status == _NOT_FOUND and method == "PATCH" and not is_route:
         return ExchangeKind.MISSING
@@ -150,7 +152,7 @@ def judge(
         "method": method,
         "path": path,
         "status": reply.status,
-        "request_id": reply.headers.get("x-request-id"),
+        "request_id": reply.headers.get("x-request-id", "")[:_MAX_REQUEST_ID] or None,
         "latency_ms": reply.latency_ms,
         "bytes_received": reply.bytes_received,
         "server_date": reply.date,
@@ -199,7 +201,6 @@ def error_of(exchange: Exchange, *, gave_up: str = "") -> ApiError:
     quote = f" (request id {request_id})" if request_id else ""
     again = f" ({gave_up})" if gave_up else ""
     kind = exchange.kind
-    refused = {"status": status, "request_id": request_id}
     if kind is ExchangeKind.UNAUTHENTICATED:
         msg = (
             f"{what} answered 401{told}{quote}: the token is missing, wrong or expired; set SIPPET_API_TOKEN "
@@ -212,24 +213,28 @@ def error_of(exchange: Exchange, *, gave_up: str = "") -> ApiError:
             "403 for an expired one); check it with Client.check(). Whether there are calls is not known"
         )
         return RejectedError(msg, status=status, request_id=request_id, problems=_texts(exchange))
-    if kind in {ExchangeKind.REJECTED, ExchangeKind.MISSING}:
+    if kind is ExchangeKind.MISSING:
+        msg = f"{what} was answered 404{told}{quote}: there is no such call, or this token may not see it"
+        return RejectedError(msg, status=status, request_id=request_id, problems=_texts(exchange))
+    if kind is ExchangeKind.REJECTED:
         msg = f"{what} was refused with {status}{told}{quote}; the same request would be refused again"
         return RejectedError(msg, status=status, request_id=request_id, problems=_texts(exchange))
     if kind is ExchangeKind.MALFORMED:
         msg = f"{what} was answered with something the API's protocol does not allow for{told}{quote}"
+        if exchange.may_have_been_applied:
+            msg += _READ_FIRST
         return UnexpectedResponseError(msg, status=status, request_id=request_id)
+    as_text = "; a 403 as plain text is a rate limit, or a proxy that refuses" if status == _FORBIDDEN else ""
     words = {
-        ExchangeKind.THROTTLED: f"{what} was throttled with {status}{told}{quote}{again}; try again later or slower",
+        ExchangeKind.THROTTLED: f"{what} was throttled with {status}{told}{quote}{again}; try again later or slower{as_text}",
         ExchangeKind.TRANSIENT: f"{what} failed with {status}{told}{quote}{again}; try again later",
-        ExchangeKind.LOST: f"{what} was sent and its answer lost{told}{again}",
+        ExchangeKind.LOST: f"{what} was sent and its answer lost{told}{again}; try again",
         ExchangeKind.NOT_SENT: f"{what} could not be sent{told}{again}; check the URL and the network",
     }
-    msg = words[kind]
-    if exchange.may_have_been_applied:
-        msg += "; it may have been applied: read the call before anything is said about it"
     return TransientApiError(
-        msg,
-        **refused,  # type: ignore[arg-type]  # both keys are named above with their types
+        words[kind] + (_READ_FIRST if exchange.may_have_been_applied else ""),
+        status=status,
+        request_id=request_id,
         retry_after_s=exchange.retry_after_s,
         may_have_been_applied=exchange.may_have_been_applied,
     )

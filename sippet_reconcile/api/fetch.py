@@ -24,12 +24,20 @@ if TYPE_CHECKING:
     from sippet_reconcile.api.windows import Answer, Window, WindowQueue
     from sippet_reconcile.progress import Reporter
 
-__all__ = ["Fetch", "one_row_per_id"]
+__all__ = ["Fetch", "count_conflicts", "one_row_per_id"]
 
 _WORKERS: Final = 4
 _LOOK_S: Final = 0.2
 _ATTEMPTS: Final = 6
 _HOUR_S: Final = 3600
+
+
+def count_conflicts(calls: Calls) -> int:
+    """Count the calls that one reading gave twice with different values: nobody can say which holds."""
+    if calls["id"].is_unique:
+        return 0
+    distinct = calls[calls["id"].duplicated(keep=False)].drop_duplicates()
+    return int(distinct.loc[distinct.duplicated(["id", "fetched_at"]), "id"].nunique())
 
 
 def one_row_per_id(calls: Calls) -> Calls:
@@ -93,16 +101,13 @@ class Fetch:
             threading.Thread(target=self._work, name=f"fetch-calls-{number}", daemon=True).start()
         total = int(self._queue.total.total_seconds() // _HOUR_S)
         try:
-            with self._changed:
-                while self._n_running:
+            while self._is_going():
+                with self._changed:
                     self._changed.wait(_LOOK_S)
                     done = int(self._queue.done.total_seconds() // _HOUR_S)
                     label = f"fetching calls ({self._n_rows:,})"
-                    self._changed.release()  # a reporter may be slow, and must not hold up the workers
-                    try:
-                        report(done, total, label)
-                    finally:
-                        self._changed.acquire()
+                # Outside the lock: a reporter may be slow, and must not hold up the workers.
+                report(done, total, label)
         finally:
             with self._changed:
                 self._stopped = True
@@ -110,7 +115,16 @@ class Fetch:
         if self._error is not None:
             raise self._error
         self._found.sort(key=lambda found: found[0])
-        return one_row_per_id(calls_frame([table for _, tables in self._found for table in tables]))
+        calls = calls_frame([table for _, tables in self._found for table in tables])
+        n_conflicts = count_conflicts(calls)
+        if n_conflicts:
+            msg = f"the API answered {n_conflicts:,} calls twice in one answer, with different values; nothing was kept"
+            raise UnexpectedResponseError(msg)
+        return one_row_per_id(calls)
+
+    def _is_going(self) -> bool:
+        with self._changed:
+            return bool(self._n_running) and not self._stopped
 
     def _work(self) -> None:
         try:
@@ -134,7 +148,7 @@ class Fetch:
                 window = self._queue.take()
                 if window is not None:
                     self._n_open += 1
-                    wait_s = self._paused_until - self._clock()
+                    wait_s = max(self._paused_until, window.not_before) - self._clock()
                     break
                 if not self._n_open:
                     return None
@@ -142,10 +156,9 @@ class Fetch:
                 self._changed.wait(_LOOK_S)
         if wait_s > 0:
             self._sleep(wait_s)
-        return window
+        return None if self._stopped else window
 
     def _settle(self, window: Window, answer: Answer) -> None:
-        wait_s = 0.0
         with self._changed:
             failure = answer.failure
             if failure is None and not answer.is_cut:
@@ -159,25 +172,23 @@ class Fetch:
                 if not self._queue.split(window):
                     raise _cannot_cut(window, failure)
             else:
-                wait_s = self._again(window, failure)
+                self._again(window, failure)
             self._n_open -= 1
             self._changed.notify_all()
-        if wait_s > 0:
-            self._sleep(wait_s)
 
-    def _again(self, window: Window, failure: Exchange) -> float:
-        """Put a window that failed back, and say how long this worker should rest."""
+    def _again(self, window: Window, failure: Exchange) -> None:
+        """Put a window that failed back, to be asked for again when its wait is over."""
         decision = decide(failure, window.attempt, random=self._random, max_attempts=_ATTEMPTS)
         if isinstance(decision, GiveUp):
             raise error_of(failure, gave_up=f"{decision.reason}, reading {window}")
-        again = window.next_attempt()
+        at = self._clock() + decision.after_s
+        again = window.again(at)
         if failure.kind is ExchangeKind.THROTTLED:
-            self._paused_until = max(self._paused_until, self._clock() + decision.after_s)
+            self._paused_until = max(self._paused_until, at)  # everybody waits, not this window alone
         # A time-out or a server fault may be the size of the answer: ask for half of it.
         may_be_size = failure.kind in {ExchangeKind.LOST, ExchangeKind.TRANSIENT}
         if not (may_be_size and self._queue.split(again)):
             self._queue.put_back(again)
-        return decision.after_s
 
 
 def _cannot_cut(window: Window, failure: Exchange | None) -> Exception:

@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sippet_reconcile.api.documents import DocumentError, calls_frame, load_json, rows_of, with_source
-from sippet_reconcile.api.fetch import one_row_per_id
+from sippet_reconcile.api.fetch import count_conflicts, one_row_per_id
 from sippet_reconcile.api.queries import instant_text
-from sippet_reconcile.api.urls import normalise_url
+from sippet_reconcile.api.urls import base_url_of, normalise_url
 from sippet_reconcile.errors import InputError, SchemaError
 from sippet_reconcile.schema import CALLS, Calls, arrow_to_frame, conform
 from sippet_reconcile.values import parse_instant
@@ -72,10 +72,9 @@ def read_calls(
         A parquet file of a calls frame, or a ``.json`` or ``.json.gz`` file with one
         document, a list of documents, or a list of resources.
     api_url
-        The API that the calls are from. Documents tell it by their ``links.self``
-        where they have one; without either it is missing, and a plan from these calls
-        needs ``build_plan(api_url=...)``. A saved frame has its own; another one
-        given here is an error.
+        The API that the calls are from. A saved frame knows its own, and another one
+        given here is an error. Documents do not tell it reliably (behind a proxy their
+        links name an inner host), so without it the column is missing.
     fetched_at
         When they were read. Without it, the latest instant found in the documents.
 
@@ -93,7 +92,7 @@ def read_calls(
     """
     source = Path(path)
     at = None if fetched_at is None else parse_instant(instant_text(fetched_at, "fetched_at"))
-    url = None if api_url is None else normalise_url(api_url)
+    url = None if api_url is None else base_url_of(api_url)
     try:
         body = source.read_bytes()
     except OSError as exc:
@@ -107,6 +106,10 @@ def read_calls(
     if len(urls) > 1:
         msg = f"{source}: the calls are from several APIs ({', '.join(urls)}); keep those of one"
         raise SchemaError(msg)
+    n_conflicts = count_conflicts(calls)
+    if n_conflicts:
+        msg = f"{source}: {n_conflicts:,} calls are in it twice with different values, read at the same time; keep one each"
+        raise InputError(msg)
     return one_row_per_id(calls)
 
 
@@ -128,6 +131,7 @@ def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None
     if bad.any():
         msg = f"{source}: {int(bad.sum()):,} of {len(frame):,} rows have no UUID in the column 'id'"
         raise InputError(msg)
+    frame = frame.assign(id=frame["id"].str.lower())
     if url is not None and frame["api_url"].dropna().map(normalise_url).ne(url).any():
         msg = f"{source}: the calls are from {frame['api_url'].dropna().iloc[0]}, not from {url}"
         raise SchemaError(msg)
@@ -165,39 +169,26 @@ def _documents(body: bytes, source: Path, url: str | None, at: datetime | None) 
             msg = f"{source}: is not a whole gzip file ({type(exc).__name__})"
             raise InputError(msg) from exc
     try:
-        parts = list(_parts(load_json(body)))
-        tables = [(rows_of(resources), link) for resources, link in parts]
+        tables = [rows_of(resources) for resources in _parts(load_json(body))]
     except DocumentError as exc:
         msg = f"{source}: is neither parquet nor a JSON:API document of calls: {exc}"
         raise InputError(msg) from exc
     if at is None:
-        at = _latest_instant([table for table, _ in tables])
-    return calls_frame([with_source(table, url or _origin(link), at) for table, link in tables])
+        at = _latest_instant(tables)
+    return calls_frame([with_source(table, url, at) for table in tables])
 
 
-def _parts(content: object) -> Iterator[tuple[list[Any], str | None]]:
-    """Yield the resources of each document, with its ``links.self``."""
+def _parts(content: object) -> Iterator[list[Any]]:
+    """Yield the resources of each document."""
     if isinstance(content, list) and content and all(isinstance(x, dict) and "type" in x for x in content):
-        yield content, None
+        yield content
         return
     for document in content if isinstance(content, list) else [content]:
         if not isinstance(document, dict) or "data" not in document:
             msg = "a document has no 'data'"
             raise DocumentError(msg)
-        data, links = document["data"], document.get("links")
-        link = links.get("self") if isinstance(links, dict) else None
-        yield (data if isinstance(data, list) else [data]), link if isinstance(link, str) else None
-
-
-def _origin(link: str | None) -> str | None:
-    """Return the base URL of a document's own link, or None where it tells none."""
-    head, found, _ = (link or "").partition("/api/calls")
-    if not found:
-        return None
-    try:
-        return normalise_url(head)
-    except InputError:
-        return None
+        data = document["data"]
+        yield data if isinstance(data, list) else [data]
 
 
 def _latest_instant(tables: list[pa.Table]) -> datetime | None:

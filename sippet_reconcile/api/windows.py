@@ -102,6 +102,8 @@ class Window:
     start: datetime | None
     end: datetime | None
     attempt: int = 1
+    not_before: float = 0.0
+    """When it may be asked for again, on the fetch's clock."""
 
     @property
     def is_unstarted(self) -> bool:
@@ -120,9 +122,9 @@ class Window:
         middle = (self.start + self.width / 2).replace(microsecond=0)
         return replace(self, end=middle), replace(self, start=middle)
 
-    def next_attempt(self) -> Window:
-        """Return the same window, tried once more; its halves inherit the count."""
-        return replace(self, attempt=self.attempt + 1)
+    def again(self, not_before: float) -> Window:
+        """Return the same window for one more attempt; its halves inherit the count and the time."""
+        return replace(self, attempt=self.attempt + 1, not_before=not_before)
 
     def __str__(self) -> str:
         if self.is_unstarted:

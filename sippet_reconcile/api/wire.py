@@ -244,7 +244,7 @@ class Wire:
                 break  # enough of an error page to say what it says
             if time.perf_counter() - started > self._timeouts.total_s:
                 raise _TooSlowError
-        return b"".join(chunks), max(response.num_bytes_downloaded, 0)
+        return b"".join(chunks), response.num_bytes_downloaded or size
 
     def _redirect(self, status: int, headers: Mapping[str, str]) -> str:
         """Say where a redirect would lead; the token is never sent there."""

@@ -91,7 +91,13 @@ def test_a_missing_duration_is_all_of_the_cdrs_seconds_short(matched: Any, row: 
 def test_on_an_unanswered_call_a_missing_duration_is_zero(
     matched: Any, row: Any, api: int | None, differs: bool
 ) -> None:
-    cdr = {"billable_s": 0.0, "total_s": 25.0, "is_answered": False, "status": "no_answer", "answered_at": None}
+    cdr = {
+        "billable_s": 0.0,
+        "total_s": 25.0,
+        "is_answered": False,
+        "status": "no_answer",
+        "answered_at": None,
+    }
     built = matched([row(talk=0, call={"duration_seconds": api, "status": "no-answer"}, cdr=cdr)])
     assert [field for field, *_ in found(built.compare())] == (["duration_seconds"] if differs else [])
 
@@ -103,9 +109,12 @@ def test_on_the_total_basis_an_unanswered_call_has_its_ringing(matched: Any, row
 
 
 @pytest.mark.parametrize(
-    ("rounding", "written"), [("half_up", ["3", "4", "2"]), ("floor", ["2", "3", "2"]), ("ceil", ["3", "4", "3"])]
+    ("rounding", "written"),
+    [("half_up", ["3", "4", "2"]), ("floor", ["2", "3", "2"]), ("ceil", ["3", "4", "3"])],
 )
-def test_fractions_are_rounded_as_the_rules_say(matched: Any, row: Any, rounding: str, written: list[str]) -> None:
+def test_fractions_are_rounded_as_the_rules_say(
+    matched: Any, row: Any, rounding: str, written: list[str]
+) -> None:
     rows = [row(cdr={"billable_s": seconds}, call={"duration_seconds": 90}) for seconds in (2.5, 3.5, 2.4999)]
     frame = matched(rows).compare(Rules(duration="billable", duration_rounding=rounding)).discrepancies
     assert frame["value_cdr"].tolist() == written
@@ -127,7 +136,9 @@ def test_ends_within_two_seconds_agree(matched: Any, row: Any) -> None:
     assert set(comparison.discrepancies["field"]) == {"ended_at"}
 
 
-def test_a_missing_end_against_a_known_one_differs_and_not_the_other_way_round(matched: Any, row: Any) -> None:
+def test_a_missing_end_against_a_known_one_differs_and_not_the_other_way_round(
+    matched: Any, row: Any
+) -> None:
     built = matched([row(call={"ended_at": None}), row(cdr={"ended_at": None})])
     comparison = built.compare()
     assert found(comparison) == [("ended_at", None, "2026-10-05T08:01:10Z")]
@@ -137,7 +148,9 @@ def test_a_missing_end_against_a_known_one_differs_and_not_the_other_way_round(m
 def test_the_clock_offset_is_taken_from_the_cdrs_instants(matched: Any, row: Any) -> None:
     shift = pd.Timedelta(seconds=37)
     start, end = at("2026-10-05T08:00:00Z"), at("2026-10-05T08:01:10Z")
-    built = matched([row(cdr={"started_at": start + shift, "ended_at": end + shift}, call={"ended_at": None})])
+    built = matched(
+        [row(cdr={"started_at": start + shift, "ended_at": end + shift}, call={"ended_at": None})]
+    )
     assert found(built.compare(Rules(duration="billable", clock_offset_s=37))) == [
         ("ended_at", None, "2026-10-05T08:01:10Z")
     ]
@@ -152,21 +165,28 @@ def test_an_end_is_cut_to_the_precision_that_the_calls_show(matched: Any, row: A
     assert found(fine.compare())[0][2] == "2026-10-05T08:05:00.700000Z"
 
 
-def test_nothing_is_found_where_cutting_or_rounding_arrives_at_what_the_api_has(matched: Any, row: Any) -> None:
+def test_nothing_is_found_where_cutting_or_rounding_arrives_at_what_the_api_has(
+    matched: Any, row: Any
+) -> None:
     strict = Rules(duration="billable", duration_tolerance_s=0, time_tolerance_s=0)
     cdr = {"ended_at": at("2026-10-05T08:01:10.700000Z"), "billable_s": 60.4}
     assert found(matched([row(cdr=cdr)]).compare(strict)) == []
 
 
 @pytest.mark.parametrize("cdr_status", [None, "unknown", "in_progress", "", "weird"])
-def test_a_cdr_status_that_says_nothing_is_no_evidence(matched: Any, row: Any, cdr_status: str | None) -> None:
+def test_a_cdr_status_that_says_nothing_is_no_evidence(
+    matched: Any, row: Any, cdr_status: str | None
+) -> None:
     comparison = matched([row(cdr={"status": cdr_status}, call={"status": "answered"})]).compare()
     assert found(comparison) == []
     assert comparison.no_evidence["status"] == 1
 
 
 def test_the_same_word_agrees_whatever_its_case_and_dashes(matched: Any, row: Any) -> None:
-    rows = [row(cdr={"status": "no_answer"}, call={"status": word}) for word in ("No-Answer", "NO_ANSWER", "noanswer")]
+    rows = [
+        row(cdr={"status": "no_answer"}, call={"status": word})
+        for word in ("No-Answer", "NO_ANSWER", "noanswer")
+    ]
     assert found(matched(rows).compare()) == []
 
 
@@ -197,7 +217,9 @@ def test_the_status_map_says_which_words_agree_and_which_is_written(matched: Any
 
 
 def test_an_open_status_of_a_call_that_ended_differs(matched: Any, row: Any) -> None:
-    comparison = matched([row(call={"status": "answered", "ended_at": None, "duration_seconds": None})]).compare()
+    comparison = matched(
+        [row(call={"status": "answered", "ended_at": None, "duration_seconds": None})]
+    ).compare()
     assert found(comparison) == [
         ("status", "answered", "completed"),
         ("duration_seconds", None, "60"),
@@ -255,7 +277,9 @@ def test_a_call_that_never_started_may_get_a_status_only(matched: Any, row: Any)
 
 
 def test_an_end_from_a_doubtful_local_time_is_not_patchable(matched: Any, row: Any) -> None:
-    built = matched([row(call={"ended_at": None, "duration_seconds": 5}, cdr={"time_problem": "repeated hour"})])
+    built = matched(
+        [row(call={"ended_at": None, "duration_seconds": 5}, cdr={"time_problem": "repeated hour"})]
+    )
     frame = built.compare().discrepancies.set_index("field")
     assert not frame.loc["ended_at", "is_patchable"]
     assert frame.loc["duration_seconds", "is_patchable"]
@@ -304,7 +328,9 @@ MAYBE_FINE = st.none() | st.sampled_from([0.0, 0.5, 1.0, 1.5, 2.5, 3.25, 60.0, 6
 MAYBE_END = st.none() | st.sampled_from(
     [pd.Timestamp("2026-10-05T08:01:00Z") + pd.Timedelta(seconds=s) for s in (0, 0.4, 2, 2.5, 3600, -4)]
 )
-STATUS = st.none() | st.sampled_from(["completed", "Completed", "no-answer", "no_answer", "unknown", "busy", "answered"])
+STATUS = st.none() | st.sampled_from(
+    ["completed", "Completed", "no-answer", "no_answer", "unknown", "busy", "answered"]
+)
 RULES = st.builds(
     Rules,
     duration=st.sampled_from(["billable", "total"]),
@@ -345,24 +371,30 @@ def oracle(rows: list[dict[str, dict[str, Any]]], rules: Rules) -> set[tuple[int
         call, cdr = pair["call"], pair["cdr"]
         seconds = cdr["billable_s" if rules.duration == "billable" else "total_s"]
         if seconds is not None:
-            how = {"half_up": ROUND_HALF_UP, "floor": ROUND_FLOOR, "ceil": ROUND_CEILING}[rules.duration_rounding]
+            how = {"half_up": ROUND_HALF_UP, "floor": ROUND_FLOOR, "ceil": ROUND_CEILING}[
+                rules.duration_rounding
+            ]
             written = int(Decimal(str(seconds)).quantize(Decimal(1), rounding=how))
             have = call["duration_seconds"]
             if have is None and not cdr["is_answered"]:
                 have = 0
             if have is None or (
-                abs(Decimal(str(seconds)) - have) > Decimal(str(rules.duration_tolerance_s)) and written != have
+                abs(Decimal(str(seconds)) - have) > Decimal(str(rules.duration_tolerance_s))
+                and written != have
             ):
                 differing.add((n, "duration_seconds"))
         if cdr["ended_at"] is not None:
             end = cdr["ended_at"] - pd.Timedelta(seconds=rules.clock_offset_s)
             shown = end if has_fractions else end.floor("s")
             if call["ended_at"] is None or (
-                abs((end - call["ended_at"]).total_seconds()) > rules.time_tolerance_s and shown != call["ended_at"]
+                abs((end - call["ended_at"]).total_seconds()) > rules.time_tolerance_s
+                and shown != call["ended_at"]
             ):
                 differing.add((n, "ended_at"))
         if cdr["status"] not in {None, "unknown"}:
-            words = {w: w and w.lower().replace("-", "").replace("_", "") for w in (call["status"], cdr["status"])}
+            words = {
+                w: w and w.lower().replace("-", "").replace("_", "") for w in (call["status"], cdr["status"])
+            }
             if words[call["status"]] != words[cdr["status"]]:
                 differing.add((n, "status"))
         if cdr["sip_username"] is not None and cdr["sip_username"] != call["sip_username"]:
@@ -372,15 +404,23 @@ def oracle(rows: list[dict[str, dict[str, Any]]], rules: Rules) -> set[tuple[int
 
 def start_of(n: int, rules: Rules) -> dict[str, dict[str, Any]]:
     start = pd.Timestamp("2026-10-05T08:00:00Z") + pd.Timedelta(minutes=10 * n)
-    return {"call": {"started_at": start}, "cdr": {"started_at": start + pd.Timedelta(seconds=rules.clock_offset_s)}}
+    return {
+        "call": {"started_at": start},
+        "cdr": {"started_at": start + pd.Timedelta(seconds=rules.clock_offset_s)},
+    }
 
 
 @settings(max_examples=50, deadline=None)
 @given(rows=cases(), rules=RULES)
-def test_compare_agrees_with_a_slow_second_opinion(matched: Any, make_row: Any, rows: Any, rules: Rules) -> None:
+def test_compare_agrees_with_a_slow_second_opinion(
+    matched: Any, make_row: Any, rows: Any, rules: Rules
+) -> None:
     built = matched(
         [
-            make_row(call={**r["call"], **start_of(n, rules)["call"]}, cdr={**r["cdr"], **start_of(n, rules)["cdr"]})
+            make_row(
+                call={**r["call"], **start_of(n, rules)["call"]},
+                cdr={**r["cdr"], **start_of(n, rules)["cdr"]},
+            )
             for n, r in enumerate(rows)
         ]
     )
@@ -408,14 +448,18 @@ def test_applying_every_patchable_value_leaves_nothing_to_correct(
             "duration_seconds": lambda text: text.astype("Int64"),
             "ended_at": text_to_instants,
         }[field](rows_of)
-        calls = calls.assign(**{field: values.reindex(calls.index).combine_first(calls[field]).astype(calls[field].dtype)})
+        calls = calls.assign(
+            **{field: values.reindex(calls.index).combine_first(calls[field]).astype(calls[field].dtype)}
+        )
     again = type(built)(calls.reset_index(drop=True), built.cdr_calls, built.pairs).compare(rules)
     assert not again.discrepancies["is_patchable"].any()
 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=cases(), rules=RULES)
-def test_a_side_compared_with_itself_shows_nothing(matched: Any, make_row: Any, rows: Any, rules: Rules) -> None:
+def test_a_side_compared_with_itself_shows_nothing(
+    matched: Any, make_row: Any, rows: Any, rules: Rules
+) -> None:
     same = []
     for r in rows:
         seconds = r["call"]["duration_seconds"]
@@ -436,7 +480,9 @@ def test_a_side_compared_with_itself_shows_nothing(matched: Any, make_row: Any, 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=cases(), rules=RULES)
-def test_a_cdr_that_says_nothing_never_gives_a_row(matched: Any, make_row: Any, rows: Any, rules: Rules) -> None:
+def test_a_cdr_that_says_nothing_never_gives_a_row(
+    matched: Any, make_row: Any, rows: Any, rules: Rules
+) -> None:
     nothing = dict.fromkeys(
         [
             "billable_s",

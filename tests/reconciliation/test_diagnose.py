@@ -1,0 +1,448 @@
+"""What is wrong with the whole: each finding where it holds, and silence where the sample is small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sippet_reconcile.period import Period
+from sippet_reconcile.reconciliation.check import check_calls
+from sippet_reconcile.reconciliation.clocks import find_clock_offset, find_timezone_shift
+from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
+from sippet_reconcile.schema import LEGS, Bucket
+
+AUTO = Rules()
+BILLABLE = Rules(duration="billable")
+START = pd.Timestamp("2026-10-05T08:00:00Z")
+
+
+def shifted(row: Any, n: int, seconds: float, every_s: float = 600, **cdr: Any) -> Any:
+    """A row whose CDR instants are some seconds late; n is its place."""
+    start = START + pd.Timedelta(seconds=n * every_s)
+    moved = {"started_at": start + pd.Timedelta(seconds=seconds)}
+    moved["ended_at"] = moved["started_at"] + pd.Timedelta(seconds=70)
+    return row(every_s=every_s, cdr={**moved, **cdr})
+
+
+def of(built: Any, rules: Rules = BILLABLE, **options: Any) -> Any:
+    return diagnose(built.calls, built.cdr_calls, built.pairs, rules, **options)
+
+
+def exact(built: Any, rules: Rules = BILLABLE) -> Sides:
+    return Sides.of(built.calls, built.cdr_calls, built.pairs, rules).exact()
+
+
+# The basis of durations.
+
+
+def durations(row: Any, billable: int, total: int, neither: int = 0, rule: int = 0) -> list[Any]:
+    return [
+        *(row(rule=rule) for _ in range(billable)),
+        *(row(rule=rule, call={"duration_seconds": 70}) for _ in range(total)),
+        *(row(rule=rule, call={"duration_seconds": 17}) for _ in range(neither)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("billable", "total", "neither", "expected"),
+    [
+        (200, 0, 0, "billable"),
+        (0, 200, 0, "total"),
+        (190, 10, 0, "billable"),
+        (189, 11, 0, None),
+        (199, 0, 0, None),
+        (200, 5, 100, "billable"),
+        (100, 100, 0, None),
+        (0, 0, 0, None),
+    ],
+)
+def test_auto_decides_only_with_enough_telling_pairs_that_agree(
+    matched: Any, row: Any, billable: int, total: int, neither: int, expected: str | None
+) -> None:
+    built = matched(durations(row, billable, total, neither))
+    rules, basis = resolve_duration(built.calls, built.cdr_calls, built.pairs, AUTO)
+    assert rules.duration == (expected or "billable")
+    assert (basis.n_telling, basis.n_billable, basis.n_total) == (billable + total, billable, total)
+    if billable + total:
+        finding = of(built, rules, basis=basis)["duration-basis"]
+        assert finding.severity == ("info" if expected else "stop")
+        assert f'duration="{expected or "billable"}"' in finding.advice
+
+
+def test_pairs_that_cannot_tell_are_not_asked(matched: Any, row: Any) -> None:
+    no_ring = [row(ring=0.5) for _ in range(300)]
+    unanswered = [row(talk=0, cdr={"is_answered": False}) for _ in range(300)]
+    by_numbers = durations(row, 300, 0, rule=2)
+    nothing = [row(call={"duration_seconds": None}) for _ in range(300)]
+    built = matched([*no_ring, *unanswered, *by_numbers, *nothing])
+    _, basis = resolve_duration(built.calls, built.cdr_calls, built.pairs, AUTO)
+    assert basis.n_telling == 0
+
+
+def test_a_basis_that_the_data_contradict_stops(matched: Any, row: Any) -> None:
+    built = matched(durations(row, 2, 230))
+    rules, basis = resolve_duration(built.calls, built.cdr_calls, built.pairs, BILLABLE)
+    assert rules.duration == "billable"
+    assert of(built, rules, basis=basis)["duration-basis"].severity == "stop"
+    assert "duration-basis" not in of(built, Rules(duration="total"))
+    few = matched(durations(row, 0, 150))
+    assert "duration-basis" not in of(few, BILLABLE)
+
+
+# Clocks.
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"), [(1, "1 h later"), (-5.5, "5 h 30 min earlier"), (0.25, "15 min later")]
+)
+def test_starts_that_are_whole_quarter_hours_apart_stop(
+    matched: Any, row: Any, hours: float, said: str
+) -> None:
+    built = matched([shifted(row, n, hours * 3600 + n % 3 - 1) for n in range(12)])
+    finding = of(built)["timezone-shift"]
+    assert finding.severity == "stop"
+    assert said in finding.message
+    assert finding.evidence[["source_file", "shift_s", "n_shifted", "n_pairs"]].to_numpy().tolist() == [
+        ["oct.csv", hours * 3600, 12, 12]
+    ]
+    assert "timezone=" in finding.advice
+
+
+def test_a_forgotten_summer_time_holds_for_a_part_of_the_rows(matched: Any, row: Any) -> None:
+    rows = [shifted(row, n, 3600 if n < 60 else 0, every_s=7200) for n in range(400)]
+    finding = find_timezone_shift(exact(matched(rows)))
+    assert finding is not None
+    part = finding.evidence.iloc[0]
+    assert (part["n_shifted"], part["n_pairs"], part["shift_s"]) == (60, 400, 3600)
+    assert part["last_started_at"] == START + pd.Timedelta(hours=2 * 59)
+    assert "IANA zone" in finding.advice
+
+
+def test_one_file_of_several_may_be_shifted(matched: Any, row: Any) -> None:
+    rows = [
+        shifted(row, n, -3600 if n % 10 == 0 else 0, source_file="b.csv" if n % 10 == 0 else "a.csv")
+        for n in range(200)
+    ]
+    finding = find_timezone_shift(exact(matched(rows)))
+    assert finding is not None
+    assert finding.evidence[["source_file", "n_shifted"]].to_numpy().tolist() == [["b.csv", 20]]
+
+
+def test_two_clocks_mixed_in_one_file_are_seen(matched: Any, row: Any) -> None:
+    rows = [shifted(row, n, 3600 if n % 4 == 0 else 0) for n in range(200)]
+    finding = find_timezone_shift(exact(matched(rows)))
+    assert finding is not None
+    assert finding.evidence["n_shifted"].tolist() == [50]
+
+
+def test_single_wrong_starts_are_no_shift(matched: Any, row: Any) -> None:
+    scattered = [shifted(row, n, 3600 if n % 10 == 0 else 0) for n in range(300)]
+    assert find_timezone_shift(exact(matched(scattered))) is None
+    few = [shifted(row, n, 3600) for n in range(9)]
+    assert find_timezone_shift(exact(matched(few))) is None
+    by_numbers = [row(rule=2, cdr={"started_at": START + pd.Timedelta(hours=1)}) for _ in range(50)]
+    assert find_timezone_shift(exact(matched(by_numbers))) is None
+
+
+def test_rows_with_a_doubtful_local_time_prove_no_shift(matched: Any, row: Any) -> None:
+    rows = [shifted(row, n, 3600, time_problem="repeated hour") for n in range(50)]
+    assert find_timezone_shift(exact(matched(rows))) is None
+
+
+@pytest.mark.parametrize("offset", [37.0, -4.0, 200.0])
+def test_a_clock_that_is_wrong_by_seconds_stops_until_it_is_removed(
+    matched: Any, row: Any, offset: float
+) -> None:
+    built = matched([shifted(row, n, offset + (n % 3 - 1) * 0.5) for n in range(60)])
+    finding = of(built)["clock-offset"]
+    assert finding.severity == "stop"
+    assert f"Rules(clock_offset_s={offset:g})" in finding.advice
+    assert not finding.evidence["is_drifting"].any()
+    assert "clock-offset" not in of(built, Rules(duration="billable", clock_offset_s=offset))
+
+
+def test_what_remains_beside_a_removed_offset_is_added_to_it(matched: Any, row: Any) -> None:
+    built = matched([shifted(row, n, 37) for n in range(60)])
+    finding = of(built, Rules(duration="billable", clock_offset_s=30))["clock-offset"]
+    assert "Rules(clock_offset_s=37)" in finding.advice
+
+
+def test_a_clock_that_drifts_is_said_to(matched: Any, row: Any) -> None:
+    built = matched([shifted(row, n, n / 40) for n in range(800)])
+    finding = of(built)["clock-offset"]
+    assert finding.evidence["is_drifting"].all()
+    assert "drifts" in finding.message
+    # Removing its mean does not make it right.
+    assert "clock-offset" in of(built, Rules(duration="billable", clock_offset_s=10))
+
+
+def test_two_files_with_clocks_of_their_own_have_no_single_offset(matched: Any, row: Any) -> None:
+    built = matched([shifted(row, n, 20 * (n % 2), source_file=f"{n % 2}.csv") for n in range(200)])
+    finding = of(built)["clock-offset"]
+    assert finding.evidence["offset_s"].tolist() == [0.0, 20.0]
+    assert finding.evidence["is_drifting"].all()
+
+
+def test_gaps_that_vary_or_are_tolerated_or_few_are_no_offset(matched: Any, row: Any) -> None:
+    varied = np.random.default_rng(1).uniform(0, 30, 300)
+    assert (
+        find_clock_offset(exact(matched([shifted(row, n, gap) for n, gap in enumerate(varied)])), BILLABLE)
+        is None
+    )
+    assert find_clock_offset(exact(matched([shifted(row, n, 1.5) for n in range(300)])), BILLABLE) is None
+    assert find_clock_offset(exact(matched([shifted(row, n, 37) for n in range(29)])), BILLABLE) is None
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 1.0, 37.0, 3600.0, -900.0, 1e7]), max_size=80), st.integers(0, 3))
+def test_the_order_of_rows_changes_no_finding_about_clocks(
+    matched: Any, make_row: Any, gaps: list[float], seed: int
+) -> None:
+    built = matched([shifted(make_row, n, gap) for n, gap in enumerate(gaps)])
+    order = np.random.default_rng(seed).permutation(len(gaps))
+    mixed = type(built)(built.calls, built.cdr_calls, built.pairs.where(order))
+    for find in (find_timezone_shift, lambda sides: find_clock_offset(sides, BILLABLE)):
+        one, other = find(exact(built)), find(exact(mixed))
+        assert (one is None) == (other is None)
+        if one is not None and other is not None:
+            assert one.message == other.message
+            pd.testing.assert_frame_equal(one.evidence, other.evidence)
+
+
+# Seconds that are billed increments.
+
+
+def test_seconds_that_are_all_multiples_of_an_increment_stop(matched: Any, row: Any) -> None:
+    rows = [row(talk=n, cdr={"billable_s": float(-(-n // 6) * 6)}) for n in range(20, 100)]
+    finding = of(matched(rows))["rounded-durations"]
+    assert finding.severity == "stop"
+    assert finding.evidence["increment_s"].tolist() == [6, 6]
+    assert "rounded-durations" not in of(matched(rows[:49]))
+
+
+def test_real_seconds_and_an_api_that_is_rounded_itself_are_no_increments(matched: Any, row: Any) -> None:
+    assert "rounded-durations" not in of(matched([row(talk=n) for n in range(20, 100)]))
+    both_rounded = [row(talk=60 * (1 + n % 9)) for n in range(100)]
+    assert "rounded-durations" not in of(matched(both_rounded))
+    one_length = [row(talk=61, cdr={"billable_s": 60.0}) for _ in range(100)]
+    assert "rounded-durations" not in of(matched(one_length))
+
+
+# Words.
+
+
+def test_words_without_a_counterpart_are_named(matched: Any, row: Any) -> None:
+    rows = [
+        row(),
+        row(cdr={"status": "voicemail"}),
+        row(call={"status": "archived"}),
+        row(cdr={"status": "unknown"}),
+    ]
+    finding = of(matched(rows))["status-vocabulary"]
+    assert finding.evidence[["side", "status", "n_calls"]].to_numpy().tolist() == [
+        ["cdr", "voicemail", 1],
+        ["api", "archived", 1],
+    ]
+    mapped = Rules(duration="billable", status_map={"voicemail": ["archived"]})
+    assert "status-vocabulary" not in of(matched(rows), mapped)
+
+
+def test_open_and_known_words_are_no_finding(matched: Any, row: Any) -> None:
+    rows = [
+        row(),
+        row(call={"status": "Ringing"}),
+        row(call={"status": "No-Answer"}, cdr={"status": "no_answer"}),
+    ]
+    assert "status-vocabulary" not in of(matched(rows))
+
+
+# Calls alone.
+
+
+def test_calls_that_hang_are_judged_at_the_instant_they_were_fetched(matched: Any, row: Any) -> None:
+    soon = START + pd.Timedelta(hours=1)
+    rows = [
+        row(call={"status": "answered", "ended_at": None}),
+        row(call={"ended_at": None}),
+        row(call={"status": "ringing"}),
+        row(every_s=0, call={"status": "ringing", "ended_at": None, "fetched_at": soon}),
+        row(call={"status": "initiated", "started_at": None, "ended_at": None}),
+        row(call={"status": "initiated", "ended_at": None, "fetched_at": None}),
+        row(),
+    ]
+    built = matched(rows)
+    finding = check_calls(built.calls)["stuck-calls"]
+    assert finding.severity == "warn"
+    assert finding.evidence["call_id"].tolist() == ["id-0", "id-1", "id-2"]
+    assert "stuck-calls" in of(built)
+
+
+def test_calls_that_cannot_be(matched: Any, row: Any) -> None:
+    rows = [
+        row(call={"ended_at": START - pd.Timedelta(seconds=1)}),
+        row(call={"duration_seconds": 72}),
+        row(call={"duration_seconds": 71}),
+        row(call={"duration_seconds": -5}),
+        row(call={"ended_at": None, "duration_seconds": 9999}),
+    ]
+    evidence = check_calls(matched(rows).calls)["impossible-calls"].evidence
+    assert evidence[["call_id", "reason"]].to_numpy().tolist() == [
+        ["id-0", "ended before it started"],
+        ["id-1", "longer than from start to end"],
+        ["id-3", "negative duration"],
+    ]
+
+
+def test_calls_that_share_a_uuid_ignoring_case_and_dashes(matched: Any, row: Any) -> None:
+    names = ["AB-1", "ab1", "other", None, None]
+    built = matched([row(call={"call_uuid": name}) for name in names])
+    finding = check_calls(built.calls)["duplicate-calls"]
+    assert finding.evidence["call_id"].tolist() == ["id-0", "id-1"]
+
+
+def test_good_calls_have_no_findings_and_extra_columns_are_tolerated(matched: Any, row: Any) -> None:
+    calls = matched([row(), row()]).calls.assign(note="x").set_axis(["b", "b"])
+    before = calls.copy()
+    assert len(check_calls(calls)) == 0
+    pd.testing.assert_frame_equal(calls, before)
+    assert check_calls(calls.iloc[:0]).codes == ("empty-side",)
+
+
+# Coverage.
+
+
+def legs_of(files: list[str]) -> pd.DataFrame:
+    return LEGS.empty().reindex(range(len(files))).assign(source_file=pd.Series(files, dtype="str"))
+
+
+def test_a_side_without_rows_stops(matched: Any, row: Any) -> None:
+    built = matched([])
+    finding = of(built)["empty-side"]
+    assert finding.severity == "stop"
+    assert "CDR and the API side" in finding.message
+    one = matched([row()])
+    assert "empty-side" not in of(one)
+    other_month = of(one, period=Period.month("2026-09"))
+    assert other_month["empty-side"].evidence["in_period"].tolist() == [0, 0]
+
+
+def test_few_matches_are_warned_of_from_twenty_calls_on(matched: Any, row: Any) -> None:
+    built = matched([row() for _ in range(40)])
+    buckets = pd.Series([Bucket.MATCHED.value] * 30 + [Bucket.ONLY_IN_API.value] * 10)
+    finding = of(built, call_buckets=buckets, cdr_buckets=pd.Series([Bucket.MATCHED.value] * 40))[
+        "low-match-rate"
+    ]
+    assert finding.evidence["n_matched"].tolist() == [30, 40]
+    enough = pd.Series([Bucket.MATCHED.value] * 32 + [Bucket.ONLY_IN_API.value] * 8)
+    assert "low-match-rate" not in of(built, call_buckets=enough, cdr_buckets=enough)
+    small = matched([row() for _ in range(10)])
+    unmatched = pd.Series([Bucket.ONLY_IN_API.value] * 10)
+    assert "low-match-rate" not in of(small, call_buckets=unmatched, cdr_buckets=unmatched)
+
+
+def test_an_hour_without_cdrs_is_missing_where_the_api_is_busy(matched: Any, row: Any) -> None:
+    built = matched([row(every_s=600) for _ in range(24)])
+    gone = np.flatnonzero(np.arange(24) // 6 != 2)
+    part = type(built)(built.calls, built.cdr_calls.iloc[gone].reset_index(drop=True), built.pairs.where([0]))
+    finding = of(part)["missing-hours"]
+    assert finding.evidence[["hour", "missing_in", "calls_on_other_side"]].to_numpy().tolist() == [
+        [pd.Timestamp("2026-10-05T10:00:00Z"), "cdr", 6]
+    ]
+    assert "missing-hours" not in of(built)
+
+
+def test_hours_at_the_end_count_only_where_a_period_says_so(matched: Any, row: Any) -> None:
+    built = matched([row(every_s=600) for _ in range(24)])
+    part = type(built)(built.calls, built.cdr_calls.iloc[:12], built.pairs.where([0]))
+    assert "missing-hours" not in of(part)
+    finding = of(part, period=Period.month("2026-10"))["missing-hours"]
+    assert len(finding.evidence) == 2
+
+
+def test_files_that_end_at_a_round_number_of_rows(matched: Any, row: Any) -> None:
+    legs = legs_of(["a.csv"] * 100 + ["b.csv"] * 101 + ["c.csv"] * 1000)
+    finding = of(matched([row()]), legs=legs)["truncated-export"]
+    assert finding.evidence.to_numpy().tolist() == [["a.csv", 100], ["c.csv", 1000]]
+
+
+def test_repeated_records_are_counted_per_file(matched: Any, row: Any) -> None:
+    legs = legs_of(["a.csv", "b.csv", "b.csv", "b.csv"])
+    buckets = pd.Series([Bucket.MATCHED, Bucket.DUPLICATE, Bucket.DUPLICATE, Bucket.HELPER], dtype="str")
+    finding = of(matched([row()]), legs=legs, leg_buckets=buckets)["duplicate-rows"]
+    assert finding.severity == "info"
+    assert finding.evidence.to_numpy().tolist() == [["b.csv", 2, 3]]
+
+
+def test_calls_on_an_edge_of_the_period(matched: Any, row: Any) -> None:
+    end = pd.Timestamp("2026-10-31T23:59:59Z")
+    rows = [
+        row(call={"started_at": end}, cdr={"started_at": end + pd.Timedelta(seconds=2)}),
+        row(
+            call={"started_at": end - pd.Timedelta(seconds=60)},
+            cdr={"started_at": end - pd.Timedelta(seconds=60), "ended_at": end + pd.Timedelta(seconds=10)},
+        ),
+        row(),
+    ]
+    finding = of(matched(rows), period=Period.month("2026-10"))["month-boundary"]
+    assert finding.severity == "info"
+    assert finding.evidence["call_id"].tolist() == ["id-0", "id-1"]
+
+
+def probes(row: Any, n: int, **cdr: Any) -> list[Any]:
+    nothing = {"is_answered": False, "billable_s": 0.0, "status": "unknown", "from_e164": None}
+    return [row(talk=0, cdr={**nothing, "to_number": f"9{k}00442079460", **cdr}) for k in range(n)]
+
+
+def test_callers_who_try_many_targets_and_never_get_through_are_probes(matched: Any, row: Any) -> None:
+    built = matched([row() for _ in range(5)] + probes(row, 12, from_number="1000"))
+    buckets = pd.Series([Bucket.MATCHED.value] * 5 + [Bucket.ONLY_IN_CDR.value] * 12)
+    finding = of(built, cdr_buckets=buckets)["probe-noise"]
+    assert finding.severity == "info"
+    assert finding.evidence.to_numpy().tolist() == [["1000", 12, 12]]
+
+
+def test_customers_who_were_not_answered_are_no_probes(matched: Any, row: Any) -> None:
+    one_each = [probes(row, 1, from_number=f"+4479460{n:05d}")[0] for n in range(30)]
+    one_target = probes(row, 30, from_number="+447946000001", to_number="+442079460123")
+    got_through = [row(cdr={"from_number": "1000"}), *probes(row, 30, from_number="1000")]
+    for rows in (one_each, one_target, got_through):
+        built = matched(rows)
+        unmatched = pd.Series([Bucket.ONLY_IN_CDR.value] * len(rows))
+        assert "probe-noise" not in of(built, cdr_buckets=unmatched)
+
+
+def test_numbers_without_e164_or_that_mostly_differ_are_odd(matched: Any, row: Any) -> None:
+    national = [row(cdr={"from_number": "02079460123", "from_e164": None}) for _ in range(60)]
+    finding = of(matched(national))["number-format"]
+    assert finding.evidence[["field", "n_affected"]].to_numpy().tolist() == [["from_number", 60]]
+    assert "country=" in finding.advice
+    assert "number-format" not in of(matched(national[:49]))
+    other = matched([row(call={"from_number": "+442079460999"}) for _ in range(60)])
+    assert "number-format" in of(other, comparison=other.compare())
+    assert "number-format" not in of(matched([row() for _ in range(60)]))
+
+
+def test_agreeing_sides_have_no_findings_but_the_basis(matched: Any, row: Any) -> None:
+    built = matched([row(talk=30 + n % 37) for n in range(230)])
+    everything = pd.Series([Bucket.MATCHED.value] * 230)
+    rules, basis = resolve_duration(built.calls, built.cdr_calls, built.pairs, AUTO)
+    found = of(
+        built,
+        rules,
+        basis=basis,
+        comparison=built.compare(rules),
+        period=Period.month("2026-10"),
+        legs=legs_of(["a.csv"] * 230),
+        leg_buckets=everything,
+        call_buckets=everything,
+        cdr_buckets=everything,
+    )
+    assert found.codes == ("duration-basis",)
+    assert len(found.stops) == 0

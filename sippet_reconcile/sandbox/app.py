@@ -8,6 +8,7 @@ API itself (limits of the HTTP server, a throttle, a lost answer) happens here.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import threading
@@ -42,6 +43,8 @@ _LARGEST_BODY: Final = 8_000_000
 _LARGE_ANSWER: Final = 65_536
 _PROXY_PAGE: Final = b"<html>\r\n<head><title>%d</title></head>\r\n<body><h1>%d</h1></body>\r\n</html>\r\n"
 _UNAVAILABLE, _SERVER_ERROR = 503, 500
+_LINGER: Final = "hh" if os.name == "nt" else "ii"
+"""The layout of the option that turns closing into a reset."""
 
 
 class SandboxApp:
@@ -252,7 +255,7 @@ async def _reset(scope: Scope, receive: Receive) -> None:
     """Break the connection so that the client sees a reset."""
     transport = scope[TRANSPORT]
     connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
     transport.abort()
     await _until_gone(receive)
 

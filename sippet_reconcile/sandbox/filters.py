@@ -57,6 +57,7 @@ _TEXT_TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "like": lambda held, wanted: _like(wanted, re.DOTALL).fullmatch(held) is not None,
     "ilike": lambda held, wanted: _like(wanted, re.DOTALL | re.IGNORECASE).fullmatch(held) is not None,
 }
+_MOST_DIGITS: Final = 18
 _FLAGS: Final = {"true": True, "1": True, "false": False, "0": False}
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -95,6 +96,8 @@ def is_uuid(text: str) -> bool:
 
 def compile_filter(tree: Mapping[str, Any], vocabularies: Mapping[str, Collection[str]]) -> Where:
     """Turn a filter into what the store evaluates.
+
+    Attributes can be filtered on; relationships, which have no data here, cannot.
 
     Parameters
     ----------
@@ -219,7 +222,7 @@ def _members(value: Any) -> list[str]:
 
 
 def _is_indexed(value: Mapping[str, Any]) -> bool:
-    return bool(value) and all(key.isascii() and key.isdigit() for key in value)
+    return bool(value) and all(key.isascii() and key.isdigit() and len(key) <= _MOST_DIGITS for key in value)
 
 
 def _indexed(value: Mapping[str, Any]) -> list[Any]:

@@ -35,7 +35,7 @@ from sippet_reconcile.sandbox.problems import (
     framework_document,
     something_went_wrong,
 )
-from sippet_reconcile.sandbox.query import read_query
+from sippet_reconcile.sandbox.query import decode_query, read_query
 from sippet_reconcile.sandbox.switches import DIRECTIONS, AuthFailure, Pagination, Switches
 
 if TYPE_CHECKING:
@@ -123,16 +123,19 @@ class Handlers:
         except Refusal as refusal:
             response = _refused(refusal.problems)
         except FrameworkError as error:
-            response = plain_response(error.status, framework_document(error.status), _FRAMEWORK_TYPE)
+            response = _framework_error(error.status)
             if not error.is_parsed:
                 return response
+        except RecursionError:
+            # A filter or a body nested a thousand deep is more than this server can walk.
+            response = _framework_error(500)
         response.headers["x-request-id"] = _request_id(request.headers.get("x-request-id", ""))
         return response
 
     def _respond(self, request: Incoming) -> Response:
         content_type = request.headers.get("content-type")
         is_read = has_readable_body(request.method, content_type)
-        read_query(request.query, is_index=False)
+        decode_query(request.query)
         body = decode_body(request.body) if is_read else {}
         segments = [unquote(segment) for segment in request.path.split("/") if segment]
         if not segments or segments[0] != "api":
@@ -226,6 +229,10 @@ def _refuse(*collected: Iterable[Problem]) -> None:
     problems = [problem for group in collected for problem in group]
     if problems:
         raise Refusal(problems)
+
+
+def _framework_error(status: int) -> Response:
+    return plain_response(status, framework_document(status), _FRAMEWORK_TYPE)
 
 
 def _refused(problems: Iterable[Problem]) -> Response:

@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
-__all__ = ["format_instant", "parse_instant"]
+__all__ = ["FIRST_MICROS", "LAST_MICROS", "format_instant", "parse_instant"]
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - everything in this module is UTC
 _FORM: Final = re.compile(
@@ -20,6 +20,12 @@ _FORM: Final = re.compile(
     re.ASCII,
 )
 _MICROSECOND: Final = timedelta(microseconds=1)
+FIRST_MICROS: Final = (datetime.min - _EPOCH) // _MICROSECOND  # noqa: DTZ901 - UTC, as all here
+"""The first instant that can be written with four digits of a year."""
+
+LAST_MICROS: Final = (datetime.max - _EPOCH) // _MICROSECOND  # noqa: DTZ901 - UTC, as all here
+"""The last such instant."""
+
 _DECIMALS: Final = 6
 _LAST_MINUTE: Final = 59
 
@@ -61,6 +67,9 @@ def parse_instant(text: str) -> int:
             raise ValueError(msg)
         offset = (hours * 60 + minutes) * 60_000_000
         micros += offset if match["sign"] == "-" else -offset
+    if not FIRST_MICROS <= micros <= LAST_MICROS:
+        msg = "an offset leads out of the years 1 to 9999"
+        raise ValueError(msg)
     return micros
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ import pandas as pd
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.sandbox.filters import FIELD_TYPES, is_uuid
-from sippet_reconcile.sandbox.instants import parse_instant
+from sippet_reconcile.sandbox.instants import FIRST_MICROS, LAST_MICROS, parse_instant
 from sippet_reconcile.schema import CALLS, FrameSchema, Kind, conform
 
 __all__ = ["check_value", "read_calls"]
@@ -85,6 +86,11 @@ def _from_frame(frame: pd.DataFrame) -> list[dict[str, Any]]:
         series = calls[column.name]
         if column.kind is Kind.INSTANT:
             numbers = ((series.fillna(_EPOCH) - _EPOCH) // _MICROSECOND).tolist()
+            if numbers and not FIRST_MICROS <= min(numbers) <= max(numbers) <= LAST_MICROS:
+                msg = (
+                    f"{column.name} holds an instant outside the years 1 to 9999, which the API cannot write"
+                )
+                raise InputError(msg)
         else:
             numbers = series.tolist()
         missing = series.isna().tolist()
@@ -135,7 +141,7 @@ def check_value(name: str, value: Any) -> Any:
     if kind == "instant":
         return _as_micros(name, value)
     if kind == "integer":
-        if isinstance(value, bool) or int(value) != value:
+        if isinstance(value, bool) or not isinstance(value, Integral | float) or value % 1 != 0:
             msg = f"{name} must be whole seconds, got {type(value).__name__}"
             raise InputError(msg)
         return int(value)

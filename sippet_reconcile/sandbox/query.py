@@ -21,6 +21,10 @@ RELATIONSHIPS: Final = ("conversation", "organisation")
 """The relationships of a call; they have no data here."""
 
 
+_MOST_DIGITS: Final = 18
+"""More digits than this are no 64-bit number."""
+
+
 @dataclass
 class Query:
     """The parameters of one request as the server understood them.
@@ -251,7 +255,7 @@ def _read_page(value: Any, query: Query) -> None:
 def _page_number(name: str, given: Any, query: Query) -> int:
     """Return a page parameter as a number; the server crashes on what is none."""
     digits = given.removeprefix("-") if isinstance(given, str) else ""
-    if not (digits.isascii() and digits.isdigit()):
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > _MOST_DIGITS:
         raise FrameworkError(500)
     number = int(given)
     if number < 0:

@@ -117,6 +117,8 @@ def test_a_trap_of_the_filter_syntax_answers_200(ids_of, query, selected):
         "filter[duration_seconds]=1.5",
         "filter[or]=1",
         "filter[or][0]=1",
+        "filter[duration_seconds]=" + "9" * 5000,
+        f"filter[call_uuid][in][{'9' * 5000}]=x",
     ],
 )
 def test_a_bad_filter_is_a_400_that_names_no_cause(get, query):
@@ -173,6 +175,7 @@ def test_an_instant_may_be_written(ids_of, text):
         "2026-01-03T23:59:60Z",
         "2026-01-03T24:00:00Z",
         "2026-1-3",
+        "9999-12-31T23:59:59-05:00",
         "2026-01-03T00:00:00.Z",
     ],
 )
@@ -192,3 +195,12 @@ def test_a_selection_is_in_the_documents_shape(get):
     document = json.loads(body)
     assert sorted(document) == ["data", "jsonapi", "links", "meta"]
     assert re.fullmatch(r"http://HOST/api/calls\?filter\[call_uuid\]=uuid-4", document["links"]["self"])
+
+
+def test_a_filter_nested_too_deep_is_a_500(get):
+    status, _, body = get(f"/api/calls?filter{'[not]' * 1900}[status]=busy")
+    assert (status, body) == (500, b'{"errors":{"detail":"Internal Server Error"}}')
+
+
+def test_a_filter_nested_deep_is_answered(ids_of):
+    assert ids_of(f"filter{'[not]' * 30}[status]=completed&sort=id") == "1"

@@ -123,7 +123,9 @@ def test_pages_are_ignored_silently(get, page):
     assert list(document["links"]) == ["self"]
 
 
-@pytest.mark.parametrize("page", ["page[limit]=abc", "page[count]=maybe", "page[offset]=x"])
+@pytest.mark.parametrize(
+    "page", ["page[limit]=abc", "page[count]=maybe", "page[offset]=x", "page[limit]=" + "9" * 5000]
+)
 def test_an_unreadable_page_parameter_crashes(get, page):
     status, headers, body = get(f"/api/calls?{page}")
     assert (status, body) == (500, b'{"errors":{"detail":"Internal Server Error"}}')

@@ -62,7 +62,7 @@ def ended(run: Run) -> Ended:
 @as_json
 @click.pass_context
 def apply_command(
-    context: click.Context, *, plan: Path, audit: Path, as_json: bool, quiet: bool, **options: Any
+    context: click.Context, /, *, plan: Path, audit: Path, as_json: bool, quiet: bool, **options: Any
 ) -> None:
     """Load the plan, apply it, and say how it ended."""
     loaded = sr.Plan.load(plan)
@@ -104,8 +104,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     "verify",
     short_help="Read back what a run sent: the proof.",
     help=teach(
-        "Read every call that a run sent once more, and compare it with what was sent. RUN_ID may be left out where the "
-        "log holds one run. Ends with 1 where a call holds something else.",
+        "Read every call that a run sent once more, and compare it with what was sent. Without RUN_ID it is the latest run. Ends with 1 where a call holds something else.",
         never="changes anything",
         example="sippet-reconcile verify --audit audit/",
     ),
@@ -114,7 +113,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
 @audit_option
 @as_json
 @click.pass_context
-def verify_command(context: click.Context, *, run_id: str | None, audit: Path, as_json: bool) -> None:
+def verify_command(context: click.Context, /, *, run_id: str | None, audit: Path, as_json: bool) -> None:
     """Load a run, verify it, and print what differs."""
     run = sr.load_run(audit, run_id)
     with sr.Client() as client:
@@ -143,8 +142,7 @@ def verify_command(context: click.Context, *, run_id: str | None, audit: Path, a
     short_help="Make a plan that undoes a run.",
     help=teach(
         "Make a plan that puts back what each call held just before a run changed it. It is reviewed, approved and "
-        "applied like any other; calls that were changed since are skipped then. RUN_ID may be left out where the log "
-        "holds one run.",
+        "applied like any other; calls that were changed since are skipped then. Without RUN_ID it is the latest run.",
         never="sends anything",
         example="sippet-reconcile revert --audit audit/ --out undo.parquet\n"
         "sippet-reconcile approve undo.parquet --by ana && sippet-reconcile apply undo.parquet --audit audit/",

@@ -89,7 +89,7 @@ def show_command(*, run_id: str | None, audit: Path, call_id: str | None, rows: 
 @click.option("--head", help="The hash of a record that must be in the log.")
 @as_json
 @click.pass_context
-def verify_command(context: click.Context, *, audit: Path, head: str | None, as_json: bool) -> None:
+def verify_command(context: click.Context, /, *, audit: Path, head: str | None, as_json: bool) -> None:
     """Check the chain."""
     check = sr.AuditLog(audit).verify(head)
     if as_json:

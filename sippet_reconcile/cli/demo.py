@@ -28,7 +28,7 @@ __all__ = ["demo_command"]
 @quiet
 @as_json
 @click.pass_context
-def demo_command(context: click.Context, *, folder: Path, quiet: bool, as_json: bool) -> None:
+def demo_command(context: click.Context, /, *, folder: Path, quiet: bool, as_json: bool) -> None:
     """Run the walk and tell what happened."""
     from sippet_reconcile.demo import run_demo  # noqa: PLC0415 - pandas and the server only where they run
 

@@ -66,6 +66,7 @@ _SHOWN = (
 @click.pass_context
 def diff_command(
     context: click.Context,
+    /,
     *,
     paths: tuple[Path, ...],
     calls: Path,

@@ -37,7 +37,7 @@ _EXTRAS = {
 )
 @as_json
 @click.pass_context
-def doctor_command(context: click.Context, *, as_json: bool) -> None:
+def doctor_command(context: click.Context, /, *, as_json: bool) -> None:
     """Check and print; an API that cannot be read ends with its own code."""
     here = _installation()
     has_url = bool(os.environ.get("SIPPET_API_URL"))

@@ -9,7 +9,7 @@ import click
 
 import sippet_reconcile as sr
 from sippet_reconcile.cli.options import FILE, as_json
-from sippet_reconcile.cli.output import frame_rows, print_json, print_summary, say
+from sippet_reconcile.cli.output import print_json, print_summary, say
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.errors import InputError
 
@@ -178,28 +178,19 @@ def show_plan(
 )
 @click.argument("plan", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--by", required=True, help="Who approves.")
-@click.option("--note", help="What for.")
+@click.option("--note", default="", help="What for.")
 @click.option(
     "--out", type=FILE, help="Write the approved plan here instead of to the same file.", metavar="FILE"
 )
 @as_json
-def approve_command(*, plan: Path, by: str, note: str | None, out: Path | None, as_json: bool) -> None:
+def approve_command(*, plan: Path, by: str, note: str, out: Path | None, as_json: bool) -> None:
     """Load, approve, save."""
-    approved = sr.Plan.load(plan).approve(by=by, **({} if note is None else {"note": note}))
+    approved = sr.Plan.load(plan).approve(by=by, note=note)
     target = out or plan
     approved.save(target)
-    approvals = [
-        approval if isinstance(approval, dict) else vars(approval) for approval in _rows(approved.approvals)
-    ]
+    approvals = [approval.to_dict() for approval in approved.approvals]
     if as_json:
         print_json({"plan_id": approved.plan_id, "out": str(target), "approvals": approvals})
         return
-    people = ", ".join(str(approval["by"]) for approval in approvals)
-    print_summary(
-        {"plan": approved.plan_id, "approved by": people, "written to": str(target)} | approved.summary()
-    )
+    print_summary(approved.summary() | {"written_to": str(target)})
     say(f"Next: sippet-reconcile apply {target} --audit audit/ --limit 5")
-
-
-def _rows(approvals: Any) -> list[Any]:
-    return frame_rows(approvals) if hasattr(approvals, "columns") else list(approvals)

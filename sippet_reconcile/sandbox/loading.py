@@ -23,8 +23,8 @@ from sippet_reconcile.schema import CALLS, FrameSchema, Kind, conform
 __all__ = ["check_value", "read_calls"]
 
 _HELD: Final = FrameSchema("calls", CALLS.grain, CALLS.columns[:-2])
-_EPOCH: Final = pd.Timestamp(0, tz="UTC")
-_MICROSECOND: Final = pd.Timedelta(1, "us")
+_EPOCH: Final = pd.Timestamp(0, tz="UTC").as_unit("us")
+_MICROSECOND: Final = pd.Timedelta(1, "us").as_unit("us")
 
 
 def read_calls(source: object) -> list[dict[str, Any]]:

@@ -38,6 +38,7 @@ _ROUND_COUNTS: Final = frozenset({*(10**k for k in range(2, 9)), 65_535, 65_536,
 _PROBES: Final = 10
 _PROBE_TARGETS: Final = 5
 _SHORT_NUMBER: Final = 6
+_SEVEN_DIGITS: Final = r"(?:[0-9][^0-9]*){7}"
 _FORMAT_PAIRS: Final = 50
 _FORMAT_SHARE: Final = 0.2
 _DIFFERING_SHARE: Final = 0.5
@@ -338,10 +339,12 @@ def _number_format(m: Material) -> Finding | None:
     rows = []
     exact = m.sides.exact()
     for party in ("from", "to"):
-        digits = pc.count_substring_regex(exact.cdr_text(f"{party}_number"), pattern="[0-9]").fill_null(0)
-        is_number = digits.to_numpy(zero_copy_only=False) > _SHORT_NUMBER
-        lacks = is_number & np.asarray(exact.cdr_text(f"{party}_e164").is_null())
-        rows.append((f"{party}_number", "no E.164 form on the CDR", int(is_number.sum()), int(lacks.sum())))
+        has_e164 = exact.cdr_text(f"{party}_e164").is_valid()
+        others = exact.cdr_text(f"{party}_number").filter(pc.invert(has_e164))
+        # Extensions and names have no E.164 form: only what has the digits of a number should have one.
+        lacking = pc.sum(pc.match_substring_regex(others, pattern=_SEVEN_DIGITS)).as_py() or 0
+        total = pc.sum(has_e164).as_py() or 0
+        rows.append((f"{party}_number", "no E.164 form on the CDR", total + lacking, lacking))
         if m.comparison is not None:
             result = m.comparison.results[f"{party}_number"]
             differing = len(result.rows(Standing.DIFFERS))

@@ -243,7 +243,7 @@ def test_an_open_status_of_a_call_that_ended_differs(matched: Any, row: Any) -> 
     ],
 )
 def test_numbers_are_compared_in_e164_and_otherwise_by_their_last_digits(
-    matched: Any, row: Any, api: str | None, cdr: str | None, cdr_e164: str | None, differs: bool
+    matched: Any, row: Any, *, api: str | None, cdr: str | None, cdr_e164: str | None, differs: bool
 ) -> None:
     built = matched([row(call={"from_number": api}, cdr={"from_number": cdr, "from_e164": cdr_e164})])
     frame = built.compare().discrepancies

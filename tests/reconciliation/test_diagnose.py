@@ -64,7 +64,7 @@ def durations(row: Any, billable: int, total: int, neither: int = 0, rule: int =
     ],
 )
 def test_auto_decides_only_with_enough_telling_pairs_that_agree(
-    matched: Any, row: Any, billable: int, total: int, neither: int, expected: str | None
+    matched: Any, row: Any, *, billable: int, total: int, neither: int, expected: str | None
 ) -> None:
     built = matched(durations(row, billable, total, neither))
     rules, basis = resolve_duration(built.calls, built.cdr_calls, built.pairs, AUTO)

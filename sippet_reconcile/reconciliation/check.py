@@ -67,8 +67,21 @@ def check_calls(calls: pd.DataFrame, *, rules: Rules | None = None) -> Findings:
 
 def find_call_problems(calls: pd.DataFrame, rules: Rules) -> list[Finding]:
     """Return the findings about calls that need no CDR; the calls must fit `schema.CALLS`."""
+    calls = _newest(calls)
     found = [_stuck_calls(calls, rules), _impossible_calls(calls, rules), _duplicate_calls(calls)]
     return [finding for finding in found if finding is not None]
+
+
+def _newest(calls: pd.DataFrame) -> pd.DataFrame:
+    """Return each call once, as it was read last: a call that was read twice is no second call."""
+    repeated = calls["id"].duplicated(keep=False) & calls["id"].notna()
+    if not bool(repeated.any()):
+        return calls
+    fetched = calls["fetched_at"].reset_index(drop=True)
+    ids = calls["id"].reset_index(drop=True)
+    order = fetched.sort_values(kind="stable", na_position="first").index
+    newest = ids.iloc[order].drop_duplicates(keep="last").index
+    return calls.iloc[np.sort(np.union1d(newest, np.flatnonzero(~repeated.to_numpy())))]
 
 
 def words_in(series: pd.Series[str], words: Sequence[str]) -> NDArray[np.bool_]:

@@ -307,6 +307,18 @@ def test_calls_that_share_a_uuid_ignoring_case_and_dashes(matched: Any, row: Any
     assert finding.evidence["call_id"].tolist() == ["id-0", "id-1"]
 
 
+def test_a_call_that_was_read_twice_counts_once_as_it_was_read_last(matched: Any, row: Any) -> None:
+    built = matched([row(), row(call={"status": "answered", "ended_at": None})])
+    later = built.calls.assign(
+        fetched_at=built.calls["fetched_at"] + pd.Timedelta(hours=1),
+        status="completed",
+        ended_at=START + pd.Timedelta(hours=1),
+    )
+    both = pd.concat([later, built.calls])
+    assert len(check_calls(both)) == 0
+    assert check_calls(built.calls).codes == ("stuck-calls",)
+
+
 def test_good_calls_have_no_findings_and_extra_columns_are_tolerated(matched: Any, row: Any) -> None:
     calls = matched([row(), row()]).calls.assign(note="x").set_axis(["b", "b"])
     before = calls.copy()

@@ -1,0 +1,317 @@
+"""Where did every leg and every call end up?
+
+Input is what matching found, output one bucket per leg, per call and per CDR call,
+and the balance, which adds up to the rows that came in. Everything is matched before
+it is sorted, so a call at the edge of the period does not lose its partner; and time
+is judged at the moment the calls were fetched, never at the moment of running.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.errors import ReconcileError
+from sippet_reconcile.reconciliation.core import instants_us, offset_us
+from sippet_reconcile.reconciliation.statuses import normal_word
+from sippet_reconcile.schema import Bucket, text_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.period import Period
+    from sippet_reconcile.reconciliation.core import PairPositions
+    from sippet_reconcile.reconciliation.legs import LegsAside
+    from sippet_reconcile.reconciliation.match import Matches
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = [
+    "BUCKETS",
+    "REASONS",
+    "Sorting",
+    "balance_frame",
+    "check_balance",
+    "code_of",
+    "sort_rows",
+    "word_column",
+]
+
+BUCKETS: Final = tuple(bucket.value for bucket in Bucket)
+"""The buckets by code."""
+
+REASONS: Final = ("internal", "cdr-open", "too-young", "never-started", "no-start")
+"""Why rows are excluded, by code; the first that holds is given."""
+
+_INTERNAL, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START = range(len(REASONS))
+_NONE: Final = -1
+_NAT: Final = np.iinfo(np.int64).min
+_SIDES: Final = {
+    "cdr": (
+        Bucket.MATCHED,
+        Bucket.ONLY_IN_CDR,
+        Bucket.AMBIGUOUS,
+        Bucket.EXCLUDED,
+        Bucket.UNUSABLE,
+        Bucket.DUPLICATE,
+        Bucket.HELPER,
+        Bucket.OUTSIDE_PERIOD,
+    ),
+    "api": (
+        Bucket.MATCHED,
+        Bucket.ONLY_IN_API,
+        Bucket.AMBIGUOUS,
+        Bucket.EXCLUDED,
+        Bucket.UNUSABLE,
+        Bucket.DUPLICATE,
+        Bucket.OUTSIDE_PERIOD,
+    ),
+}
+
+
+def code_of(bucket: Bucket) -> int:
+    """Return the code of a bucket."""
+    return BUCKETS.index(bucket.value)
+
+
+def word_column(codes: NDArray[np.int8], words: tuple[str, ...]) -> pa.LargeStringArray:
+    """Return the word of each code; a negative code is missing.
+
+    Examples
+    --------
+    >>> word_column(np.array([1, -1], np.int8), ("a", "b")).to_pylist()
+    ['b', None]
+    """
+    known = pa.array([*words, None], pa.large_string())
+    return known.take(pa.array(np.where(codes < 0, len(words), codes).astype(np.int32)))
+
+
+@dataclass(frozen=True, eq=False)
+class Sorting:
+    """The bucket and reason of every row, as codes of `BUCKETS` and `REASONS` (-1: no reason).
+
+    Attributes
+    ----------
+    call_bucket, call_reason
+        Per call.
+    cdr_bucket, cdr_reason
+        Per CDR call.
+    leg_bucket, leg_reason
+        Per leg.
+    matched
+        Marks the pairs that are compared.
+    """
+
+    call_bucket: NDArray[np.int8]
+    call_reason: NDArray[np.int8]
+    cdr_bucket: NDArray[np.int8]
+    cdr_reason: NDArray[np.int8]
+    leg_bucket: NDArray[np.int8]
+    leg_reason: NDArray[np.int8]
+    matched: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """What sorting asks of the rows of one side."""
+
+    start: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+    internal: NDArray[np.bool_]
+
+
+def sort_rows(
+    calls: pd.DataFrame,
+    cdr_calls: pd.DataFrame,
+    matches: Matches,
+    rules: Rules,
+    *,
+    period: Period | None,
+    call_aside: dict[Bucket, NDArray[np.int64]],
+    leg_aside: LegsAside,
+    cdr_of: NDArray[np.int64],
+    n_legs: int,
+) -> Sorting:
+    """Put every call, CDR call and leg into its bucket.
+
+    Parameters
+    ----------
+    calls, cdr_calls
+        Both frames.
+    matches
+        The pairs and the ambiguous rows.
+    rules
+        `clock_offset_s`, `settle_s` and `internal_numbers` are used.
+    period
+        Where None, everything is inside.
+    call_aside
+        Calls that took no part in matching, by bucket.
+    leg_aside
+        Legs that do not count, and those that do.
+    cdr_of
+        The CDR call of each leg that counts.
+    n_legs
+        All legs.
+    """
+    offset = offset_us(rules.clock_offset_s)
+    call = _side(calls, rules, period, offset=0)
+    cdr = _side(cdr_calls, rules, period, offset=offset)
+    fetched = instants_us(calls["fetched_at"])
+    is_open = _is_open(cdr_calls)
+    young_if_after = _snapshot(fetched)
+    cdr_end = _shifted(instants_us(cdr_calls["ended_at"]), offset)
+    call_bucket, call_reason = _unmatched(call, Bucket.ONLY_IN_API, matches.ambiguous_calls, _NEVER_STARTED)
+    cdr_bucket, cdr_reason = _unmatched(cdr, Bucket.ONLY_IN_CDR, matches.ambiguous_cdr, _NO_START)
+    only = cdr_bucket == code_of(Bucket.ONLY_IN_CDR)
+    young = _too_young(cdr_end, np.full(len(cdr_end), young_if_after), rules)
+    _exclude(cdr_bucket, cdr_reason, only & young, _TOO_YOUNG)
+    _exclude(cdr_bucket, cdr_reason, only & is_open, _CDR_OPEN)
+    _exclude(cdr_bucket, cdr_reason, only & cdr.internal, _INTERNAL)
+    only_call = call_bucket == code_of(Bucket.ONLY_IN_API)
+    _exclude(call_bucket, call_reason, only_call & call.internal, _INTERNAL)
+    bucket, reason = _paired(matches.pairs, call, cdr, is_open, cdr_end, fetched, young_if_after, rules)
+    for target, codes in ((call_bucket, bucket), (call_reason, reason)):
+        target[matches.pairs.call_pos] = codes
+    for target, codes in ((cdr_bucket, bucket), (cdr_reason, reason)):
+        target[matches.pairs.cdr_pos] = codes
+    for name, rows in call_aside.items():
+        call_bucket[rows], call_reason[rows] = code_of(name), _NONE
+    leg_bucket, leg_reason = np.empty(n_legs, np.int8), np.full(n_legs, _NONE, np.int8)
+    leg_bucket[leg_aside.counted] = cdr_bucket[cdr_of]
+    leg_reason[leg_aside.counted] = cdr_reason[cdr_of]
+    for name, rows in leg_aside.bucket.items():
+        leg_bucket[rows] = code_of(name)
+    matched = bucket == code_of(Bucket.MATCHED)
+    return Sorting(call_bucket, call_reason, cdr_bucket, cdr_reason, leg_bucket, leg_reason, matched)
+
+
+def _shifted(instants: NDArray[np.int64], offset: int) -> NDArray[np.int64]:
+    return instants if offset == 0 else np.where(instants == _NAT, _NAT, instants - offset)
+
+
+def _side(frame: pd.DataFrame, rules: Rules, period: Period | None, *, offset: int) -> _Side:
+    start = _shifted(instants_us(frame["started_at"]), offset)
+    if period is None:
+        inside = np.ones(len(start), np.bool_)
+    else:
+        begin, end = (pd.Timestamp(at).as_unit("us").value for at in (period.start, period.end))
+        inside = (start >= begin) & (start < end)
+    return _Side(start, inside, _is_internal(frame, rules))
+
+
+def _is_internal(frame: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:
+    """Mark the calls between two of one's own numbers, or of the direction ``internal``."""
+    encoded = text_array(frame["direction"]).dictionary_encode()
+    words = np.array([*(normal_word(word) == "internal" for word in encoded.dictionary.to_pylist()), False])
+    internal: NDArray[np.bool_] = words[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    if not rules.internal_numbers:
+        return internal
+    own = pa.array(rules.internal_numbers, pa.large_string())
+    both = np.ones(len(frame), np.bool_)
+    for party in ("from", "to"):
+        is_own = np.zeros(len(frame), np.bool_)
+        for name in (f"{party}_number", f"{party}_e164"):
+            if name in frame.columns:
+                trimmed = pc.utf8_trim_whitespace(text_array(frame[name]))
+                is_own |= np.asarray(pc.is_in(trimmed, value_set=own))
+        both &= is_own
+    return internal | both
+
+
+def _is_open(cdr_calls: pd.DataFrame) -> NDArray[np.bool_]:
+    status = pc.fill_null(pc.equal(text_array(cdr_calls["status"]), "in_progress"), fill_value=False)
+    return np.asarray(status) | cdr_calls["ended_at"].isna().to_numpy()
+
+
+def _snapshot(fetched: NDArray[np.int64]) -> int:
+    """Return the earliest instant at which calls were read: later CDRs may have calls that it missed."""
+    known = fetched[fetched != _NAT]
+    return int(known.min()) if len(known) else _NAT
+
+
+def _too_young(cdr_end: NDArray[np.int64], fetched: NDArray[np.int64], rules: Rules) -> NDArray[np.bool_]:
+    """Mark the CDRs that ended too shortly before the calls were read; unknown moments judge nothing."""
+    known = (cdr_end != _NAT) & (fetched != _NAT)
+    young = np.zeros(len(cdr_end), np.bool_)
+    young[known] = cdr_end[known] > fetched[known] - offset_us(rules.settle_s)
+    return young
+
+
+def _unmatched(
+    side: _Side, only: Bucket, ambiguous: NDArray[np.bool_], without_start: int
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Return bucket and reason of every row as if it were unmatched."""
+    no_start = side.start == _NAT
+    bucket = np.full(len(side.start), code_of(only), np.int8)
+    reason = np.full(len(side.start), _NONE, np.int8)
+    bucket[~side.inside] = code_of(Bucket.OUTSIDE_PERIOD)
+    _exclude(bucket, reason, no_start & ~ambiguous, without_start)
+    bucket[ambiguous & (side.inside | no_start)] = code_of(Bucket.AMBIGUOUS)
+    return bucket, reason
+
+
+def _exclude(bucket: NDArray[np.int8], reason: NDArray[np.int8], rows: NDArray[np.bool_], why: int) -> None:
+    bucket[rows] = code_of(Bucket.EXCLUDED)
+    reason[rows] = why
+
+
+def _paired(
+    pairs: PairPositions,
+    call: _Side,
+    cdr: _Side,
+    is_open: NDArray[np.bool_],
+    cdr_end: NDArray[np.int64],
+    fetched: NDArray[np.int64],
+    snapshot: int,
+    rules: Rules,
+) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+    """Return bucket and reason of every pair."""
+    call_start, cdr_start = call.start[pairs.call_pos], cdr.start[pairs.cdr_pos]
+    inside = call.inside[pairs.call_pos]
+    # A call that never started belongs where its CDR started; where nothing is known, nothing puts it outside.
+    unknown = call_start == _NAT
+    inside = np.where(unknown, cdr.inside[pairs.cdr_pos] | (cdr_start == _NAT), inside)
+    bucket = np.full(len(pairs), code_of(Bucket.MATCHED), np.int8)
+    reason = np.full(len(pairs), _NONE, np.int8)
+    read = fetched[pairs.call_pos]
+    young = _too_young(cdr_end[pairs.cdr_pos], np.where(read == _NAT, snapshot, read), rules)
+    _exclude(bucket, reason, young, _TOO_YOUNG)
+    _exclude(bucket, reason, is_open[pairs.cdr_pos], _CDR_OPEN)
+    _exclude(bucket, reason, call.internal[pairs.call_pos] | cdr.internal[pairs.cdr_pos], _INTERNAL)
+    bucket[~inside], reason[~inside] = code_of(Bucket.OUTSIDE_PERIOD), _NONE
+    return bucket, reason
+
+
+def balance_frame(sorting: Sorting) -> pd.DataFrame:
+    """Return one row per side, bucket and reason for exclusion: how many legs or calls are in it.
+
+    Columns ``side`` (``cdr`` counts legs, ``api`` counts calls), ``bucket``, ``reason``
+    (of excluded rows; else missing) and ``rows`` (Int64, zeros included).
+    """
+    rows: list[tuple[str, str, str | None, int]] = []
+    for side, bucket, reason in (
+        ("cdr", sorting.leg_bucket, sorting.leg_reason),
+        ("api", sorting.call_bucket, sorting.call_reason),
+    ):
+        counts = np.bincount(bucket, minlength=len(BUCKETS))
+        why = np.bincount(reason[bucket == code_of(Bucket.EXCLUDED)], minlength=len(REASONS)).tolist()
+        for name in _SIDES[side]:
+            if name is Bucket.EXCLUDED and any(why):
+                rows += [(side, name.value, REASONS[code], n) for code, n in enumerate(why) if n]
+            else:
+                rows.append((side, name.value, None, int(counts[code_of(name)])))
+    types = {"side": "str", "bucket": "str", "reason": "str", "rows": "Int64"}
+    return pd.DataFrame(rows, columns=list(types)).astype(types)
+
+
+def check_balance(balance: pd.DataFrame, *, n_legs: int, n_calls: int) -> None:
+    """Raise where the balance does not add up to the rows that came in."""
+    for side, expected, what in (("cdr", n_legs, "legs"), ("api", n_calls, "calls")):
+        found = int(balance.loc[balance["side"].eq(side), "rows"].sum())
+        if found != expected:
+            msg = f"the balance holds {found:,} {what}, but {expected:,} came in: this is a defect, please report it"
+            raise ReconcileError(msg)

@@ -1,0 +1,252 @@
+"""Which legs count, and which of them are one call?
+
+Input are the legs, output are row positions: the legs that are set aside (unusable,
+sent twice, helpers), and for every other leg the CDR call it belongs to. The id that
+groups the legs of one call decides, else the id shared with the API; a group whose
+legs name different calls of the API is split along them. Nothing here depends on
+the order of rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.errors import SchemaError
+from sippet_reconcile.keys import combine_hashes, first_occurrence, hash_text
+from sippet_reconcile.reconciliation.core import instants_us
+from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Groups", "LegsAside", "group_legs", "set_aside", "take_text", "text_rank"]
+
+_WHERE_FROM: Final = frozenset({"source_file", "source_row", "source_sha256"})
+"""Columns that say where a record stood, which differ between two copies of it."""
+
+HELPER_COLUMN: Final = "is_helper"
+"""Optional column of the legs: rows that a switch writes beside the real legs of a call."""
+
+
+def take_text(array: pa.LargeStringArray, positions: NDArray[np.int64]) -> pa.LargeStringArray:
+    """Return text by position."""
+    return array.take(pa.array(positions))
+
+
+def text_rank(array: pa.LargeStringArray) -> NDArray[np.int64]:
+    """Return the place of each text in the alphabet of the distinct ones; missing is -1.
+
+    Examples
+    --------
+    >>> text_rank(pa.array(["b", "a", None, "b"], pa.large_string())).tolist()
+    [1, 0, -1, 1]
+    """
+    encoded = array.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    rank = np.empty(len(words) + 1, np.int64)
+    rank[np.array(sorted(range(len(words)), key=words.__getitem__), np.int64)] = np.arange(len(words))
+    rank[-1] = -1
+    return rank[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+
+@dataclass(frozen=True, eq=False)
+class LegsAside:
+    """The legs that do not count.
+
+    Attributes
+    ----------
+    bucket
+        Bucket per leg (`Bucket.UNUSABLE`, `DUPLICATE` or `HELPER`) and the positions that have it.
+    original
+        For each duplicate, in the order of its positions, the position of the leg it repeats.
+    counted
+        Positions of all other legs, ascending.
+    """
+
+    bucket: dict[Bucket, NDArray[np.int64]]
+    original: NDArray[np.int64]
+    counted: NDArray[np.int64]
+
+
+def set_aside(legs: pd.DataFrame) -> LegsAside:
+    """Sort out the legs that do not count: unusable ones, repeated records, helpers.
+
+    A record was sent again where its hash and every visible field are equal, in
+    whatever file; the first by file and line stays.
+    """
+    usable = np.asarray(text_array(legs["problem"]).is_null())
+    duplicates, original = _duplicates(legs, usable)
+    counted = usable.copy()
+    counted[duplicates] = False
+    helper = _helpers(legs) & counted
+    counted &= ~helper
+    bucket = {
+        Bucket.UNUSABLE: np.flatnonzero(~usable),
+        Bucket.DUPLICATE: duplicates,
+        Bucket.HELPER: np.flatnonzero(helper),
+    }
+    return LegsAside(bucket, original, np.flatnonzero(counted))
+
+
+def _helpers(legs: pd.DataFrame) -> NDArray[np.bool_]:
+    if HELPER_COLUMN not in legs.columns:
+        return np.zeros(len(legs), np.bool_)
+    try:
+        return legs[HELPER_COLUMN].astype("boolean").to_numpy("bool", na_value=False)
+    except (TypeError, ValueError) as exc:
+        msg = f"legs: column {HELPER_COLUMN!r} is {legs[HELPER_COLUMN].dtype}, expected boolean"
+        raise SchemaError(msg) from exc
+
+
+def _duplicates(legs: pd.DataFrame, usable: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions of repeated records, and of the record that each repeats."""
+    hashes = legs["record_hash"].to_numpy("int64", na_value=0)
+    hashed = usable & legs["record_hash"].notna().to_numpy()
+    positions = np.flatnonzero(hashed)
+    index = pd.Index(hashes if len(positions) == len(hashes) else hashes[positions])
+    none = np.zeros(0, np.int64)
+    if index.is_unique:
+        return none, none
+    rows = positions[index.duplicated(keep=False)]
+    shown = [column for column in LEGS.names if column not in _WHERE_FROM]
+    shown += [str(name) for name in legs.columns if str(name).startswith("x_")]
+    fields = [_comparable(legs[name], rows) for name in shown]
+    codes = combine_hashes([_hashed(field) for field in fields])
+    files = text_rank(take_text(text_array(legs["source_file"]), rows))
+    lines = legs["source_row"].to_numpy("int64", na_value=-1)[rows]
+    order = np.lexsort((lines, files, codes))
+    new = np.diff(codes[order], prepend=codes[order][:1] + np.uint64(1)) != 0
+    first = order[np.flatnonzero(new)[np.cumsum(new) - 1]]
+    again = np.flatnonzero(~new)
+    repeated, kept = order[again], first[again]
+    equal = np.ones(len(repeated), np.bool_)
+    for field in fields:
+        equal &= _equal(field, repeated, kept)
+    return rows[repeated[equal]], rows[kept[equal]]
+
+
+def _comparable(series: pd.Series[Any], rows: NDArray[np.int64]) -> Any:
+    """Return the rows of one column as Arrow text, or as numpy words that are equal where the values are."""
+    if pd.api.types.is_string_dtype(series.dtype):
+        return take_text(text_array(series.astype("str")), rows)
+    if str(series.dtype) == Kind.INSTANT.value:
+        return instants_us(series)[rows].view(np.uint64)
+    if pd.api.types.is_numeric_dtype(series.dtype):
+        # Missing becomes one fixed NaN, and 0.0 − 0.0 has one sign, so equal values have equal bits.
+        return (series.to_numpy("float64", na_value=np.nan)[rows] + 0.0).view(np.uint64)
+    return text_array(series.iloc[rows].astype("str"))
+
+
+def _hashed(field: Any) -> NDArray[np.uint64]:
+    return field if isinstance(field, np.ndarray) else hash_text(field)
+
+
+def _equal(field: Any, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if isinstance(field, np.ndarray):
+        same: NDArray[np.bool_] = field[left] == field[right]
+        return same
+    first, second = take_text(field, left), take_text(field, right)
+    both_missing = pc.and_(first.is_null(), second.is_null())
+    return np.asarray(pc.or_(pc.fill_null(pc.equal(first, second), fill_value=False), both_missing))
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which CDR call each counted leg belongs to.
+
+    Attributes
+    ----------
+    cdr_of
+        Row of the CDR call per counted leg.
+    size
+        Legs per CDR call.
+    named
+        The call of the API that a CDR call's legs name by their own key, as the
+        position of the first call with that key; -1 where they name none.
+    is_split
+        Marks CDR calls that are one part of a split group.
+    """
+
+    cdr_of: NDArray[np.int64]
+    size: NDArray[np.int64]
+    named: NDArray[np.int64]
+    is_split: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.size)
+
+
+def group_legs(
+    linked_id: pa.LargeStringArray,
+    call_key: pa.LargeStringArray,
+    named: NDArray[np.int64],
+    linked_named: NDArray[np.int64],
+) -> Groups:
+    """Return the CDR call of each counted leg.
+
+    Legs with one `linked_id` are one call; a leg without it is grouped by its
+    `call_key`; a leg with neither stands alone. Where the legs of one group name
+    different calls, each goes with the call that it names by its key, or else by
+    its linked id; legs of such a group that name none of them are one part of their own.
+
+    Parameters
+    ----------
+    linked_id, call_key
+        Of the counted legs.
+    named, linked_named
+        The call that each leg names by its key and by its linked id, as a position; -1 for none.
+    """
+    key = pc.utf8_lower(pc.utf8_trim_whitespace(pc.coalesce(_blank_to_missing(linked_id), call_key)))
+    first = first_occurrence(_blank_to_missing(key))
+    rows = np.arange(len(first), dtype=np.int64)
+    if np.array_equal(first, rows):
+        return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_))
+    first, split = _split(first, named, linked_named)
+    leaders = np.flatnonzero(first == rows)
+    place = np.empty(len(rows), np.int64)
+    place[leaders] = np.arange(len(leaders))
+    cdr_of = place[first]
+    # Within a CDR call every leg names the same call or none, so the largest is it.
+    named_by_call = np.full(len(leaders), -1, np.int64)
+    naming = np.flatnonzero(named >= 0)
+    named_by_call[cdr_of[naming]] = named[naming]
+    return Groups(cdr_of, np.bincount(cdr_of, minlength=len(leaders)), named_by_call, split[leaders])
+
+
+def _blank_to_missing(array: pa.LargeStringArray) -> pa.LargeStringArray:
+    blank = pc.equal(pc.binary_length(array), 0)
+    if not pc.any(blank).as_py():
+        return array
+    return pc.if_else(blank, pa.scalar(None, pa.large_string()), array)
+
+
+def _split(
+    first: NDArray[np.int64], named: NDArray[np.int64], linked_named: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Split groups whose legs name different calls; return the new first row of each leg, and who was split."""
+    lowest = np.full(len(first), np.iinfo(np.int64).max)
+    highest = np.full(len(first), -1, np.int64)
+    naming = np.flatnonzero(named >= 0)
+    np.minimum.at(lowest, first[naming], named[naming])
+    np.maximum.at(highest, first[naming], named[naming])
+    is_split = (highest > lowest)[first]
+    rows = np.flatnonzero(is_split)
+    if not len(rows):
+        return first, is_split
+    goes_with = named[rows]
+    by_key = pd.MultiIndex.from_arrays([first[rows], goes_with])
+    by_link = pd.MultiIndex.from_arrays([first[rows], linked_named[rows]])
+    follows = (goes_with < 0) & (linked_named[rows] >= 0) & by_link.isin(by_key)
+    goes_with = np.where(follows, linked_named[rows], goes_with)
+    codes = pd.MultiIndex.from_arrays([first[rows], goes_with]).factorize()[0]
+    # Codes count up as they appear, so the first row of each code is where it is new.
+    appeared = np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) > 0)
+    divided = first.copy()
+    divided[rows] = rows[appeared[codes]]
+    return divided, is_split

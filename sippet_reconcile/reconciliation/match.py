@@ -1,0 +1,311 @@
+"""Which CDR call and which call of the API are the same?
+
+Input are both frames, output are row positions: pairs, each side at most once, and
+rivals that nobody decides between. Keys come first: the id that both sides share on
+any leg, then the id that groups legs. Numbers and time are the last resort and live
+in `fallback`. A missing key equals nothing, and the order of rows changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.keys import first_occurrence, match_positions, normal_ids
+from sippet_reconcile.reconciliation.core import MatchRule, PairPositions
+from sippet_reconcile.reconciliation.fallback import match_by_numbers
+from sippet_reconcile.reconciliation.legs import take_text
+from sippet_reconcile.schema import text_array
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.legs import Groups
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = ["CallKeys", "LegKeys", "Matches", "Rivals", "call_keys", "leg_keys", "match_calls"]
+
+MOST_LISTED: Final = 10_000
+"""Rival pairs of one key that are all listed; beyond, each rival is listed once."""
+
+
+@dataclass(frozen=True, eq=False)
+class CallKeys:
+    """The keys of the calls in the form in which they are compared.
+
+    Attributes
+    ----------
+    usable
+        Marks the calls that take part in matching.
+    uuid
+        Normal ``call_uuid``; missing for calls that take no part.
+    first
+        For each call the position of the first one with the same ``call_uuid``; its
+        own where it has none.
+    """
+
+    usable: NDArray[np.bool_]
+    uuid: pa.LargeStringArray
+    first: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LegKeys:
+    """The keys of the counted legs, and the calls that they name.
+
+    Attributes
+    ----------
+    linked
+        Normal ``linked_id``.
+    named, linked_named
+        The call that ``call_key`` and ``linked_id`` name, as the position of the first
+        call with that ``call_uuid``; -1 for none.
+    """
+
+    linked: pa.LargeStringArray
+    named: NDArray[np.int64]
+    linked_named: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Rivals:
+    """Pairs that nobody decides between: positions in both frames and the match rule.
+
+    A CDR position of -1 stands for calls that share a key which no CDR names.
+    """
+
+    call_pos: NDArray[np.int64]
+    cdr_pos: NDArray[np.int64]
+    rule: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What matching found.
+
+    Attributes
+    ----------
+    pairs
+        One-to-one, in the order of the calls.
+    rivals
+        The ambiguous ones.
+    ambiguous_calls, ambiguous_cdr
+        Masks over the calls and the CDR calls; none of them is in a pair.
+    """
+
+    pairs: PairPositions
+    rivals: Rivals
+    ambiguous_calls: NDArray[np.bool_]
+    ambiguous_cdr: NDArray[np.bool_]
+
+
+def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> CallKeys:
+    """Return the keys of the calls; those that are not usable have none."""
+    uuid = text_array(normal_ids(calls["call_uuid"]))
+    if not usable.all():
+        uuid = pc.if_else(pa.array(usable), uuid, pa.scalar(None, pa.large_string()))
+    return CallKeys(usable, uuid, first_occurrence(uuid))
+
+
+def leg_keys(legs: pd.DataFrame, counted: NDArray[np.int64], keys: CallKeys) -> LegKeys:
+    """Return the keys of the legs that count, and the calls that they name."""
+
+    def normal(name: str) -> pa.LargeStringArray:
+        array = text_array(normal_ids(legs[name]))
+        return array if len(counted) == len(array) else take_text(array, counted)
+
+    key, linked = normal("call_key"), normal("linked_id")
+    named = match_positions(key, keys.uuid)
+    if key.equals(linked):
+        return LegKeys(linked, named, named)
+    return LegKeys(linked, named, match_positions(linked, keys.uuid))
+
+
+def match_calls(
+    calls: pd.DataFrame,
+    cdr_calls: pd.DataFrame,
+    groups: Groups,
+    keys: CallKeys,
+    legs: LegKeys,
+    rules: Rules,
+) -> Matches:
+    """Match CDR calls with calls, in tiers, each one-to-one.
+
+    Parameters
+    ----------
+    calls, cdr_calls
+        Both frames.
+    groups
+        The CDR call of each leg, and the call that its legs name.
+    keys, legs
+        The keys of both sides.
+    rules
+        `start_window_s`, `number_digits`, `time_tolerance_s` and `clock_offset_s` are used.
+
+    Returns
+    -------
+    Matches
+        A CDR call whose ids name a call that went to another CDR call is in no pair:
+        numbers and time never overrule an id.
+    """
+    no_rivals = np.zeros(len(calls), np.bool_)
+    by_key = _match_key(keys, groups.named, no_rivals, MatchRule.CALL_UUID)
+    paired = np.zeros(len(calls), np.bool_)
+    paired[by_key.pairs.call_pos] = True
+    linked_named = _of_group(legs.linked_named, groups)
+    open_to_link = (groups.named < 0) & (linked_named >= 0) & ~paired[linked_named]
+    by_link = _match_key(
+        keys, np.where(open_to_link, linked_named, -1), by_key.ambiguous_calls, MatchRule.LINKED_ID
+    )
+    found = [by_key.pairs, by_link.pairs]
+    ambiguous_calls = by_key.ambiguous_calls | by_link.ambiguous_calls
+    unasked = _repeated_unasked(keys, ambiguous_calls)
+    ambiguous_calls[unasked] = True
+    ambiguous_cdr = by_key.ambiguous_cdr | by_link.ambiguous_cdr
+    free_calls = keys.usable & ~ambiguous_calls
+    free_cdr = (groups.named < 0) & (linked_named < 0)
+    for pairs in found:
+        free_calls[pairs.call_pos] = False
+        free_cdr[pairs.cdr_pos] = False
+    conversations = _match_conversations(calls, groups, legs, free_calls, free_cdr, keys.usable)
+    free_calls[conversations.call_pos] = False
+    free_cdr[conversations.cdr_pos] = False
+    close = match_by_numbers(calls, cdr_calls, free_calls, free_cdr, rules)
+    ambiguous_calls[close.rival_call] = True
+    ambiguous_cdr[close.rival_cdr] = True
+    rivals = [
+        by_key.rivals,
+        by_link.rivals,
+        _rivals(close.rival_call, close.rival_cdr, MatchRule.NUMBERS_AND_TIME),
+    ]
+    by_numbers = _pairs(close.call_pos, close.cdr_pos, MatchRule.NUMBERS_AND_TIME)
+    return Matches(
+        _join_pairs([*found, conversations, by_numbers]), _join_rivals(rivals), ambiguous_calls, ambiguous_cdr
+    )
+
+
+def _pairs(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchRule) -> PairPositions:
+    return PairPositions(call_pos, cdr_pos, np.full(len(call_pos), rule, np.int8))
+
+
+def _rivals(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchRule) -> Rivals:
+    return Rivals(call_pos, cdr_pos, np.full(len(call_pos), rule, np.int8))
+
+
+def _join_pairs(parts: list[PairPositions]) -> PairPositions:
+    parts = [part for part in parts if len(part)] or parts[:1]
+    if len(parts) == 1 and bool((np.diff(parts[0].call_pos) > 0).all()):
+        return parts[0]
+    call_pos = np.concatenate([part.call_pos for part in parts])
+    order = np.argsort(call_pos, kind="stable")
+    return PairPositions(
+        call_pos[order],
+        np.concatenate([part.cdr_pos for part in parts])[order],
+        np.concatenate([part.rule for part in parts])[order],
+    )
+
+
+def _join_rivals(parts: list[Rivals]) -> Rivals:
+    call_pos = np.concatenate([part.call_pos for part in parts])
+    cdr_pos = np.concatenate([part.cdr_pos for part in parts])
+    rule = np.concatenate([part.rule for part in parts])
+    order = np.lexsort((cdr_pos, call_pos, rule))
+    return Rivals(call_pos[order], cdr_pos[order], rule[order])
+
+
+def _of_group(values: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
+    """Return a value per CDR call from the values of its legs, which agree where they are not -1."""
+    if len(values) == len(groups):
+        # One leg per CDR call, in the same order.
+        return values
+    result = np.full(len(groups), -1, np.int64)
+    known = np.flatnonzero(values >= 0)
+    np.maximum.at(result, groups.cdr_of[known], values[known])
+    return result
+
+
+def _match_key(
+    keys: CallKeys, named: NDArray[np.int64], contested: NDArray[np.bool_], rule: MatchRule
+) -> Matches:
+    """Match CDR calls by the key that they name: it decides where one call has it and one CDR call names it.
+
+    Calls that were contested before stay so, with whoever names them now.
+    """
+    n_calls = len(keys.first)
+    asks = np.flatnonzero(named >= 0)
+    has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
+    with_key = np.bincount(keys.first[has_key], minlength=n_calls)
+    asked = np.bincount(named[asks], minlength=n_calls)
+    clean = (with_key == 1) & (asked == 1) & ~contested
+    paired = asks[clean[named[asks]]]
+    order = np.argsort(named[paired], kind="stable")
+    pairs = _pairs(named[paired][order], paired[order], rule)
+    shared = (asked > 0) & ~clean
+    rival_calls = has_key[shared[keys.first[has_key]]]
+    rival_cdr = asks[shared[named[asks]]]
+    ambiguous_calls, ambiguous_cdr = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
+    ambiguous_calls[rival_calls] = True
+    ambiguous_cdr[rival_cdr] = True
+    rivals = _rivals(*_cross(rival_calls, keys.first[rival_calls], rival_cdr, named[rival_cdr]), rule)
+    return Matches(pairs, rivals, ambiguous_calls, ambiguous_cdr)
+
+
+def _repeated_unasked(keys: CallKeys, ambiguous: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the calls that share their key with another call, and that no CDR names."""
+    has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
+    with_key = np.bincount(keys.first[has_key], minlength=len(keys.first))
+    repeated = has_key[with_key[keys.first[has_key]] > 1]
+    return repeated[~ambiguous[repeated]]
+
+
+def _cross(
+    calls: NDArray[np.int64], call_key: NDArray[np.int64], cdr: NDArray[np.int64], cdr_key: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return every pair of a call and a CDR call with one key; a key of too many pairs lists each rival once."""
+    calls, cdr = calls[np.argsort(call_key, kind="stable")], cdr[np.argsort(cdr_key, kind="stable")]
+    call_key, cdr_key = np.sort(call_key), np.sort(cdr_key)
+    distinct = np.unique(call_key)
+    call_from, call_to = (np.searchsorted(call_key, distinct, side) for side in ("left", "right"))
+    cdr_from, cdr_to = (np.searchsorted(cdr_key, distinct, side) for side in ("left", "right"))
+    n_call, n_cdr = call_to - call_from, cdr_to - cdr_from
+    is_large = n_call * n_cdr > MOST_LISTED
+    rows = np.where(is_large, np.maximum(n_call, n_cdr), n_call * n_cdr)
+    key = np.repeat(np.arange(len(distinct)), rows)
+    nth = np.arange(len(key)) - np.repeat(np.cumsum(rows) - rows, rows)
+    call_nth = np.where(is_large[key], np.minimum(nth, n_call[key] - 1), nth // n_cdr[key])
+    cdr_nth = np.where(is_large[key], np.minimum(nth, n_cdr[key] - 1), nth % n_cdr[key])
+    return calls[call_from[key] + call_nth], cdr[cdr_from[key] + cdr_nth]
+
+
+def _match_conversations(
+    calls: pd.DataFrame,
+    groups: Groups,
+    legs: LegKeys,
+    free_calls: NDArray[np.bool_],
+    free_cdr: NDArray[np.bool_],
+    usable: NDArray[np.bool_],
+) -> PairPositions:
+    """Match by the id of the conversation, where exactly one call and one CDR call have it.
+
+    Calls that are matched already count as well: of a conversation of two calls the
+    second is not what is left over.
+    """
+    if not (free_calls.any() and free_cdr.any()) or legs.linked.null_count == len(legs.linked):
+        return PairPositions.none()
+    conversation = text_array(normal_ids(calls["conversation_id"]))
+    conversation = pc.if_else(pa.array(usable), conversation, pa.scalar(None, pa.large_string()))
+    if conversation.null_count == len(conversation):
+        return PairPositions.none()
+    n_with = np.bincount(first_occurrence(conversation), minlength=len(calls))
+    named = _of_group(match_positions(legs.linked, conversation), groups)
+    asks = np.flatnonzero(named >= 0)
+    asked = np.bincount(named[asks], minlength=len(calls))
+    clean = (n_with == 1) & (asked == 1) & free_calls
+    paired = asks[free_cdr[asks] & clean[named[asks]]]
+    order = np.argsort(named[paired], kind="stable")
+    return _pairs(named[paired][order], paired[order], MatchRule.LINKED_ID)

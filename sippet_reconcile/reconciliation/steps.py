@@ -1,0 +1,243 @@
+"""Bring CDR legs and calls of the API together: the steps of a reconciliation in their order.
+
+Input are the two frames, the period and the rules; output is a `Reconciliation`.
+Nothing is decided here: each step has its own module, and this one hands row
+positions from one to the next. The frames themselves are never joined.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sippet_reconcile.errors import InputError, SchemaError
+from sippet_reconcile.keys import first_occurrence
+from sippet_reconcile.period import Period
+from sippet_reconcile.progress import reporting
+from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows, word_column
+from sippet_reconcile.reconciliation.compare import compare_pairs
+from sippet_reconcile.reconciliation.core import instants_us
+from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
+from sippet_reconcile.reconciliation.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
+from sippet_reconcile.reconciliation.ledger import build_ledger
+from sippet_reconcile.reconciliation.legs import group_legs, set_aside, take_text
+from sippet_reconcile.reconciliation.match import call_keys, leg_keys, match_calls
+from sippet_reconcile.reconciliation.reduce import reduce_legs
+from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array, text_series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.progress import Progress
+    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.findings import Findings
+
+__all__ = ["reconcile"]
+
+_N_STEPS = 6
+
+
+def reconcile(
+    legs: pd.DataFrame,
+    calls: pd.DataFrame,
+    *,
+    period: Period | None = None,
+    rules: Rules = Rules(),  # noqa: B008 - frozen, so one default object can be shared
+    progress: Progress = None,
+) -> Reconciliation:
+    """Match CDR legs with calls, compare what matches, and say what is wrong as a whole.
+
+    Parameters
+    ----------
+    legs
+        As `read_cdr` returns them: one row per record of the export. Extra columns and
+        any index are kept. A boolean column ``is_helper`` marks legs that do not count.
+    calls
+        As `fetch_calls`, `get_calls` or `read_calls` return them.
+    period
+        What is spoken of. Everything is matched first, then sorted: a pair belongs by
+        the API's start, an unmatched row by its own. None speaks of everything.
+    rules
+        Tolerances, windows and vocabularies.
+    progress
+        None for a bar where somebody looks, False for silence, or a callable.
+
+    Returns
+    -------
+    Reconciliation
+        Every leg and every call is in exactly one bucket of it.
+
+    Raises
+    ------
+    SchemaError
+        If columns are absent or do not fit, calls of two APIs are mixed, or one call
+        was handed in twice with different values.
+    InputError
+        If period or rules are not what they should be.
+    """
+    _check_arguments(period, rules)
+    # Shallow copies: whoever writes into the originals later does not write into these.
+    legs, calls = conform(legs, LEGS).copy(deep=False), conform(calls, CALLS).copy(deep=False)
+    api_url = _one_api(calls)
+    with reporting(progress, unit="step") as report:
+        report(0, _N_STEPS, "matching ids")
+        call_aside = _calls_aside(calls)
+        usable = np.ones(len(calls), np.bool_)
+        for rows, _ in call_aside.values():
+            usable[rows] = False
+        aside = set_aside(legs)
+        keys = call_keys(calls, usable)
+        ids = leg_keys(legs, aside.counted, keys)
+        report(1, _N_STEPS, "reducing legs to calls")
+        linked, call_key = (
+            array if len(aside.counted) == len(legs) else take_text(array, aside.counted)
+            for array in (text_array(legs["linked_id"]), text_array(legs["call_key"]))
+        )
+        groups = group_legs(linked, call_key, ids.named, ids.linked_named)
+        cdr_calls = reduce_legs(legs, aside.counted, groups, _named_uuid(keys.uuid, groups.named))
+        report(2, _N_STEPS, "matching calls")
+        matches = match_calls(calls, cdr_calls, groups, keys, ids, rules)
+        sorting = sort_rows(
+            calls,
+            cdr_calls,
+            matches,
+            rules,
+            period=period,
+            call_aside={bucket: rows for bucket, (rows, _) in call_aside.items()},
+            leg_aside=aside,
+            cdr_of=groups.cdr_of,
+            n_legs=len(legs),
+        )
+        report(3, _N_STEPS, "comparing")
+        asked = rules
+        rules, basis = resolve_duration(calls, cdr_calls, matches.pairs, asked, mask=sorting.matched)
+        comparison = compare_pairs(calls, cdr_calls, matches.pairs, rules, period_mask=sorting.matched)
+        report(4, _N_STEPS, "explaining")
+        comparison = explain_discrepancies(comparison)
+        report(5, _N_STEPS, "diagnosing")
+        findings = diagnose(
+            calls,
+            cdr_calls,
+            matches.pairs,
+            rules,
+            basis=basis,
+            comparison=comparison,
+            period=period,
+            legs=legs,
+            leg_buckets=_bucket_words(sorting.leg_bucket),
+            call_buckets=_bucket_words(sorting.call_bucket),
+            cdr_buckets=_bucket_words(sorting.cdr_bucket),
+        )
+        leg_cdr = np.full(len(legs), -1, np.int64)
+        leg_cdr[aside.counted] = groups.cdr_of
+        decided = Decided(legs, calls, cdr_calls, leg_cdr, aside, call_aside, matches, sorting, rules)
+        report(_N_STEPS, _N_STEPS, "done")
+    return _result(decided, comparison, findings, period, api_url)
+
+
+def _check_arguments(period: object, rules: object) -> None:
+    if period is not None and not isinstance(period, Period):
+        msg = f"period is a {type(period).__name__}; pass Period(start, end) or Period.month('2026-10', timezone=...)"
+        raise InputError(msg)
+    if not isinstance(rules, Rules):
+        msg = f"rules is a {type(rules).__name__}; pass Rules(...) or Rules.from_toml(path)"
+        raise InputError(msg)
+
+
+def _one_api(calls: pd.DataFrame) -> str | None:
+    urls = sorted(calls["api_url"].dropna().unique().tolist())
+    if len(urls) > 1:
+        msg = f"calls come from {len(urls)} APIs: {', '.join(urls)}; reconcile one at a time"
+        raise SchemaError(msg)
+    return urls[0] if urls else None
+
+
+def _calls_aside(calls: pd.DataFrame) -> dict[Bucket, tuple[NDArray[np.int64], str]]:
+    """Return the calls that take no part: those without an id, and older copies of one call."""
+    ids = text_array(calls["id"])
+    aside: dict[Bucket, tuple[NDArray[np.int64], str]] = {}
+    without = np.flatnonzero(np.asarray(ids.is_null()))
+    if len(without):
+        aside[Bucket.UNUSABLE] = (without, "no id")
+    first = first_occurrence(ids)
+    several = np.flatnonzero(np.bincount(first, minlength=len(first))[first] > 1) if len(first) else first
+    if len(several):
+        fetched = instants_us(calls["fetched_at"])[several]
+        order = np.lexsort((fetched, first[several]))
+        ordered = several[order]
+        last = np.diff(first[ordered], append=-1) != 0
+        newest = ordered[np.flatnonzero(last)][np.cumsum(last) - last]
+        _refuse_contradictions(calls, ordered, newest)
+        aside[Bucket.DUPLICATE] = (ordered[~last], "the same call, read earlier or twice")
+    return aside
+
+
+def _refuse_contradictions(calls: pd.DataFrame, rows: NDArray[np.int64], newest: NDArray[np.int64]) -> None:
+    """Raise where two copies of a call were read at the same moment and differ."""
+    one = calls.loc[:, CALLS.names].iloc[rows].reset_index(drop=True)
+    other = calls.loc[:, CALLS.names].iloc[newest].reset_index(drop=True)
+    moments = instants_us(calls["fetched_at"])
+    differs = np.zeros(len(rows), np.bool_)
+    for name in CALLS.names:
+        same = one[name].eq(other[name]).fillna(value=False) | (one[name].isna() & other[name].isna())
+        differs |= ~same.to_numpy("bool")
+    differs &= moments[rows] == moments[newest]
+    if differs.any():
+        found = one.loc[differs, ["id", "fetched_at"]].drop_duplicates(ignore_index=True)
+        msg = (
+            f"calls: {len(found):,} call(s) were handed in twice with different values and the same fetched_at, "
+            f"such as {found['id'].iloc[0]}; fetch them again; see .failures"
+        )
+        raise SchemaError(msg, failures=found)
+
+
+def _named_uuid(uuid: pa.LargeStringArray, named: NDArray[np.int64]) -> pa.LargeStringArray:
+    return uuid.take(pa.array(named, mask=named < 0))
+
+
+def _bucket_words(codes: NDArray[np.int8]) -> pd.Series[str]:
+    return text_series(word_column(codes, BUCKETS))
+
+
+def _result(
+    decided: Decided,
+    comparison: Comparison,
+    findings: Findings,
+    period: Period | None,
+    api_url: str | None,
+) -> Reconciliation:
+    balance = balance_frame(decided.sorting)
+    timezone = period.timezone if period else "UTC"
+    makers = {
+        "legs": decided.labelled_legs,
+        "calls": decided.labelled_calls,
+        "cdr_calls": lambda: decided.cdr_calls,
+        "pairs": decided.pairs,
+        "discrepancies": lambda: comparison.discrepancies,
+        "only_in_cdr": decided.only_in_cdr,
+        "only_in_api": decided.only_in_api,
+        "ambiguous": decided.ambiguous,
+        "excluded": decided.excluded,
+        "balance": lambda: balance,
+        "status_table": decided.status_table,
+        "ledger": lambda: build_ledger(comparison, timezone=timezone),
+    }
+    fetched = decided.calls["fetched_at"].min()
+    return Reconciliation(
+        rules=decided.rules,
+        period=period,
+        api_url=api_url,
+        fetched_at=None if pd.isna(fetched) else fetched,
+        findings=findings,
+        known_statuses=tuple(sorted(decided.calls["status"].dropna().unique().tolist())),
+        n_compared=comparison.n_compared,
+        counts=count_rows(decided, comparison),
+        _frames=LazyFrames(makers),
+        _comparison=lambda: comparison,
+    )

@@ -1,0 +1,207 @@
+"""Keep a reconciliation for the month's file, and read it back as it was.
+
+Input is a `Reconciliation` or a folder, output the other. A folder holds one parquet
+file per frame, readable by anything that reads parquet, and ``reconciliation.json``
+with the rest. Frames are read when somebody asks for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sippet_reconcile._version import __version__
+from sippet_reconcile.errors import InputError
+from sippet_reconcile.keys import match_positions
+from sippet_reconcile.period import Period
+from sippet_reconcile.reconciliation.compare import compare_pairs
+from sippet_reconcile.reconciliation.core import MATCH_RULES, PairPositions
+from sippet_reconcile.reconciliation.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
+from sippet_reconcile.reconciliation.frames import LazyFrames
+from sippet_reconcile.reconciliation.result import Reconciliation
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.schema import text_array
+
+if TYPE_CHECKING:
+    from sippet_reconcile.reconciliation.compare import Comparison
+
+__all__ = ["SCHEMA_VERSION", "load_reconciliation", "save_reconciliation"]
+
+SCHEMA_VERSION: Final = 1
+"""Version of the folder's layout; another one is refused."""
+
+_JSON: Final = "reconciliation.json"
+_KIND: Final = "sippet_reconcile reconciliation"
+
+
+def save_reconciliation(rec: Reconciliation, folder: str | os.PathLike[str]) -> Path:
+    """Write a reconciliation into a folder; see `Reconciliation.save`."""
+    target = Path(folder)
+    _refuse_other_content(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        for name in rec._frames.names:  # noqa: SLF001 - this module is the other half of that class
+            _write_frame(rec._frames[name], aside / f"{name}.parquet", name)  # noqa: SLF001
+        for place, finding in enumerate(rec.findings):
+            _write_frame(
+                finding.evidence, aside / f"finding-{place:02d}.parquet", f"evidence of {finding.code}"
+            )
+        text = json.dumps(_plain_values(rec), ensure_ascii=False, indent=2)
+        (aside / _JSON).write_text(text, encoding="utf-8")
+        aside.chmod(0o700)  # as confidential as the CDR
+        if target.exists():
+            shutil.rmtree(target)
+        aside.replace(target)
+    except OSError as exc:
+        msg = f"the reconciliation cannot be saved in {target}: {exc}"
+        raise InputError(msg) from exc
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return target
+
+
+def _refuse_other_content(target: Path) -> None:
+    if not target.exists() or (target / _JSON).is_file():
+        return
+    if not target.is_dir() or any(target.iterdir()):
+        msg = f"{target} exists and is no saved reconciliation; name a new or empty folder"
+        raise InputError(msg)
+
+
+def _write_frame(frame: pd.DataFrame, path: Path, what: str) -> None:
+    try:
+        table = pa.Table.from_pandas(frame)
+        pq.write_table(table, path, compression="zstd")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
+        msg = f"frame {what!r} holds a column that parquet cannot store: {exc}; drop it from legs or calls before reconciling"
+        raise InputError(msg) from exc
+
+
+def _plain_values(rec: Reconciliation) -> dict[str, Any]:
+    return {
+        "kind": _KIND,
+        "schema_version": SCHEMA_VERSION,
+        "tool_version": __version__,
+        "rules": rec.rules.to_dict(),
+        "period": rec.period.to_dict() if rec.period else None,
+        "api_url": rec.api_url,
+        "fetched_at": rec.fetched_at.isoformat() if rec.fetched_at is not None else None,
+        "known_statuses": list(rec.known_statuses),
+        "n_compared": rec.n_compared,
+        "counts": dict(rec.counts),
+        "frames": list(rec._frames.names),  # noqa: SLF001 - this module is the other half of that class
+        "findings": [finding.summary() for finding in rec.findings],
+    }
+
+
+def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
+    """Read back what `Reconciliation.save` wrote.
+
+    Parameters
+    ----------
+    folder
+        The folder it was saved in. Frames are read from it when they are first used.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no reconciliation, part of it is missing, or it was
+        written in a layout that this version does not know.
+    """
+    source = Path(folder)
+    values = _read_values(source)
+    try:
+        names: list[str] = values["frames"]
+        missing = [name for name in names if not (source / f"{name}.parquet").is_file()]
+        if missing:
+            msg = f"{source} lacks the frames {', '.join(missing)}; it is not complete, save it again"
+            raise InputError(msg)
+        rules = Rules.from_dict(values["rules"])
+        makers: dict[str, Callable[[], pd.DataFrame]] = {
+            name: partial(_read_frame, source / f"{name}.parquet") for name in names
+        }
+        frames = LazyFrames(makers)
+        findings = Findings(
+            Finding(
+                code=said["code"],
+                severity=Severity(said["severity"]),
+                message=said["message"],
+                evidence=_read_frame(source / f"finding-{place:02d}.parquet"),
+                advice=said["advice"],
+            )
+            for place, said in enumerate(values["findings"])
+        )
+        return Reconciliation(
+            rules=rules,
+            period=Period.from_dict(values["period"]) if values["period"] else None,
+            api_url=values["api_url"],
+            fetched_at=pd.Timestamp(values["fetched_at"]).as_unit("us") if values["fetched_at"] else None,
+            findings=findings,
+            known_statuses=tuple(values["known_statuses"]),
+            n_compared=int(values["n_compared"]),
+            counts=values["counts"],
+            _frames=frames,
+            _comparison=partial(_compare_again, frames, rules),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        msg = f"{source / _JSON} does not hold what a reconciliation needs ({exc}); save it again"
+        raise InputError(msg) from exc
+
+
+def _read_values(source: Path) -> dict[str, Any]:
+    path = source / _JSON
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        msg = (
+            f"{source} holds no saved reconciliation ({_JSON} is not there); name the folder given to save()"
+        )
+        raise InputError(msg) from exc
+    except (OSError, ValueError) as exc:
+        msg = f"{path} cannot be read: {exc}"
+        raise InputError(msg) from exc
+    if not isinstance(values, dict) or values.get("kind") != _KIND:
+        msg = f"{path} is no saved reconciliation"
+        raise InputError(msg)
+    if values.get("schema_version") != SCHEMA_VERSION:
+        msg = (
+            f"{path} has the schema version {values.get('schema_version')!r}, this version of the tool reads "
+            f"{SCHEMA_VERSION}; use the version that wrote it: {values.get('tool_version')!r}"
+        )
+        raise InputError(msg)
+    return values
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    try:
+        # The dtypes and the index are in the file's own description.
+        return pq.read_table(path).to_pandas()
+    except (OSError, pa.ArrowInvalid) as exc:
+        msg = f"{path} cannot be read: {exc}"
+        raise InputError(msg) from exc
+
+
+def _compare_again(frames: LazyFrames, rules: Rules) -> Comparison:
+    """Compare the saved pairs anew; ledgers by other groups need what no frame holds."""
+    calls, cdr_calls, pairs = frames["calls"], frames["cdr_calls"], frames["pairs"]
+    codes = {word: code for code, word in enumerate(MATCH_RULES)}
+    taking_part = text_array(calls["id"].where(calls["bucket"].eq("matched")))
+    positions = PairPositions(
+        match_positions(text_array(pairs["call_id"]), taking_part),
+        match_positions(text_array(pairs["cdr_id"]), text_array(cdr_calls["cdr_id"])),
+        pairs["match_rule"].map(codes).to_numpy(np.int8),
+    )
+    return explain_discrepancies(compare_pairs(calls, cdr_calls, positions, rules))

@@ -1,0 +1,233 @@
+"""Apply an approved plan: refuse what must not be sent, lock the log, run a session.
+
+Input are a plan, a client and an audit log, output is a `Run`. This package is the only
+place from which a plan's PATCH requests leave.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from typing import TYPE_CHECKING, Final
+
+from sippet_reconcile.api.pacing import Pacer, parse_rate
+from sippet_reconcile.api.urls import normalise_url
+from sippet_reconcile.apply.decisions import planned_calls
+from sippet_reconcile.apply.entries import Scribe
+from sippet_reconcile.apply.session import MAX_WORKERS, Options, Session
+from sippet_reconcile.apply.stopping import StopSign
+from sippet_reconcile.apply.traffic import Tools, Traffic
+from sippet_reconcile.audit import AuditLog, Event
+from sippet_reconcile.errors import InputError, PlanError, PlanNotApprovedError
+from sippet_reconcile.progress import reporting
+from sippet_reconcile.run import Run, load_run, replay
+
+if TYPE_CHECKING:
+    import os
+    from datetime import datetime
+
+    import pandas as pd
+
+    from sippet_reconcile.api.client import Client
+    from sippet_reconcile.plan import Plan
+    from sippet_reconcile.progress import Progress
+
+__all__ = ["apply_plan", "apply_with"]
+
+_SLOWEST_PER_S: Final = 5 / 60
+
+
+def apply_plan(
+    plan: Plan,
+    client: Client,
+    audit: AuditLog | str | os.PathLike[str],
+    *,
+    rate: str = "5/s",
+    limit: int | None = None,
+    concurrency: int | None = None,
+    on_drift: str = "skip",
+    min_approvals: int = 1,
+    max_failures: int = 10,
+    progress: Progress = None,
+) -> Run:
+    """Send the changes of an approved plan, each after its call was read again.
+
+    A run is one plan on one API in one log: applying again continues the same run, and
+    only calls that are not `applied` or `already` are read and, where they still hold
+    what the plan says, sent. What is about to be sent is in the log before it leaves.
+
+    Parameters
+    ----------
+    plan
+        Approved, and unchanged since.
+    client
+        Of the API that the plan was made for.
+    audit
+        The log or its folder.
+    rate
+        All requests of the run together, re-reads and retries included: ``"5/s"``,
+        ``"300/min"``, or a published limit such as ``"limit:50/s"``; at least 5 a minute.
+    limit
+        The most calls to send in this session, in plan order: a canary.
+    concurrency
+        Threads, 1 to 16; derived from rate and latency where not given. More than the
+        client's ten connections are never used.
+    on_drift
+        ``"skip"`` leaves calls alone that no longer hold what was reviewed; ``"raise"``
+        stops at the first.
+    min_approvals
+        How many different people must have approved.
+    max_failures
+        Stop after so many calls in a row that failed or could not be read back.
+    progress
+        See `sippet_reconcile.progress`.
+
+    Returns
+    -------
+    Run
+        With the last state of every call. Where the run had to stop part-way (401,
+        three 403 in a row, a control call gone, too many failures), ``.stopped`` says
+        why; where that happened before anything was sent, an `ApiError` is raised.
+
+    Raises
+    ------
+    PlanError
+        If the plan is for another API, was changed, or was reverted in this log.
+    PlanNotApprovedError
+        If too few people approved it.
+    PlanDriftError
+        On drift, with ``on_drift="raise"``; ``.drift`` shows it.
+    AuditError
+        If the log is in use or cannot be written; nothing is sent after that.
+    ApiError
+        If the API refused or could not be read before anything was sent.
+    KeyboardInterrupt
+        Raised again once requests in flight are done (10 s at most) and written down.
+    """
+    return apply_with(
+        Tools(),
+        plan,
+        client,
+        audit,
+        rate=rate,
+        limit=limit,
+        concurrency=concurrency,
+        on_drift=on_drift,
+        min_approvals=min_approvals,
+        max_failures=max_failures,
+        progress=progress,
+    )
+
+
+def apply_with(
+    tools: Tools,
+    plan: Plan,
+    client: Client,
+    audit: AuditLog | str | os.PathLike[str],
+    *,
+    rate: str,
+    limit: int | None,
+    concurrency: int | None,
+    on_drift: str,
+    min_approvals: int,
+    max_failures: int,
+    progress: Progress,
+) -> Run:
+    """Do what `apply_plan` does, with clocks and chance handed in."""
+    rate_per_s = parse_rate(rate)
+    options = _checked(Options(rate, limit, concurrency, on_drift, max_failures), rate_per_s)
+    api_url = _checked_plan(plan, client, min_approvals)
+    log = audit if isinstance(audit, AuditLog) else AuditLog(audit)
+    calls = planned_calls(plan)
+    with log.writing() as writer:
+        records = log.records()
+        run_id = _run_id(records, plan.plan_id, api_url, tools.now())
+        _refuse_reverted(records, run_id)
+        state = replay(records.loc[records["run_id"].eq(run_id)])
+        stop = StopSign(max_failures)
+        with reporting(progress, unit="call") as report:
+            session = Session(
+                plan,
+                calls,
+                state,
+                writer=writer,
+                scribe=Scribe(run_id, plan.plan_id, api_url),
+                traffic=Traffic(client, Pacer(rate_per_s, clock=tools.clock), stop, tools),
+                stop=stop,
+                options=options,
+                report=report,
+            )
+            try:
+                session.execute()
+            except KeyboardInterrupt:
+                sys.stderr.write(f"Interrupted: {load_run(log, run_id)!r}\n")
+                raise
+        return load_run(log, run_id)
+
+
+def _checked(options: Options, rate_per_s: float) -> Options:
+    """Return the options, or say which of them cannot be meant."""
+    if rate_per_s < _SLOWEST_PER_S:
+        msg = (
+            f"rate {options.rate!r} is too slow: a call is sent within 15 seconds of its re-read, "
+            "which needs at least 5 requests a minute"
+        )
+        raise InputError(msg)
+    whole = {"limit": options.limit, "concurrency": options.concurrency, "max_failures": options.max_failures}
+    for name, value in whole.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            msg = f"{name} must be a whole number from 1, got {value!r}"
+            raise InputError(msg)
+    if options.concurrency is not None and options.concurrency > MAX_WORKERS:
+        msg = f"concurrency must be at most {MAX_WORKERS}, got {options.concurrency}"
+        raise InputError(msg)
+    if options.on_drift not in {"skip", "raise"}:
+        msg = f"on_drift must be 'skip' or 'raise', got {options.on_drift!r}"
+        raise InputError(msg)
+    return options
+
+
+def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
+    """Return the API's URL, having refused a plan that must not be sent there."""
+    if isinstance(min_approvals, bool) or not isinstance(min_approvals, int) or min_approvals < 1:
+        msg = f"min_approvals must be a whole number from 1, got {min_approvals!r}: no plan is applied unapproved"
+        raise InputError(msg)
+    short = plan.plan_id[:12]
+    if plan.fingerprint() != plan.plan_id:
+        msg = f"the content of plan {short} does not give its plan_id: it was changed after it was made; build it again"
+        raise PlanError(msg)
+    if plan.api_url is None:
+        msg = f"plan {short} does not say for which API it is; build it with api_url="
+        raise PlanError(msg)
+    ours = normalise_url(client.base_url)
+    if normalise_url(plan.api_url) != ours:
+        msg = f"plan {short} was made for {plan.api_url}, the client is of {ours}: a plan is applied to its own API only"
+        raise PlanError(msg)
+    people = {approval.by for approval in plan.approvals if approval.plan_id == plan.plan_id}
+    if len(people) < min_approvals:
+        told = f"approved by {', '.join(sorted(people))}" if people else "not approved"
+        msg = f"plan {short} is {told}, and {min_approvals} approval(s) are needed: plan.approve(by=..., note=...)"
+        raise PlanNotApprovedError(msg)
+    return ours
+
+
+def _run_id(records: pd.DataFrame, plan_id: str, api_url: str, at: datetime) -> str:
+    """Return the run of this plan on this API in this log, or a new one."""
+    known = records.loc[records["plan_id"].eq(plan_id) & records["api_url"].eq(api_url), "run_id"]
+    if len(known):
+        return str(known.iloc[0])
+    return f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+def _refuse_reverted(records: pd.DataFrame, run_id: str) -> None:
+    """Refuse a plan whose run was undone in this log: sending it again would undo the revert."""
+    starts = records.loc[records["event"].eq(Event.RUN_STARTED.value)].drop_duplicates("run_id")
+    sent = set(records.loc[records["event"].eq(Event.INTENT.value), "run_id"])
+    for revert_id, events in starts.groupby("run_id"):
+        facts = replay(events).facts
+        if facts.get("reverts_run_id") == run_id and revert_id in sent:
+            msg = (
+                f"the run {run_id} of this plan was reverted in this log by run {revert_id}: "
+                "revert that run, or build a new plan from calls as they are now"
+            )
+            raise PlanError(msg)

@@ -1,0 +1,251 @@
+"""Decide about one call from what was read: send, leave, or say that it drifted. Pure.
+
+Input are the planned change of a call and the values just read; output is a `Decision`.
+The same function decides ahead of the first PATCH, ahead of every further attempt, and
+after an answer was lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sippet_reconcile.audit import Outcome
+from sippet_reconcile.schema import CALL_ATTRIBUTES, PATCHABLE
+from sippet_reconcile.values import (
+    INSTANT_FIELDS,
+    SECONDS_FIELDS,
+    instants_to_text,
+    parse_value,
+    same_value,
+    seconds_to_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sippet_reconcile.plan import Plan
+
+__all__ = [
+    "SHOWABLE",
+    "Decision",
+    "PlannedCall",
+    "Texts",
+    "decide_call",
+    "judge_answer",
+    "planned_calls",
+    "stays_altered",
+    "texts_by_id",
+]
+
+Texts = dict[str, str | None]
+"""The attributes of one call as texts in API form, missing as None."""
+
+SHOWABLE: Final = ("started_at", *PATCHABLE)
+"""The attributes whose values may stand in the log; the others may hold phone numbers."""
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """All that a plan would change of one call."""
+
+    call_id: str
+    call_uuid: str | None
+    before: Texts
+    after: Texts
+    started_at: str | None
+    checks_start: bool
+    """False where the plan does not know the start, as a revert of an old log may not."""
+    explanation: str | None
+    reason: str | None
+    source_file: str | None
+    source_row: int | None
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """What its PATCH sends."""
+        return {name: parse_value(name, text) for name, text in self.after.items()}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about a call; `outcome` is None where its PATCH is to be sent."""
+
+    outcome: Outcome | None
+    confirmed_by: str | None = None
+    error_code: str | None = None
+    detail: str | None = None
+    observed: Texts | None = None
+    drift: tuple[dict[str, str | None], ...] = field(default=(), repr=False)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def planned_calls(plan: Plan) -> list[PlannedCall]:
+    """Return a plan's calls in plan order, each with all its changes."""
+    starts = _starts(plan.calls)
+    knows_starts = plan.kind != "revert"
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in plan.changes.to_dict("records"):
+        grouped.setdefault(str(row["call_id"]), []).append({str(name): value for name, value in row.items()})
+    calls = []
+    for call_id, rows in grouped.items():
+        source_row = rows[0]["source_row"]
+        start = starts.get(call_id)
+        calls.append(
+            PlannedCall(
+                call_id=call_id,
+                call_uuid=_text(rows[0]["call_uuid"]),
+                before={row["field"]: _text(row["before"]) for row in rows},
+                after={row["field"]: _text(row["after"]) for row in rows},
+                started_at=start,
+                checks_start=knows_starts or start is not None,
+                explanation=_joined(row["explanation"] for row in rows),
+                reason=_joined(row["reason"] for row in rows),
+                source_file=_text(rows[0]["source_file"]),
+                source_row=None if pd.isna(source_row) else int(source_row),
+            )
+        )
+    return calls
+
+
+def _starts(calls: pd.DataFrame) -> Texts:
+    texts = instants_to_text(calls["started_at"])
+    return {str(call_id): _text(text) for call_id, text in zip(calls["call_id"], texts, strict=True)}
+
+
+def _joined(texts: Iterable[object]) -> str | None:
+    return "; ".join(dict.fromkeys(text for text in texts if isinstance(text, str))) or None
+
+
+def texts_by_id(calls: pd.DataFrame) -> dict[str, Texts]:
+    """Return rows read from the API as texts in API form, by call id."""
+    columns: dict[str, list[str | None]] = {}
+    for name in CALL_ATTRIBUTES:
+        column = calls[name]
+        if name in INSTANT_FIELDS:
+            column = instants_to_text(column)
+        elif name in SECONDS_FIELDS:
+            column = seconds_to_text(column)
+        columns[name] = [_text(value) for value in column]
+    return {
+        str(call_id): {name: values[row] for name, values in columns.items()}
+        for row, call_id in enumerate(calls["id"])
+    }
+
+
+def decide_call(
+    planned: PlannedCall,
+    observed: Texts,
+    *,
+    may_be_ours: bool,
+    problem: Callable[[str, Mapping[str, str | None]], str | None],
+) -> Decision:
+    """Say what is to be done about a call that was just read.
+
+    Parameters
+    ----------
+    planned
+        What the plan would change.
+    observed
+        What the call holds now.
+    may_be_ours
+        Whether a PATCH of this run may have reached the call: found as planned it is
+        then `applied`, not `already`.
+    problem
+        Says what is wrong with the call as it would stand after its PATCH, or None.
+    """
+    held = {name: observed[name] for name in planned.after}
+    if all(same_value(name, text, held[name]) for name, text in planned.after.items()):
+        # Nothing to send, whatever else may have changed.
+        if may_be_ours:
+            return Decision(Outcome.APPLIED, "reread")
+        return Decision(Outcome.ALREADY, "reread")
+    moved = [name for name, text in planned.before.items() if not same_value(name, text, held[name])]
+    start = observed["started_at"]
+    if planned.checks_start and not same_value("started_at", planned.started_at, start):
+        moved.append("started_at")
+    if moved:
+        was = {**planned.before, "started_at": planned.started_at}
+        told = "; ".join(
+            f"{name} is {_told(observed[name])}, planned from {_told(was[name])}" for name in moved
+        )
+        drift = tuple(
+            {
+                "call_id": planned.call_id,
+                "field": name,
+                "before": was[name],
+                "after": planned.after.get(name),
+                "observed": observed[name],
+            }
+            for name in moved
+        )
+        return Decision(Outcome.DRIFTED, "reread", "drifted", told, held | {"started_at": start}, drift)
+    broken = problem(planned.call_id, {name: observed[name] for name in SHOWABLE})
+    if broken:
+        drift = tuple(
+            {
+                "call_id": planned.call_id,
+                "field": name,
+                "before": text,
+                "after": planned.after[name],
+                "observed": held[name],
+            }
+            for name, text in planned.before.items()
+        )
+        shown = {name: observed[name] for name in SHOWABLE}
+        return Decision(Outcome.DRIFTED, "reread", "whole-record", broken, shown, drift)
+    return Decision(None)
+
+
+def stays_altered(decision: Decision, left: Mapping[str, object]) -> Decision:
+    """Return `altered` instead of `drifted` where a call still holds what our own writing left.
+
+    Parameters
+    ----------
+    decision
+        What a re-read came to.
+    left
+        What the call held, as JSON values, when it was found altered.
+    """
+    if decision.observed is None or not left:
+        return decision
+    for name, text in decision.observed.items():
+        value = left.get(name)
+        if not same_value(name, None if value is None else str(value), text):
+            return decision
+    detail = f"still as our writing left it: {decision.detail}"
+    return replace(decision, outcome=Outcome.ALTERED, error_code="altered", detail=detail, drift=())
+
+
+def _told(text: str | None) -> str:
+    return "null" if text is None else text
+
+
+def judge_answer(planned: PlannedCall, call_id: str, answered: Texts, reread: Texts) -> Decision:
+    """Check the answer to a PATCH: the same call, each sent value as sent, each other value as re-read.
+
+    Values that may hold phone numbers are named, not shown.
+    """
+    wrong = []
+    if call_id != planned.call_id:
+        wrong.append(f"the answer is about another call, {call_id}")
+    for name in CALL_ATTRIBUTES:
+        is_sent = name in planned.after
+        expected = planned.after[name] if is_sent else reread[name]
+        if same_value(name, expected, answered[name]):
+            continue
+        if is_sent:
+            wrong.append(f"{name} was sent as {_told(expected)} and reads {_told(answered[name])}")
+        elif name in SHOWABLE:
+            wrong.append(f"{name} was not sent and changed from {_told(expected)} to {_told(answered[name])}")
+        else:
+            wrong.append(f"{name} was not sent and changed")
+    if not wrong:
+        return Decision(Outcome.APPLIED, "answer")
+    observed = {name: answered[name] for name in SHOWABLE}
+    return Decision(Outcome.ALTERED, "answer", "altered", "; ".join(wrong), observed)

@@ -1,0 +1,90 @@
+"""A sandbox of calls with wrong values, a client of it, and plans that correct them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from sippet_reconcile.api import Client
+from sippet_reconcile.plan import plan_corrections
+from sippet_reconcile.sandbox import Sandbox
+from sippet_reconcile.schema import CALLS, conform
+
+FAST = "400/s"
+
+
+def call_id_of(n):
+    return f"00000000-0000-4000-8000-{n:012d}"
+
+
+def make_calls(n):
+    """Return calls that lasted 60 s each and say 30 s."""
+    start = pd.Timestamp("2026-10-01T08:00:00Z") + pd.to_timedelta(range(n), unit="min")
+    text = {
+        "id": [call_id_of(i) for i in range(n)],
+        "call_uuid": [f"switch-{i}" for i in range(n)],
+        "direction": ["outbound"] * n,
+        "from_number": ["+442079460001"] * n,
+        "to_number": [f"+44207946{i % 10_000:04d}" for i in range(n)],
+        "sip_username": ["1001"] * n,
+        "status": ["completed"] * n,
+        "call_source": ["sip"] * n,
+        "conversation_id": [None] * n,
+        "api_url": ["http://127.0.0.1"] * n,
+    }
+    frame = pd.DataFrame({name: pd.Series(values, dtype="str") for name, values in text.items()})
+    return conform(
+        frame.assign(
+            started_at=pd.Series(start).dt.as_unit("us"),
+            ended_at=pd.Series(start + pd.Timedelta(seconds=60)).dt.as_unit("us"),
+            duration_seconds=pd.Series([30] * n, dtype="Int64"),
+            fetched_at=pd.Series([pd.Timestamp("2026-11-01T00:00:00Z")] * n).dt.as_unit("us"),
+        )[CALLS.names],
+        CALLS,
+    )
+
+
+def make_plan(client, n, *, seconds=60, approve=True, **columns):
+    """Return an approved plan that gives the first `n` calls these seconds, and what else is named."""
+    ids = [call_id_of(i) for i in range(n)]
+    fields = {"duration_seconds": str(seconds)} | columns
+    corrections = pd.DataFrame(
+        {"call_id": ids} | {name: [value] * n for name, value in fields.items()}, dtype="str"
+    )
+    plan = plan_corrections(client.get_calls(ids), corrections, reason="ticket 4711")
+    return plan.approve(by="ana", note="October") if approve else plan
+
+
+def patches(sandbox):
+    """Return the PATCH requests that arrived, as (call id, request)."""
+    return [(r.path.rsplit("/", 1)[-1], r) for r in sandbox.requests if r.method == "PATCH"]
+
+
+def by_id(calls):
+    """Return what the sandbox holds in an order that can be compared."""
+    return calls.drop(columns=["fetched_at"]).sort_values("id").reset_index(drop=True)
+
+
+def seconds(sandbox):
+    return by_id(sandbox.calls)["duration_seconds"].tolist()
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Twelve wrong calls behind a real socket, a client, and a folder for the log."""
+    with Sandbox(make_calls(12)) as sandbox, Client(sandbox.url, token=sandbox.token, timeout=5.0) as client:
+        yield SimpleNamespace(
+            sandbox=sandbox,
+            client=client,
+            audit=tmp_path / "audit",
+            plan=lambda n=12, **kwargs: make_plan(client, n, **kwargs),
+            patches=lambda: patches(sandbox),
+            held=lambda: by_id(sandbox.calls),
+            seconds=lambda: seconds(sandbox),
+            fast=FAST,
+            id_of=call_id_of,
+            make_calls=make_calls,
+            by_id=by_id,
+        )

@@ -1,1 +1,9 @@
-"""To be described."""
+"""CDR exports of carriers and switches, read into one frame of legs.
+
+Input are files as they were delivered; output is one row per record with UTC
+instants, seconds, E.164 numbers, a canonical status, and where it stood.
+"""
+
+from sippet_reconcile.cdr.read import cdr_from_frame, read_cdr, sniff_cdr
+
+__all__ = ["cdr_from_frame", "read_cdr", "sniff_cdr"]

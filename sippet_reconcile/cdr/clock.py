@@ -1,0 +1,240 @@
+"""Say which instants the printed times of a file mean.
+
+Input are stamps as read and a time zone, or ids that carry an epoch; output are
+instants in UTC. A time that the zone's clock showed twice is settled where the
+record's own seconds, or its id, leave one possibility, and is missing otherwise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+
+from sippet_reconcile.errors import CdrFormatError, InputError
+from sippet_reconcile.normalize import LocalInstants, micros_to_utc
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.cdr.stamps import Stamps
+
+__all__ = ["Clock", "Timeline", "find_clock", "timeline"]
+
+Mask: TypeAlias = "NDArray[np.bool_]"
+Micros: TypeAlias = "NDArray[np.int64]"
+
+MICROS: Final = 1_000_000
+_QUARTER: Final = 900 * MICROS
+_NEAR: Final = 3 * MICROS  # a first segment starts so soon after its id was made
+_FITS: Final = 2 * MICROS  # seconds are cut, and cut times are subtracted
+_DOMINANT: Final = 0.5  # share of the telling rows that one offset must have
+_STRAY: Final = 0.05  # share from which a second offset is no accident of later segments
+_FEW: Final = 3
+
+COLUMNS: Final = ("started_at", "answered_at", "ended_at")
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The clock of a file: a zone, or a fixed offset in microseconds; `how` says how it is known."""
+
+    zone: ZoneInfo | None
+    offset: int
+    how: str
+
+    @property
+    def name(self) -> str:
+        """The zone's name, or the offset."""
+        return self.zone.key if self.zone is not None else offset_name(self.offset)
+
+    def to_utc(self, stamps: Stamps) -> LocalInstants:
+        """Return a column of stamps as instants; those that are UTC already stay."""
+        local = stamps.known & ~stamps.is_utc
+        if self.zone is None:
+            at = np.where(local, stamps.micros - self.offset, stamps.micros) if self.offset else stamps.micros
+            nothing = np.zeros(len(at), bool)
+            return LocalInstants(at, at, nothing, nothing)
+        found = micros_to_utc(stamps.micros, self.zone, local)
+        if bool(local.all()):
+            return found
+        return LocalInstants(
+            np.where(local, found.first, stamps.micros),
+            np.where(local, found.second, stamps.micros),
+            found.repeated & local,
+            found.skipped & local,
+        )
+
+
+def offset_name(offset: int) -> str:
+    """Return an offset in microseconds as people write it.
+
+    Examples
+    --------
+    >>> offset_name(0), offset_name(-5 * 3600 * 1_000_000)
+    ('UTC+00:00', 'UTC-05:00')
+    """
+    minutes = abs(offset) // MICROS // 60
+    return f"UTC{'-' if offset < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _telling(gaps: Micros) -> tuple[Micros, Micros, Micros]:
+    """Return the whole quarter hours among gaps, how often each occurs (most often first), and each gap's own.
+
+    Later segments of a call start any time after its id was made; their gaps are no
+    whole quarter hours but by accident.
+    """
+    quarters = (gaps + _NEAR // 3) // _QUARTER * _QUARTER
+    whole = (gaps - quarters <= _NEAR) & (gaps - quarters >= -(_NEAR // 3))
+    values, counts = np.unique(quarters[whole], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return values[order], counts[order], np.where(whole, quarters, np.iinfo(np.int64).min)
+
+
+def find_clock(
+    zone: ZoneInfo | None, started: Stamps, others: list[Stamps], epoch: Micros | None, where: str
+) -> Clock:
+    """Return the clock of a file: the caller's zone, checked against the ids, or the one the ids tell.
+
+    Raises
+    ------
+    InputError
+        If the times are local and nobody says where.
+    CdrFormatError
+        If the ids say that the zone is another one.
+    """
+    if started.n_local == 0 and all(stamps.n_local == 0 for stamps in others):
+        return Clock(zone, 0, "offsets or epochs in the data")
+    told = (
+        np.zeros(len(started.known), bool) if epoch is None else started.known & ~started.is_utc & (epoch > 0)
+    )
+    if zone is not None:
+        if epoch is not None and bool(told.any()):
+            _check_zone(zone, started, told, epoch, where)
+            return Clock(zone, 0, "given, and confirmed by the epoch in the ids")
+        return Clock(zone, 0, "given")
+    if epoch is None or not bool(told.any()):
+        msg = (
+            f"{where}: its times are local and it does not say where; "
+            "pass timezone= with the zone of the switch's clock, such as timezone='Europe/London' or 'UTC'"
+        )
+        raise InputError(msg)
+    values, counts, _ = _telling(started.micros[told] - epoch[told])
+    if len(values) == 0:
+        msg = f"{where}: the epochs in its ids do not fit its start times; pass timezone= with the zone of the switch's clock"
+        raise InputError(msg)
+    rivals = [
+        int(v) for v, c in zip(values[1:], counts[1:], strict=True) if c >= _FEW and c > _STRAY * counts.sum()
+    ]
+    if rivals or counts[0] < _DOMINANT * counts.sum():
+        shown = ", ".join(offset_name(v) for v in [int(values[0]), *rivals])
+        msg = (
+            f"{where}: the epochs in its ids show that its clock changed ({shown}), as daylight saving does; "
+            "pass timezone= with the zone of the switch's clock"
+        )
+        raise InputError(msg)
+    return Clock(None, int(values[0]), "measured from the epoch in the ids")
+
+
+def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, where: str) -> None:
+    found = micros_to_utc(started.micros[told], zone)
+    sure = ~(found.repeated | found.skipped)
+    if not bool(sure.any()):
+        return
+    values, counts, own = _telling(found.first[sure] - epoch[told][sure])
+    if len(values) == 0:
+        return
+    wrong = [
+        (int(v), int(c))
+        for v, c in zip(values, counts, strict=True)
+        if v != 0 and (c >= _DOMINANT * counts.sum() or (c >= _FEW and c > _STRAY * counts.sum()))
+    ]
+    if not wrong:
+        return
+    gap, count = wrong[0]
+    rows = np.flatnonzero(told)[sure][own == gap]
+    measured = int(started.micros[rows[0]] - epoch[rows[0]] + _NEAR // 3) // _QUARTER * _QUARTER
+    said = offset_name(measured - gap)
+    msg = (
+        f"{where}: timezone={zone.key!r} would put its clock at {said}, but the epochs in its ids show "
+        f"{offset_name(measured)} ({count:,} of {int(counts.sum()):,} rows that tell); "
+        "pass the zone of the switch's clock, or leave timezone= out"
+    )
+    raise CdrFormatError(msg, path=where)
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """Start, answer and end of each row in UTC microseconds, and which of them are known.
+
+    `doubts` lists, per row with a doubtful local time, which column and why.
+    """
+
+    started: Micros
+    answered: Micros
+    ended: Micros
+    has_start: Mask
+    has_answer: Mask
+    has_end: Mask
+    doubts: dict[int, str]
+
+
+def timeline(
+    clock: Clock,
+    started: Stamps,
+    answered: Stamps,
+    ended: Stamps,
+    *,
+    total: NDArray[np.float64],
+    billable: NDArray[np.float64],
+    epoch: Micros | None,
+) -> Timeline:
+    """Put three columns of stamps on one time line, settling repeated hours where the record allows."""
+    stamps = (started, answered, ended)
+    found = [clock.to_utc(column) for column in stamps]
+    known = [column.known for column in stamps]
+    if not any(bool((f.repeated | f.skipped).any()) for f in found):
+        first = [f.first for f in found]
+        return Timeline(first[0], first[1], first[2], known[0], known[1], known[2], {})
+    at = [f.first.copy() for f in found]
+    open_ = [f.repeated & k for f, k in zip(found, known, strict=True)]
+    lost = [f.skipped & k for f, k in zip(found, known, strict=True)]
+    start, answer, end = range(3)
+
+    def settle(column: int, expected: Micros, usable: Mask) -> None:
+        rows = np.flatnonzero(open_[column] & usable)
+        for candidate in (found[column].first, found[column].second):
+            fits = rows[np.abs(candidate[rows] - expected[rows]) <= _FITS]
+            at[column][fits] = candidate[fits]
+            open_[column][fits] = False
+            rows = rows[open_[column][rows]]
+
+    total_us = np.nan_to_num(total * MICROS).astype(np.int64)
+    billable_us = np.nan_to_num(billable * MICROS).astype(np.int64)
+
+    def sure(column: int) -> Mask:
+        return known[column] & ~open_[column] & ~lost[column]
+
+    if epoch is not None:
+        settle(start, epoch, epoch > 0)
+    settle(end, at[start] + total_us, sure(start) & ~np.isnan(total))
+    settle(start, at[end] - total_us, sure(end) & ~np.isnan(total))
+    settle(answer, at[end] - billable_us, sure(end) & (billable > 0))
+    settle(end, at[answer] + billable_us, sure(answer) & (billable > 0))
+    doubts = _doubts(clock, stamps, open_, lost)
+    sure_of = [sure(column) for column in (start, answer, end)]
+    return Timeline(at[start], at[answer], at[end], sure_of[start], sure_of[answer], sure_of[end], doubts)
+
+
+def _doubts(clock: Clock, stamps: tuple[Stamps, ...], open_: list[Mask], lost: list[Mask]) -> dict[int, str]:
+    doubts: dict[int, list[str]] = {}
+    for name, column, twice, never in zip(COLUMNS, stamps, open_, lost, strict=True):
+        for mask, words in ((twice, "occurred twice"), (never, "was skipped")):
+            rows = np.flatnonzero(mask)
+            shown = np.datetime_as_string(column.micros[rows].view("M8[us]"), unit="s").tolist()
+            for row, text in zip(rows.tolist(), shown, strict=True):
+                doubts.setdefault(row, []).append(f"{name} {text.replace('T', ' ')} {words} in {clock.name}")
+    return {row: "; ".join(words) for row, words in doubts.items()}

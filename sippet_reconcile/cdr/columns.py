@@ -1,0 +1,156 @@
+"""Read any table whose columns the caller names: ``columns={"started_at": "Start", ...}``.
+
+Input is that mapping, output a format made for it. Whatever such a table leaves out
+and its other columns imply is worked out: the end from start and total seconds, the
+answer from end and billable seconds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
+from sippet_reconcile.errors import CdrFormatError, InputError
+from sippet_reconcile.normalize import map_distinct
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sippet_reconcile.cdr.tables import Fields
+
+__all__ = ["COLUMNS", "columns_format"]
+
+COLUMNS: Final = (
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "total_s",
+    "billable_s",
+    "from_number",
+    "to_number",
+    "call_key",
+    "leg_id",
+    "linked_id",
+    "direction",
+    "status",
+    "cause",
+    "sip_username",
+)
+"""What a mapping may name."""
+
+STATUSES: Final = {
+    word: status
+    for status, words in (
+        ("completed", "COMPLETED COMPLETE ANSWERED ANSWER CONNECTED ACCEPTED CALL_CONNECTED SUCCESS OK"),
+        ("voicemail", "VOICEMAIL VOICE_MAIL"),
+        ("busy", "BUSY USER_BUSY BUSY_EVERYWHERE"),
+        ("no_answer", "NO_ANSWER NOANSWER UNANSWERED NOT_ANSWERED NO_USER_RESPONSE TIMEOUT"),
+        ("missed", "MISSED"),
+        ("canceled", "CANCEL CANCELED CANCELLED ABANDONED ORIGINATOR_CANCEL LOSE_RACE HANG_UP"),
+        ("failed", "FAILED FAILURE CONGESTION REJECTED DECLINED BLOCKED ERROR CALL_REJECTED CALL_FAILED"),
+        ("in_progress", "IN_PROGRESS INITIATED QUEUED RINGING STARTED"),
+    )
+    for word in words.split()
+}
+"""Common words; ``status_map`` adds a carrier's own."""
+
+DIRECTIONS: Final = {
+    word: direction
+    for direction, words in (
+        ("inbound", "IN INBOUND INCOMING RECEIVED TERMINATING"),
+        ("outbound", "OUT OUTBOUND OUTGOING PLACED ORIGINATING OUTBOUND_API OUTBOUND_DIAL"),
+        ("internal", "INTERNAL LOCAL INTERN INTERCOM EXTENSION"),
+    )
+    for word in words.split()
+}
+
+
+def columns_format(columns: Mapping[str, str]) -> CdrFormat:
+    """Return a format for one table.
+
+    Parameters
+    ----------
+    columns
+        Name of a leg's column to name of the table's column. ``started_at`` is needed.
+
+    Raises
+    ------
+    InputError
+        If a key is none of the names that can be mapped, or the start is not mapped.
+    """
+    unknown = [name for name in columns if name not in COLUMNS]
+    if unknown:
+        msg = f"columns= maps {', '.join(map(repr, unknown))}; what can be mapped is {', '.join(COLUMNS)}"
+        raise InputError(msg)
+    if "started_at" not in columns:
+        msg = "columns= does not say which column is started_at; add it, such as columns={'started_at': 'Start', ...}"
+        raise InputError(msg)
+    mapping = {name: str(source) for name, source in columns.items()}
+
+    def recognise(sample: Sample) -> Evidence:
+        missing = [source for source in mapping.values() if column_key(source) not in sample.names]
+        if missing:
+            return Evidence(0.0, (f"lacks {', '.join(map(repr, missing))}",))
+        return Evidence(1.0, ("names every column that columns= maps",))
+
+    def interpret(fields: Fields, options: Options) -> Record:
+        return _interpret(fields, mapping, options)
+
+    return CdrFormat(
+        name="columns",
+        title="a table read by columns=",
+        names={},
+        statuses=STATUSES,
+        recognise=recognise,
+        interpret=interpret,
+    )
+
+
+def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> Record:
+    found = {column_key(name): name for name in reversed(list(fields.raw.columns))}
+    sources = {
+        name: source if source in fields else found.get(column_key(source))
+        for name, source in mapping.items()
+    }
+    missing = [mapping[name] for name, source in sources.items() if source is None]
+    if missing:
+        msg = (
+            f"{options.where}: columns= names {', '.join(map(repr, missing))}, but the table has "
+            f"{', '.join(map(repr, fields.raw.columns))}"
+        )
+        raise CdrFormatError(msg, path=options.where)
+    get: dict[str, Any] = {name: fields[source] for name, source in sources.items() if source is not None}
+    direction = get.get("direction")
+    status, cause = get.get("status"), get.get("cause")
+    key, leg, linked = get.get("call_key"), get.get("leg_id"), get.get("linked_id")
+    return Record(
+        started=get["started_at"],
+        answered=get.get("answered_at"),
+        ended=get.get("ended_at"),
+        total=get.get("total_s"),
+        billable=get.get("billable_s"),
+        leg_id=leg if leg is not None else key,
+        call_key=key,
+        linked_id=linked if linked is not None else key,
+        direction=None if direction is None else map_distinct(direction, _direction),
+        from_number=get.get("from_number"),
+        to_number=get.get("to_number"),
+        sip_username=get.get("sip_username"),
+        word=status if status is not None else cause,
+        cause=_cause(status, cause),
+        derive_missing=True,
+    )
+
+
+def _direction(word: str) -> str | None:
+    return DIRECTIONS.get(status_word(word))
+
+
+def _cause(status: Any, cause: Any) -> Any:
+    """Return the system's own words: its cause, else its status."""
+    if status is None or cause is None:
+        return status if cause is None else cause
+    return pc.coalesce(cause, status).cast(pa.large_string())

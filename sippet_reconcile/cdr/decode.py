@@ -1,0 +1,84 @@
+"""Turn the bytes of an export into UTF-8 with plain line feeds, and say what had to be done.
+
+Input are the bytes as delivered, output the bytes that everything after this reads.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Decoded", "decode"]
+
+_LOOK: Final = 4096
+_WIDE_SHARE: Final = 0.3  # share of NUL bytes, all on one side of the pairs, in UTF-16 without a mark
+
+# Lone bytes that are no UTF-8 are read as Windows-1252, and its five holes as Latin-1.
+_HOLES: Final = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
+
+
+def _one_byte_fallback(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    text = "".join(chr(b) if b in _HOLES else bytes([b]).decode("cp1252") for b in wrong)
+    return text, error.end
+
+
+codecs.register_error("sippet_one_byte", _one_byte_fallback)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """The content as UTF-8 with line feeds; `notes` say what was not so before."""
+
+    data: bytes
+    notes: tuple[str, ...]
+
+
+def decode(data: bytes) -> Decoded:
+    r"""Return the content as UTF-8 with line feeds.
+
+    UTF-16 is read with and without a byte order mark. A byte that is no UTF-8 is
+    read as Windows-1252, byte by byte: one damaged name does not spoil the others.
+
+    Examples
+    --------
+    >>> decode(b"\xef\xbb\xbfa\r\nb\xa5\r").data.decode()
+    'a\nb¥\n'
+    """
+    notes: list[str] = []
+    data = _wide_to_utf8(data, notes)
+    if data.startswith(codecs.BOM_UTF8):
+        data = data[len(codecs.BOM_UTF8) :]
+    if not data.isascii():
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("utf-8", errors="sippet_one_byte")
+            notes.append("bytes that are not UTF-8 were read as Windows-1252")
+            data = text.encode("utf-8")
+    if b"\r" in data:
+        had_feeds = b"\n" in data
+        data = data.replace(b"\r\n", b"\n")
+        if b"\r" in data:
+            if had_feeds:
+                notes.append("carriage returns between line feeds were read as line ends")
+            data = data.replace(b"\r", b"\n")
+    return Decoded(data, tuple(notes))
+
+
+def _wide_to_utf8(data: bytes, notes: list[str]) -> bytes:
+    encoding: str | None = None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    else:
+        head = data[:_LOOK]
+        even, odd = head[0::2].count(0), head[1::2].count(0)
+        if head and max(even, odd) > _WIDE_SHARE * len(head) and min(even, odd) < max(even, odd) / 10:
+            encoding = "utf-16-be" if even > odd else "utf-16-le"
+    if encoding is None:
+        return data
+    notes.append("read as UTF-16")
+    return data.decode(encoding, errors="replace").encode("utf-8")

@@ -1,0 +1,299 @@
+"""Turn what a format found into legs: typed, in UTC, with a status and every reason why a row is no use.
+
+Input is a format's `Record` of text columns and where the rows came from, output is
+an Arrow table with the columns of `LEGS`, then ``is_helper`` and the kept columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile._display import mask_digits
+from sippet_reconcile.cdr.clock import Clock, Timeline, find_clock, timeline
+from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, status_word
+from sippet_reconcile.cdr.stamps import Stamps, day_comes_first, has_year_last, read_stamps
+from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads
+from sippet_reconcile.errors import CdrFormatError
+from sippet_reconcile.normalize import e164_array, map_distinct, text_to_seconds
+from sippet_reconcile.schema import LEGS, repeat_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Origin", "build_legs"]
+
+Mask: TypeAlias = "NDArray[np.bool_]"
+Seconds: TypeAlias = "NDArray[np.float64]"
+
+_SHOWN: Final = 40
+_ANSWERED_WORDS: Final = ("completed", "voicemail")
+_COARSE: Final = "times are printed without seconds"
+MICROS: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where rows came from: the file's name, its hash, and the line of the first record for messages."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Times:
+    """The times and seconds of all rows, read but not yet judged."""
+
+    started: Stamps
+    answered: Stamps
+    ended: Stamps
+    total: Seconds
+    billable: Seconds
+    clock: Clock
+    line: Timeline
+    bad_total: Mask
+    bad_billable: Mask
+
+
+def build_legs(
+    fields: Fields, record: Record, format_: CdrFormat, options: Options, origin: Origin
+) -> tuple[pa.Table, Clock]:
+    """Return the legs of one file and the clock that its times were read by.
+
+    Raises
+    ------
+    InputError
+        If the times are local and neither the caller nor the file says where.
+    CdrFormatError
+        If the caller's zone contradicts the file, dates can be read two ways, or a
+        column to keep does not exist.
+    """
+    size = len(fields)
+    times = _read_times(fields, record, options)
+    statuses = {**format_.statuses, **options.status_map}
+    answered, status = _answered_and_status(record, times, statuses, size)
+    billable = times.billable
+    unanswered = np.asarray(pc.fill_null(pc.invert(answered), fill_value=False))
+    billable = np.where(unanswered & np.isnan(billable) & ~times.bad_billable, 0.0, billable)
+    total, billable, line = _derived(record, times, billable)
+    from_e164, to_e164 = in_threads(
+        lambda array: e164_array(array, country=options.country),
+        [_or_missing(record.from_number, size), _or_missing(record.to_number, size)],
+    )
+    problem = _problems(fields, record, times, line)
+    raw = fields.raw
+    columns: dict[str, Any] = {
+        "source_file": repeat_text(origin.name, size),
+        "source_row": pa.array(raw.rows),
+        "source_sha256": repeat_text(origin.sha256, size),
+        "record_hash": pa.array(raw.record_hash.view(np.int64)),
+        "format": repeat_text(format_.name, size),
+        "problem": problem,
+        "time_problem": _time_problems(times, size),
+        "leg_id": record.leg_id,
+        "call_key": record.call_key,
+        "linked_id": record.linked_id,
+        "direction": _direction(record, to_e164),
+        "from_number": record.from_number,
+        "to_number": record.to_number,
+        "from_e164": from_e164,
+        "to_e164": to_e164,
+        "sip_username": record.sip_username,
+        "started_at": _instants(line.started, line.has_start),
+        "answered_at": _instants(line.answered, line.has_answer),
+        "ended_at": _instants(line.ended, line.has_end),
+        "total_s": pa.array(total, from_pandas=True),
+        "billable_s": pa.array(billable, from_pandas=True),
+        "is_answered": answered,
+        "status": status,
+        "cause": record.cause,
+    }
+    schema = LEGS.arrow
+    table = pa.table(
+        [pa.nulls(size, schema.field(n).type) if columns[n] is None else columns[n] for n in LEGS.names],
+        schema=schema,
+    )
+    helper = np.zeros(size, bool) if record.is_helper is None else record.is_helper
+    table = table.append_column("is_helper", pa.array(helper))
+    for name in options.keep:
+        table = table.append_column(f"x_{name}", _kept(fields, name, options))
+    return table, times.clock
+
+
+def _or_missing(array: pa.LargeStringArray | None, size: int) -> pa.LargeStringArray:
+    return pa.nulls(size, TEXT) if array is None else array
+
+
+def _instants(micros: NDArray[np.int64], known: Mask) -> pa.Array:
+    mask = None if bool(known.all()) else ~known
+    return pa.array(micros, mask=mask).view(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _kept(fields: Fields, name: str, options: Options) -> pa.LargeStringArray:
+    if name not in fields:
+        known = ", ".join(fields.raw.columns)
+        msg = f"{options.where}: there is no column {name!r} to keep; its columns are {known}"
+        raise CdrFormatError(msg, path=options.where)
+    return fields[name]
+
+
+# ---------------------------------------------------------------- times
+
+
+def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
+    size = len(fields)
+    texts = [_or_missing(c, size) for c in (record.started, record.answered, record.ended)]
+    dayfirst = _dayfirst(fields, texts, options)
+    started, answered, ended = in_threads(lambda array: read_stamps(array, dayfirst=dayfirst), texts)
+    (total, bad_total), (billable, bad_billable) = in_threads(
+        text_to_seconds, [_or_missing(record.total, size), _or_missing(record.billable, size)]
+    )
+    epoch = record.epoch
+    clock = find_clock(options.zone, started, [answered, ended], epoch, options.where)
+    line = timeline(clock, started, answered, ended, total=total, billable=billable, epoch=epoch)
+    return _Times(started, answered, ended, total, billable, clock, line, bad_total, bad_billable)
+
+
+def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options) -> bool | None:
+    """Return whether the day comes first, or None where no date is written that way."""
+    heads = [text.slice(0, 1000) for text in texts]
+    if options.dayfirst is not None or not (has_year_last(heads) or has_year_last(texts)):
+        return options.dayfirst
+    found = day_comes_first(texts)
+    if found is None:
+        seen = next(value for text in texts for value in pc.drop_null(text).to_pylist()[:1])
+        line = int(fields.raw.rows[0])
+        msg = (
+            f"{options.where} line {line}: the date '{mask_digits(seen[:_SHOWN])}' can be read with the day or the month "
+            "first and no other date settles it; pass dayfirst=True or dayfirst=False"
+        )
+        raise CdrFormatError(msg, path=options.where, line=line)
+    return found
+
+
+def _derived(record: Record, times: _Times, billable: Seconds) -> tuple[Seconds, Seconds, Timeline]:
+    """Fill what a table leaves out and its other columns imply; only for tables that ask for it."""
+    line, total = times.line, times.total
+    if not record.derive_missing:
+        return total, billable, line
+    ended, has_end, answered, has_answer = line.ended, line.has_end, line.answered, line.has_answer
+    if record.ended is None:
+        by_total = line.has_start & ~np.isnan(total)
+        by_talk = has_answer & ~np.isnan(billable) & ~by_total
+        ended = np.where(
+            by_total, line.started + _micros(total), np.where(by_talk, answered + _micros(billable), 0)
+        )
+        has_end = by_total | by_talk
+    if record.answered is None:
+        has_answer = has_end & (billable > 0) & (record.ended is not None or record.total is not None)
+        answered = np.where(has_answer, ended - _micros(billable), 0)
+    if record.total is None:
+        total = np.where(line.has_start & has_end, (ended - line.started) / MICROS, np.nan)
+    if record.billable is None and record.answered is not None:
+        billable = np.where(has_answer & has_end, (ended - answered) / MICROS, billable)
+    filled = Timeline(line.started, answered, ended, line.has_start, has_answer, has_end, line.doubts)
+    return total, billable, filled
+
+
+def _micros(seconds: Seconds) -> NDArray[np.int64]:
+    return np.nan_to_num(np.round(seconds * MICROS)).astype(np.int64)
+
+
+def _time_problems(times: _Times, size: int) -> pa.LargeStringArray:
+    coarse = times.started.coarse | times.answered.coarse | times.ended.coarse
+    if not times.line.doubts and not bool(coarse.any()):
+        return pa.nulls(size, TEXT)
+    words = np.where(coarse, _COARSE, None).astype(object)
+    for row, text in times.line.doubts.items():
+        words[row] = text if words[row] is None else f"{words[row]}; {text}"
+    return pa.array(words, TEXT)
+
+
+# ---------------------------------------------------------------- answered, status, direction
+
+
+def _answered_and_status(
+    record: Record, times: _Times, statuses: dict[str, str], size: int
+) -> tuple[pa.BooleanArray, pa.LargeStringArray]:
+    """Decide who talked, by answer time or seconds, and what the outcome was."""
+    status = (
+        repeat_text("unknown", size)
+        if record.word is None
+        else map_distinct(record.word, lambda word: statuses.get(status_word(word), "unknown"))
+    )
+    status = pc.fill_null(status, "unknown")
+    talked = times.billable > 0
+    picked_up = times.answered.known
+    by_word = np.asarray(pc.is_in(status, value_set=pa.array(_ANSWERED_WORDS, TEXT)))
+    in_progress = np.asarray(pc.equal(status, "in_progress"))
+    undecided = in_progress & ~talked & ~picked_up
+    if record.answered is not None:
+        answered = picked_up | talked
+    elif record.billable is not None:
+        answered = talked | by_word
+    else:
+        answered = by_word
+        undecided = undecided | np.asarray(pc.equal(status, "unknown"))
+    overruled = (talked | (answered & record.answer_decides)) & ~by_word & ~in_progress
+    contradicted = by_word & ~answered
+    if bool(overruled.any()):
+        status = pc.if_else(pa.array(overruled), "completed", status).cast(TEXT)
+    if bool(contradicted.any()):
+        status = pc.if_else(pa.array(contradicted), "unknown", status).cast(TEXT)
+    return pa.array(answered, mask=undecided), status
+
+
+def _direction(record: Record, to_e164: pa.LargeStringArray) -> pa.LargeStringArray | None:
+    if record.calls_out is None:
+        return record.direction
+    outbound = pa.array(record.calls_out & np.asarray(to_e164.is_valid()))
+    rest = pa.scalar(None, TEXT) if record.direction is None else record.direction
+    return pc.if_else(outbound, pa.scalar("outbound", TEXT), rest)
+
+
+# ---------------------------------------------------------------- problems
+
+
+def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> pa.LargeStringArray:
+    """Say why a row cannot be used; missing where it can. A broken row says only that."""
+    broken = fields.raw.problem
+    whole = np.ones(len(fields), bool) if broken is None else np.asarray(broken.is_null())
+    reasons: list[pa.LargeStringArray] = [] if broken is None else [broken]
+    started, answered, ended = times.started, times.answered, times.ended
+
+    def add(mask: Mask, words: str, seen: pa.LargeStringArray | None = None) -> None:
+        mask = mask & whole
+        if not bool(mask.any()):
+            return
+        if seen is None:
+            reasons.append(pc.if_else(pa.array(mask), pa.scalar(words, TEXT), pa.scalar(None, TEXT)))
+            return
+        chosen = seen.filter(pa.array(mask))
+        told = map_distinct(chosen, lambda value: words.format(mask_digits(value[:_SHOWN])))
+        reasons.append(pc.replace_with_mask(pa.nulls(len(mask), TEXT), pa.array(mask), told))
+
+    add(started.unreadable, "start '{}' is not a date and time", record.started)
+    if record.start_required:
+        add(~started.known & ~started.unreadable, "there is no start time")
+    else:
+        has_key = (
+            np.zeros(len(whole), bool) if record.call_key is None else np.asarray(record.call_key.is_valid())
+        )
+        add(~started.known & ~started.unreadable & ~has_key, "there is neither a start time nor an id")
+    add(answered.unreadable, "answer '{}' is not a date and time", record.answered)
+    add(ended.unreadable, "end '{}' is not a date and time", record.ended)
+    add(times.bad_total, "total seconds '{}' are no number", record.total)
+    add(times.bad_billable, "billable seconds '{}' are no number", record.billable)
+    add(times.total < 0, "total seconds '{}' are negative", record.total)
+    add(times.billable < 0, "billable seconds '{}' are negative", record.billable)
+    add(line.has_start & line.has_end & (line.ended < line.started), "it ends before it starts")
+    if not reasons:
+        return pa.nulls(len(fields), TEXT)
+    if len(reasons) == 1:
+        return reasons[0]
+    joined = pc.binary_join_element_wise(*reasons, pa.scalar("; ", TEXT), null_handling="skip").cast(TEXT)
+    return pc.if_else(pc.equal(pc.binary_length(joined), 0), pa.scalar(None, TEXT), joined)

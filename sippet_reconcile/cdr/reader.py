@@ -1,0 +1,373 @@
+"""Read delimited text into columns: fast where the file is regular, line by line only where it is not.
+
+Input are UTF-8 bytes with line feeds and the widths a format knows; output is a
+`RawTable` with one row for every line that is not blank. Arrow reads the whole
+file; its result is believed only where each line gave one record of the right width
+and no value holds a quote or a line feed that quoting by the book does not explain.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes
+from sippet_reconcile.cdr.tokens import mend_line, record_pattern
+from sippet_reconcile.keys import hash_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Layout", "read_delimited"]
+
+Rows: TypeAlias = "NDArray[np.int64]"
+
+MAX_LINE: Final = 1 << 20
+"""Bytes of the longest line that is taken apart; a longer one is a row with a problem."""
+
+_BLOCK: Final = 4 << 20  # larger than the longest line, small enough for two threads to share a file
+_MAX_JOINED: Final = 40  # physical lines that one quoted value may span
+_FEED, _QUOTE = 10, 34
+_NUL: Final = "the row holds NUL bytes"
+_LOOK: Final = 1 << 22
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a delimited file is laid out.
+
+    `names` maps each width that a record may have to its column names, the usual
+    width first. `first_line` is the first line that holds a record, counted from 0,
+    and `header` the line of names, which is no record wherever it is repeated.
+    """
+
+    delimiter: str
+    names: Mapping[int, tuple[str, ...]]
+    first_line: int = 0
+    header: str | None = None
+
+    @property
+    def width(self) -> int:
+        """The usual number of fields."""
+        return next(iter(self.names))
+
+
+def read_delimited(data: bytes, layout: Layout) -> RawTable:
+    r"""Return every record of a delimited file as text.
+
+    Examples
+    --------
+    >>> table = read_delimited(b'"a","b"\n\n"c"\n', Layout(",", {2: ("x", "y")}))
+    >>> table.columns["x"].to_pylist(), table.rows.tolist(), table.problem.to_pylist()
+    (['a', 'c'], [1, 3], [None, 'the row has 1 field instead of 2'])
+    """
+    begin = _line_start(data, layout.first_line)
+    if begin >= len(data):
+        return _no_records(layout)
+    body = pa.py_buffer(data).slice(begin)
+    table = None if b"\0" in data else _read_regular(data, begin, body, layout)
+    if table is None:
+        table = _Careful(data, begin, layout).read()
+    return _without_headers(table, layout) if layout.header is not None else table
+
+
+def _no_records(layout: Layout) -> RawTable:
+    names = layout.names[layout.width]
+    nothing = pa.array([], TEXT)
+    return RawTable(dict.fromkeys(names, nothing), np.zeros(0, np.int64), np.zeros(0, np.uint64))
+
+
+def _line_start(data: bytes, line: int) -> int:
+    at = 0
+    for _ in range(line):
+        at = data.find(b"\n", at) + 1
+        if at == 0:
+            return len(data)
+    return at
+
+
+def _parse(body: pa.Buffer, names: Sequence[str], delimiter: str) -> Any:
+    """Let Arrow read a body; raises ArrowInvalid where a line has another width."""
+    return pyarrow.csv.read_csv(
+        pa.BufferReader(body),
+        read_options=pyarrow.csv.ReadOptions(column_names=list(names), block_size=_BLOCK),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False, check_utf8=False
+        ),
+    )
+
+
+def _holds(column: Any, byte: int) -> bool:
+    """Tell whether a byte occurs in a column; looks at the bytes once, without a copy."""
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        _, _, data = chunk.buffers()
+        if data is None:
+            continue
+        content = np.frombuffer(data, np.uint8)
+        for begin in range(0, len(content), _LOOK):
+            if bool((content[begin : begin + _LOOK] == byte).any()):
+                return True
+    return False
+
+
+def _read_regular(data: bytes, begin: int, body: pa.Buffer, layout: Layout) -> RawTable | None:
+    names = layout.names[layout.width]
+    try:
+        parsed = _parse(body, names, layout.delimiter)
+    except pa.ArrowInvalid:
+        return None
+    n_feeds = data.count(b"\n", begin)
+    n_lines = n_feeds + (not data.endswith(b"\n"))
+    rows: Rows
+    if parsed.num_rows == n_lines:
+        rows = np.arange(1, n_lines + 1, dtype=np.int64)
+    else:
+        lines = _lines(data, begin)
+        rows = np.flatnonzero(~_blank(lines)) + 1
+        if len(rows) != parsed.num_rows:
+            return None
+    suspicious = [name for name in names if _holds(parsed.column(name), _QUOTE)]
+    if any(_holds(parsed.column(name), _FEED) for name in names):
+        return None
+    columns = {name: one_array(parsed.column(name)) for name in names}
+    if suspicious and not _quoted_by_the_book(data, begin, rows, [columns[s] for s in suspicious], layout):
+        return None
+    return RawTable(columns, rows + layout.first_line, record_hashes(columns.values(), len(rows)))
+
+
+def _quoted_by_the_book(
+    data: bytes, begin: int, rows: Rows, suspicious: Sequence[pa.LargeStringArray], layout: Layout
+) -> bool:
+    """Check the lines of the records in which a quote survived parsing."""
+    holding = np.zeros(len(rows), bool)
+    for column in suspicious:
+        holding |= np.asarray(pc.match_substring(column, '"'))
+    lines = _lines(data, begin).take(pa.array(rows[holding] - 1))
+    pattern = record_pattern(layout.width, layout.delimiter)
+    return bool(pc.all(pc.match_substring_regex(lines, pattern), min_count=0).as_py())
+
+
+def _lines(data: bytes, begin: int) -> pa.LargeStringArray:
+    """Return the physical lines, each with its line feed, as views of the bytes."""
+    content = np.frombuffer(data, np.uint8)[begin:]
+    feeds = np.concatenate(
+        [np.flatnonzero(content[at : at + _LOOK] == _FEED) + at for at in range(0, len(content), _LOOK)]
+    )
+    ends = feeds + 1
+    if len(content) and (len(ends) == 0 or ends[-1] != len(content)):
+        ends = np.append(ends, len(content))
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    buffer = pa.py_buffer(data).slice(begin)
+    return pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), buffer)
+
+
+def _blank(lines: pa.LargeStringArray) -> NDArray[np.bool_]:
+    """Mark the lines of white space, looking only at the short ones closely."""
+    lengths = np.asarray(pc.binary_length(lines))
+    blank = lengths <= 1
+    short = np.flatnonzero((lengths > 1) & (lengths <= 256))  # noqa: PLR2004 - no line of white space is longer
+    starts = np.frombuffer(lines.buffers()[1], np.int64)[:-1][short]
+    first = np.frombuffer(lines.buffers()[2], np.uint8)[starts]
+    spaces = short[first <= 32]  # noqa: PLR2004 - begins with white space
+    if len(spaces):
+        trimmed = pc.utf8_trim_whitespace(lines.take(pa.array(spaces)))
+        blank[spaces] = np.asarray(pc.equal(pc.binary_length(trimmed), 0))
+    return blank
+
+
+def _without_headers(table: RawTable, layout: Layout) -> RawTable:
+    """Leave out lines of names: exports that were put one behind the other repeat them."""
+    first = table.columns[layout.names[layout.width][0]]
+    name = layout.names[layout.width][0]
+    suspects = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(first, name), fill_value=False)))
+    repeated = [
+        row
+        for row in suspects.tolist()
+        if all(table.columns[n][row].as_py() in {n, None} for n in layout.names[layout.width])
+    ]
+    if not repeated:
+        return table
+    keep = np.ones(len(table), bool)
+    keep[repeated] = False
+    return _filtered(table, keep)
+
+
+def _filtered(table: RawTable, keep: NDArray[np.bool_]) -> RawTable:
+    mask = pa.array(keep)
+    return replace(
+        table,
+        columns={name: column.filter(mask) for name, column in table.columns.items()},
+        rows=table.rows[keep],
+        record_hash=table.record_hash[keep],
+        problem=None if table.problem is None else table.problem.filter(mask),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """Some records of the file: the lines they stood on, their columns and hashes."""
+
+    lines: Rows
+    columns: Mapping[str, pa.LargeStringArray]
+    hashes: NDArray[np.uint64]
+    problem: pa.LargeStringArray
+
+
+class _Careful:
+    """Reads a file some of whose lines are broken: regular lines by Arrow, the others one by one."""
+
+    def __init__(self, data: bytes, begin: int, layout: Layout) -> None:
+        self._layout = layout
+        self._widths = frozenset(layout.names)
+        self._with_nul: Rows = np.zeros(0, np.int64)
+        lines = _lines(data, begin)
+        if b"\0" in data:
+            nul = np.asarray(pc.match_substring(lines.cast(pa.large_binary()), b"\0"))
+            self._with_nul = np.flatnonzero(nul)
+            data, begin = data[begin:].replace(b"\0", b""), 0
+            lines = _lines(data, begin)
+        self._lines = lines
+        self._left = ~_blank(lines)
+        self._n_mended = 0
+
+    def read(self) -> RawTable:
+        lengths = np.asarray(pc.binary_length(self._lines))
+        giant = np.flatnonzero(lengths > MAX_LINE)
+        self._left[giant] = False
+        pieces = [piece for width in self._layout.names if (piece := self._regular(width)) is not None]
+        pieces += self._mended()
+        if len(giant):
+            words = [f"the line is {n:,} bytes long" for n in lengths[giant].tolist()]
+            hashes = hash_text(self._lines.take(pa.array(giant)))
+            pieces.append(_Piece(giant, {}, hashes, pa.array(words, TEXT)))
+        return self._assembled(pieces)
+
+    def _regular(self, width: int) -> _Piece | None:
+        """Read the lines of one width that are quoted by the book."""
+        left = np.flatnonzero(self._left)
+        candidates = self._lines.take(pa.array(left))
+        fits = np.asarray(pc.match_substring_regex(candidates, record_pattern(width, self._layout.delimiter)))
+        if not bool(fits.any()):
+            return None
+        chosen = candidates.filter(pa.array(fits))
+        names = self._layout.names[width]
+        # The pattern allows line feeds inside quotes, but a line ends at its first: none is inside.
+        parsed = _parse(_text_of(chosen), names, self._layout.delimiter)
+        columns = {name: one_array(parsed.column(name)) for name in names}
+        rows = left[fits]
+        self._left[rows] = False
+        return _Piece(rows, columns, record_hashes(columns.values(), len(rows)), pa.nulls(len(rows), TEXT))
+
+    def _mended(self) -> list[_Piece]:
+        """Take the remaining lines apart one by one, joining those that one quoted value spans."""
+        left = np.flatnonzero(self._left)
+        if len(left) == 0:
+            return []
+        texts = [text.removesuffix("\n") for text in self._lines.take(pa.array(left)).to_pylist()]
+        by_width: dict[int, list[tuple[int, list[str]]]] = {}
+        broken: list[tuple[int, list[str], str, str]] = []
+        at = 0
+        while at < len(left):
+            line = int(left[at])
+            fields, is_open = mend_line(texts[at], self._layout.delimiter, self._widths)
+            joined = 1
+            if is_open:
+                fields, is_open, joined = self._joined(left, texts, at, fields)
+            if not is_open and len(fields) in self._widths:
+                by_width.setdefault(len(fields), []).append((line, fields))
+                self._n_mended += 1
+            else:
+                broken.append((line, fields, self._what_is_wrong(line, fields, is_open=is_open), texts[at]))
+            at += joined
+        pieces = [self._piece(width, records) for width, records in by_width.items()]
+        return [*pieces, self._broken_piece(broken)] if broken else pieces
+
+    def _joined(
+        self, left: Rows, texts: list[str], at: int, fields: list[str]
+    ) -> tuple[list[str], bool, int]:
+        """Try whether a value that stays open is closed on one of the lines that follow."""
+        text = texts[at]
+        for n in range(1, _MAX_JOINED):
+            if at + n >= len(left) or left[at + n] != left[at] + n:
+                break
+            text = f"{text}\n{texts[at + n]}"
+            for width in self._widths:
+                if _python_pattern(width, self._layout.delimiter).match(text):
+                    whole, _ = mend_line(text, self._layout.delimiter, self._widths)
+                    return whole, False, n + 1
+        return fields, True, 1
+
+    def _what_is_wrong(self, line: int, fields: list[str], *, is_open: bool) -> str:
+        if is_open:
+            at_end = line + 1 >= len(self._lines)
+            return "the row is cut off inside a quoted field" if at_end else "a quoted field is never closed"
+        known = " or ".join(str(width) for width in self._layout.names)
+        return f"the row has {len(fields)} field{'' if len(fields) == 1 else 's'} instead of {known}"
+
+    def _piece(self, width: int, records: list[tuple[int, list[str]]]) -> _Piece:
+        names = self._layout.names[width]
+        columns = {name: pa.array([fields[i] for _, fields in records], TEXT) for i, name in enumerate(names)}
+        lines = np.array([line for line, _ in records], np.int64)
+        return _Piece(lines, columns, record_hashes(columns.values(), len(lines)), pa.nulls(len(lines), TEXT))
+
+    def _broken_piece(self, broken: list[tuple[int, list[str], str, str]]) -> _Piece:
+        """Keep what stood in a short row; in one that is too wide nobody knows which field is which."""
+        names = self._layout.names[self._layout.width]
+        columns = {
+            name: pa.array([f[i] if i < len(f) <= len(names) else None for _, f, _, _ in broken], TEXT)
+            for i, name in enumerate(names)
+        }
+        lines = np.array([line for line, *_ in broken], np.int64)
+        hashes = hash_text(pa.array([text for *_, text in broken], TEXT))
+        return _Piece(lines, columns, hashes, pa.array([problem for _, _, problem, _ in broken], TEXT))
+
+    def _assembled(self, pieces: list[_Piece]) -> RawTable:
+        """Put the pieces together in the order of their lines."""
+        if not pieces:
+            return _no_records(self._layout)
+        names = dict.fromkeys(name for width in self._layout.names for name in self._layout.names[width])
+        lines = np.concatenate([piece.lines for piece in pieces])
+        order = np.argsort(lines, kind="stable")
+        positions = pa.array(order)
+
+        def column(name: str) -> pa.LargeStringArray:
+            parts = [piece.columns.get(name, pa.nulls(len(piece.lines), TEXT)) for piece in pieces]
+            return pa.concat_arrays(parts).take(positions)
+
+        used = [name for name in names if any(name in piece.columns for piece in pieces)]
+        problem = pa.concat_arrays([piece.problem for piece in pieces]).take(positions)
+        lines = lines[order]
+        if len(self._with_nul):
+            damaged = pa.array(np.isin(lines, self._with_nul))
+            words = pc.binary_join_element_wise(
+                problem, *(pa.scalar(text, TEXT) for text in (_NUL, "; ")), null_handling="skip"
+            )
+            problem = pc.if_else(damaged, words, problem)
+        notes = (f"{self._n_mended:,} rows with broken quoting were mended",) if self._n_mended else ()
+        return RawTable(
+            {name: column(name) for name in used},
+            lines + 1 + self._layout.first_line,
+            np.concatenate([piece.hashes for piece in pieces])[order],
+            problem,
+            notes,
+        )
+
+
+def _text_of(lines: pa.LargeStringArray) -> pa.Buffer:
+    """Return the bytes of all lines, one behind the other."""
+    _, offsets, data = lines.buffers()
+    bounds = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
+    return data.slice(int(bounds[0]), int(bounds[-1] - bounds[0]))
+
+
+def _python_pattern(width: int, delimiter: str) -> re.Pattern[str]:
+    return re.compile(record_pattern(width, delimiter).replace(r"\z", r"\Z"))

@@ -1,0 +1,176 @@
+"""What a CDR format is: data and a few small functions, in a module of its own.
+
+A format says how its records are recognised (`recognise`), how their columns are
+called (`layouts`, `names`), and what they mean (`interpret`, `statuses`). It hands
+over text; reading times, seconds, numbers and statuses is the same for all formats
+and lives elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import pyarrow as pa
+
+from sippet_reconcile.errors import InputError
+from sippet_reconcile.schema import LEG_STATUSES
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.cdr.tables import Fields
+
+__all__ = ["CdrFormat", "Evidence", "Options", "Record", "Sample", "column_key", "status_word"]
+
+TEXT: Final = pa.large_string()
+
+
+def column_key(name: str) -> str:
+    """Return a column name as names are compared: small letters and digits only.
+
+    Examples
+    --------
+    >>> column_key("Start Time"), column_key("startTime"), column_key("start_time")
+    ('starttime', 'starttime', 'starttime')
+    """
+    return re.sub(r"[^0-9a-z]", "", name.casefold())
+
+
+def status_word(word: str) -> str:
+    """Return a status word or hangup cause as such words are compared.
+
+    Examples
+    --------
+    >>> status_word("No Answer"), status_word("no-answer"), status_word("NO_ANSWER")
+    ('NO_ANSWER', 'NO_ANSWER', 'NO_ANSWER')
+    """
+    return re.sub(r"[^0-9A-Z]+", "_", word.upper()).strip("_")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The beginning of a file: its first records as fields, or as objects where it is JSON."""
+
+    rows: Sequence[Sequence[str]] = ()
+    lines: Sequence[int] = ()
+    delimiter: str = ","
+    records: Sequence[Mapping[str, Any]] | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the file holds JSON objects."""
+        return self.records is not None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The comparable names in the first row, or of the first objects."""
+        if self.records is not None:
+            return frozenset(column_key(name) for record in self.records for name in record)
+        return frozenset(column_key(cell) for cell in self.rows[0]) if self.rows else frozenset()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How well a format fits a sample, from 0 to 1, and why."""
+
+    score: float
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller said about the files; `where` names the file in messages."""
+
+    zone: ZoneInfo | None = None
+    country: str | None = None
+    dayfirst: bool | None = None
+    status_map: Mapping[str, str] = field(default_factory=dict)
+    keep: tuple[str, ...] = ()
+    where: str = "<frame>"
+
+    @staticmethod
+    def checked_statuses(status_map: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the caller's own status words in comparable form, or say which status is none."""
+        words = {status_word(str(word)): str(status) for word, status in (status_map or {}).items()}
+        wrong = sorted(set(words.values()) - set(LEG_STATUSES))
+        if wrong:
+            msg = f"status_map maps to {', '.join(map(repr, wrong))}; the statuses are {', '.join(LEG_STATUSES)}"
+            raise InputError(msg)
+        return words
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a format found in its columns: trimmed text, one element per row; None where it has no such column.
+
+    `word` is what the status table maps. `answer_decides` is False where an answer
+    time beside zero seconds does not overrule the status word. `calls_out` marks rows
+    that are outbound if the called number is an outside one. `epoch` is an instant in
+    UTC near the start, in microseconds, 0 where the row has none. `start_required` is
+    False where a call may be recorded before it starts.
+    """
+
+    started: pa.LargeStringArray
+    answered: pa.LargeStringArray | None = None
+    ended: pa.LargeStringArray | None = None
+    total: pa.LargeStringArray | None = None
+    billable: pa.LargeStringArray | None = None
+    leg_id: pa.LargeStringArray | None = None
+    call_key: pa.LargeStringArray | None = None
+    linked_id: pa.LargeStringArray | None = None
+    direction: pa.LargeStringArray | None = None
+    from_number: pa.LargeStringArray | None = None
+    to_number: pa.LargeStringArray | None = None
+    sip_username: pa.LargeStringArray | None = None
+    word: pa.LargeStringArray | None = None
+    cause: pa.LargeStringArray | None = None
+    calls_out: NDArray[np.bool_] | None = None
+    is_helper: NDArray[np.bool_] | None = None
+    epoch: NDArray[np.int64] | None = None
+    answer_decides: bool = True
+    start_required: bool = True
+    derive_missing: bool = False
+
+
+class Relink(Protocol):
+    """Settle the linked ids over all files of a read."""
+
+    def __call__(self, leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.LargeStringArray:
+        """Return the linked ids anew."""
+
+
+@dataclass(frozen=True)
+class CdrFormat:
+    """One export format.
+
+    Parameters
+    ----------
+    name, title, aliases
+        How it is called in ``format=``, in sentences, and otherwise.
+    names
+        Its column names: comparable form to the name that `interpret` uses.
+    statuses
+        Status word (comparable form) to canonical status.
+    recognise
+        Judges a sample by its content.
+    interpret
+        Gives columns their meaning.
+    layouts
+        For files without a header: each possible width and its column names.
+    """
+
+    name: str
+    title: str
+    names: Mapping[str, str]
+    statuses: Mapping[str, str]
+    recognise: Callable[[Sample], Evidence]
+    interpret: Callable[[Fields, Options], Record]
+    layouts: Callable[[Sample], Mapping[int, tuple[str, ...]]] | None = None
+    aliases: tuple[str, ...] = ()
+    relink: Relink | None = None

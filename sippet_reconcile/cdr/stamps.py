@@ -1,0 +1,248 @@
+"""Read dates and times as exports print them, and say how sure each one is.
+
+Input is a text column, output are microseconds since 1970, local or UTC, with masks
+that say which values are missing, unreadable, or too coarse to be compared to the
+second. Zones are applied elsewhere: a stamp is what the file shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.normalize import with_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Stamps", "day_comes_first", "is_date_like", "read_stamps"]
+
+Mask: TypeAlias = "NDArray[np.bool_]"
+Micros: TypeAlias = "NDArray[np.int64]"
+
+MICROS: Final = 1_000_000
+_TEXT: Final = pa.large_string()
+_WITH_SECONDS: Final = 19  # "YYYY-MM-DD HH:MM:SS"
+_SENTINEL_YEAR: Final = 1972  # exports write 1970-01-01, 1000-01-01 or 0000-00-00 for "never"
+
+_NEVER: Final = r"^(?:0+|-1|(?i:null|none|nil|nan|n/a|unknown)|\\N|-+|0000[-/]00[-/]00.*|(?:0?[01]|00)[-/](?:0?1|00)[-/](?:0000|1000|1970).*)$"
+_CLOCK: Final = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
+_ZONE: Final = r"\s*(?P<zone>Z|UTC|GMT|UT|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
+_YEAR_FIRST: Final = (
+    rf"^(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}})(?:[Tt]|[ ,]+){_CLOCK}{_ZONE}$"
+)
+_YEAR_LAST: Final = (
+    r"^(?P<one>\d{1,2})[-/.](?P<two>\d{1,2})[-/.](?P<year>\d{4}|\d{2})(?:[Tt]|[ ,]+)"
+    rf"{_CLOCK}\s*(?P<half>[AaPp]\.?[Mm]\.?)?{_ZONE}$"
+)
+_NAMED_MONTH: Final = rf"^(?:[A-Za-z]{{3}},?\s+)?(?P<day>\d{{1,2}})[ -](?P<name>[A-Za-z]{{3}})[ -](?P<year>\d{{4}})\s+{_CLOCK}{_ZONE}$"
+_EPOCH: Final = r"^(?P<whole>\d{9,17})(?:\.(?P<fraction>\d{1,9}))?$"
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+@dataclass(frozen=True, eq=False)
+class Stamps:
+    """One column of dates and times, as read.
+
+    `micros` counts from 1970 in the file's clock, or in UTC where `is_utc`; it is 0
+    where not `known`. `unreadable` values are there and are no date; `coarse` ones
+    have no seconds.
+    """
+
+    micros: Micros
+    known: Mask
+    is_utc: Mask
+    unreadable: Mask
+    coarse: Mask
+
+    @property
+    def n_local(self) -> int:
+        """How many values need a zone."""
+        return int((self.known & ~self.is_utc).sum())
+
+
+def is_date_like(text: str) -> bool:
+    """Tell whether a cell holds a date and time in one of the forms that are read.
+
+    Examples
+    --------
+    >>> is_date_like("2026-10-01 08:00:00"), is_date_like("1/9/2026 8:05"), is_date_like("soon")
+    (True, True, False)
+    """
+    array = pa.array([text.strip()], _TEXT)
+    return any(pc.match_substring_regex(array, p)[0].as_py() for p in (_YEAR_FIRST, _YEAR_LAST, _NAMED_MONTH))
+
+
+def day_comes_first(columns: Sequence[pa.LargeStringArray]) -> bool | None:
+    """Find out from the values whether D/M/Y or M/D/Y is meant.
+
+    Returns
+    -------
+    bool or None
+        None where no value has a part above 12, or values contradict each other.
+        Columns without such dates settle nothing either.
+    """
+    seen: set[bool] = set()
+    for column in columns:
+        parts = pc.extract_regex(pc.drop_null(column), pattern=_YEAR_LAST)
+        one, two = (_numbers(parts, key) for key in ("one", "two"))
+        seen |= ({True} if bool((one > len(_MONTHS)).any()) else set()) | (
+            {False} if bool((two > len(_MONTHS)).any()) else set()
+        )
+    return seen.pop() if len(seen) == 1 else None
+
+
+def has_year_last(columns: Sequence[pa.LargeStringArray]) -> bool:
+    """Tell whether any value is written D/M/Y or M/D/Y."""
+    return any(bool(pc.any(pc.match_substring_regex(c, _YEAR_LAST)).as_py()) for c in columns)
+
+
+def read_stamps(array: pa.LargeStringArray, *, dayfirst: bool | None = None) -> Stamps:
+    """Read one column of dates and times.
+
+    Read are year-first dates, D/M/Y and M/D/Y (only with `dayfirst`), RFC 2822, and
+    epochs in seconds, milliseconds or microseconds; offsets and ``Z`` make a stamp UTC.
+    Words and dates for "never" are missing.
+
+    Examples
+    --------
+    >>> stamps = read_stamps(pa.array(["2026-10-01 08:00:00", "1970-01-01 00:00:00", "later"], pa.large_string()))
+    >>> stamps.known.tolist(), stamps.unreadable.tolist()
+    ([True, False, False], [False, False, True])
+    """
+    filled = np.asarray(array.is_valid())
+    nothing = np.zeros(len(array), bool)
+    quick = _cast(array)
+    if quick is not None:
+        known = filled & (quick >= _start_of(_SENTINEL_YEAR))
+        return Stamps(np.where(known, quick, 0), known, nothing, nothing, nothing)
+    micros = np.zeros(len(array), np.int64)
+    known, is_utc, coarse = nothing.copy(), nothing.copy(), nothing.copy()
+    never = np.asarray(pc.fill_null(pc.match_substring_regex(array, _NEVER), fill_value=False))
+    left = filled & ~never
+    for pattern, read in (
+        (_YEAR_FIRST, _year_first),
+        (_NAMED_MONTH, _named_month),
+        (_EPOCH, _epoch),
+        *(() if dayfirst is None else ((_YEAR_LAST, _day_first if dayfirst else _month_first),)),
+    ):
+        rows = np.flatnonzero(left)
+        if len(rows) == 0:
+            break
+        parts = pc.extract_regex(array.take(pa.array(rows)), pattern=pattern)
+        matched = np.asarray(parts.is_valid())
+        rows = rows[matched]
+        if len(rows) == 0:
+            continue
+        at, good, utc, without_seconds = read(parts.filter(pa.array(matched)))
+        rows, at = rows[good], at[good]
+        micros[rows], known[rows], is_utc[rows], coarse[rows] = at, True, utc[good], without_seconds[good]
+        left[rows] = False
+    sentinel = known & (micros < _start_of(_SENTINEL_YEAR))
+    return Stamps(np.where(sentinel, 0, micros), known & ~sentinel, is_utc, left, coarse & ~sentinel)
+
+
+def _start_of(year: int) -> int:
+    return int(np.datetime64(f"{year}-01-01", "us").astype(np.int64))
+
+
+def _cast(array: pa.LargeStringArray) -> Micros | None:
+    """Let Arrow read a column that is in its own form throughout; None where it is not."""
+    lengths = pc.min(pc.binary_length(array)).as_py()
+    if lengths is None:
+        return np.zeros(len(array), np.int64)
+    if lengths < _WITH_SECONDS:
+        return None
+    try:
+        local = array.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        return None
+    return pc.fill_null(local.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+
+
+def _numbers(parts: Any, name: str) -> Micros:
+    """Return one named group as whole numbers; an absent one is 0."""
+    texts = pc.struct_field(parts, name)
+    texts = with_missing(texts, np.asarray(pc.fill_null(pc.binary_length(texts), 0)) == 0)
+    return pc.fill_null(texts.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+
+
+def _micros_of_fraction(parts: Any) -> Micros:
+    padded = pc.utf8_slice_codeunits(pc.utf8_rpad(pc.struct_field(parts, "fraction"), 6, "0"), 0, 6)
+    return padded.cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+_Read: TypeAlias = "tuple[Micros, Mask, Mask, Mask]"
+
+
+def _assemble(parts: Any, year: Micros, month: Micros, day: Micros, hour: Micros | None = None) -> _Read:
+    """Return microseconds, and which rows are real dates, are UTC, and have no seconds."""
+    hour = _numbers(parts, "hour") if hour is None else hour
+    minute, second = _numbers(parts, "minute"), _numbers(parts, "second")
+    good = (month >= 1) & (month <= len(_MONTHS)) & (day >= 1) & (hour < 24) & (minute < 60) & (second < 60)  # noqa: PLR2004
+    months = (year - 1970).astype("M8[Y]").astype("M8[M]") + np.where(good, month - 1, 0)
+    days = months.astype("M8[D]") + (day - 1)
+    good &= days.astype("M8[M]") == months
+    at = days.astype("M8[us]").astype(np.int64)
+    at = at + ((hour * 60 + minute) * 60 + second) * MICROS + _micros_of_fraction(parts)
+    zone = pc.struct_field(parts, "zone")
+    is_utc = np.asarray(pc.greater(pc.binary_length(zone), 0))
+    if bool(is_utc.any()):
+        at = at - _offsets(zone)
+    coarse = np.asarray(pc.equal(pc.binary_length(pc.struct_field(parts, "second")), 0))
+    return at, good, is_utc, coarse
+
+
+def _offsets(zone: pa.LargeStringArray) -> Micros:
+    """Return each offset in microseconds; a name of UTC is 0."""
+    encoded = zone.dictionary_encode()
+    values: list[int] = []
+    for text in encoded.dictionary.to_pylist():
+        digits = text[1:].replace(":", "").ljust(4, "0")
+        seconds = (int(digits[:2]) * 60 + int(digits[2:])) * 60 if text[:1] in {"+", "-"} else 0
+        values.append((-seconds if text.startswith("-") else seconds) * MICROS)
+    return np.array(values, np.int64)[np.asarray(encoded.indices)]
+
+
+def _year_first(parts: Any) -> _Read:
+    return _assemble(parts, *(_numbers(parts, key) for key in ("year", "month", "day")))
+
+
+def _year_last(parts: Any, month: str, day: str) -> _Read:
+    year, hour = _numbers(parts, "year"), _numbers(parts, "hour")
+    year = np.where(year < 100, year + 2000, year)  # noqa: PLR2004 - two digits: CDRs are of this century
+    half = pc.utf8_slice_codeunits(pc.utf8_lower(pc.struct_field(parts, "half")), 0, 1)
+    twelve = hour % 12
+    hour = np.where(
+        np.asarray(pc.equal(half, "p")), twelve + 12, np.where(np.asarray(pc.equal(half, "a")), twelve, hour)
+    )
+    return _assemble(parts, year, _numbers(parts, month), _numbers(parts, day), hour)
+
+
+def _day_first(parts: Any) -> _Read:
+    return _year_last(parts, month="two", day="one")
+
+
+def _month_first(parts: Any) -> _Read:
+    return _year_last(parts, month="one", day="two")
+
+
+def _named_month(parts: Any) -> _Read:
+    names = pc.index_in(pc.utf8_lower(pc.struct_field(parts, "name")), value_set=pa.array(_MONTHS, _TEXT))
+    month = pc.fill_null(names, -1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
+    return _assemble(parts, _numbers(parts, "year"), month, _numbers(parts, "day"))
+
+
+def _epoch(parts: Any) -> _Read:
+    whole, fraction = _numbers(parts, "whole"), _micros_of_fraction(parts)
+    digits = pc.binary_length(pc.struct_field(parts, "whole")).to_numpy(zero_copy_only=False)
+    scale = np.where(digits <= 11, MICROS, np.where(digits <= 14, 1000, 1))  # noqa: PLR2004 - s, ms or µs
+    at = whole * scale + np.where(scale == MICROS, fraction, 0)
+    always = np.ones(len(at), bool)
+    return at, always, always, ~always

@@ -1,0 +1,111 @@
+"""The records of one file as text columns, with where they stood and what is wrong with them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from sippet_reconcile.keys import combine_hashes, hash_text
+from sippet_reconcile.normalize import clean_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Fields", "RawTable", "in_threads", "one_array", "record_hashes"]
+
+TEXT: Final = pa.large_string()
+_THREADS: Final = 2
+_SMALL: Final = 20_000  # rows below which a thread costs more than it saves
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+Rows: TypeAlias = "NDArray[np.int64]"
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """One row per record, as delivered.
+
+    `columns` are untrimmed and equally long; `rows` are physical lines or record
+    numbers; `record_hash` covers every field; `problem` says what is wrong with the
+    structure of a row, missing where nothing is; `notes` concern the whole file.
+    """
+
+    columns: Mapping[str, pa.LargeStringArray]
+    rows: Rows
+    record_hash: NDArray[np.uint64]
+    problem: pa.LargeStringArray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class Fields:
+    """The columns of a raw table by name: trimmed, empty is missing, an absent column is all missing."""
+
+    def __init__(self, table: RawTable) -> None:
+        self._table = table
+        self._clean: dict[str, pa.LargeStringArray] = {}
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._table.columns
+
+    def __getitem__(self, name: str) -> pa.LargeStringArray:
+        if name not in self._clean:
+            raw = self._table.columns.get(name)
+            self._clean[name] = pa.nulls(len(self), TEXT) if raw is None else clean_text(raw)
+        return self._clean[name]
+
+    @property
+    def raw(self) -> RawTable:
+        """The table behind the fields."""
+        return self._table
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Clean several columns at once, on both processors."""
+        wanted = [name for name in names if name in self._table.columns and name not in self._clean]
+        arrays = in_threads(clean_text, [self._table.columns[name] for name in wanted])
+        self._clean.update(zip(wanted, arrays, strict=True))
+
+
+def one_array(column: Any) -> pa.LargeStringArray:
+    """Return a column of text as one contiguous Arrow array."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = column.chunk(0) if column.num_chunks else pa.array([], TEXT)
+    return column if column.type == TEXT else column.cast(TEXT)
+
+
+def in_threads(function: Callable[[_In], _Out], items: list[_In], *, n_rows: int | None = None) -> list[_Out]:
+    """Map a function over whole columns on two threads; Arrow and numpy let go of the lock meanwhile."""
+    size = n_rows if n_rows is not None else max((len(item) for item in items), default=0)  # type: ignore[arg-type]  # columns have lengths
+    if len(items) < _THREADS or size < _SMALL:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(function, items))
+
+
+def record_hashes(columns: Iterable[pa.LargeStringArray], length: int) -> NDArray[np.uint64]:
+    """Return one hash per record over all its fields in order.
+
+    Examples
+    --------
+    >>> one = pa.array(["a"], pa.large_string())
+    >>> record_hashes([one, one], 1).tolist() == record_hashes([one], 1).tolist()
+    False
+    """
+    arrays = list(columns)
+    if not arrays:
+        return np.zeros(length, np.uint64)
+    return combine_hashes(in_threads(hash_text, arrays))

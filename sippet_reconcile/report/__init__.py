@@ -1,1 +1,26 @@
-"""To be described."""
+"""Whole documents, in HTML, Markdown and JSON, from plain data.
+
+`Document` and `Section` are for any result; `DryRunReport` is the one that a plan
+prints. Nothing in here knows a plan or a reconciliation.
+"""
+
+from __future__ import annotations
+
+from sippet_reconcile.report.charts import Bar, BarChart, Chart, ColumnChart
+from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
+from sippet_reconcile.report.dry_run import DryRunFacts, DryRunReport
+from sippet_reconcile.report.durations import in_words, signed_in_words
+
+__all__ = [
+    "MAX_HTML_ROWS",
+    "Bar",
+    "BarChart",
+    "Chart",
+    "ColumnChart",
+    "Document",
+    "DryRunFacts",
+    "DryRunReport",
+    "Section",
+    "in_words",
+    "signed_in_words",
+]

@@ -1,0 +1,372 @@
+"""Which of the discrepancies become changes, and why not the others?
+
+Input is a reconciliation and what an operator asks for; output is a `Plan`. Every
+discrepancy in a field that can be corrected ends either in ``changes`` or, with a
+reason, in ``left_out``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sippet_reconcile.errors import InputError
+from sippet_reconcile.keys import match_positions
+from sippet_reconcile.plan.evidence import calls_of_plan, not_patchable_of
+from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, to_schema
+from sippet_reconcile.plan.guards import (
+    checked_accept,
+    checked_url,
+    checked_words,
+    guard_findings,
+    guard_size,
+)
+from sippet_reconcile.plan.ledgers import account
+from sippet_reconcile.plan.model import Plan
+from sippet_reconcile.plan.selection import Where, chosen_rows
+from sippet_reconcile.plan.validation import START_ONLY, value_problem
+from sippet_reconcile.plan.whole_record import RecordRule
+from sippet_reconcile.reconciliation.explain import find_explanation
+from sippet_reconcile.reconciliation.findings import forbids_ended_at
+from sippet_reconcile.schema import CHANGES, PATCHABLE, repeat_text, text_array, text_series
+from sippet_reconcile.values import text_to_instants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.period import Period
+    from sippet_reconcile.reconciliation.findings import Findings
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = ["ReconciliationLike", "build_plan", "judge_calls", "status_vocabulary"]
+
+NOT_ASKED: Final = "its field was not asked for (fields=…)"
+NOT_CHOSEN: Final = "the call was not chosen (where=…)"
+DOUBTFUL_END: Final = "its end is a local time that daylight saving skips or repeats"
+SHIFTED: Final = "the findings say that the CDR's instants are shifted, so no end is planned"
+NO_SUCH_STATUS: Final = "the API is not known to have this status; name it in status_map, or pass statuses=client.describe().statuses"
+NOT_A_VALUE: Final = "the CDR gives no value that the API takes"
+UNCHANGED: Final = "the API already has this value"
+NOT_CORRECTABLE: Final = "it cannot be corrected safely"
+
+_DURATION: Final = "duration_seconds"
+
+
+class ReconciliationLike(Protocol):
+    """What planning reads of a reconciliation."""
+
+    @property
+    def rules(self) -> Rules:
+        """The resolved rules."""
+
+    @property
+    def period(self) -> Period | None:
+        """The period."""
+
+    @property
+    def api_url(self) -> str | None:
+        """The API the calls came from."""
+
+    @property
+    def findings(self) -> Findings:
+        """What is wrong with the data as a whole."""
+
+    @property
+    def discrepancies(self) -> pd.DataFrame:
+        """`schema.DISCREPANCIES`."""
+
+    @property
+    def calls(self) -> pd.DataFrame:
+        """`schema.CALLS` and where each call ended up."""
+
+    @property
+    def legs(self) -> pd.DataFrame:
+        """`schema.LEGS` and where each leg ended up."""
+
+    @property
+    def cdr_calls(self) -> pd.DataFrame:
+        """One row per reduced CDR call."""
+
+    @property
+    def only_in_cdr(self) -> pd.DataFrame:
+        """CDR calls without a call."""
+
+    @property
+    def balance(self) -> pd.DataFrame:
+        """Where every row ended up."""
+
+    @property
+    def known_statuses(self) -> Sequence[str]:
+        """Statuses among the calls."""
+
+    @property
+    def n_compared(self) -> int:
+        """How many calls were compared."""
+
+    def ledger(self) -> pd.DataFrame:
+        """Return calls and seconds by field and cause."""
+
+
+def build_plan(
+    rec: ReconciliationLike,
+    *,
+    fields: str | Iterable[str] = PATCHABLE,
+    where: Where = None,
+    statuses: Sequence[str] = (),
+    max_calls: int | None = None,
+    max_share: float | None = 0.2,
+    accept: str | Iterable[str] = (),
+    api_url: str | None = None,
+) -> Plan:
+    """Turn the discrepancies of a reconciliation into a plan of corrections.
+
+    Parameters
+    ----------
+    rec
+        A `Reconciliation`; it is not changed.
+    fields
+        The attributes to correct, of `PATCHABLE`.
+    where
+        A ``DataFrame.query`` text or a function, on ``rec.discrepancies``. A call with
+        any row that is marked is planned whole: all its rows of the `fields`.
+    statuses
+        Further statuses that the API is known to have, such as
+        ``client.describe().statuses``. A status is written only if it occurs among the
+        fetched calls, the rules' ``status_map`` names it, or it is listed here.
+    max_calls
+        The most calls the plan may touch.
+    max_share
+        The largest share of the compared calls it may touch, beyond 50 calls.
+    accept
+        Codes of ``stop`` findings that were looked at and found harmless. An accepted
+        ``timezone-shift`` or drifting ``clock-offset`` still plans no ``ended_at``.
+    api_url
+        The API the calls belong to, where the frame of calls does not say.
+
+    Returns
+    -------
+    Plan
+        Perhaps without any change; ``plan.left_out`` has every discrepancy that is
+        not corrected, with its reason.
+
+    Raises
+    ------
+    PlanGuardError
+        If a finding says stop, or the plan would touch more calls than the guards allow.
+    InputError
+        If an option is not one.
+    """
+    wanted = _checked_fields(fields)
+    accepted = checked_accept(accept)
+    extra = checked_words("statuses", statuses)
+    url = checked_url(rec.api_url, api_url)
+    guard_findings(rec.findings, accepted)
+    found = rec.discrepancies.reset_index(drop=True)
+    chosen = found["call_id"].isin(found.loc[chosen_rows(where, found), "call_id"])
+    is_ours = found["field"].isin(PATCHABLE)
+    rows, chosen = found.loc[is_ours].reset_index(drop=True), chosen[is_ours].to_numpy()
+    calls = calls_of_plan(rows["call_id"].drop_duplicates().reset_index(drop=True), rows, rec)
+    vocabulary = status_vocabulary(rec.known_statuses, rec.rules, extra)
+    reasons = _row_reasons(rows, chosen, calls, wanted, vocabulary, rec)
+    planned = np.equal(reasons, None)
+    changes = _changes_of(rows.loc[planned])
+    broken = judge_calls(changes, calls, rec.rules)
+    whole = rows["call_id"].map(broken).to_numpy(dtype=object)
+    reasons = np.where(planned & pd.notna(whole), whole, reasons)
+    changes = changes.loc[~changes["call_id"].isin(broken.index)].reset_index(drop=True)
+    guard_size(
+        changes["call_id"].nunique(), n_compared=rec.n_compared, max_calls=max_calls, max_share=max_share
+    )
+    is_left = ~np.equal(reasons, None)
+    left_out = to_schema(rows.loc[is_left].assign(reason=reasons[is_left]), LEFT_OUT)
+    left_out = left_out.sort_values(["call_id", "field", "reason"], kind="stable", ignore_index=True)
+    return Plan.from_changes(
+        changes,
+        kind="reconciliation",
+        api_url=url,
+        calls=calls,
+        left_out=left_out,
+        period=rec.period,
+        rules=rec.rules,
+        accept=accepted,
+        findings=_findings_of(rec.findings),
+        ledger=_ledger_of(rec, rows, changes, is_left),
+        balance=rec.balance,
+        not_patchable=not_patchable_of(rec),
+        selection={
+            "fields": list(wanted),
+            "where": where if isinstance(where, str) or where is None else "a function",
+            "statuses": list(extra),
+            "max_calls": max_calls,
+            "max_share": max_share,
+        },
+        n_compared=rec.n_compared,
+    )
+
+
+def _checked_fields(fields: str | Iterable[str]) -> tuple[str, ...]:
+    names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
+    unknown = [name for name in names if name not in PATCHABLE]
+    if unknown or not names:
+        what = f"fields names {', '.join(map(repr, unknown))}" if unknown else "fields is empty"
+        msg = f"{what}; only these can be corrected: {', '.join(PATCHABLE)}"
+        raise InputError(msg)
+    return tuple(name for name in PATCHABLE if name in names)
+
+
+def status_vocabulary(known: Iterable[str], rules: Rules, extra: Iterable[str]) -> frozenset[str]:
+    """Return the statuses that may be written, in the API's own spelling."""
+    mapped = (word for words in rules.status_map.values() for word in words)
+    return frozenset({*known, *mapped, *extra})
+
+
+def _row_reasons(
+    rows: pd.DataFrame,
+    chosen: NDArray[np.bool_],
+    calls: pd.DataFrame,
+    wanted: Sequence[str],
+    vocabulary: frozenset[str],
+    rec: ReconciliationLike,
+) -> NDArray[Any]:
+    """Say for each discrepancy, looked at alone, why it is not planned; None where nothing speaks against it."""
+    field = rows["field"]
+    is_end, is_status = field.eq("ended_at"), field.eq("status")
+    positions = match_positions(text_array(rows["call_id"]), text_array(calls["call_id"]))
+    no_start = calls["started_at"].isna().to_numpy()[positions]
+    doubtful = is_end & _has_time_problem(rows, rec)
+    tests: list[tuple[str, Any]] = [
+        (NOT_ASKED, ~field.isin(wanted)),
+        (NOT_CHOSEN, ~chosen),
+        (START_ONLY, no_start & ~is_status),
+        (DOUBTFUL_END, doubtful),
+        (SHIFTED, is_end & forbids_ended_at(rec.findings)),
+        (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~rows["value_cdr"].isin(vocabulary)),
+        (NOT_A_VALUE, ~_is_value(rows)),
+        (NOT_CORRECTABLE, ~rows["is_patchable"].fillna(value=False).astype("bool")),
+        (UNCHANGED, rows["value_call"].eq(rows["value_cdr"]).fillna(value=False)),
+    ]
+    reasons = np.full(len(rows), None, dtype=object)
+    # The first test that holds gives the reason, so the last is written first.
+    for reason, holds in reversed(tests):
+        reasons[np.asarray(holds, dtype="bool")] = reason
+    return reasons
+
+
+def _has_time_problem(rows: pd.DataFrame, rec: ReconciliationLike) -> NDArray[np.bool_]:
+    problem = rec.cdr_calls["time_problem"].notna().to_numpy()
+    positions = match_positions(text_array(rows["cdr_id"]), text_array(rec.cdr_calls["cdr_id"]))
+    return np.append(problem, False)[positions]  # noqa: FBT003 - position -1 means no CDR call, hence no problem
+
+
+def _is_value(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Mark the rows whose CDR value may be written, looking at each distinct value once."""
+    if rows.empty:
+        return np.zeros(0, np.bool_)
+    codes, distinct = pd.factorize(pd.MultiIndex.from_frame(rows[["field", "value_cdr"]]))
+    good = np.array([value_problem(name, value) is None for name, value in distinct], dtype="bool")
+    return good[codes]
+
+
+def _changes_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the discrepancies as changes: what is written, not what was measured."""
+    is_duration = rows["field"].eq(_DURATION)
+    after_s = pd.to_numeric(rows["value_cdr"].where(is_duration), errors="coerce").astype("Float64")
+    before_s = rows["call_s"].where(is_duration).astype("Float64")
+    delta_s = after_s - before_s.fillna(0)
+    changes = rows.assign(
+        before=rows["value_call"],
+        after=rows["value_cdr"],
+        before_s=before_s,
+        after_s=after_s,
+        delta_s=delta_s.where(is_duration),
+        reason=_reasons_in_words(rows["explanation"]),
+    )
+    return to_schema(changes, CHANGES)
+
+
+def _reasons_in_words(explanations: pd.Series[str]) -> pd.Series[str]:
+    """Return the claim behind each explanation, as a sentence."""
+    distinct = explanations.drop_duplicates().dropna()
+    claims = {name: _claim(str(name)) for name in distinct}
+    unknown = "The CDR says otherwise; no arithmetic explains the difference."
+    return explanations.map(claims).fillna(unknown).astype("str")
+
+
+def _claim(name: str) -> str:
+    known = find_explanation(name)
+    return known.claim if known is not None else f"The CDR says otherwise: {name}."
+
+
+def judge_calls(changes: pd.DataFrame, calls: pd.DataFrame, rules: Rules) -> pd.Series[Any]:
+    """Return the calls that would be inconsistent after all their changes, with the reason.
+
+    Returns
+    -------
+    Series of str
+        Indexed by call id; only the calls that something is wrong with.
+    """
+    touched = calls.loc[calls["call_id"].isin(changes["call_id"])].reset_index(drop=True)
+    if touched.empty:
+        return pd.Series([], index=pd.Index([], dtype="str"), dtype="object")
+    rows = pd.Index(touched["call_id"])
+    status = touched["status"].astype("object").where(touched["status"].notna(), None).to_numpy(copy=True)
+    duration = touched[_DURATION].astype("Float64").to_numpy(dtype="float64", na_value=np.nan).copy()
+    ended_at = _instants(touched["ended_at"]).copy()
+    for name, part in changes.groupby("field"):
+        at = rows.get_indexer(pd.Index(part["call_id"]))
+        if name == "status":
+            status[at] = part["after"].to_numpy(dtype=object)
+        elif name == _DURATION:
+            duration[at] = part["after_s"].to_numpy(dtype="float64")
+        elif name == "ended_at":
+            ended_at[at] = _instants(text_to_instants(part["after"]))
+    answered = touched["is_answered_cdr"]
+    found = RecordRule(rules).problems(
+        started_at=_instants(touched["started_at"]),
+        ended_at=ended_at,
+        duration_s=duration,
+        status=status,
+        is_answered=np.array([None if pd.isna(one) else bool(one) for one in answered], dtype=object),
+        status_cdr=touched["status_cdr"]
+        .astype("object")
+        .where(touched["status_cdr"].notna(), None)
+        .to_numpy(),
+    )
+    problems = pd.Series(found, index=rows, dtype="object")
+    return problems[problems.notna()]
+
+
+def _instants(series: pd.Series[pd.Timestamp]) -> NDArray[np.datetime64]:
+    plain = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    return plain.to_numpy().astype("datetime64[us]")
+
+
+def _findings_of(findings: Findings) -> pd.DataFrame:
+    columns = {
+        name: pd.Series([str(getattr(finding, name)) for finding in findings], dtype="str")
+        for name in FINDINGS.names
+    }
+    return pd.DataFrame(columns)
+
+
+def _ledger_of(
+    rec: ReconciliationLike, rows: pd.DataFrame, changes: pd.DataFrame, is_left: NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Account for every compared call: those without a discrepancy from the reconciliation, the rest from here."""
+    ledger = rec.ledger()
+    causes = set(rows["explanation"].dropna()) | {"unexplained"}
+    base = ledger.loc[ledger["field"].isin(PATCHABLE) & ~ledger["explanation"].isin(causes)]
+    left = pd.DataFrame(
+        {
+            "field": rows["field"],
+            "explanation": rows["explanation"],
+            "before_s": rows["call_s"],
+            "after_s": rows["cdr_s"],
+        }
+    ).loc[is_left]
+    return account(base.assign(is_corrected=False), left, changes)

@@ -1,0 +1,110 @@
+"""What is a plan made of, and what is its fingerprint?
+
+A `Content` is everything a reviewer approves; its fingerprint is the SHA-256 of one
+JSON text that follows from the content alone. Approvals are not part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sippet_reconcile.plan.frames import canonical_json, json_of_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["KINDS", "SCHEMA_VERSION", "Approval", "Content", "fingerprint_of"]
+
+SCHEMA_VERSION: Final = 1
+"""The version of what a saved plan holds."""
+
+KINDS: Final = ("reconciliation", "corrections", "revert")
+"""Where a plan may come from."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """One person's word that this very plan may be applied.
+
+    Attributes
+    ----------
+    by
+        Who approved.
+    at
+        When, as ISO 8601 in UTC.
+    note
+        Why, in their words.
+    plan_id
+        The fingerprint of what they approved.
+    """
+
+    by: str
+    at: str
+    note: str
+    plan_id: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return plain values for a saved plan or an audit record."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """Everything of a plan but its approvals; frames in here are never handed out.
+
+    Attributes
+    ----------
+    changes, calls, left_out, ledger, findings, balance, not_patchable
+        See `schema.CHANGES` and `plan.frames`.
+    plain
+        Plain values: ``kind``, ``created_at``, ``api_url``, ``period``, ``rules``,
+        ``accept``, ``selection``, ``n_compared``, ``reverts_run_id``, ``schema_version``.
+    """
+
+    changes: pd.DataFrame
+    calls: pd.DataFrame
+    left_out: pd.DataFrame
+    ledger: pd.DataFrame
+    findings: pd.DataFrame
+    balance: pd.DataFrame
+    not_patchable: pd.DataFrame
+    plain: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Each frame by its name."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "plain"}
+
+
+def _parts(content: Content) -> Iterator[str]:
+    """Yield, piece by piece, one JSON object with sorted keys."""
+    frames = content.frames
+    yield "{"
+    for place, key in enumerate(sorted({*frames, *content.plain})):
+        yield f"{',' if place else ''}{canonical_json(key)}:"
+        if key not in frames:
+            yield canonical_json(content.plain[key])
+            continue
+        yield "["
+        for at, (name, values) in enumerate(json_of_column(frames[key])):
+            yield f"{',' if at else ''}[{canonical_json(name)},{values}]"
+        yield "]"
+    yield "}"
+
+
+def fingerprint_of(content: Content) -> str:
+    """Return the SHA-256 of the canonical JSON of a content, as 64 hexadecimal digits.
+
+    The JSON is one object with sorted keys and no blanks. A frame is a list of
+    ``[name, {"dtype": …, "values": […]}]`` in the order of its columns, with instants
+    in API form and missing values as null.
+    """
+    digest = hashlib.sha256()
+    for part in _parts(content):
+        digest.update(part.encode())
+    return digest.hexdigest()

@@ -1,0 +1,134 @@
+"""What does a reviewer see beside a change: the call as fetched, its CDR, every source line?
+
+Input is a reconciliation; output are the rows of the calls that a plan may touch, and
+a count of what is wrong but cannot be corrected through the API.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile.keys import match_positions
+from sippet_reconcile.plan.frames import NOT_PATCHABLE, PLAN_CALLS, to_schema
+from sippet_reconcile.schema import PATCHABLE, take, text_array
+
+if TYPE_CHECKING:
+    from sippet_reconcile.plan.build import ReconciliationLike
+
+__all__ = ["calls_of_plan", "not_patchable_of", "source_lines"]
+
+EXAMPLES: Final = 3
+"""How many examples stand for a kind of error that cannot be corrected."""
+
+_FROM_CALL: Final = (
+    "status",
+    "duration_seconds",
+    "ended_at",
+    "call_source",
+    "started_at",
+    "direction",
+    "from_number",
+    "to_number",
+    "sip_username",
+)
+_FROM_CDR: Final = (
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "total_s",
+    "billable_s",
+    "status",
+    "is_answered",
+    "n_legs",
+)
+
+
+def source_lines(legs: pd.DataFrame) -> pd.Series[str]:
+    """Return ``file:line`` of each leg; what is not known is a question mark."""
+    files = legs["source_file"].fillna("?").astype("str")
+    lines = legs["source_row"].astype("Int64").astype("str").fillna("?")
+    return files + ":" + lines
+
+
+def calls_of_plan(ids: pd.Series[str], rows: pd.DataFrame, rec: ReconciliationLike) -> pd.DataFrame:
+    """Return `PLAN_CALLS` for some calls of a reconciliation.
+
+    Parameters
+    ----------
+    ids
+        The calls, each once.
+    rows
+        Their discrepancies, which name the CDR call of each.
+    """
+    calls = take(rec.calls, None, match_positions(text_array(ids), text_array(rec.calls["id"])))
+    cdr_id = (
+        rows.drop_duplicates("call_id").set_index("call_id")["cdr_id"].reindex(ids).reset_index(drop=True)
+    )
+    cdr = take(rec.cdr_calls, None, match_positions(text_array(cdr_id), text_array(rec.cdr_calls["cdr_id"])))
+    columns: dict[str, Any] = {
+        "call_id": ids,
+        "call_uuid": calls["call_uuid"],
+        **{name: calls[name] for name in _FROM_CALL},
+        **{f"{name}_cdr": cdr[name] for name in _FROM_CDR},
+        "sources": cdr_id.map(_sources_of(cdr_id, rec.legs)).astype("str"),
+    }
+    return to_schema(pd.DataFrame(columns), PLAN_CALLS)
+
+
+def _sources_of(cdr_ids: pd.Series[str], legs: pd.DataFrame) -> pd.Series[Any]:
+    """Return, by CDR call, every ``file:line`` in it, in the order of files and lines."""
+    positions = match_positions(text_array(legs["cdr_id"].reset_index(drop=True)), text_array(cdr_ids))
+    ours = take(legs, ["cdr_id", "source_file", "source_row"], np.flatnonzero(positions >= 0))
+    ours = ours.sort_values(["cdr_id", "source_file", "source_row"], kind="stable")
+    return source_lines(ours).groupby(ours["cdr_id"]).agg("; ".join)
+
+
+def not_patchable_of(rec: ReconciliationLike) -> pd.DataFrame:
+    """Count what is wrong and cannot be corrected through the API, with a few examples of each kind."""
+    found = rec.discrepancies
+    rows: list[dict[str, Any]] = []
+    foreign = found.loc[~found["field"].isin(PATCHABLE)]
+    for (name, cause), part in foreign.groupby(["field", "explanation"], dropna=False, sort=True):
+        rows.append(
+            {
+                "what": f"{name} differs",
+                "explanation": cause if isinstance(cause, str) else None,
+                "n_calls": part["call_id"].nunique(),
+                "seconds": None,
+                "examples": "; ".join(sorted(part["call_id"].unique())[:EXAMPLES]),
+            }
+        )
+    rows.sort(key=lambda row: (-row["n_calls"], row["what"], row["explanation"] or ""))
+    rows += _missing_calls(rec.only_in_cdr)
+    frame = pd.DataFrame(rows, columns=NOT_PATCHABLE.names)
+    return to_schema(frame, NOT_PATCHABLE)
+
+
+def _missing_calls(only_in_cdr: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a row for the CDR calls that were talked in and are in no invoice, and one for the others."""
+    seconds = only_in_cdr["billable_s"].fillna(0)
+    talked = only_in_cdr["is_answered"].fillna(value=False).astype("bool") & seconds.gt(0)
+    rows = []
+    for what, mask in (
+        ("answered in the CDR, but there is no Call record", talked),
+        ("not answered in the CDR, and there is no Call record", ~talked),
+    ):
+        part = only_in_cdr.loc[mask]
+        if part.empty:
+            continue
+        first = part.sort_values(["billable_s", "cdr_id"], ascending=[False, True], kind="stable").head(
+            EXAMPLES
+        )
+        rows.append(
+            {
+                "what": what,
+                "explanation": None,
+                "n_calls": len(part),
+                "seconds": float(seconds[mask].sum()),
+                "examples": "; ".join(source_lines(first)),
+            }
+        )
+    return rows

@@ -1,0 +1,538 @@
+"""What exactly would be sent, to which calls, and who has approved it?
+
+A `Plan` is frozen and named by the fingerprint of its content. It is made by
+`build_plan`, `plan_corrections` or, for a revert, `Plan.from_changes`; it prints its
+dry run, hands out the requests, and is saved to one file. Nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+import pandas as pd
+
+from sippet_reconcile._display import card, html_table, plural, section
+from sippet_reconcile.errors import InputError, PlanError
+from sippet_reconcile.period import Period
+from sippet_reconcile.plan.content import KINDS, SCHEMA_VERSION, Approval, Content, fingerprint_of
+from sippet_reconcile.plan.frames import (
+    FINDINGS,
+    LEDGER,
+    LEFT_OUT,
+    NOT_PATCHABLE,
+    PLAN_CALLS,
+    tidy_frame,
+    to_schema,
+)
+from sippet_reconcile.plan.ledgers import ledger_of_changes, without
+from sippet_reconcile.plan.order import in_plan_order
+from sippet_reconcile.plan.preview import preview
+from sippet_reconcile.plan.selection import chosen_calls
+from sippet_reconcile.plan.storage import read_plan, write_plan
+from sippet_reconcile.plan.validation import calls_as_text, check_changes
+from sippet_reconcile.plan.whole_record import RecordRule
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.schema import CHANGES, conform
+from sippet_reconcile.values import parse_value
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sippet_reconcile.report import DryRunReport
+
+__all__ = ["MEDIA_TYPE", "Plan", "PlannedRequest"]
+
+MEDIA_TYPE: Final = "application/vnd.api+json"
+"""The one media type that the API takes and answers; without parameters."""
+
+SHORT: Final = 12
+"""Digits of a plan id that are enough for people."""
+
+DROPPED: Final = "dropped in review"
+"""The reason of what `Plan.keep` and `Plan.drop` leave out."""
+
+
+@dataclass(frozen=True)
+class PlannedRequest:
+    """One PATCH as it would be sent, without the token.
+
+    Attributes
+    ----------
+    call_id
+        The call it corrects.
+    method, path
+        ``PATCH`` and the path below the API's base URL.
+    headers
+        All headers but ``Authorization``.
+    body
+        The JSON document as bytes.
+    """
+
+    call_id: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """The attributes in the body."""
+        attributes: dict[str, object] = json.loads(self.body)["data"]["attributes"]
+        return attributes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """A reviewable, frozen set of changes; one PATCH per call carries all its fields.
+
+    Frames are handed out as copies. A plan is as confidential as the CDR it came from.
+
+    Attributes
+    ----------
+    plan_id
+        SHA-256 over the canonical JSON of everything but the approvals.
+    approvals
+        Who approved this very content; any change drops them.
+    """
+
+    plan_id: str
+    approvals: tuple[Approval, ...]
+    _content: Content
+
+    @classmethod
+    def from_changes(
+        cls,
+        changes: pd.DataFrame,
+        *,
+        kind: str,
+        api_url: str | None,
+        calls: pd.DataFrame | None = None,
+        left_out: pd.DataFrame | None = None,
+        period: Period | None = None,
+        rules: Rules | None = None,
+        accept: Sequence[str] = (),
+        findings: pd.DataFrame | None = None,
+        ledger: pd.DataFrame | None = None,
+        balance: pd.DataFrame | None = None,
+        not_patchable: pd.DataFrame | None = None,
+        selection: Mapping[str, Any] | None = None,
+        n_compared: int | None = None,
+        reverts_run_id: str | None = None,
+        created_at: datetime | None = None,
+    ) -> Plan:
+        """Make a plan from changes that are already decided; every other way ends here.
+
+        Parameters
+        ----------
+        changes
+            `schema.CHANGES` in any order; ``after`` may be missing (null) only in a
+            revert, and never for ``call_source``.
+        kind
+            ``reconciliation``, ``corrections`` or ``revert``.
+        calls
+            `PLAN_CALLS`, one row per touched call; columns that are not there are
+            missing. Without it, what the changes tell about the calls.
+        reverts_run_id
+            The run that a revert undoes; required for a revert and only for one.
+        created_at
+            An aware instant; now, where not given.
+
+        Raises
+        ------
+        PlanError
+            If a change could never be sent as it stands, with all of them counted.
+        """
+        if kind not in KINDS:
+            msg = f"kind {kind!r} is not one of {', '.join(KINDS)}"
+            raise PlanError(msg)
+        if (kind == "revert") != (reverts_run_id is not None):
+            msg = "a revert names the run it undoes (reverts_run_id), and no other plan does"
+            raise PlanError(msg)
+        rows = to_schema(conform(changes, CHANGES), CHANGES)
+        known = to_schema(_calls_of(rows) if calls is None else calls, PLAN_CALLS)
+        check_changes(rows, known, kind=kind)
+        rows = in_plan_order(rows, _starts(rows, known))
+        at = datetime.now(UTC) if created_at is None else created_at.astimezone(UTC)
+        content = Content(
+            changes=rows,
+            calls=_calls_in_order(known, rows),
+            left_out=to_schema(LEFT_OUT.empty() if left_out is None else left_out, LEFT_OUT),
+            ledger=to_schema(ledger_of_changes(rows) if ledger is None else ledger, LEDGER),
+            findings=to_schema(FINDINGS.empty() if findings is None else findings, FINDINGS),
+            balance=tidy_frame(pd.DataFrame() if balance is None else balance),
+            not_patchable=to_schema(
+                NOT_PATCHABLE.empty() if not_patchable is None else not_patchable, NOT_PATCHABLE
+            ),
+            plain={
+                "kind": kind,
+                "created_at": at.isoformat(),
+                "api_url": api_url,
+                "period": None if period is None else period.to_dict(),
+                "rules": (rules or Rules()).to_dict(),
+                "accept": list(accept),
+                "selection": dict(selection or {}),
+                "n_compared": n_compared,
+                "reverts_run_id": reverts_run_id,
+                "schema_version": SCHEMA_VERSION,
+            },
+        )
+        plan = cls(fingerprint_of(content), (), content)
+        if kind != "revert":
+            plan._refuse_broken_records()
+        return plan
+
+    def _refuse_broken_records(self) -> None:
+        """Stop a plan whose maker forgot the whole-record rule; the makers leave such calls out."""
+        broken = [call_id for call_id in self._changes_of if self.whole_record_problem(call_id, {})]
+        if broken:
+            msg = (
+                f"{plural(len(broken), 'call')} would be inconsistent once corrected, such as {broken[0]}: "
+                f"{self.whole_record_problem(broken[0], {})}; leave them out"
+            )
+            raise PlanError(msg)
+
+    @property
+    def short_id(self) -> str:
+        """The first twelve digits of the plan id."""
+        return self.plan_id[:SHORT]
+
+    @property
+    def changes(self) -> pd.DataFrame:
+        """One row per call and field, in plan order (`schema.CHANGES`); a copy."""
+        return self._content.changes.copy()
+
+    @property
+    def calls(self) -> pd.DataFrame:
+        """One row per touched call: as fetched, the CDR side, every source line; a copy."""
+        return self._content.calls.copy()
+
+    @property
+    def left_out(self) -> pd.DataFrame:
+        """One row per call and field that is not corrected, with the ``reason``; a copy."""
+        return self._content.left_out.copy()
+
+    @property
+    def findings(self) -> pd.DataFrame:
+        """One row per finding about the data the plan came from; a copy."""
+        return self._content.findings.copy()
+
+    @property
+    def ledger(self) -> pd.DataFrame:
+        """Calls and seconds before, changed and after, by field and cause; a copy."""
+        return self._content.ledger.copy()
+
+    @property
+    def balance(self) -> pd.DataFrame:
+        """Where every leg and every call of the reconciliation ended up; a copy."""
+        return self._content.balance.copy()
+
+    @property
+    def not_patchable(self) -> pd.DataFrame:
+        """What is wrong and cannot be corrected through the API, counted, with examples; a copy."""
+        return self._content.not_patchable.copy()
+
+    @property
+    def kind(self) -> str:
+        """``reconciliation``, ``corrections`` or ``revert``."""
+        return str(self._content.plain["kind"])
+
+    @property
+    def created_at(self) -> pd.Timestamp:
+        """When the plan was made."""
+        return pd.Timestamp(self._content.plain["created_at"])
+
+    @property
+    def api_url(self) -> str | None:
+        """The API whose calls the plan corrects; None where the calls did not say."""
+        url: str | None = self._content.plain["api_url"]
+        return url
+
+    @property
+    def period(self) -> Period | None:
+        """The period of the reconciliation, if it had one."""
+        values = self._content.plain["period"]
+        return None if values is None else Period.from_dict(values)
+
+    @property
+    def rules(self) -> Rules:
+        """The rules, resolved, under which the changes were decided."""
+        return Rules.from_dict(self._content.plain["rules"])
+
+    @property
+    def accept(self) -> tuple[str, ...]:
+        """Codes of the findings that were accepted."""
+        return tuple(self._content.plain["accept"])
+
+    @property
+    def selection(self) -> dict[str, Any]:
+        """What was asked for: ``fields``, ``where``, ``statuses`` and the guards, as plain values."""
+        return json.loads(json.dumps(self._content.plain["selection"]))
+
+    @property
+    def n_compared(self) -> int | None:
+        """How many calls were compared; None where the plan comes from no comparison."""
+        count: int | None = self._content.plain["n_compared"]
+        return count
+
+    @property
+    def reverts_run_id(self) -> str | None:
+        """The run that this plan undoes; None where it undoes none."""
+        run_id: str | None = self._content.plain["reverts_run_id"]
+        return run_id
+
+    @property
+    def schema_version(self) -> int:
+        """The version of what a saved plan holds."""
+        return int(self._content.plain["schema_version"])
+
+    def fingerprint(self) -> str:
+        """Recompute the plan id from the content, to be compared with `plan_id`."""
+        return fingerprint_of(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content.calls)
+
+    def requests(self) -> Iterator[PlannedRequest]:
+        """Yield every PATCH in plan order, without the token.
+
+        Yields
+        ------
+        PlannedRequest
+            One per call, with all its fields.
+        """
+        for call_id, attributes in self._changes_of.items():
+            body = {"data": {"id": call_id, "type": "Call", "attributes": attributes}}
+            yield PlannedRequest(
+                call_id=call_id,
+                method="PATCH",
+                path=f"/api/calls/{quote(call_id, safe='')}",
+                headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
+                body=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
+            )
+
+    @cached_property
+    def _changes_of(self) -> dict[str, dict[str, object]]:
+        """Call to the attributes it is sent, both in plan order."""
+        changes = self._content.changes
+        planned: dict[str, dict[str, object]] = {}
+        for call_id, name, after in zip(changes["call_id"], changes["field"], changes["after"], strict=True):
+            planned.setdefault(call_id, {})[name] = parse_value(name, after)
+        return planned
+
+    @cached_property
+    def _records(self) -> dict[str, dict[str, Any]]:
+        """Call to its own values in API form, and what the CDR says about being answered."""
+        return calls_as_text(self._content.calls)
+
+    @cached_property
+    def _rule(self) -> RecordRule:
+        return RecordRule(self.rules)
+
+    def whole_record_problem(self, call_id: str, observed: Mapping[str, object]) -> str | None:
+        """Say why a call would be inconsistent after its PATCH, on top of what was just read.
+
+        Parameters
+        ----------
+        call_id
+            A call of this plan.
+        observed
+            Its attributes in API form as they were read again, missing as None; what
+            is not in there counts as it was when the plan was made.
+
+        Returns
+        -------
+        str or None
+            A sentence, or None where nothing is wrong. A revert puts back what there
+            was, consistent or not, so nothing is ever wrong with one.
+        """
+        if self.kind == "revert":
+            return None
+        if call_id not in self._changes_of:
+            msg = f"call {call_id} is not in plan {self.short_id}"
+            raise InputError(msg)
+        known = self._records[call_id]
+        record = {**known, **observed, **self._changes_of[call_id]}
+        return self._rule.problem(
+            record, is_answered=known["is_answered_cdr"], status_cdr=known["status_cdr"]
+        )
+
+    def approve(self, *, by: str, note: str = "") -> Plan:
+        """Return the plan with one more approval, which names the plan id.
+
+        Raises
+        ------
+        InputError
+            If `by` is empty.
+        """
+        if not isinstance(by, str) or not by.strip():
+            msg = f"an approval needs the name of a person, by={by!r} is none"
+            raise InputError(msg)
+        if not isinstance(note, str):
+            msg = f"the note of an approval is text, not {type(note).__name__}"
+            raise InputError(msg)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(
+            self, approvals=(*self.approvals, Approval(by.strip(), at, note.strip(), self.plan_id))
+        )
+
+    def keep(self, ids_or_mask: object) -> Plan:
+        """Return a smaller plan with the named calls only; approvals are dropped.
+
+        Parameters
+        ----------
+        ids_or_mask
+            Ids of calls, or a mask over the rows of `changes` or of `calls`. A call
+            is kept whole where any of its rows is marked.
+
+        Raises
+        ------
+        InputError
+            If an id is not in the plan, or a mask has another length or missing values.
+        """
+        return self._only(chosen_calls(ids_or_mask, self._content.changes, self._content.calls))
+
+    def drop(self, ids_or_mask: object) -> Plan:
+        """Return a smaller plan without the named calls; approvals are dropped.
+
+        Takes what `keep` takes; a call is dropped whole where any of its rows is marked.
+        """
+        dropped = chosen_calls(ids_or_mask, self._content.changes, self._content.calls)
+        return self._only(~dropped)
+
+    def _only(self, kept: pd.Series[bool]) -> Plan:
+        """Return the plan of the kept calls, given as a mask over the rows of its calls."""
+        content = self._content
+        kept_ids = content.calls.loc[kept.to_numpy(), "call_id"]
+        stays = content.changes["call_id"].isin(kept_ids)
+        gone = content.changes.loc[~stays]
+        left = to_schema(gone.assign(reason=DROPPED), LEFT_OUT)
+        changes = content.changes.loc[stays].reset_index(drop=True)
+        calls = content.calls.loc[kept.to_numpy()].reset_index(drop=True)
+        changes = in_plan_order(changes, _starts(changes, calls))
+        smaller = replace(
+            content,
+            changes=changes,
+            calls=_calls_in_order(calls, changes),
+            left_out=pd.concat([content.left_out, left], ignore_index=True)
+            if len(left)
+            else content.left_out,
+            ledger=without(content.ledger, gone),
+        )
+        return Plan(fingerprint_of(smaller), (), smaller)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the plan to one parquet file, whole or not at all; return its path."""
+        return write_plan(Path(path), self.plan_id, self.approvals, self._content)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Read a saved plan.
+
+        Raises
+        ------
+        PlanError
+            If the file is no plan, of an unknown version, or its content does not give its plan id.
+        """
+        plan_id, approvals, content = read_plan(Path(path))
+        return cls(plan_id, approvals, content)
+
+    def dry_run(self, rate_card: object = None, rate: str = "5/s") -> DryRunReport:
+        """Show what would be sent and why, without sending anything.
+
+        Parameters
+        ----------
+        rate_card
+            Not supported yet: money is not part of the report.
+        rate
+            The pace for the forecast, as `apply_plan` takes it.
+
+        Raises
+        ------
+        InputError
+            If a rate card is given, or the rate cannot be read.
+        """
+        if rate_card is not None:
+            msg = "a dry run cannot show money yet; leave rate_card out"
+            raise InputError(msg)
+        return preview(self, rate=rate)
+
+    def summary(self) -> dict[str, object]:
+        """Count what a reviewer asks first, as plain values; every view starts here."""
+        content = self._content
+        delta = content.changes["delta_s"].sum()
+        return {
+            "plan": self.short_id,
+            "kind": self.kind,
+            "calls": len(content.calls),
+            "changes": len(content.changes),
+            "net_s": float(delta) if pd.notna(delta) else 0.0,
+            "left_out": len(content.left_out),
+            "findings": len(content.findings),
+            "approved_by": ", ".join(dict.fromkeys(a.by for a in self.approvals)) or None,
+            "api_url": self.api_url,
+            "period": None if self.period is None else self.period.label,
+            "created_at": self.created_at.isoformat(timespec="seconds"),
+        }
+
+    def __repr__(self) -> str:
+        counts = self.summary()
+        approved = f"approved by {counts['approved_by']}" if self.approvals else "not approved"
+        step = "apply_plan(plan, client, audit)" if self.approvals else "plan.dry_run()"
+        return (
+            f"<Plan {self.short_id}: {plural(len(self._content.changes), 'change')} to "
+            f"{plural(len(self), 'call')}, {plural(len(self._content.left_out), 'row')} left out, {approved}; next: {step}>"
+        )
+
+    def _repr_html_(self) -> str:
+        content = self._content
+        shown = content.changes[["call_id", "field", "before", "after", "delta_s", "explanation"]]
+        parts = (
+            [section("Changes, in the order they are sent", html_table(shown, max_rows=10))]
+            if len(shown)
+            else []
+        )
+        if len(content.left_out):
+            reasons = content.left_out.groupby("reason", as_index=False).agg(calls=("call_id", "nunique"))
+            parts.append(section("Left out", html_table(reasons.sort_values("calls", ascending=False))))
+        step = "apply_plan(plan, client, audit)" if self.approvals else "plan.dry_run()"
+        return card(
+            f"Plan {self.short_id}",
+            {name: value for name, value in self.summary().items() if name != "plan"},
+            *parts,
+            subtitle=f"nothing has been sent · next: {step}",
+            tone="ok" if self.approvals else "warn",
+        )
+
+
+def _calls_of(changes: pd.DataFrame) -> pd.DataFrame:
+    """Return what changes alone tell about their calls."""
+    ids = changes.drop_duplicates("call_id")[["call_id", "call_uuid"]].reset_index(drop=True)
+    wide = changes.drop_duplicates(["call_id", "field"]).pivot(
+        index="call_id", columns="field", values="before"
+    )
+    wide = wide.reindex(ids["call_id"]).reset_index(drop=True)
+    if "duration_seconds" in wide.columns:
+        wide = wide.assign(
+            duration_seconds=pd.to_numeric(wide["duration_seconds"], errors="coerce").astype("Int64")
+        )
+    return pd.concat([ids, wide], axis=1)
+
+
+def _starts(changes: pd.DataFrame, calls: pd.DataFrame) -> pd.Series[pd.Timestamp]:
+    """Return the start of the call of each change."""
+    starts = calls.drop_duplicates("call_id").set_index("call_id")["started_at"]
+    return starts.reindex(changes["call_id"]).reset_index(drop=True)
+
+
+def _calls_in_order(calls: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
+    """Return the calls that the changes touch, in the order of the changes."""
+    order = changes["call_id"].drop_duplicates()
+    rows = calls.drop_duplicates("call_id").set_index("call_id").reindex(order).reset_index()
+    return to_schema(rows, PLAN_CALLS)

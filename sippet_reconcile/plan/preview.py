@@ -1,0 +1,55 @@
+"""Which plain facts of a plan does its dry run show?
+
+Input is a plan and a pace; output is the report. Nothing is sent, fetched or changed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from sippet_reconcile.api.pacing import parse_rate
+from sippet_reconcile.report import DryRunFacts, DryRunReport
+
+if TYPE_CHECKING:
+    from sippet_reconcile.plan.model import Plan
+
+__all__ = ["preview"]
+
+_CONTEXT = ["call_id", "started_at", "direction", "from_number", "to_number", "sip_username"]
+
+
+def preview(plan: Plan, *, rate: str) -> DryRunReport:
+    """Return the dry run of a plan at a pace."""
+    calls, changes = plan.calls, plan.changes
+    context = calls.loc[:, _CONTEXT].set_index("call_id").reindex(changes["call_id"]).reset_index(drop=True)
+    approvals = pd.DataFrame(
+        [{"by": one.by, "at": one.at, "note": one.note} for one in plan.approvals],
+        columns=["by", "at", "note"],
+    ).astype("str")
+    facts = DryRunFacts(
+        plan={
+            "plan_id": plan.plan_id,
+            "short_id": plan.short_id,
+            "kind": plan.kind,
+            "created_at": plan.created_at,
+            "api_url": plan.api_url,
+            "period": None if plan.period is None else plan.period.label,
+            "n_compared": plan.n_compared,
+            "reverts_run_id": plan.reverts_run_id,
+            "accept": plan.accept,
+            "selection": plan.selection,
+        },
+        changes=pd.concat([changes, context], axis=1),
+        left_out=plan.left_out,
+        ledger=plan.ledger,
+        findings=plan.findings,
+        balance=plan.balance,
+        not_patchable=plan.not_patchable,
+        approvals=approvals,
+        rate_text=rate,
+        rate_per_s=parse_rate(rate),
+        rules=plan.rules.to_dict(),
+    )
+    return DryRunReport.from_facts(facts)

@@ -1,0 +1,183 @@
+"""How does a plan become one parquet file, and how is an edited one noticed?
+
+The changes are the rows of the file, for anybody to read; everything else travels in
+its metadata. Reading recomputes the fingerprint: a file whose content does not give
+its plan id is refused. The file is written aside and renamed, so that it is whole or
+absent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sippet_reconcile.errors import PlanError
+from sippet_reconcile.plan.content import SCHEMA_VERSION, Approval, Content, fingerprint_of
+from sippet_reconcile.plan.frames import canonical_json, frame_from_plain, plain_frame
+from sippet_reconcile.schema import CHANGES, arrow_to_frame, check_frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_plan", "write_plan"]
+
+_PREFIX: Final = "sippet_reconcile."
+_LARGE: Final = ("calls", "left_out")
+_METADATA_LIMIT: Final = (
+    2**31 - 1
+)  # Arrow's default of 100 MB is too little for the calls of a very large plan
+
+
+def _table_of(frame: pd.DataFrame) -> pa.Table:
+    columns = [
+        pa.array(frame[name].array, from_pandas=True).cast(pa.large_string())
+        if frame[name].dtype == "str"
+        else pa.array(frame[name].array, from_pandas=True)
+        for name in frame.columns
+    ]
+    columns = [c.combine_chunks() if isinstance(c, pa.ChunkedArray) else c for c in columns]
+    return pa.table(dict(zip(frame.columns, columns, strict=True)))
+
+
+def _packed(frame: pd.DataFrame) -> str:
+    """Return a frame as parquet bytes in text, which is far smaller than JSON."""
+    buffer = io.BytesIO()
+    pq.write_table(_table_of(frame), buffer, compression="zstd")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _unpacked(text: str) -> pd.DataFrame:
+    return arrow_to_frame(pq.read_table(io.BytesIO(base64.b64decode(text, validate=True))))
+
+
+def _seal(plan_id: str, approvals: list[dict[str, str]]) -> str:
+    """Return the hash that tells an edited list of approvals from one that was written here."""
+    return hashlib.sha256(canonical_json([plan_id, approvals]).encode()).hexdigest()
+
+
+def write_plan(path: Path, plan_id: str, approvals: tuple[Approval, ...], content: Content) -> Path:
+    """Write a plan to one parquet file, whole or not at all; return the path.
+
+    Raises
+    ------
+    PlanError
+        If the file cannot be written.
+    """
+    signed = [approval.to_dict() for approval in approvals]
+    small = {
+        name: plain_frame(frame) for name, frame in content.frames.items() if name not in {"changes", *_LARGE}
+    }
+    metadata = {
+        "plan_id": plan_id,
+        "schema_version": str(SCHEMA_VERSION),
+        "plain": canonical_json(dict(content.plain)),
+        "frames": canonical_json(small),
+        "approvals": canonical_json(signed),
+        "approvals_seal": _seal(plan_id, signed),
+        **{name: _packed(content.frames[name]) for name in _LARGE},
+    }
+    table = _table_of(content.changes).cast(CHANGES.arrow)
+    table = table.replace_schema_metadata({_PREFIX + key: value for key, value in metadata.items()})
+    try:
+        _write_aside(path, table)
+    except OSError as exc:
+        msg = f"the plan cannot be written to {path}: {exc.strerror or exc}"
+        raise PlanError(msg) from exc
+    return path
+
+
+def _write_aside(path: Path, table: pa.Table) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The name begins with a dot, so that nobody's *.parquet finds it; mkstemp makes it readable by its owner alone.
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)  # noqa: PTH105 - the temporary file has a name only
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)  # noqa: PTH108
+        raise
+
+
+def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
+    """Read a plan back: its id, its approvals, its content.
+
+    Raises
+    ------
+    PlanError
+        If the file is no plan, is of an unknown version, or was edited.
+    """
+    try:
+        with pq.ParquetFile(path, thrift_string_size_limit=_METADATA_LIMIT) as file:
+            table = file.read()
+    except FileNotFoundError as exc:
+        msg = f"there is no plan at {path}"
+        raise PlanError(msg) from exc
+    except (OSError, pa.ArrowInvalid) as exc:
+        msg = f"{path} is not a plan: it cannot be read as parquet ({type(exc).__name__})"
+        raise PlanError(msg) from exc
+    metadata = {
+        key.decode().removeprefix(_PREFIX): value.decode()
+        for key, value in (table.schema.metadata or {}).items()
+        if key.decode(errors="replace").startswith(_PREFIX)
+    }
+    if "plan_id" not in metadata:
+        msg = f"{path} is not a plan, or was written again by another program; load the file that plan.save() wrote"
+        raise PlanError(msg)
+    if metadata.get("schema_version") != str(SCHEMA_VERSION):
+        msg = (
+            f"{path} is a plan of version {metadata.get('schema_version')!r}, this program reads version "
+            f"{SCHEMA_VERSION}; use the version of sippet_reconcile that wrote it, or build the plan again"
+        )
+        raise PlanError(msg)
+    edited = f"{path} was edited: its content does not give its plan id; build the plan again, or load the original file"
+    try:
+        content = _content_of(table, metadata)
+        signed = json.loads(metadata["approvals"])
+        approvals = tuple(Approval(**one) for one in signed)
+        fits = (
+            fingerprint_of(content) == metadata["plan_id"]
+            and content.plain["schema_version"] == SCHEMA_VERSION
+        )
+        sealed = metadata["approvals_seal"] == _seal(metadata["plan_id"], signed)
+    # All of what broken base64, JSON, parquet, or a missing part of them can raise.
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        binascii.Error,
+        pa.ArrowException,
+        PlanError,
+    ) as exc:
+        raise PlanError(edited) from exc
+    if not fits or not sealed or any(one.plan_id != metadata["plan_id"] for one in approvals):
+        raise PlanError(edited)
+    return metadata["plan_id"], approvals, content
+
+
+def _content_of(table: pa.Table, metadata: dict[str, str]) -> Content:
+    if table.column_names != CHANGES.names:
+        msg = "the columns of the changes are not those of a plan"
+        raise PlanError(msg)
+    changes = arrow_to_frame(table, CHANGES)
+    check_frame(changes, CHANGES)
+    small: dict[str, Any] = {
+        name: frame_from_plain(columns) for name, columns in json.loads(metadata["frames"]).items()
+    }
+    large = {name: _unpacked(metadata[name]) for name in _LARGE}
+    return Content(changes=changes, plain=json.loads(metadata["plain"]), **small, **large)

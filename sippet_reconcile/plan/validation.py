@@ -1,0 +1,161 @@
+"""Could this change ever be sent as it stands?
+
+Input are changes and the calls they belong to; output is nothing, or one error that
+counts every kind of impossible change. What a person could fix in their data is said
+long before; this is the last look before a plan exists.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sippet_reconcile._display import plural
+from sippet_reconcile.errors import PlanError
+from sippet_reconcile.schema import MAX_SECONDS, PATCHABLE, text_array
+from sippet_reconcile.values import instants_to_text, same_value, seconds_to_text, text_to_instants
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["START_ONLY", "calls_as_text", "check_changes", "value_problem"]
+
+START_ONLY: Final = "the call has no start, so only its status may be corrected"
+"""Why nothing but the status of a call that never started is planned."""
+
+_ID: Final = r"[0-9A-Za-z][0-9A-Za-z_-]*"
+_DIGITS: Final = re.compile(r"\d{1,10}")
+_INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z")
+
+
+def value_problem(field: str, value: object) -> str | None:
+    """Say why a text is not a value, in API form, that may be written to a field; None where it is.
+
+    Examples
+    --------
+    >>> value_problem("duration_seconds", "75"), value_problem("duration_seconds", "-1")
+    (None, 'is not whole seconds from 0 to 2147483647')
+    """
+    if not isinstance(value, str) or not value.strip():
+        return "is empty"
+    if "\x00" in value or value != value.strip():
+        return "has blanks around it or a NUL in it"
+    if field == "duration_seconds" and not (_DIGITS.fullmatch(value) and int(value) <= MAX_SECONDS):
+        return f"is not whole seconds from 0 to {MAX_SECONDS}"
+    if field == "ended_at":
+        is_form = _INSTANT.fullmatch(value) is not None
+        if not is_form or text_to_instants(pd.Series([value], dtype="str")).isna().all():
+            return "is not an instant such as 2026-10-01T08:00:00Z"
+    return None
+
+
+def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: str) -> None:
+    """Raise unless every change could be sent as it stands.
+
+    Parameters
+    ----------
+    changes
+        `schema.CHANGES`.
+    calls
+        The touched calls, or None where nothing but the changes is known about them.
+    kind
+        A revert may write null, and may restore whatever there was.
+
+    Raises
+    ------
+    PlanError
+        Naming each kind of impossible change, how often it occurs, and one example.
+    """
+    ids = changes["call_id"]
+    after_missing = changes["after"].isna()
+    is_revert = kind == "revert"
+    problems: dict[str, pd.Series[bool]] = {
+        "has no id that could be part of a path": ~ids.str.fullmatch(_ID).fillna(value=False).astype("bool"),
+        f"is of a field that cannot be corrected (only {', '.join(PATCHABLE)})": ~changes["field"].isin(
+            PATCHABLE
+        ),
+        "occurs twice": changes.duplicated(["call_id", "field"], keep=False),
+        "would write null": after_missing & (changes["field"].eq("call_source") if is_revert else True),
+    }
+    wrong = _wrong_values(changes)
+    problems["would write a value that is not in API form"] = wrong & ~after_missing
+    problems["changes nothing"] = _unchanged(changes)
+    if calls is not None:
+        known = calls.drop_duplicates("call_id").set_index("call_id")["started_at"]
+        problems["is of a call that is not among the calls"] = ~ids.isin(known.index)
+        if not is_revert:
+            no_start = ids.map(known).isna() & ids.isin(known.index)
+            problems["is more than a status, for a call without a start"] = no_start & changes["field"].ne(
+                "status"
+            )
+    said = [
+        f"{plural(int(mask.sum()), 'change')} {what}, such as call {ids[mask].iloc[0]}"
+        for what, mask in problems.items()
+        if bool(mask.any())
+    ]
+    if said:
+        msg = f"no plan can hold these changes: {'; '.join(said)}"
+        raise PlanError(msg)
+
+
+def _wrong_values(changes: pd.DataFrame) -> pd.Series[bool]:
+    """Mark the changes whose value is not in API form, looking at each distinct value once."""
+    distinct = changes[["field", "after"]].drop_duplicates()
+    bad = [
+        value_problem(name, after) is not None
+        for name, after in zip(distinct["field"], distinct["after"], strict=True)
+    ]
+    verdicts = distinct.assign(is_bad=bad).set_index(["field", "after"])["is_bad"]
+    keys = pd.MultiIndex.from_frame(changes[["field", "after"]])
+    return pd.Series(verdicts.reindex(keys).to_numpy(dtype="bool"), index=changes.index)
+
+
+def _unchanged(changes: pd.DataFrame) -> pd.Series[bool]:
+    same = [
+        _same(name, before, after)
+        for name, before, after in zip(changes["field"], changes["before"], changes["after"], strict=True)
+    ]
+    return pd.Series(same, index=changes.index, dtype="bool")
+
+
+def _same(field: str, before: object, after: object) -> bool:
+    before = before if isinstance(before, str) else None
+    after = after if isinstance(after, str) else None
+    if before == after:
+        return True
+    # Words are different where they are spelled differently; numbers and instants have several spellings.
+    return (
+        before is not None
+        and after is not None
+        and field == "duration_seconds"
+        and same_value(field, before, after)
+    )
+
+
+def calls_as_text(calls: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return each call's own values in API form, and what the CDR says about its answer.
+
+    Returns
+    -------
+    dict
+        Call id to ``status``, ``duration_seconds``, ``ended_at``, ``started_at``,
+        ``call_source`` (text or None), ``is_answered_cdr`` (bool or None) and
+        ``status_cdr`` (text or None).
+    """
+    columns: dict[str, list[Any]] = {
+        "status": text_array(calls["status"]).to_pylist(),
+        "call_source": text_array(calls["call_source"]).to_pylist(),
+        "duration_seconds": text_array(seconds_to_text(calls["duration_seconds"])).to_pylist(),
+        "ended_at": text_array(instants_to_text(calls["ended_at"])).to_pylist(),
+        "started_at": text_array(instants_to_text(calls["started_at"])).to_pylist(),
+        "is_answered_cdr": [None if pd.isna(v) else bool(v) for v in calls["is_answered_cdr"]],
+        "status_cdr": text_array(calls["status_cdr"]).to_pylist(),
+    }
+    names = list(columns)
+    rows: Mapping[str, dict[str, Any]] = {
+        call_id: dict(zip(names, values, strict=True))
+        for call_id, values in zip(calls["call_id"], zip(*columns.values(), strict=True), strict=True)
+    }
+    return dict(rows)

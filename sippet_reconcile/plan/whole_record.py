@@ -1,0 +1,161 @@
+"""Would a call be consistent once its correction is written?
+
+Input are calls as they would stand after their PATCH, the CDR's word on whether they
+were answered, and the rules; output is, per call, the sentence that says what would
+be wrong with it, or None. Missing values break no rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile.reconciliation.statuses import normal_word, status_words
+from sippet_reconcile.values import parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = ["ENDS_BEFORE_START", "NOT_THE_SPAN", "TALK_WITHOUT_ANSWER", "TOO_LONG", "RecordRule"]
+
+ENDS_BEFORE_START: Final = "as corrected, the call would end before it starts"
+TOO_LONG: Final = "as corrected, the call would last longer than the time from its start to its end"
+NOT_THE_SPAN: Final = "as corrected, the call's duration would not be the time from its start to its end"
+TALK_WITHOUT_ANSWER: Final = "as corrected, an unanswered call would have billable seconds"
+
+_ANSWERED: Final = ("completed", "voicemail")
+_UNANSWERED: Final = ("busy", "no_answer", "missed", "canceled", "failed")
+_MICROS: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class RecordRule:
+    """The whole-record rule under given rules of a reconciliation.
+
+    Attributes
+    ----------
+    rules
+        ``duration`` other than ``total`` counts as ``billable``, the stricter for
+        unanswered calls.
+    """
+
+    rules: Rules
+
+    def problems(
+        self,
+        *,
+        started_at: NDArray[np.datetime64],
+        ended_at: NDArray[np.datetime64],
+        duration_s: NDArray[np.float64],
+        status: NDArray[Any],
+        is_answered: NDArray[Any],
+        status_cdr: NDArray[Any],
+    ) -> NDArray[Any]:
+        """Return per call what would be wrong with it, or None.
+
+        Parameters
+        ----------
+        started_at, ended_at
+            ``datetime64[us]`` in UTC, NaT where missing.
+        duration_s
+            Seconds, NaN where missing.
+        status
+            Text or None: the API's word as it would stand.
+        is_answered
+            The CDR's evidence: True, False, or None where there is none.
+        status_cdr
+            Text or None: the canonical word of the CDR call.
+        """
+        gap = (ended_at - started_at).astype("timedelta64[us]")
+        has_span = ~np.isnat(gap)
+        span = np.where(has_span, gap, np.timedelta64(0, "us")).astype(np.int64)
+        has_duration = ~np.isnan(duration_s)
+        duration = np.rint(np.where(has_duration, duration_s, 0.0) * _MICROS)
+        tolerance = round(self.rules.duration_tolerance_s * _MICROS)
+        found = np.full(len(status), None, dtype=object)
+        is_total = self.rules.duration == "total"
+        if is_total:
+            found[has_span & has_duration & (np.abs(duration - span) > tolerance)] = NOT_THE_SPAN
+        else:
+            found[self._is_unanswered(status, is_answered, status_cdr) & (duration > 0)] = TALK_WITHOUT_ANSWER
+            found[has_span & has_duration & (duration > span + tolerance)] = TOO_LONG
+        # Said last, because an end before the start also makes every duration too long.
+        found[has_span & (span < 0)] = ENDS_BEFORE_START
+        return found
+
+    def _is_unanswered(
+        self, status: NDArray[Any], is_answered: NDArray[Any], status_cdr: NDArray[Any]
+    ) -> NDArray[np.bool_]:
+        """Mark the calls that the CDR proves unanswered, or that the record itself would call so.
+
+        A record may carry an unanswered word over an answered CDR only where that very
+        word is what the rules say the CDR's status is called.
+        """
+        words = status_words((*_ANSWERED, *_UNANSWERED), (), self.rules)
+        talked = frozenset[str]().union(*(words[word].agreeing for word in _ANSWERED))
+        silent = frozenset[str]().union(*(words[word].agreeing for word in _UNANSWERED)) - talked
+        unanswered = np.zeros(len(status), np.bool_)
+        pairs: dict[tuple[object, object, object], bool] = {}
+        for place, (word, answered, word_cdr) in enumerate(zip(status, is_answered, status_cdr, strict=True)):
+            key = (word, answered, word_cdr)
+            if key not in pairs:
+                says_so = isinstance(word, str) and normal_word(word) in silent
+                agreed = (
+                    answered is True
+                    and isinstance(word_cdr, str)
+                    and isinstance(word, str)
+                    and word_cdr in words
+                    and normal_word(word) in words[word_cdr].agreeing
+                )
+                pairs[key] = answered is False or (says_so and not agreed)
+            unanswered[place] = pairs[key]
+        return unanswered
+
+    def problem(
+        self, record: Mapping[str, object], *, is_answered: bool | None, status_cdr: str | None
+    ) -> str | None:
+        """Return what would be wrong with one call given in API form, or None.
+
+        Parameters
+        ----------
+        record
+            ``status``, ``duration_seconds``, ``ended_at``, ``started_at`` as text in
+            API form, missing as None.
+        is_answered, status_cdr
+            What the CDR says.
+
+        Examples
+        --------
+        >>> from sippet_reconcile.reconciliation.rules import Rules
+        >>> rule = RecordRule(Rules(duration="billable"))
+        >>> call = {"started_at": "2026-10-01T08:00:00Z", "ended_at": "2026-10-01T08:01:00Z", "duration_seconds": "75"}
+        >>> rule.problem(call, is_answered=True, status_cdr="completed")
+        'as corrected, the call would last longer than the time from its start to its end'
+        """
+        seconds = record.get("duration_seconds")
+        duration = (
+            float(seconds) if isinstance(seconds, str | int | float) and not pd.isna(seconds) else np.nan
+        )
+        status = record.get("status")
+        found = self.problems(
+            started_at=_instant(record.get("started_at")),
+            ended_at=_instant(record.get("ended_at")),
+            duration_s=np.array([duration]),
+            status=np.array([status if isinstance(status, str) else None], dtype=object),
+            is_answered=np.array([is_answered], dtype=object),
+            status_cdr=np.array([status_cdr], dtype=object),
+        )
+        answer: str | None = found[0]
+        return answer
+
+
+def _instant(text: object) -> NDArray[np.datetime64]:
+    at = parse_instant(text).replace(tzinfo=None) if isinstance(text, str) else None
+    return np.array([at], dtype="datetime64[us]")

@@ -1,0 +1,139 @@
+"""How do a few numbers become a picture that prints, scales and can be read aloud?
+
+Input are labels and numbers; output is inline SVG with a title and a text that says
+the same, coloured by classes only, so that the page decides about light and dark.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["Bar", "BarChart", "Chart", "ColumnChart"]
+
+_WIDTH: Final = 760
+_ROW: Final = 30
+_LABEL: Final = 250
+_VALUE: Final = 120
+_HEIGHT: Final = 230
+_LONGEST_LABEL: Final = 36
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One number of a chart.
+
+    Attributes
+    ----------
+    label
+        What it counts.
+    value
+        Its length; negative ones lead to the left, or below zero in meaning.
+    text
+        The number as people read it.
+    """
+
+    label: str
+    value: float
+    text: str
+
+
+def _escape(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    title: str
+    bars: tuple[Bar, ...]
+
+    @property
+    def description(self) -> str:
+        """The whole chart in words."""
+        return "; ".join(f"{bar.label}: {bar.text}" for bar in self.bars)
+
+    def _frame(self, height: float, parts: Sequence[str], key: str) -> str:
+        title, description = _escape(self.title), _escape(self.description)
+        return (
+            f'<svg class="chart" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+            f'aria-labelledby="{key}-title {key}-text"><title id="{key}-title">{title}</title>'
+            f'<desc id="{key}-text">{description}</desc>{"".join(parts)}</svg>'
+        )
+
+
+@dataclass(frozen=True)
+class BarChart(_Drawing):
+    """Horizontal bars from a common zero: one per cause, say.
+
+    Examples
+    --------
+    >>> chart = BarChart("Calls by cause", (Bar("ring-time-included", 12, "12 calls"),))
+    >>> chart.description
+    'ring-time-included: 12 calls'
+    >>> chart.to_svg("c1").startswith('<svg class="chart"')
+    True
+    """
+
+    def to_svg(self, key: str) -> str:
+        """Return the chart as SVG; `key` makes its ids unique in a page."""
+        values = [bar.value for bar in self.bars]
+        low, high = min([0.0, *values]), max([0.0, *values])
+        room = _WIDTH - _LABEL - _VALUE - (_VALUE if low < 0 else 0)
+        scale = room / ((high - low) or 1.0)
+        zero = _LABEL + (_VALUE if low < 0 else 0) - low * scale
+        parts: list[str] = []
+        for place, bar in enumerate(self.bars):
+            top = place * _ROW + 4
+            length = max(abs(bar.value) * scale, 1.0)
+            left = zero if bar.value >= 0 else zero - length
+            tone = "neg" if bar.value < 0 else "pos"
+            text_at = left + length + 8 if bar.value >= 0 else left - 8
+            anchor = "start" if bar.value >= 0 else "end"
+            parts.append(
+                f'<text class="label" x="0" y="{top + 15}">{_escape(_short(bar.label))}</text>'
+                f'<rect class="{tone}" x="{left:.1f}" y="{top}" width="{length:.1f}" height="{_ROW - 9}" rx="2"/>'
+                f'<text class="value" x="{text_at:.1f}" y="{top + 15}" text-anchor="{anchor}">{_escape(bar.text)}</text>'
+            )
+        height = max(len(self.bars), 1) * _ROW + 6
+        parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height - 4}"/>')
+        return self._frame(height, parts, key)
+
+
+@dataclass(frozen=True)
+class ColumnChart(_Drawing):
+    """Columns side by side in the order of their labels: a distribution, say.
+
+    A column whose label begins with a minus sign is drawn in the colour of what is
+    taken away.
+    """
+
+    def to_svg(self, key: str) -> str:
+        """Return the chart as SVG; `key` makes its ids unique in a page."""
+        highest = max([bar.value for bar in self.bars], default=0.0) or 1.0
+        width = _WIDTH / max(len(self.bars), 1)
+        room, floor = _HEIGHT - 60, _HEIGHT - 36
+        parts = [f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{floor}" y2="{floor}"/>']
+        for place, bar in enumerate(self.bars):
+            height = bar.value / highest * room if bar.value else 0.0
+            height = max(height, 1.5) if bar.value else 0.0
+            middle = place * width + width / 2
+            tone = "neg" if bar.label.startswith("−") else "pos"
+            parts.append(
+                f'<rect class="{tone}" x="{place * width + width * 0.14:.1f}" y="{floor - height:.1f}" '
+                f'width="{width * 0.72:.1f}" height="{height:.1f}" rx="2"/>'
+                f'<text class="tick" x="{middle:.1f}" y="{_HEIGHT - 16}" text-anchor="middle">{_escape(bar.label)}</text>'
+            )
+            if bar.value:
+                parts.append(
+                    f'<text class="value" x="{middle:.1f}" y="{floor - height - 7:.1f}" text-anchor="middle">{_escape(bar.text)}</text>'
+                )
+        return self._frame(_HEIGHT, parts, key)
+
+
+Chart = BarChart | ColumnChart

@@ -1,0 +1,484 @@
+"""What does a person need to see before they approve a plan?
+
+Input are the plain facts of a plan; output is a `DryRunReport`, one document in all
+its forms. Nothing here fetches, sends or decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile._display import plural, show_value
+from sippet_reconcile.report.charts import Bar, BarChart, ColumnChart
+from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
+from sippet_reconcile.report.durations import in_words, signed_in_words
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+__all__ = ["DryRunFacts", "DryRunReport"]
+
+CALLS_PER_READ: Final = 50
+"""Calls that one request reads again before they are corrected."""
+
+WEBHOOKS: Final = (
+    "Each PATCH may fire call.* webhooks of the platform. Whoever listens to them (invoicing, CRM, alerts) will see "
+    "the corrections arrive at the pace above; tell them before you apply."
+)
+
+_CAUSES_IN_CHART: Final = 8
+_FIELD_WORDS: Final = {
+    "status": "status",
+    "duration_seconds": "duration",
+    "ended_at": "end",
+    "call_source": "source",
+}
+# Upper bounds of the columns of the distribution, in seconds, for either sign.
+_STEPS: Final = ((10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"))
+
+
+@dataclass(frozen=True, eq=False)
+class DryRunFacts:
+    """Everything the report is made from, as plain data.
+
+    Attributes
+    ----------
+    plan
+        ``plan_id``, ``short_id``, ``kind``, ``created_at``, ``api_url``, ``period``,
+        ``n_compared``, ``reverts_run_id``, ``accept``, ``selection``.
+    changes
+        One row per change in plan order, with the columns of `schema.CHANGES` and
+        ``started_at``, ``direction``, ``from_number``, ``to_number``, ``sip_username``.
+    rate_text, rate_per_s
+        The pace of the forecast.
+    rules
+        Plain values.
+    approvals
+        One row per approval: ``by``, ``at``, ``note``.
+    """
+
+    plan: Mapping[str, Any]
+    changes: pd.DataFrame
+    left_out: pd.DataFrame
+    ledger: pd.DataFrame
+    findings: pd.DataFrame
+    balance: pd.DataFrame
+    not_patchable: pd.DataFrame
+    approvals: pd.DataFrame
+    rate_text: str
+    rate_per_s: float
+    rules: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DryRunReport:
+    """What a plan would do, for a person to read: nothing has been sent.
+
+    Made by ``plan.dry_run()``. It shows itself in a notebook, and `to_html` writes one
+    file to hand to a colleague.
+
+    Attributes
+    ----------
+    document
+        The document behind every view.
+    """
+
+    document: Document
+
+    @classmethod
+    def from_facts(cls, facts: DryRunFacts) -> DryRunReport:
+        """Build the report of a plan from its plain facts."""
+        return cls(_document(facts))
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one or two sentences."""
+        return self.document.verdict
+
+    def summary(self) -> dict[str, object]:
+        """Return the counts that every view starts from, as plain values."""
+        return dict(self.document.summary)
+
+    def html(self) -> str:
+        """Return the whole report as one HTML page."""
+        return self.document.html()
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write one self-contained HTML file and return its path.
+
+        The table of changes holds the 5,000 most significant ones.
+        """
+        return self.document.to_html(path)
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as Markdown, and write it where a path is given."""
+        return self.document.to_markdown(path)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return the report as JSON, and write it where a path is given."""
+        return self.document.to_json(path)
+
+    def __repr__(self) -> str:
+        return f"<DryRunReport of plan {self.document.summary['plan']}: {self.verdict} Next: report.to_html(path)>"
+
+    def _repr_html_(self) -> str:
+        return self.document._repr_html_()  # noqa: SLF001 - the document is what is shown
+
+
+def _summary(facts: DryRunFacts) -> dict[str, object]:
+    changes = facts.changes
+    n_calls = int(changes["call_id"].nunique())
+    n_reads = math.ceil(n_calls / CALLS_PER_READ)
+    delta = changes["delta_s"].dropna()
+    return {
+        "plan": facts.plan["short_id"],
+        "kind": facts.plan["kind"],
+        "calls": n_calls,
+        "changes": len(changes),
+        "changes_by_field": _counts(changes, "field"),
+        "changes_by_explanation": _counts(changes, "explanation"),
+        "changes_by_match_rule": _counts(changes, "match_rule"),
+        "net_s": float(delta.sum()),
+        "added_s": float(delta[delta > 0].sum()),
+        "removed_s": float(delta[delta < 0].sum()),
+        "left_out_calls": int(facts.left_out["call_id"].nunique()),
+        "left_out": _counts(facts.left_out, "reason"),
+        "findings": _counts(facts.findings, "severity"),
+        "requests": n_calls + n_reads,
+        "requests_patch": n_calls,
+        "requests_read": n_reads,
+        "rate": facts.rate_text,
+        "minutes": round((n_calls + n_reads) / facts.rate_per_s / 60, 2),
+        "approvals": len(facts.approvals),
+    }
+
+
+def _counts(frame: pd.DataFrame, column: str) -> dict[str, int]:
+    counts = frame[column].dropna().value_counts()
+    return {
+        str(name): int(n) for name, n in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    }
+
+
+def _verdict(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
+    """Return the answer in words and its tone."""
+    left, n_calls = summary["left_out_calls"], summary["calls"]
+    stops = facts.findings.loc[facts.findings["severity"].eq("stop"), "code"].tolist()
+    if n_calls == 0:
+        extra = f" {plural(left, 'call')} left out; see why below." if left else ""
+        return f"There is nothing to correct: the plan has no change.{extra}", "warn" if left else "ok"
+    what = "put back to what they were" if facts.plan["kind"] == "revert" else "corrected"
+    share = f" of {facts.plan['n_compared']:,} compared" if facts.plan["n_compared"] else ""
+    parts = [
+        f"{plural(n_calls, 'call')}{share} would be {what}, with {plural(summary['changes'], 'change')}."
+    ]
+    if summary["net_s"]:
+        way = "falls" if summary["net_s"] < 0 else "rises"
+        parts.append(f"Their total duration {way} by {in_words(summary['net_s'])}.")
+    elif summary["added_s"]:
+        parts.append("Seconds added and taken away are equal.")
+    if stops:
+        parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
+    parts.append("Nothing has been sent.")
+    is_calm = not stops and not facts.findings["severity"].eq("warn").any()
+    return " ".join(parts), "stop" if stops else "ok" if is_calm else "warn"
+
+
+def _document(facts: DryRunFacts) -> Document:
+    summary = _summary(facts)
+    verdict, tone = _verdict(summary, facts)
+    minutes = (summary["requests_patch"] + summary["requests_read"]) / facts.rate_per_s  # type: ignore[operator]  # both are int
+    plan = facts.plan
+    headline = {
+        "calls to correct": summary["calls"],
+        "changes": summary["changes"],
+        "net duration": signed_in_words(float(str(summary["net_s"]))),
+        "calls left out": summary["left_out_calls"],
+        "requests": summary["requests"],
+        f"time at {facts.rate_text}": in_words(max(minutes, 1)) if summary["calls"] else "–",
+        "approvals": summary["approvals"],
+    }
+    sections = [
+        _findings(facts),
+        _causes(facts),
+        _ledger(facts),
+        _distribution(facts),
+        _left_out(facts),
+        _not_patchable(facts),
+        _forecast(facts, summary),
+        _approvals(facts),
+        _changes(facts),
+        _balance(facts),
+    ]
+    name = {"revert": "Dry run of a revert", "corrections": "Dry run of corrections"}.get(
+        plan["kind"], "Dry run"
+    )
+    return Document(
+        title=f"{name}: plan {plan['short_id']}",
+        subtitle=" · ".join(str(part) for part in (plan["period"], plan["api_url"]) if part),
+        verdict=verdict,
+        tone=tone,
+        facts=headline,
+        sections=[part for part in sections if part is not None],
+        summary=summary,
+        about=_about(facts),
+    )
+
+
+def _findings(facts: DryRunFacts) -> Section | None:
+    if facts.findings.empty:
+        return None
+    accepted = facts.plan["accept"]
+    note = f"Accepted by code: {', '.join(accepted)}." if accepted else ""
+    return Section(
+        "Findings about the data",
+        "What was noticed about the data as a whole, before any single difference.",
+        facts.findings.loc[:, ["severity", "code", "message", "advice"]],
+        note=note,
+        heads={"advice": "what to do"},
+    )
+
+
+def _causes(facts: DryRunFacts) -> Section | None:
+    changes = facts.changes
+    if changes.empty:
+        return None
+    known = changes.assign(match_rule=changes["match_rule"].fillna("no CDR"))
+    rows = known.groupby(["field", "explanation"], as_index=False, dropna=False).agg(
+        n_calls=("call_id", "nunique"), delta_s=("delta_s", lambda s: s.sum(min_count=1))
+    )
+    rows = rows.sort_values(["n_calls", "field", "explanation"], ascending=[False, True, True], kind="stable")
+    rules = ", ".join(
+        f"{name} {n:,}" for name, n in _counts(known.drop_duplicates("call_id"), "match_rule").items()
+    )
+    bars = [
+        Bar(
+            f"{_FIELD_WORDS.get(row.field, row.field)}: {row.explanation}",
+            float(row.n_calls),
+            f"{row.n_calls:,}",
+        )
+        for row in rows.head(_CAUSES_IN_CHART).itertuples(index=False)
+    ]
+    seconds = known.loc[known["delta_s"].notna()].groupby("explanation")["delta_s"].sum()
+    seconds = seconds.loc[seconds.abs().sort_values(ascending=False, kind="stable").index].head(
+        _CAUSES_IN_CHART
+    )
+    charts = [BarChart("Calls by field and cause", tuple(bars))]
+    if len(seconds):
+        drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in seconds.items())
+        charts.append(BarChart("Seconds added or taken away, by cause", drawn))
+    return Section(
+        "Why the records are wrong",
+        f"A call may need more than one change. Matched by: {rules}.",
+        rows.astype({"n_calls": "Int64", "delta_s": "Float64"}),
+        charts=charts,
+        heads={"explanation": "cause", "n_calls": "calls", "delta_s": "change (s)"},
+        signed=["delta_s"],
+    )
+
+
+def _ledger(facts: DryRunFacts) -> Section | None:
+    ledger = facts.ledger
+    if ledger.empty:
+        return None
+    has_seconds = ledger["before_s"].notna()
+    parts = []
+    for name in dict.fromkeys(ledger.loc[has_seconds, "field"]):
+        lines = ledger.loc[ledger["field"].eq(name)]
+        total = lines[["n_calls", "before_s", "change_s", "after_s"]].sum()
+        row = pd.DataFrame(
+            {
+                "field": [name],
+                "explanation": ["total"],
+                "is_corrected": [pd.NA],
+                **{k: [v] for k, v in total.items()},
+            }
+        )
+        parts += [lines, row.astype(lines.dtypes.to_dict())]
+    counted = ledger.loc[~has_seconds]
+    seconds = pd.concat(parts, ignore_index=True) if parts else counted
+    intro = "Every compared call is in exactly one row of a field, and before plus change gives after, row by row."
+    note = ""
+    if parts and len(counted):
+        others = counted.groupby(["field", "is_corrected"], sort=False)["n_calls"].sum()
+        told = [
+            f"{field_name}: {n:,} {'corrected' if done else 'not corrected'}"
+            for (field_name, done), n in others.items()
+        ]
+        note = f"Fields without seconds, in calls: {'; '.join(told)}."
+    return Section(
+        "The ledger",
+        intro,
+        seconds,
+        note=note,
+        heads={
+            "explanation": "cause or standing",
+            "is_corrected": "corrected",
+            "n_calls": "calls",
+            "before_s": "before (s)",
+            "change_s": "change (s)",
+            "after_s": "after (s)",
+        },
+        signed=["change_s"],
+        total=bool(parts),
+    )
+
+
+def _bins(delta: pd.Series[float]) -> tuple[Bar, ...]:
+    """Count the changes of duration by their size, what is taken away first."""
+    values = delta.dropna().to_numpy(dtype="float64")
+    edges = [0, *(edge for edge, _ in _STEPS), math.inf]
+    words = ["up to 10 s", *(f"up to {word}" for _, word in _STEPS[1:]), "over 1 h"]
+    bars: list[Bar] = []
+    for sign, mark in ((-1, "−"), (1, "+")):
+        sizes = values * sign
+        counts = [
+            int(((sizes > low) & (sizes <= high)).sum())
+            for low, high in zip(edges[:-1], edges[1:], strict=True)
+        ]
+        side = [Bar(f"{mark} {word}", float(n), f"{n:,}") for word, n in zip(words, counts, strict=True)]
+        bars += side[::-1] if sign < 0 else side
+    return tuple(bars)
+
+
+def _distribution(facts: DryRunFacts) -> Section | None:
+    delta = facts.changes["delta_s"].dropna()
+    if delta.empty:
+        return None
+    sizes = np.abs(delta.to_numpy(dtype="float64"))
+    told = (
+        f"{plural(len(sizes), 'duration')} would change, half of them by no more than "
+        f"{in_words(float(np.median(sizes)))}, the largest by {in_words(float(sizes.max()))}."
+    )
+    chart = ColumnChart("Changes of duration, by size", _bins(delta))
+    return Section("How large the changes are", told, charts=[chart], in_card=False)
+
+
+def _left_out(facts: DryRunFacts) -> Section | None:
+    left = facts.left_out
+    if left.empty:
+        return None
+    whole = left.assign(field=left["field"].fillna("the whole call"))
+    rows = whole.groupby(["reason", "field"], as_index=False, dropna=False).agg(
+        n_calls=("call_id", "nunique"), example=("call_id", "min")
+    )
+    rows = rows.sort_values(["n_calls", "reason", "field"], ascending=[False, True, True], kind="stable")
+    return Section(
+        "Left out, and why",
+        "Differences that were found and are not corrected; each is listed in plan.left_out.",
+        rows.astype({"n_calls": "Int64"}),
+        heads={"n_calls": "calls"},
+    )
+
+
+def _not_patchable(facts: DryRunFacts) -> Section | None:
+    if facts.not_patchable.empty:
+        return None
+    return Section(
+        "Wrong, but not correctable here",
+        "The API takes no correction of these; they need to be settled elsewhere.",
+        facts.not_patchable,
+        heads={"what": "what is wrong", "explanation": "cause", "n_calls": "calls", "seconds": "talk (s)"},
+    )
+
+
+def _forecast(facts: DryRunFacts, summary: Mapping[str, object]) -> Section:
+    n_calls = int(str(summary["requests_patch"]))
+    if not n_calls:
+        return Section("Applying it", "Nothing would be sent.", in_card=False)
+    total = int(str(summary["requests"]))
+    took = in_words(max(total / facts.rate_per_s, 1))
+    told = (
+        f"{plural(n_calls, 'PATCH request')} and {plural(int(str(summary['requests_read'])), 'request')} that read the calls "
+        f"again just before, {total:,} in all: about {took} at {facts.rate_text}. A call that changed in the meantime is "
+        "skipped and reported, never overwritten."
+    )
+    return Section("Applying it", told, note=WEBHOOKS)
+
+
+def _approvals(facts: DryRunFacts) -> Section:
+    if facts.approvals.empty:
+        step = f"Nobody has approved plan {facts.plan['short_id']} yet. plan.approve(by=…, note=…) does, for exactly this content."
+        return Section("Approvals", step, in_card=False)
+    return Section(
+        "Approvals", "Each names this plan id; any change to the plan drops them.", facts.approvals
+    )
+
+
+def _changes(facts: DryRunFacts) -> Section | None:
+    changes = facts.changes
+    if changes.empty:
+        return None
+    size = changes["delta_s"].abs().to_numpy(dtype="float64", na_value=-1.0)
+    ranked = changes.iloc[np.argsort(-size, kind="stable")]
+    where = (
+        ranked["source_file"].fillna("").astype("str") + ":" + ranked["source_row"].astype("str").fillna("")
+    )
+    columns = [
+        "call_id", "started_at", "direction", "from_number", "to_number", "sip_username",
+        "field", "before", "after", "delta_s", "explanation", "match_rule", "source",
+    ]  # fmt: skip
+    shown = ranked.assign(source=where.where(ranked["source_file"].notna())).loc[:, columns]
+    return Section(
+        "The changes",
+        "The largest changes of duration first. Before and after are as the API writes them; numbers are masked.",
+        shown,
+        is_searchable=True,
+        filters=["field", "explanation", "match_rule", "direction"],
+        heads={
+            "call_id": "call",
+            "started_at": "started",
+            "from_number": "from",
+            "to_number": "to",
+            "sip_username": "user",
+            "delta_s": "change (s)",
+            "explanation": "cause",
+            "match_rule": "matched by",
+            "source": "evidence",
+        },
+        signed=["delta_s"],
+        rest=f"The {MAX_HTML_ROWS:,} most significant are here; all of them are in plan.changes and in the saved plan.",
+    )
+
+
+def _balance(facts: DryRunFacts) -> Section | None:
+    if facts.balance.empty:
+        return None
+    return Section(
+        "Where every record ended up",
+        "The balance of the reconciliation behind this plan: nothing is dropped silently.",
+        facts.balance,
+        is_detail=True,
+        in_card=False,
+    )
+
+
+def _about(facts: DryRunFacts) -> dict[str, object]:
+    plan = facts.plan
+    about: dict[str, object] = {
+        "plan_id": plan["plan_id"],
+        "kind": plan["kind"],
+        "created_at": plan["created_at"],
+        "api": plan["api_url"],
+        "period": plan["period"],
+        "reverts_run": plan["reverts_run_id"],
+        "accepted_findings": ", ".join(plan["accept"]) or None,
+    }
+    about |= {f"asked: {name}": _in_line(value) for name, value in plan["selection"].items()}
+    about |= {f"rule: {name}": _in_line(value) for name, value in facts.rules.items()}
+    return {name: value for name, value in about.items() if value not in (None, "")}
+
+
+def _in_line(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} = {_in_line(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return "" if value is None else show_value(value)

@@ -198,7 +198,10 @@ def _side(frame: pd.DataFrame, rules: Rules, period: Period | None, *, offset: i
     if period is None:
         inside = np.ones(len(start), np.bool_)
     else:
-        begin, end = (pd.Timestamp(at).as_unit("us").value for at in (period.start, period.end))
+        # Timestamp.value is in nanoseconds whatever the unit; a period is in UTC already.
+        begin, end = (
+            np.datetime64(at.replace(tzinfo=None), "us").astype(np.int64) for at in (period.start, period.end)
+        )
         inside = (start >= begin) & (start < end)
     return _Side(start, inside, _is_internal(frame, rules))
 

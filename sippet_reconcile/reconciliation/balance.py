@@ -1,4 +1,4 @@
-"""Where did every leg and every call end up?
+"""Where every leg and every call ended up.
 
 Input is what matching found, output one bucket per leg, per call and per CDR call,
 and the balance, which adds up to the rows that came in. Everything is matched before
@@ -173,7 +173,10 @@ def sort_rows(
     _exclude(cdr_bucket, cdr_reason, only & cdr.internal, _INTERNAL)
     only_call = call_bucket == code_of(Bucket.ONLY_IN_API)
     _exclude(call_bucket, call_reason, only_call & call.internal, _INTERNAL)
-    bucket, reason = _paired(matches.pairs, call, cdr, is_open, cdr_end, fetched, young_if_after, rules)
+    read = fetched[matches.pairs.call_pos]
+    read = np.where(read == _NAT, young_if_after, read)
+    is_young = _too_young(cdr_end[matches.pairs.cdr_pos], read, rules)
+    bucket, reason = _paired(matches.pairs, call, cdr, is_open=is_open, is_young=is_young)
     for target, codes in ((call_bucket, bucket), (call_reason, reason)):
         target[matches.pairs.call_pos] = codes
     for target, codes in ((cdr_bucket, bucket), (cdr_reason, reason)):
@@ -266,13 +269,11 @@ def _paired(
     pairs: PairPositions,
     call: _Side,
     cdr: _Side,
+    *,
     is_open: NDArray[np.bool_],
-    cdr_end: NDArray[np.int64],
-    fetched: NDArray[np.int64],
-    snapshot: int,
-    rules: Rules,
+    is_young: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return bucket and reason of every pair."""
+    """Return bucket and reason of every pair; `is_open` is per CDR call, `is_young` per pair."""
     call_start, cdr_start = call.start[pairs.call_pos], cdr.start[pairs.cdr_pos]
     inside = call.inside[pairs.call_pos]
     # A call that never started belongs where its CDR started; where nothing is known, nothing puts it outside.
@@ -280,9 +281,7 @@ def _paired(
     inside = np.where(unknown, cdr.inside[pairs.cdr_pos] | (cdr_start == _NAT), inside)
     bucket = np.full(len(pairs), code_of(Bucket.MATCHED), np.int8)
     reason = np.full(len(pairs), _NONE, np.int8)
-    read = fetched[pairs.call_pos]
-    young = _too_young(cdr_end[pairs.cdr_pos], np.where(read == _NAT, snapshot, read), rules)
-    _exclude(bucket, reason, young, _TOO_YOUNG)
+    _exclude(bucket, reason, is_young, _TOO_YOUNG)
     _exclude(bucket, reason, is_open[pairs.cdr_pos], _CDR_OPEN)
     _exclude(bucket, reason, call.internal[pairs.call_pos] | cdr.internal[pairs.cdr_pos], _INTERNAL)
     bucket[~inside], reason[~inside] = code_of(Bucket.OUTSIDE_PERIOD), _NONE

@@ -67,7 +67,7 @@ class CloseCalls:
 class _Side:
     """The candidates of one side: positions in the frame, and what is compared."""
 
-    at: NDArray[np.int64]
+    rows: NDArray[np.int64]
     start: NDArray[np.int64]
     direction: NDArray[np.int64]
     from_e164: pa.LargeStringArray
@@ -103,20 +103,20 @@ def match_by_numbers(
     settled = np.asarray(text_array(cdr_calls["time_problem"]).is_null())
     left = _side(calls, free_calls, rules, offset=0)
     right = _side(cdr_calls, free_cdr & settled, rules, offset=offset_us(rules.clock_offset_s))
-    if not (len(left.at) and len(right.at)):
+    if not (len(left.rows) and len(right.rows)):
         return CloseCalls.none()
     call, cdr, crowded_call, crowded_cdr = _candidates(left, right, offset_us(rules.start_window_s))
     if not len(call):
         return CloseCalls.none()
     gap = np.abs(left.start[call] - right.start[cdr])
     margin = 2 * offset_us(rules.time_tolerance_s)
-    near_call, only_call = _near(call, gap, len(left.at), margin)
-    near_cdr, only_cdr = _near(cdr, gap, len(right.at), margin)
+    near_call, only_call = _near(call, gap, len(left.rows), margin)
+    near_cdr, only_cdr = _near(cdr, gap, len(right.rows), margin)
     mutual = near_call & near_cdr
     chosen = mutual & only_call & only_cdr & ~crowded_call[call] & ~crowded_cdr[cdr]
     rival = mutual & ~chosen
     return CloseCalls(
-        left.at[call[chosen]], right.at[cdr[chosen]], left.at[call[rival]], right.at[cdr[rival]]
+        left.rows[call[chosen]], right.rows[cdr[chosen]], left.rows[call[rival]], right.rows[cdr[rival]]
     )
 
 
@@ -154,11 +154,11 @@ def _side(frame: pd.DataFrame, free: NDArray[np.bool_], rules: Rules, *, offset:
 
 def _number_codes(left: _Side, right: _Side) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return one code per pair of numbers, the same on both sides."""
-    codes = np.zeros(len(left.at) + len(right.at), np.int64)
+    codes = np.zeros(len(left.rows) + len(right.rows), np.int64)
     for name in ("from_tail", "to_tail"):
         tails = pa.concat_arrays([getattr(left, name), getattr(right, name)])
         codes = pd.factorize(codes * len(codes) + first_occurrence(tails))[0].astype(np.int64)
-    return codes[: len(left.at)], codes[len(left.at) :]
+    return codes[: len(left.rows)], codes[len(left.rows) :]
 
 
 def _candidates(
@@ -170,10 +170,10 @@ def _candidates(
     if crowded_call.any():
         # What a crowded call left out may be the nearest of a CDR call: look from the other side too.
         cdr_too, call_too, crowded_cdr = _in_window(right_code, right.start, left_code, left.start, window)
-        both = np.unique(np.concatenate([call * len(right.at) + cdr, call_too * len(right.at) + cdr_too]))
-        call, cdr = both // len(right.at), both % len(right.at)
+        both = np.unique(np.concatenate([call * len(right.rows) + cdr, call_too * len(right.rows) + cdr_too]))
+        call, cdr = both // len(right.rows), both % len(right.rows)
     else:
-        crowded_cdr = np.zeros(len(right.at), np.bool_)
+        crowded_cdr = np.zeros(len(right.rows), np.bool_)
     fits = ~_contradict(left.direction[call], right.direction[cdr])
     for name in ("from_e164", "to_e164"):
         one, other = take_text(getattr(left, name), call), take_text(getattr(right, name), cdr)

@@ -1,4 +1,4 @@
-"""Which legs count, and which of them are one call?
+"""Which legs count, and which of them are one call.
 
 Input are the legs, output are row positions: the legs that are set aside (unusable,
 sent twice, helpers), and for every other leg the CDR call it belongs to. The id that
@@ -171,12 +171,15 @@ class Groups:
         position of the first call with that key; -1 where they name none.
     is_split
         Marks CDR calls that are one part of a split group.
+    is_keyed
+        Whether every leg has a key by which it was grouped.
     """
 
     cdr_of: NDArray[np.int64]
     size: NDArray[np.int64]
     named: NDArray[np.int64]
     is_split: NDArray[np.bool_]
+    is_keyed: bool
 
     def __len__(self) -> int:
         return len(self.size)
@@ -203,10 +206,12 @@ def group_legs(
         The call that each leg names by its key and by its linked id, as a position; -1 for none.
     """
     key = pc.utf8_lower(pc.utf8_trim_whitespace(pc.coalesce(_blank_to_missing(linked_id), call_key)))
-    first = first_occurrence(_blank_to_missing(key))
+    key = _blank_to_missing(key)
+    first = first_occurrence(key)
+    is_keyed = key.null_count == 0
     rows = np.arange(len(first), dtype=np.int64)
     if np.array_equal(first, rows):
-        return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_))
+        return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_), is_keyed)
     first, split = _split(first, named, linked_named)
     leaders = np.flatnonzero(first == rows)
     place = np.empty(len(rows), np.int64)
@@ -216,7 +221,8 @@ def group_legs(
     named_by_call = np.full(len(leaders), -1, np.int64)
     naming = np.flatnonzero(named >= 0)
     named_by_call[cdr_of[naming]] = named[naming]
-    return Groups(cdr_of, np.bincount(cdr_of, minlength=len(leaders)), named_by_call, split[leaders])
+    size = np.bincount(cdr_of, minlength=len(leaders))
+    return Groups(cdr_of, size, named_by_call, split[leaders], is_keyed)
 
 
 def _blank_to_missing(array: pa.LargeStringArray) -> pa.LargeStringArray:

@@ -1,4 +1,4 @@
-"""Which CDR call and which call of the API are the same?
+"""Which CDR call and which call of the API are the same.
 
 Input are both frames, output are row positions: pairs, each side at most once, and
 rivals that nobody decides between. Keys come first: the id that both sides share on
@@ -121,6 +121,8 @@ def leg_keys(legs: pd.DataFrame, counted: NDArray[np.int64], keys: CallKeys) -> 
 
     key, linked = normal("call_key"), normal("linked_id")
     named = match_positions(key, keys.uuid)
+    if linked.null_count == len(linked):
+        return LegKeys(linked, named, np.full(len(named), -1, np.int64))
     if key.equals(linked):
         return LegKeys(linked, named, named)
     return LegKeys(linked, named, match_positions(linked, keys.uuid))
@@ -129,6 +131,7 @@ def leg_keys(legs: pd.DataFrame, counted: NDArray[np.int64], keys: CallKeys) -> 
 def match_calls(
     calls: pd.DataFrame,
     cdr_calls: pd.DataFrame,
+    *,
     groups: Groups,
     keys: CallKeys,
     legs: LegKeys,
@@ -172,7 +175,9 @@ def match_calls(
     for pairs in found:
         free_calls[pairs.call_pos] = False
         free_cdr[pairs.cdr_pos] = False
-    conversations = _match_conversations(calls, groups, legs, free_calls, free_cdr, keys.usable)
+    conversations = _match_conversations(
+        calls, groups, legs, free_calls=free_calls, free_cdr=free_cdr, usable=keys.usable
+    )
     free_calls[conversations.call_pos] = False
     free_cdr[conversations.cdr_pos] = False
     close = match_by_numbers(calls, cdr_calls, free_calls, free_cdr, rules)
@@ -286,6 +291,7 @@ def _match_conversations(
     calls: pd.DataFrame,
     groups: Groups,
     legs: LegKeys,
+    *,
     free_calls: NDArray[np.bool_],
     free_cdr: NDArray[np.bool_],
     usable: NDArray[np.bool_],
@@ -297,10 +303,10 @@ def _match_conversations(
     """
     if not (free_calls.any() and free_cdr.any()) or legs.linked.null_count == len(legs.linked):
         return PairPositions.none()
+    if calls["conversation_id"].isna().all():
+        return PairPositions.none()
     conversation = text_array(normal_ids(calls["conversation_id"]))
     conversation = pc.if_else(pa.array(usable), conversation, pa.scalar(None, pa.large_string()))
-    if conversation.null_count == len(conversation):
-        return PairPositions.none()
     n_with = np.bincount(first_occurrence(conversation), minlength=len(calls))
     named = _of_group(match_positions(legs.linked, conversation), groups)
     asks = np.flatnonzero(named >= 0)

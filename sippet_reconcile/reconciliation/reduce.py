@@ -81,26 +81,26 @@ class _Several:
 
     Attributes
     ----------
-    at
+    rows
         Position of each such leg in the legs frame.
     calls
         Rows of these CDR calls, ascending.
     starts
-        Where the legs of each begin in `at`.
+        Where the legs of each begin in `rows`.
     of
         For each leg the place of its call in `calls`.
     """
 
-    at: NDArray[np.int64]
+    rows: NDArray[np.int64]
     calls: NDArray[np.int64]
     starts: NDArray[np.int64]
     of: NDArray[np.int64]
 
     def first_where(self, known: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return per call the position of its first leg for which something is known, else of its first leg."""
-        places = np.where(known, np.arange(len(self.at)), len(self.at))
+        places = np.where(known, np.arange(len(self.rows)), len(self.rows))
         found = np.minimum.reduceat(places, self.starts)
-        return self.at[np.where(found < len(self.at), found, self.starts)]
+        return self.rows[np.where(found < len(self.rows), found, self.starts)]
 
     def least(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the smallest value per call."""
@@ -136,7 +136,7 @@ def reduce_legs(
     leader[groups.cdr_of] = counted
     several = _several(legs, counted, groups)
     if several is not None:
-        leader[several.calls] = several.at[several.starts]
+        leader[several.calls] = several.rows[several.starts]
     columns: dict[str, Any] = {}
     columns["cdr_id"] = _cdr_ids(legs, leader, groups, split_names)
     columns["n_legs"] = pd.arrays.IntegerArray(groups.size.astype(np.int64), np.zeros(len(groups), np.bool_))
@@ -196,6 +196,9 @@ def _cdr_ids(
     if groups.is_split.any():
         part = pc.binary_join_element_wise(ids, pc.fill_null(split_names, "rest"), "/")
         ids = pc.if_else(pa.array(groups.is_split), part, ids)
+    if groups.is_keyed and not groups.is_split.any():
+        # Every id is the key of its group, and groups differ in their keys.
+        return text_series(ids).array
     repeated = ids.is_null().to_numpy(zero_copy_only=False)
     first = first_occurrence(ids)
     shared = np.bincount(first, minlength=len(first))[first] > 1
@@ -241,7 +244,7 @@ def _whole(
         positions[several.calls] = source
         for name in group:
             result[name] = legs[name].array.take(positions)
-    at = several.at
+    at = several.rows
     instants = {name: instants_us(legs[name])[at] for name in _INSTANTS}
     started = several.least(np.where(instants["started_at"] == _NAT, _LATE, instants["started_at"]))
     answered = several.least(np.where(instants["answered_at"] == _NAT, _LATE, instants["answered_at"]))
@@ -262,7 +265,7 @@ def _whole(
 
 def _text_sources(legs: pd.DataFrame, several: _Several) -> dict[tuple[str, ...], NDArray[np.int64]]:
     """Return for groups of text columns the leg that each call takes them from."""
-    at = several.at
+    at = several.rows
 
     def known(name: str) -> NDArray[np.bool_]:
         return np.asarray(take_text(text_array(legs[name]), at).is_valid())
@@ -290,7 +293,7 @@ def _flags(legs: pd.DataFrame, at: NDArray[np.int64]) -> tuple[NDArray[np.bool_]
 
 
 def _any_answered(legs: pd.DataFrame, several: _Several) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    answered, known = _flags(legs, several.at)
+    answered, known = _flags(legs, several.rows)
     any_answered = several.most(answered.astype(np.int8)).astype(np.bool_)
     all_known = several.least(known.astype(np.int8)).astype(np.bool_)
     return any_answered, any_answered | all_known
@@ -305,8 +308,8 @@ def _talk_seconds(
     be finer than printed stamps. Where a talking leg cannot be placed in time, or
     for a leg nothing is known at all, the sum is missing.
     """
-    billable = legs["billable_s"].to_numpy("float64", na_value=np.nan)[several.at]
-    answered, answer_known = _flags(legs, several.at)
+    billable = legs["billable_s"].to_numpy("float64", na_value=np.nan)[several.rows]
+    answered, answer_known = _flags(legs, several.rows)
     has_answer_time = answered_at != _NAT
     talked = answered | (billable > 0) | (~answer_known & has_answer_time & ~(billable == 0))
     silent = ~talked & ((answer_known & ~answered) | (billable == 0))
@@ -345,15 +348,15 @@ def _union_us(
     covered_to = np.concatenate([begin[:1], latest[:-1]])
     covered_to = np.where(np.diff(call, prepend=-1) != 0, begin, covered_to)
     added = np.maximum(end - np.maximum(begin, covered_to), 0)
-    return np.bincount(call, weights=added, minlength=len(lengths))
+    return np.bincount(call, weights=added, minlength=len(lengths)).astype(np.float64)
 
 
 def _leg_seconds(legs: pd.DataFrame, several: _Several, columns: dict[str, Any]) -> dict[str, Any]:
     """Return the seconds of the first leg, the last leg and all legs together."""
     result: dict[str, Any] = {}
-    last = np.append(several.starts[1:], len(several.at)) - 1
+    last = np.append(several.starts[1:], len(several.rows)) - 1
     for name in _SECONDS:
-        seconds = legs[name].to_numpy("float64", na_value=np.nan)[several.at]
+        seconds = legs[name].to_numpy("float64", na_value=np.nan)[several.rows]
         choices = {"first": seconds[several.starts], "last": seconds[last], "sum": several.total(seconds)}
         for which, values in choices.items():
             result[f"{which}_{name}"] = _patched_seconds(columns[name], several.calls, values)

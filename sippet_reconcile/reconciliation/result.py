@@ -320,7 +320,7 @@ def count_rows(decided: Decided, comparison: Comparison) -> dict[str, Any]:
         "no_evidence": comparison.no_evidence,
         "within_tolerance": {
             str(row.field): {
-                "calls": int(row.within_tolerance),
+                "calls": int(str(row.within_tolerance)),
                 "net_s": _plain(row.within_net_s),
                 "gross_s": _plain(row.within_gross_s),
             }

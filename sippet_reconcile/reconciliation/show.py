@@ -228,7 +228,7 @@ def _both_sides(
             if isinstance(value, str) and attribute in _NUMBERS and not show_numbers:
                 value = mask_number(value)
             shown.append(show_value(value))
-        rows.append((attribute, *shown))
+        rows.append((attribute, shown[0], shown[1]))
     return pd.DataFrame(rows, columns=["attribute", "api", "cdr"], dtype="str")
 
 

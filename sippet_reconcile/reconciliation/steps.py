@@ -102,7 +102,7 @@ def reconcile(
         groups = group_legs(linked, call_key, ids.named, ids.linked_named)
         cdr_calls = reduce_legs(legs, aside.counted, groups, _named_uuid(keys.uuid, groups.named))
         report(2, _N_STEPS, "matching calls")
-        matches = match_calls(calls, cdr_calls, groups, keys, ids, rules)
+        matches = match_calls(calls, cdr_calls, groups=groups, keys=keys, legs=ids, rules=rules)
         sorting = sort_rows(
             calls,
             cdr_calls,

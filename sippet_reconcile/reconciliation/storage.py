@@ -202,6 +202,6 @@ def _compare_again(frames: LazyFrames, rules: Rules) -> Comparison:
     positions = PairPositions(
         match_positions(text_array(pairs["call_id"]), taking_part),
         match_positions(text_array(pairs["cdr_id"]), text_array(cdr_calls["cdr_id"])),
-        pairs["match_rule"].map(codes).to_numpy(np.int8),
+        pairs["match_rule"].map(codes).to_numpy().astype(np.int8),
     )
     return explain_discrepancies(compare_pairs(calls, cdr_calls, positions, rules))

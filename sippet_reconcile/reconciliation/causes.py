@@ -33,6 +33,7 @@ UNEXPLAINED: Final = "unexplained"
 _HOUR: Final = 3600
 _LONGEST_SHIFT_H: Final = 26  # from UTC-12 to UTC+14
 _EXTENSION_DIGITS: Final = 6
+_TELLING_S: Final = 30  # of fewer seconds the double is easily met by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,17 @@ def _one_leg(which: str) -> Callable[[Evidence], Mask]:
 
 def _summed_legs(e: Evidence) -> Mask:
     summed = e.sides.cdr_seconds(f"sum_{'total' if e.rules.duration == 'total' else 'billable'}_s")
-    return e.has_legs & e.beyond(summed, e.basis_s) & e.close(e.call_s, summed)
+    overlapping = e.beyond(summed, e.basis_s) & e.close(e.call_s, summed)
+    # Exports that list one party alone show legs that follow each other; the platform added up both parties.
+    return e.has_legs & (overlapping | _twice(e))
+
+
+def _twice(e: Evidence) -> Mask:
+    return (e.basis_s >= _TELLING_S) & e.close(e.call_s, 2 * e.basis_s)
+
+
+def _counted_twice(e: Evidence) -> Mask:
+    return ~e.has_legs & _twice(e)
 
 
 def _hours_apart(gap_s: Seconds, tolerance_s: float) -> NDArray[np.int64]:
@@ -279,9 +290,16 @@ EXPLANATIONS: Final[list[Explanation]] = [
     Explanation(
         "summed-legs",
         _DURATION,
-        "Of a call of several legs the API has the sum of their seconds, which overlap and so exceed the call's.",
-        "add up legs that overlap",
+        "Of a call of several legs the API has the sum of their seconds, which overlap and so exceed the call's, or both parties' seconds.",
+        "add up several legs",
         _summed_legs,
+    ),
+    Explanation(
+        "counted-twice",
+        _DURATION,
+        "Of a call of one leg that lasted half a minute or more the API has twice the seconds.",
+        "are counted twice",
+        _counted_twice,
     ),
     Explanation(
         "off-by-{n}s",

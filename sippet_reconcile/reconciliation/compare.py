@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,11 +19,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
+from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.numbers import compare_numbers
 from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros, text_codes
+from sippet_reconcile.reconciliation.standing import FieldResult, Standing, stand
 from sippet_reconcile.reconciliation.statuses import normal_word, status_words
-from sippet_reconcile.schema import DISCREPANCIES, MAX_SECONDS, arrow_to_frame, text_array
+from sippet_reconcile.schema import text_array
 from sippet_reconcile.values import instants_to_text, seconds_to_text
 
 if TYPE_CHECKING:
@@ -46,41 +47,6 @@ COMPARED_FIELDS: Final = (
     "sip_username",
 )
 """The attributes of a call that a CDR says something about, in the order they are reported."""
-
-_CORRECTABLE: Final = ("status", "duration_seconds", "ended_at")
-
-
-class Standing(IntEnum):
-    """How one field of one pair stands."""
-
-    AGREES = 0
-    WITHIN_TOLERANCE = 1
-    NO_EVIDENCE = 2
-    DIFFERS = 3
-
-
-@dataclass(frozen=True, eq=False)
-class FieldResult:
-    """One field over all pairs.
-
-    Attributes
-    ----------
-    standing
-        A `Standing` per pair, as int8.
-    gap_s
-        CDR minus API in seconds, for fields that have seconds, else None; NaN where
-        a side is missing.
-    texts
-        Called with the rows that differ, returns both values in API form.
-    """
-
-    standing: NDArray[np.int8]
-    texts: Callable[[NDArray[np.int64]], tuple[pa.Array, pa.Array]]
-    gap_s: NDArray[np.float64] | None = None
-
-    def rows(self, standing: Standing) -> NDArray[np.int64]:
-        """Return the pairs that stand so."""
-        return np.flatnonzero(self.standing == standing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +188,7 @@ def compare_pairs(
         "to_number": _compare_number(sides, "to", rules),
         "sip_username": _compare_username(sides),
     }
-    discrepancies, pair_rows = _discrepancies(sides, results, basis, rounded)
+    discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded)
     return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
 
 
@@ -237,7 +203,7 @@ def _compare_duration(
     known = basis >= 0
     too_far = np.isnan(counted) | (np.abs(gap) > micros(rules.duration_tolerance_s))
     # Where rounding arrives at the value the API already has, there is nothing to write.
-    standing = _standing(known, same=rounded == counted, too_far=too_far)
+    standing = stand(known, same=rounded == counted, too_far=too_far)
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return _digits(fetched[rows]), _digits(rounded[rows])
@@ -247,13 +213,6 @@ def _compare_duration(
 
 def _digits(seconds: NDArray[np.float64]) -> pa.Array:
     return text_array(seconds_to_text(pd.Series(seconds)))
-
-
-def _standing(
-    known: NDArray[np.bool_], *, same: NDArray[np.bool_], too_far: NDArray[np.bool_]
-) -> NDArray[np.int8]:
-    differing = np.where(too_far, Standing.DIFFERS, Standing.WITHIN_TOLERANCE)
-    return np.where(~known, Standing.NO_EVIDENCE, np.where(same, Standing.AGREES, differing)).astype(np.int8)
 
 
 def _shows_fractions(calls: pd.DataFrame) -> bool:
@@ -270,14 +229,21 @@ def _shows_fractions(calls: pd.DataFrame) -> bool:
 def _compare_instants(sides: Sides, name: str, rules: Rules) -> FieldResult:
     call, cdr = sides.call_instants(name), sides.cdr_instants(name)
     gap_s = gap_in_seconds(cdr, call)
-    written = cdr if _shows_fractions(sides.calls) else cdr.astype("datetime64[s]").astype("datetime64[us]")
-    too_far = np.isnat(call) | (np.abs(micros(gap_s)) > micros(rules.time_tolerance_s))
-    standing = _standing(~np.isnat(cdr), same=written == call, too_far=too_far)
+    whole = _whole_seconds(cdr)
+    written = cdr if _shows_fractions(sides.calls) else whole
+    # A stamp without a fraction was cut: it stands for its whole second, and so does what it is held against.
+    seen_gap_s = gap_in_seconds(cdr, np.where(cdr == whole, _whole_seconds(call), call))
+    too_far = np.isnat(call) | (np.abs(micros(seen_gap_s)) > micros(rules.time_tolerance_s))
+    standing = stand(~np.isnat(cdr), same=written == call, too_far=too_far)
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return _instant_text(call[rows]), _instant_text(written[rows])
 
     return FieldResult(standing, texts, gap_s)
+
+
+def _whole_seconds(instants: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
+    return instants.astype("datetime64[s]").astype("datetime64[us]")
 
 
 def _instant_text(instants: NDArray[np.datetime64]) -> pa.Array:
@@ -331,7 +297,7 @@ def _compare_direction(sides: Sides) -> FieldResult:
 
 def _compare_number(sides: Sides, party: str, rules: Rules) -> FieldResult:
     agrees, is_known, cdr_shown = compare_numbers(sides, party, rules.number_digits)
-    standing = _standing(is_known, same=agrees, too_far=np.ones(len(agrees), np.bool_))
+    standing = stand(is_known, same=agrees, too_far=np.ones(len(agrees), np.bool_))
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         at = pa.array(rows)
@@ -349,7 +315,7 @@ def _compare_username(sides: Sides) -> FieldResult:
         at = pa.array(rest)
         tidy = [pc.utf8_lower(pc.utf8_trim_whitespace(side.take(at))) for side in (call, cdr)]
         equal[rest] = _true(pc.equal(*tidy))
-    standing = _standing(known, same=equal, too_far=np.ones(len(equal), np.bool_))
+    standing = stand(known, same=equal, too_far=np.ones(len(equal), np.bool_))
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return call.take(pa.array(rows)), cdr.take(pa.array(rows))
@@ -360,75 +326,3 @@ def _compare_username(sides: Sides) -> FieldResult:
 def _true(mask: pa.BooleanArray) -> NDArray[np.bool_]:
     """Return an Arrow mask as numpy, missing as False."""
     return mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False).copy()
-
-
-def _discrepancies(
-    sides: Sides, results: Mapping[str, FieldResult], basis: NDArray[np.float64], rounded: NDArray[np.float64]
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Build the frame of the differing rows, in the order of the pairs, then of the fields."""
-    rows = [result.rows(Standing.DIFFERS) for result in results.values()]
-    fields = np.repeat(np.arange(len(results)), [len(r) for r in rows])
-    pair_rows = np.concatenate(rows).astype(np.int64)
-    texts = [result.texts(r) for result, r in zip(results.values(), rows, strict=True)]
-    order = np.lexsort((fields, pair_rows))
-    fields, pair_rows = fields[order], pair_rows[order]
-    value_call, value_cdr = (
-        pa.chunked_array([t[side] for t in texts], pa.large_string()).combine_chunks().take(pa.array(order))
-        for side in (0, 1)
-    )
-    at = sides.at(pair_rows)
-    names = list(results)
-    is_duration = fields == names.index("duration_seconds")
-    call_s = np.where(is_duration, at.call_seconds("duration_seconds"), np.nan)
-    cdr_s = np.where(is_duration, basis[pair_rows], np.nan)
-    patchable = _is_patchable(at, fields, names, rounded[pair_rows]) & np.asarray(value_cdr.is_valid())
-    started = at.call_instants("started_at")
-    started = np.where(np.isnat(started), at.cdr_instants("started_at"), started)
-    shown_user = pc.coalesce(at.call_text("sip_username"), at.cdr_text("sip_username"))
-    text, size = pa.large_string(), len(pair_rows)
-    columns = {
-        "call_id": at.call_text("id"),
-        "call_uuid": at.call_text("call_uuid"),
-        "field": pa.array(names, text).take(pa.array(fields)),
-        "value_call": value_call,
-        "value_cdr": value_cdr,
-        "call_s": _floats(call_s),
-        "cdr_s": _floats(cdr_s),
-        # Seconds that the API does not have are seconds it does not bill.
-        "delta_s": _floats((micros(cdr_s) - micros(np.nan_to_num(call_s))) / MICROS),
-        "explanation": pa.nulls(size, text),
-        "also": pa.nulls(size, text),
-        "match_rule": pa.array([str(rule) for rule in MATCH_RULES], text).take(
-            pa.array(at.rule.astype(np.int64))
-        ),
-        "is_patchable": pa.array(patchable),
-        "cdr_id": at.cdr_text("cdr_id"),
-        "source_file": at.cdr_text("source_file"),
-        "source_row": pa.array(at.cdr_seconds("source_row"), from_pandas=True).cast(pa.int64()),
-        "started_at": pa.array(started).cast(pa.timestamp("us", tz="UTC")),
-        "direction": at.call_text("direction"),
-        "from_number": at.call_text("from_number"),
-        "to_number": at.call_text("to_number"),
-        "sip_username": shown_user,
-    }
-    return arrow_to_frame(pa.table(columns), DISCREPANCIES), pair_rows
-
-
-def _floats(values: NDArray[np.float64]) -> pa.Array:
-    return pa.array(values, from_pandas=True)
-
-
-def _is_patchable(
-    at: Sides, fields: NDArray[Any], names: list[str], rounded: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Mark the rows that a plan may correct.
-
-    A call that never started may get a status only; an end that comes from a local
-    time which daylight saving skips or repeats is not known well enough to be written.
-    """
-    correctable = np.isin(fields, [names.index(name) for name in _CORRECTABLE])
-    has_started = ~np.isnat(at.call_instants("started_at"))
-    is_status = fields == names.index("status")
-    doubtful_end = (fields == names.index("ended_at")) & np.asarray(at.cdr_text("time_problem").is_valid())
-    too_long = (fields == names.index("duration_seconds")) & (rounded > MAX_SECONDS)
-    return correctable & (has_started | is_status) & ~doubtful_end & ~too_long

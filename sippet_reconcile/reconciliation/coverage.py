@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_number, plural
-from sippet_reconcile.reconciliation.compare import Standing
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import Sides, instants_of, text_codes
+from sippet_reconcile.reconciliation.standing import Standing
 from sippet_reconcile.schema import Bucket, text_array
 
 if TYPE_CHECKING:

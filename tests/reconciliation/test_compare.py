@@ -130,10 +130,19 @@ def test_rounding_is_that_of_decimals(micros: int, rounding: str) -> None:
 
 def test_ends_within_two_seconds_agree(matched: Any, row: Any) -> None:
     end = at("2026-10-05T08:01:10Z")
-    rows = [row(every_s=0, call={"ended_at": end + pd.Timedelta(seconds=gap)}) for gap in (-2, 2, 2.1, -3)]
+    rows = [row(every_s=0, call={"ended_at": end + pd.Timedelta(seconds=gap)}) for gap in (-2, 2, 3, -3)]
     comparison = matched(rows).compare()
     assert comparison.pair_rows.tolist() == [2, 3]
     assert set(comparison.discrepancies["field"]) == {"ended_at"}
+
+
+def test_a_stamp_cut_to_the_second_stands_for_its_whole_second(matched: Any, row: Any) -> None:
+    end = at("2026-10-05T08:01:10Z")
+    late = {"ended_at": end + pd.Timedelta(seconds=2.9)}
+    cut, fine = row(every_s=0, call=late), row(call=late, cdr={"ended_at": end + pd.Timedelta(seconds=0.5)})
+    assert found(matched([cut, fine]).compare()) == [
+        ("ended_at", "2026-10-05T08:01:12.900000Z", "2026-10-05T08:01:10.500000Z")
+    ]
 
 
 def test_a_missing_end_against_a_known_one_differs_and_not_the_other_way_round(
@@ -386,9 +395,11 @@ def oracle(rows: list[dict[str, dict[str, Any]]], rules: Rules) -> set[tuple[int
         if cdr["ended_at"] is not None:
             end = cdr["ended_at"] - pd.Timedelta(seconds=rules.clock_offset_s)
             shown = end if has_fractions else end.floor("s")
-            if call["ended_at"] is None or (
-                abs((end - call["ended_at"]).total_seconds()) > rules.time_tolerance_s
-                and shown != call["ended_at"]
+            seen = call["ended_at"]
+            if seen is not None and end == end.floor("s"):
+                seen = seen.floor("s")
+            if seen is None or (
+                abs((end - seen).total_seconds()) > rules.time_tolerance_s and shown != call["ended_at"]
             ):
                 differing.add((n, "ended_at"))
         if cdr["status"] not in {None, "unknown"}:

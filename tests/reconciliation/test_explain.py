@@ -62,6 +62,7 @@ def duration_of(
         (127 + 3602, ["unexplained"]),
         (127_000, ["milliseconds"]),
         (3, ["minutes"]),
+        (254, ["counted-twice"]),
         (99, ["unexplained"]),
     ],
 )
@@ -69,6 +70,10 @@ def test_the_seconds_of_an_answered_call(
     matched: Any, row: Any, api: int | None, expected: list[str]
 ) -> None:
     assert duration_of(matched, row, api) == expected
+
+
+def test_the_double_of_a_few_seconds_is_no_proof(matched: Any, row: Any) -> None:
+    assert duration_of(matched, row, 14, talk=7, ring=20) == ["unexplained"]
 
 
 def test_one_multiple_that_fits_several_increments_names_the_largest_first(matched: Any, row: Any) -> None:
@@ -118,7 +123,13 @@ LEGS = {"n_legs": 3, "first_billable_s": 20.0, "last_billable_s": 70.0, "sum_bil
 
 @pytest.mark.parametrize(
     ("api", "expected"),
-    [(20, "first-leg-only"), (70, "last-leg-only"), (210, "summed-legs"), (71, "last-leg-only")],
+    [
+        (20, "first-leg-only"),
+        (70, "last-leg-only"),
+        (210, "summed-legs"),
+        (254, "summed-legs"),
+        (71, "last-leg-only"),
+    ],
 )
 def test_a_call_of_several_legs_whose_seconds_are_those_of_some(
     matched: Any, row: Any, api: int, expected: str

@@ -1,0 +1,67 @@
+"""How one field of one pair stands: the four possible answers and the arrays that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FieldResult", "Standing", "stand"]
+
+
+class Standing(IntEnum):
+    """How one field of one pair stands."""
+
+    AGREES = 0
+    WITHIN_TOLERANCE = 1
+    NO_EVIDENCE = 2
+    DIFFERS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class FieldResult:
+    """One field over all pairs.
+
+    Attributes
+    ----------
+    standing
+        A `Standing` per pair, as int8.
+    gap_s
+        CDR minus API in seconds, for fields that have seconds, else None; NaN where
+        a side is missing.
+    texts
+        Called with the rows that differ, returns both values in API form.
+    """
+
+    standing: NDArray[np.int8]
+    texts: Callable[[NDArray[np.int64]], tuple[pa.Array, pa.Array]]
+    gap_s: NDArray[np.float64] | None = None
+
+    def rows(self, standing: Standing) -> NDArray[np.int64]:
+        """Return the pairs that stand so."""
+        return np.flatnonzero(self.standing == standing)
+
+
+def stand(
+    known: NDArray[np.bool_], *, same: NDArray[np.bool_], too_far: NDArray[np.bool_]
+) -> NDArray[np.int8]:
+    """Return how each pair stands.
+
+    Parameters
+    ----------
+    known
+        Whether the CDR says anything; without that there is no evidence.
+    same
+        Whether the API already has what would be written.
+    too_far
+        Whether the two are further apart than tolerated, or the API has nothing.
+    """
+    differing = np.where(too_far, Standing.DIFFERS, Standing.WITHIN_TOLERANCE)
+    return np.where(~known, Standing.NO_EVIDENCE, np.where(same, Standing.AGREES, differing)).astype(np.int8)

@@ -33,7 +33,7 @@ _SHORTEST_RUN: Final = 10
 _SHARE: Final = 0.8
 _MIXED_SHARE: Final = 0.2
 _MIXED_PAIRS: Final = 20
-_OFFSET_PAIRS: Final = 30
+_OFFSET_PAIRS: Final = 20
 
 
 def _start_gaps(sides: Sides) -> tuple[Sides, NDArray[np.float64], NDArray[np.int64], list[str | None]]:

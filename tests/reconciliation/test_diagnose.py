@@ -197,7 +197,7 @@ def test_gaps_that_vary_or_are_tolerated_or_few_are_no_offset(matched: Any, row:
         is None
     )
     assert find_clock_offset(exact(matched([shifted(row, n, 1.5) for n in range(300)])), BILLABLE) is None
-    assert find_clock_offset(exact(matched([shifted(row, n, 37) for n in range(29)])), BILLABLE) is None
+    assert find_clock_offset(exact(matched([shifted(row, n, 37) for n in range(19)])), BILLABLE) is None
 
 
 @settings(max_examples=25, deadline=None)

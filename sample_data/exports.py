@@ -148,7 +148,7 @@ def asterisk(calls: Sequence[TrueCall], internal: Sequence[InternalCall]) -> str
             _asterisk_row(
                 desk.started_at, answered, ended, account=desk.caller, src=desk.caller, dst=desk.called, context="from-internal",
                 name=desk.caller, channel=f"PJSIP/{desk.caller}-{counter:08x}", other=f"PJSIP/{desk.called}-{counter + 1:08x}",
-                data=f"PJSIP/{desk.called},30,tT", outcome="completed", uniqueid=f"{int(desk.started_at.timestamp())}.{counter}", userfield="",
+                data=f"PJSIP/{desk.called},30,tT", outcome="completed", uniqueid=f"{int(desk.started_at.timestamp())}.{counter}", userfield="", written_at=ended,
             )
         )  # fmt: skip
     return "".join(row.text for row in doubled(rows, every=180))
@@ -156,7 +156,7 @@ def asterisk(calls: Sequence[TrueCall], internal: Sequence[InternalCall]) -> str
 
 def _asterisk_row(
     start: datetime, answer: datetime | None, end: datetime, *, account: str, src: str, dst: str, context: str, name: str,
-    channel: str, other: str, data: str, outcome: str, uniqueid: str, userfield: str,
+    channel: str, other: str, data: str, outcome: str, uniqueid: str, userfield: str, written_at: datetime,
 ) -> Row:  # fmt: skip
     def text(value: str) -> str:
         return '"' + value.replace('"', '""') + '"'
@@ -169,7 +169,7 @@ def _asterisk_row(
         text(stamp(start)), text(stamp(answer)) if answer else "", text(stamp(end)), str(total), str(billed),
         text(AST_DISPOSITIONS[outcome]), text("DOCUMENTATION"), text(uniqueid), text(userfield),
     ]  # fmt: skip
-    return Row(end, ",".join(fields) + "\n")
+    return Row(written_at, ",".join(fields) + "\n")
 
 
 def _asterisk_rows(call: TrueCall, counter: int) -> list[Row]:
@@ -188,6 +188,7 @@ def _asterisk_rows(call: TrueCall, counter: int) -> list[Row]:
             other=desk if call.inbound else f"PJSIP/northgate-{counter + nth:08x}",
             data=f"PJSIP/{user},30,tT" if call.inbound else f"PJSIP/{to}@northgate,60,T", outcome=outcome,
             uniqueid=f"{int(call.started_at.timestamp())}.{counter}", userfield=call.uuid if call.shares_id else "",
+            written_at=call.ended_at,  # all records of a call are posted when it is over
         )  # fmt: skip
 
     answer = call.answered_at if call.is_answered else None

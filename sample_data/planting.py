@@ -75,7 +75,7 @@ def faithful_record(call: TrueCall, dice: Dice) -> dict[str, object]:
         "direction": "inbound" if call.inbound else "outbound",
         "from_number": call.from_number,
         "to_number": call.to_number,
-        "sip_username": None if call.inbound else call.user,
+        "sip_username": call.user,
         "status": call.outcome,
         "call_source": "sip" if dice.chance(0.9) else "api",
         "started_at": instant_text(started),

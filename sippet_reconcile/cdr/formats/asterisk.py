@@ -209,7 +209,10 @@ def interpret(fields: Fields, _: Options) -> Record:
         direction=pc.if_else(inbound, pa.scalar("inbound", text), pa.scalar(None, text)),
         from_number=caller,
         to_number=called,
-        sip_username=_group(fields["channel"], _PEER, "peer"),
+        # What calls in from outside is a trunk; the user is the one it was put through to.
+        sip_username=pc.if_else(
+            inbound, _group(fields["dstchannel"], _PEER, "peer"), _group(fields["channel"], _PEER, "peer")
+        ),
         word=fields["disposition"],
         cause=fields["disposition"],
         calls_out=_matches(context, _FROM_INSIDE),

@@ -230,7 +230,10 @@ def _is_internal(frame: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:
 
 def _is_open(cdr_calls: pd.DataFrame) -> NDArray[np.bool_]:
     status = pc.fill_null(pc.equal(text_array(cdr_calls["status"]), "in_progress"), fill_value=False)
-    return np.asarray(status) | cdr_calls["ended_at"].isna().to_numpy()
+    # An end that daylight saving makes doubtful is missing too, and yet the call has ended.
+    doubtful = pc.match_substring(text_array(cdr_calls["time_problem"]), "ended_at")
+    no_end = cdr_calls["ended_at"].isna().to_numpy() & ~np.asarray(pc.fill_null(doubtful, fill_value=False))
+    return np.asarray(status) | no_end
 
 
 def _snapshot(fetched: NDArray[np.int64]) -> int:

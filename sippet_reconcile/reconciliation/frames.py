@@ -118,8 +118,11 @@ class Decided:
                 text_array(self.legs["source_file"]).take(pa.array(self.aside.original)), "?"
             )
             lines = text_array(self.legs["source_row"].take(self.aside.original).astype("str"))
-            place = pc.binary_join_element_wise(files, pc.fill_null(lines, "?"), ":")
-            reasons = _put(reasons, again, pc.binary_join_element_wise("same record as", place, " "))
+            # Arrow joins texts of one type only, and a literal would be another one than the columns'.
+            colon, same = (pa.scalar(word, pa.large_string()) for word in (":", "same record as "))
+            place = pc.binary_join_element_wise(files, pc.fill_null(lines, "?"), colon)
+            nothing = pa.scalar("", pa.large_string())
+            reasons = _put(reasons, again, pc.binary_join_element_wise(same, place, nothing))
         helpers = rows[Bucket.HELPER]
         return _put(reasons, helpers, pa.repeat(pa.scalar("helper leg", pa.large_string()), len(helpers)))
 

@@ -174,7 +174,7 @@ def _ended_before_start(e: Evidence) -> Mask:
 
 
 def _start_at_answer(e: Evidence) -> Mask:
-    late = gap_in_seconds(e.sides.call_instants("started_at"), e.sides.cdr_instants("answered_at"))
+    late = gap_in_seconds(e.sides.call_instants("started_at"), e.answered_at)
     return (e.start_gap_s < 0) & (np.abs(late) <= e.rules.time_tolerance_s)
 
 

@@ -167,7 +167,11 @@ def _low_match_rate(m: Material) -> Finding | None:
 def _missing_hours(m: Material) -> Finding | None:
     """Count an hour without a row on one side where the other has five calls or more in it."""
     hours = {}
-    for side, starts in (("cdr", m.cdr_starts()), ("api", m.call_starts())):
+    call_starts, cdr_starts = m.call_starts(), m.cdr_starts().copy()
+    # A matched leg whose local time is doubtful may have no start of its own: its call's is as good here.
+    unknown = np.flatnonzero(np.isnat(cdr_starts[m.sides.cdr_pos]))
+    cdr_starts[m.sides.cdr_pos[unknown]] = call_starts[m.sides.call_pos[unknown]]
+    for side, starts in (("cdr", cdr_starts), ("api", call_starts)):
         known = starts[~np.isnat(starts) & m.in_period(starts)]
         hours[side] = known.astype("datetime64[h]").astype(np.int64)
     if any(len(h) == 0 for h in hours.values()):

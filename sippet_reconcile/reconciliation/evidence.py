@@ -55,8 +55,19 @@ class Evidence:
 
     @cached_property
     def total_s(self) -> Seconds:
-        """The CDR's seconds with ringing."""
-        return self.sides.cdr_seconds("total_s")
+        """The CDR's seconds with ringing; from start to end where the export has no such column."""
+        total = self.sides.cdr_seconds("total_s")
+        span = gap_in_seconds(self.sides.cdr_instants("ended_at"), self.sides.cdr_instants("started_at"))
+        return np.where(np.isnan(total), span, total)
+
+    @cached_property
+    def answered_at(self) -> NDArray[np.datetime64]:
+        """When the CDR was answered; end minus billable seconds where the export does not say."""
+        answered, ended = self.sides.cdr_instants("answered_at"), self.sides.cdr_instants("ended_at")
+        talked = np.where(self.is_answered & ~np.isnan(self.billable_s), self.billable_s, 0.0)
+        derived = ended - micros(talked).astype(np.int64).astype("timedelta64[us]")
+        derived = np.where(talked > 0, derived, np.datetime64("NaT", "us"))
+        return np.where(np.isnat(answered), derived, answered)
 
     @cached_property
     def is_answered(self) -> Mask:

@@ -370,6 +370,12 @@ def test_an_hour_without_cdrs_is_missing_where_the_api_is_busy(matched: Any, row
     assert "missing-hours" not in of(built)
 
 
+def test_matched_rows_without_a_start_of_their_own_leave_no_hour_empty(matched: Any, row: Any) -> None:
+    doubtful = {"started_at": None, "time_problem": "repeated hour"}
+    rows = [row(every_s=600, cdr=doubtful if 12 <= n < 18 else {}) for n in range(24)]
+    assert "missing-hours" not in of(matched(rows))
+
+
 def test_hours_at_the_end_count_only_where_a_period_says_so(matched: Any, row: Any) -> None:
     built = matched([row(every_s=600) for _ in range(24)])
     part = type(built)(built.calls, built.cdr_calls.iloc[:12], built.pairs.where([0]))

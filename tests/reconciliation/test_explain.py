@@ -223,6 +223,17 @@ def test_a_start_at_the_answer_or_hours_off(matched: Any, row: Any) -> None:
     ]
 
 
+def test_an_export_without_total_and_answer_is_read_from_start_end_and_talk(matched: Any, row: Any) -> None:
+    silent = {"total_s": None, "answered_at": None}
+    rows = [
+        row(ring=17, talk=127, call={"duration_seconds": 144}, cdr=silent, every_s=0),
+        row(ring=17, talk=127, call={"started_at": at("08:00:17")}, cdr=silent, every_s=0),
+        row(ring=17, talk=127, call={"started_at": at("08:00:17")}, cdr={**silent, "billable_s": None}),
+    ]
+    frame = matched(rows).compare().discrepancies
+    assert frame["explanation"].tolist() == ["ring-time-included", "start-at-answer", "unexplained"]
+
+
 def test_statuses_that_contradict_the_answer(matched: Any, row: Any) -> None:
     rows = [
         row(call={"status": "no-answer"}),

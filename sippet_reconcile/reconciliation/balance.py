@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
-from sippet_reconcile.reconciliation.core import instants_us, offset_us
+from sippet_reconcile.reconciliation.core import instant_us, instants_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Bucket, text_array
 
@@ -201,10 +201,7 @@ def _side(frame: pd.DataFrame, rules: Rules, period: Period | None, *, offset: i
     if period is None:
         inside = np.ones(len(start), np.bool_)
     else:
-        # Timestamp.value is in nanoseconds whatever the unit; a period is in UTC already.
-        begin, end = (
-            np.datetime64(at.replace(tzinfo=None), "us").astype(np.int64) for at in (period.start, period.end)
-        )
+        begin, end = instant_us(period.start), instant_us(period.end)
         inside = (start >= begin) & (start < end)
     return _Side(start, inside, _is_internal(frame, rules))
 

@@ -7,6 +7,7 @@ so what matching found is three arrays with one element per pair.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ __all__ = [
     "MICROS",
     "MatchRule",
     "PairPositions",
+    "instant_us",
     "instants_us",
     "offset_us",
     "start_gap_s",
@@ -34,6 +36,7 @@ MICROS: Final = 1_000_000
 MATCH_RULES: Final = ("call_uuid", "linked_id", "numbers_and_time")
 """The words of ``match_rule``; a pair holds the position in this tuple."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAT: Final = np.iinfo(np.int64).min
 
 
@@ -95,6 +98,17 @@ def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
     """
     plain = instants.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
     return plain.astype("datetime64[us]").view(np.int64)
+
+
+def instant_us(at: datetime) -> int:
+    """Return one aware instant as microseconds since 1970 in UTC.
+
+    Examples
+    --------
+    >>> instant_us(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC))
+    1000000
+    """
+    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def offset_us(seconds: float) -> int:

@@ -23,14 +23,14 @@ from sippet_reconcile.reconciliation.core import instants_us, offset_us
 from sippet_reconcile.reconciliation.legs import take_text
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.reconciliation.statuses import normal_word
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.schema import Kind, text_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["CloseCalls", "match_by_numbers"]
+__all__ = ["CloseCalls", "e164_of", "match_by_numbers"]
 
 MOST_RIVALS: Final = 64
 """A row with more candidates in its window is never decided; only so many nearest are looked at."""
@@ -137,11 +137,10 @@ def _side(frame: pd.DataFrame, free: NDArray[np.bool_], rules: Rules, *, offset:
     digits = np.ones(len(at), np.bool_)
     for party in ("from", "to"):
         raw = take_text(text_array(frame[f"{party}_number"]), at)
-        column = f"{party}_e164"
-        e164 = take_text(text_array(frame[column]), at) if column in frame.columns else e164_array(raw)
-        tail = last_digits(pc.coalesce(e164, raw), rules.number_digits)
+        e164 = e164_of(frame, party, at)
+        tail = _tail(raw, e164, rules.number_digits)
         digits &= np.asarray(pc.fill_null(pc.greater(pc.binary_length(tail), 0), fill_value=False))
-        numbers |= {column: e164, f"{party}_tail": tail}
+        numbers |= {f"{party}_e164": e164, f"{party}_tail": tail}
     keep = np.flatnonzero(digits)
     if len(keep) < len(at):
         numbers = {name: take_text(array, keep) for name, array in numbers.items()}
@@ -150,6 +149,24 @@ def _side(frame: pd.DataFrame, free: NDArray[np.bool_], rules: Rules, *, offset:
     known = np.array([*(_DIRECTIONS.get(normal_word(word), 0) for word in encoded.dictionary.to_pylist()), 0])
     direction = known[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
     return _Side(at, start[at] - offset, direction, **numbers)
+
+
+def e164_of(frame: pd.DataFrame, party: str, rows: NDArray[np.int64]) -> pa.LargeStringArray:
+    """Return a party's numbers in E.164: the frame's own column of them, else read from what was delivered."""
+    column = f"{party}_e164"
+    if column in frame.columns and str(frame[column].dtype) == Kind.TEXT.value:
+        return take_text(text_array(frame[column]), rows)
+    return e164_array(take_text(text_array(frame[f"{party}_number"]), rows))
+
+
+def _tail(raw: pa.LargeStringArray, e164: pa.LargeStringArray, count: int) -> pa.LargeStringArray:
+    """Return the last digits of each number; none where it is a name, such as ``client:ana7``."""
+    if e164.null_count == 0:
+        return last_digits(e164, count)
+    user = pc.replace_substring_regex(raw, pattern=r"(?i)^\s*(?:sips?|tel|client):|[@;].*$", replacement="")
+    is_name = pc.match_substring_regex(user, pattern=r"\pL")
+    number = pc.coalesce(e164, pc.if_else(is_name, pa.scalar(None, pa.large_string()), user))
+    return last_digits(number, count)
 
 
 def _number_codes(left: _Side, right: _Side) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

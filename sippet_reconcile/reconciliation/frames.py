@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.normalize import e164_array
 from sippet_reconcile.reconciliation.balance import BUCKETS, REASONS, code_of, word_column
 from sippet_reconcile.reconciliation.core import MATCH_RULES, start_gap_s
 from sippet_reconcile.reconciliation.core import PairPositions as Positions
+from sippet_reconcile.reconciliation.fallback import e164_of
 from sippet_reconcile.reconciliation.sides import text_codes
 from sippet_reconcile.schema import PAIRS, Bucket, FrameSchema, Kind, text_array, text_series
 
@@ -155,11 +155,11 @@ class Decided:
             name, _, side = column.name.rpartition("_")
             if side == "cdr" and column.name not in columns:
                 columns[column.name] = self.cdr_calls[name].array.take(pairs.cdr_pos)
-            elif side == "call" and name in self.calls.columns:
-                columns[column.name] = self.calls[name].array.take(pairs.call_pos)
+            elif side == "call" and name.endswith("_e164"):
+                e164 = e164_of(self.calls, name.removesuffix("_e164"), pairs.call_pos)
+                columns[column.name] = _column(e164)
             elif side == "call":
-                raw = text_array(self.calls[name.replace("_e164", "_number")])
-                columns[column.name] = _column(e164_array(raw.take(pa.array(pairs.call_pos))))
+                columns[column.name] = self.calls[name].array.take(pairs.call_pos)
         return _framed(columns, PAIRS)
 
     def only_in_cdr(self) -> pd.DataFrame:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.errors import SchemaError
 from sippet_reconcile.keys import combine_hashes, first_occurrence, hash_text
+from sippet_reconcile.normalize import clean_text
 from sippet_reconcile.reconciliation.core import instants_us
 from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
 
@@ -137,6 +138,8 @@ def _comparable(series: pd.Series[Any], rows: NDArray[np.int64]) -> Any:
         return take_text(text_array(series.astype("str")), rows)
     if str(series.dtype) == Kind.INSTANT.value:
         return instants_us(series)[rows].view(np.uint64)
+    if pd.api.types.is_integer_dtype(series.dtype) and not series.hasnans:
+        return series.to_numpy("int64")[rows].view(np.uint64)
     if pd.api.types.is_numeric_dtype(series.dtype):
         # Missing becomes one fixed NaN, and 0.0 − 0.0 has one sign, so equal values have equal bits.
         return (series.to_numpy("float64", na_value=np.nan)[rows] + 0.0).view(np.uint64)
@@ -205,8 +208,11 @@ def group_legs(
     named, linked_named
         The call that each leg names by its key and by its linked id, as a position; -1 for none.
     """
-    key = pc.utf8_lower(pc.utf8_trim_whitespace(pc.coalesce(_blank_to_missing(linked_id), call_key)))
-    key = _blank_to_missing(key)
+    linked_id = clean_text(linked_id)
+    key = clean_text(call_key) if linked_id.null_count == len(linked_id) else linked_id
+    if key.null_count:
+        key = pc.coalesce(key, clean_text(call_key))
+    key = pc.utf8_lower(key)
     first = first_occurrence(key)
     is_keyed = key.null_count == 0
     rows = np.arange(len(first), dtype=np.int64)
@@ -223,13 +229,6 @@ def group_legs(
     named_by_call[cdr_of[naming]] = named[naming]
     size = np.bincount(cdr_of, minlength=len(leaders))
     return Groups(cdr_of, size, named_by_call, split[leaders], is_keyed)
-
-
-def _blank_to_missing(array: pa.LargeStringArray) -> pa.LargeStringArray:
-    blank = pc.equal(pc.binary_length(array), 0)
-    if not pc.any(blank).as_py():
-        return array
-    return pc.if_else(blank, pa.scalar(None, pa.large_string()), array)
 
 
 def _split(

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.keys import first_occurrence
+from sippet_reconcile.normalize import clean_text
 from sippet_reconcile.reconciliation.core import MICROS, instants_us
 from sippet_reconcile.reconciliation.legs import take_text, text_rank
 from sippet_reconcile.schema import LEG_STATUSES, LEGS, Column, FrameSchema, Kind, text_array, text_series
@@ -187,14 +188,14 @@ def _cdr_ids(
             else take_text(array, leader)
         )
 
-    ids = _not_blank(at_leader("linked_id"))
+    ids = clean_text(at_leader("linked_id"))
     for name in ("call_key", "leg_id"):
         if ids.null_count == 0:
             break
-        ids = pc.coalesce(ids, _not_blank(at_leader(name)))
+        ids = pc.coalesce(ids, clean_text(at_leader(name)))
     text = pa.large_string()
     if groups.is_split.any():
-        part = pc.binary_join_element_wise(ids, pc.fill_null(split_names, "rest"), "/")
+        part = pc.binary_join_element_wise(ids, pc.fill_null(split_names, "rest"), pa.scalar("/", text))
         ids = pc.if_else(pa.array(groups.is_split), part, ids)
     if groups.is_keyed and not groups.is_split.any():
         # Every id is the key of its group, and groups differ in their keys.
@@ -205,20 +206,12 @@ def _cdr_ids(
     if repeated.any() or shared.any():
         rows = text_array(legs["source_row"].take(leader).astype("str"))
         place = pc.binary_join_element_wise(
-            pc.fill_null(at_leader("source_file"), "?"), pc.fill_null(rows, "?"), ":"
-        ).cast(text)
-        told_apart = pc.coalesce(pc.binary_join_element_wise(ids, place, "@"), place)
-        ids = pc.if_else(pa.array(repeated | shared), told_apart, ids).cast(text)
+            pc.fill_null(at_leader("source_file"), "?"), pc.fill_null(rows, "?"), pa.scalar(":", text)
+        )
+        told_apart = pc.coalesce(pc.binary_join_element_wise(ids, place, pa.scalar("@", text)), place)
+        ids = pc.if_else(pa.array(repeated | shared), told_apart, ids)
         ids = _numbered(ids)
     return text_series(ids).array
-
-
-def _not_blank(array: pa.LargeStringArray) -> pa.LargeStringArray:
-    trimmed = pc.utf8_trim_whitespace(array)
-    blank = pc.equal(pc.binary_length(trimmed), 0)
-    if not pc.any(blank).as_py():
-        return trimmed
-    return pc.if_else(blank, pa.scalar(None, pa.large_string()), trimmed)
 
 
 def _numbered(ids: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -230,7 +223,8 @@ def _numbered(ids: pa.LargeStringArray) -> pa.LargeStringArray:
     nth[order] = np.arange(len(ids)) - np.repeat(begins, np.diff(begins, append=len(ids)))
     if not nth.any():
         return ids
-    numbered = pc.binary_join_element_wise(ids, pa.array(nth + 1).cast(pa.large_string()), "#")
+    text = pa.large_string()
+    numbered = pc.binary_join_element_wise(ids, pa.array(nth + 1).cast(text), pa.scalar("#", text))
     return pc.if_else(pa.array(nth > 0), numbered, ids)
 
 
@@ -282,8 +276,16 @@ def _text_sources(legs: pd.DataFrame, several: _Several) -> dict[tuple[str, ...]
         ("from_number", "from_e164"): several.first_where(known("from_number")),
         ("to_number", "to_e164"): several.first_where(known("to_number")),
         ("sip_username",): several.first_where(known("sip_username")),
-        ("time_problem",): several.first_where(known("time_problem")),
+        ("time_problem",): several.first_where(_leading_problems(legs, several)),
     }
+
+
+def _leading_problems(legs: pd.DataFrame, several: _Several) -> NDArray[np.bool_]:
+    """Mark the legs whose problem with daylight saving speaks for the call: one with the end, if there is one."""
+    problems = take_text(text_array(legs["time_problem"]), several.rows)
+    known = np.asarray(problems.is_valid())
+    of_end = np.asarray(pc.fill_null(pc.match_substring(problems, "ended_at"), fill_value=False))
+    return np.where(several.most(of_end.astype(np.int8)).astype(np.bool_)[several.of], of_end, known)
 
 
 def _flags(legs: pd.DataFrame, at: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -1,4 +1,4 @@
-"""Which of the discrepancies become changes, and why not the others?
+"""Decide which discrepancies become changes, and say why the others do not.
 
 Input is a reconciliation and what an operator asks for; output is a `Plan`. Every
 discrepancy in a field that can be corrected ends either in ``changes`` or, with a
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
@@ -31,7 +30,8 @@ from sippet_reconcile.plan.validation import START_ONLY, value_problem
 from sippet_reconcile.plan.whole_record import RecordRule
 from sippet_reconcile.reconciliation.explain import find_explanation
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
-from sippet_reconcile.schema import CHANGES, PATCHABLE, repeat_text, text_array, text_series
+from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
+from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
 from sippet_reconcile.values import text_to_instants
 
 if TYPE_CHECKING:
@@ -169,11 +169,12 @@ def build_plan(
     found = rec.discrepancies.reset_index(drop=True)
     chosen = found["call_id"].isin(found.loc[chosen_rows(where, found), "call_id"])
     is_ours = found["field"].isin(PATCHABLE)
-    rows, chosen = found.loc[is_ours].reset_index(drop=True), chosen[is_ours].to_numpy()
+    rows = found.loc[is_ours].reset_index(drop=True)
+    is_chosen = chosen[is_ours].to_numpy(dtype="bool")
     calls = calls_of_plan(rows["call_id"].drop_duplicates().reset_index(drop=True), rows, rec)
     vocabulary = status_vocabulary(rec.known_statuses, rec.rules, extra)
-    reasons = _row_reasons(rows, chosen, calls, wanted, vocabulary, rec)
-    planned = np.equal(reasons, None)
+    reasons = _row_reasons(rows, is_chosen, calls, rec, wanted=wanted, vocabulary=vocabulary)
+    planned = pd.isna(reasons)
     changes = _changes_of(rows.loc[planned])
     broken = judge_calls(changes, calls, rec.rules)
     whole = rows["call_id"].map(broken).to_numpy(dtype=object)
@@ -182,7 +183,7 @@ def build_plan(
     guard_size(
         changes["call_id"].nunique(), n_compared=rec.n_compared, max_calls=max_calls, max_share=max_share
     )
-    is_left = ~np.equal(reasons, None)
+    is_left = pd.notna(reasons)
     left_out = to_schema(rows.loc[is_left].assign(reason=reasons[is_left]), LEFT_OUT)
     left_out = left_out.sort_values(["call_id", "field", "reason"], kind="stable", ignore_index=True)
     return Plan.from_changes(
@@ -229,9 +230,10 @@ def _row_reasons(
     rows: pd.DataFrame,
     chosen: NDArray[np.bool_],
     calls: pd.DataFrame,
+    rec: ReconciliationLike,
+    *,
     wanted: Sequence[str],
     vocabulary: frozenset[str],
-    rec: ReconciliationLike,
 ) -> NDArray[Any]:
     """Say for each discrepancy, looked at alone, why it is not planned; None where nothing speaks against it."""
     field = rows["field"]
@@ -260,7 +262,7 @@ def _row_reasons(
 def _has_time_problem(rows: pd.DataFrame, rec: ReconciliationLike) -> NDArray[np.bool_]:
     problem = rec.cdr_calls["time_problem"].notna().to_numpy()
     positions = match_positions(text_array(rows["cdr_id"]), text_array(rec.cdr_calls["cdr_id"]))
-    return np.append(problem, False)[positions]  # noqa: FBT003 - position -1 means no CDR call, hence no problem
+    return np.append(problem, False)[positions]  # position -1 means no CDR call, hence no problem
 
 
 def _is_value(rows: pd.DataFrame) -> NDArray[np.bool_]:
@@ -315,7 +317,7 @@ def judge_calls(changes: pd.DataFrame, calls: pd.DataFrame, rules: Rules) -> pd.
         return pd.Series([], index=pd.Index([], dtype="str"), dtype="object")
     rows = pd.Index(touched["call_id"])
     status = touched["status"].astype("object").where(touched["status"].notna(), None).to_numpy(copy=True)
-    duration = touched[_DURATION].astype("Float64").to_numpy(dtype="float64", na_value=np.nan).copy()
+    duration: NDArray[np.float64] = np.array(touched[_DURATION].to_numpy(dtype="float64", na_value=np.nan))
     ended_at = _instants(touched["ended_at"]).copy()
     for name, part in changes.groupby("field"):
         at = rows.get_indexer(pd.Index(part["call_id"]))
@@ -359,8 +361,8 @@ def _ledger_of(
 ) -> pd.DataFrame:
     """Account for every compared call: those without a discrepancy from the reconciliation, the rest from here."""
     ledger = rec.ledger()
-    causes = set(rows["explanation"].dropna()) | {"unexplained"}
-    base = ledger.loc[ledger["field"].isin(PATCHABLE) & ~ledger["explanation"].isin(causes)]
+    settled = ledger["explanation"].isin([AGREEING, WITHIN_TOLERANCE, NO_EVIDENCE])
+    base = ledger.loc[ledger["field"].isin(PATCHABLE) & settled]
     left = pd.DataFrame(
         {
             "field": rows["field"],

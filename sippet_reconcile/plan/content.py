@@ -1,4 +1,4 @@
-"""What is a plan made of, and what is its fingerprint?
+"""Everything a plan is made of, and the fingerprint that follows from it.
 
 A `Content` is everything a reviewer approves; its fingerprint is the SHA-256 of one
 JSON text that follows from the content alone. Approvals are not part of it.

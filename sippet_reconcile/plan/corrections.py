@@ -1,4 +1,4 @@
-"""How does a list of corrections, without any CDR, become a plan?
+"""Turn a list of corrections, without any CDR, into a plan.
 
 Input are calls and a table with one row per call and the values it shall have, often
 from a spreadsheet; output is a `Plan` under the same validation, whole-record rule and
@@ -40,7 +40,8 @@ NO_SUCH_CALL: Final = "no such call among the calls that were handed in"
 NOTHING_ASKED: Final = "the row asks for nothing"
 NOT_CORRECTED: Final = "not in the corrections"
 
-_CLOSE: Final = 0.72
+_CLOSE: Final = 0.72  # how alike two names are that one may be mistaken for the other
+_TELLING: Final = 4  # letters from which on the beginning of a name tells which is meant
 _WHOLE: Final = re.compile(r"(\d{1,10})(\.0+)?")
 _ISO: Final = re.compile(
     r"(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?\s?(Z|[+-]\d{2}:?\d{2})", re.IGNORECASE
@@ -234,8 +235,8 @@ def _column_failures(corrections: pd.DataFrame) -> list[dict[str, Any]]:
         shortened = [
             known
             for known in PATCHABLE
-            if len(normal) > 3 and (known.startswith(normal) or normal.startswith(known))
-        ]  # noqa: PLR2004 - three letters prove nothing
+            if len(normal) >= _TELLING and (known.startswith(normal) or normal.startswith(known))
+        ]
         if close or shortened:
             meant = (close or shortened)[0]
             failures.append(

@@ -1,4 +1,4 @@
-"""What does a reviewer see beside a change: the call as fetched, its CDR, every source line?
+"""Lay beside a change what a reviewer needs: the call as fetched, its CDR, every source line.
 
 Input is a reconciliation; output are the rows of the calls that a plan may touch, and
 a count of what is wrong but cannot be corrected through the API.

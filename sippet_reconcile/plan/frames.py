@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINDINGS",
-    "LEFT_OUT",
     "LEDGER",
+    "LEFT_OUT",
     "NOT_PATCHABLE",
     "PLAN_CALLS",
     "canonical_json",

@@ -1,4 +1,4 @@
-"""May this plan be built at all, given what is wrong with the data and how much it would touch?
+"""Refuse plans from data that is wrong as a whole, and plans that touch too much.
 
 Input are the findings, what was accepted, and counts; output is nothing, or an error
 that says the figures and what to pass to go on.

@@ -1,4 +1,4 @@
-"""Does what the plan changes tie out: calls and seconds before, plus change, equal after?
+"""Account for what a plan changes: calls and seconds before, plus change, equal after.
 
 Input are the ledger of a reconciliation, its discrepancies and the changes; output is
 one row per field, cause, and whether it is corrected. Every compared call is in

@@ -1,4 +1,4 @@
-"""What exactly would be sent, to which calls, and who has approved it?
+"""Hold what exactly would be sent, to which calls, and who has approved it.
 
 A `Plan` is frozen and named by the fingerprint of its content. It is made by
 `build_plan`, `plan_corrections` or, for a revert, `Plan.from_changes`; it prints its
@@ -514,8 +514,8 @@ class Plan:
 def _calls_of(changes: pd.DataFrame) -> pd.DataFrame:
     """Return what changes alone tell about their calls."""
     ids = changes.drop_duplicates("call_id")[["call_id", "call_uuid"]].reset_index(drop=True)
-    wide = changes.drop_duplicates(["call_id", "field"]).pivot(
-        index="call_id", columns="field", values="before"
+    wide = changes.drop_duplicates(["call_id", "field"]).pivot_table(
+        index="call_id", columns="field", values="before", aggfunc="first"
     )
     wide = wide.reindex(ids["call_id"]).reset_index(drop=True)
     if "duration_seconds" in wide.columns:

@@ -1,4 +1,4 @@
-"""In which order are calls corrected, so that the first few show every kind of correction?
+"""Order the calls so that the first few show every kind of correction.
 
 Input are changes in any order; output are the same rows, whole calls together, first
 one call of each field and explanation, then the rest by start and id. The order of

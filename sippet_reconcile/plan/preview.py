@@ -1,4 +1,4 @@
-"""Which plain facts of a plan does its dry run show?
+"""Gather the plain facts of a plan that its dry run shows.
 
 Input is a plan and a pace; output is the report. Nothing is sent, fetched or changed.
 """

@@ -1,4 +1,4 @@
-"""Which calls does a person mean: a list of ids, or a mask over rows?
+"""Find the calls that a person means by a list of ids, a mask, a query or a function.
 
 Input is what was handed to ``keep`` or ``drop``, or ``where`` of `build_plan`; output
 is one flag per call or row, never missing. Everything here works on whole calls.

@@ -1,4 +1,4 @@
-"""How does a plan become one parquet file, and how is an edited one noticed?
+"""Write a plan to one parquet file, and refuse one that was edited.
 
 The changes are the rows of the file, for anybody to read; everything else travels in
 its metadata. Reading recomputes the fingerprint: a file whose content does not give

@@ -1,4 +1,4 @@
-"""Could this change ever be sent as it stands?
+"""Refuse changes that could never be sent as they stand.
 
 Input are changes and the calls they belong to; output is nothing, or one error that
 counts every kind of impossible change. What a person could fix in their data is said

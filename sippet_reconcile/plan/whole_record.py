@@ -1,4 +1,4 @@
-"""Would a call be consistent once its correction is written?
+"""Judge whether a call would be consistent once its correction is written.
 
 Input are calls as they would stand after their PATCH, the CDR's word on whether they
 were answered, and the rules; output is, per call, the sentence that says what would
@@ -98,7 +98,7 @@ class RecordRule:
         A record may carry an unanswered word over an answered CDR only where that very
         word is what the rules say the CDR's status is called.
         """
-        words = status_words((*_ANSWERED, *_UNANSWERED), (), self.rules)
+        words = status_words((*_ANSWERED, *_UNANSWERED), {}, self.rules)
         talked = frozenset[str]().union(*(words[word].agreeing for word in _ANSWERED))
         silent = frozenset[str]().union(*(words[word].agreeing for word in _UNANSWERED)) - talked
         unanswered = np.zeros(len(status), np.bool_)

@@ -1,4 +1,4 @@
-"""How do a few numbers become a picture that prints, scales and can be read aloud?
+"""Draw a few numbers as a picture that prints, scales and can be read aloud.
 
 Input are labels and numbers; output is inline SVG with a title and a text that says
 the same, coloured by classes only, so that the page decides about light and dark.
@@ -17,7 +17,7 @@ _WIDTH: Final = 760
 _ROW: Final = 30
 _LABEL: Final = 250
 _VALUE: Final = 120
-_HEIGHT: Final = 230
+_HEIGHT: Final = 216
 _LONGEST_LABEL: Final = 36
 
 
@@ -33,11 +33,14 @@ class Bar:
         Its length; negative ones lead to the left, or below zero in meaning.
     text
         The number as people read it.
+    tick
+        What stands under a column where the whole label is too long.
     """
 
     label: str
     value: float
     text: str
+    tick: str = ""
 
 
 def _escape(text: str) -> str:
@@ -107,27 +110,26 @@ class BarChart(_Drawing):
 
 @dataclass(frozen=True)
 class ColumnChart(_Drawing):
-    """Columns side by side in the order of their labels: a distribution, say.
+    """Columns side by side in their order: a distribution, say.
 
-    A column whose label begins with a minus sign is drawn in the colour of what is
-    taken away.
+    Columns stand on one floor; a negative number is as tall as a positive one and
+    drawn in the colour of what is taken away.
     """
 
     def to_svg(self, key: str) -> str:
         """Return the chart as SVG; `key` makes its ids unique in a page."""
-        highest = max([bar.value for bar in self.bars], default=0.0) or 1.0
+        highest = max([abs(bar.value) for bar in self.bars], default=0.0) or 1.0
         width = _WIDTH / max(len(self.bars), 1)
-        room, floor = _HEIGHT - 60, _HEIGHT - 36
+        room, floor = _HEIGHT - 50, _HEIGHT - 26
         parts = [f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{floor}" y2="{floor}"/>']
         for place, bar in enumerate(self.bars):
-            height = bar.value / highest * room if bar.value else 0.0
-            height = max(height, 1.5) if bar.value else 0.0
+            height = max(abs(bar.value) / highest * room, 1.5) if bar.value else 0.0
             middle = place * width + width / 2
-            tone = "neg" if bar.label.startswith("−") else "pos"
+            tone = "neg" if bar.value < 0 else "pos"
             parts.append(
                 f'<rect class="{tone}" x="{place * width + width * 0.14:.1f}" y="{floor - height:.1f}" '
                 f'width="{width * 0.72:.1f}" height="{height:.1f}" rx="2"/>'
-                f'<text class="tick" x="{middle:.1f}" y="{_HEIGHT - 16}" text-anchor="middle">{_escape(bar.label)}</text>'
+                f'<text class="tick" x="{middle:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{_escape(bar.tick or bar.label)}</text>'
             )
             if bar.value:
                 parts.append(

@@ -1,4 +1,4 @@
-"""How does any result of this package become one document: HTML, Markdown, JSON, a card?
+"""Make one document of any result: HTML, Markdown, JSON and a card in a notebook.
 
 Input are plain data: a verdict, a few facts, and sections that each hold a table or a
 chart. All views come from the same sections, so they cannot disagree. The HTML is one
@@ -188,12 +188,7 @@ class Document:
                 continue
             body = [f"<p>{escape(part.intro)}</p>"] if part.intro else []
             if part.frame is not None and len(part.frame):
-                cells = pd.DataFrame(
-                    part.cells(_CARD_ROWS), columns=[part.head(str(n)) for n in part.frame], dtype="str"
-                )
-                body.append(_aligned(html_table(cells), [part.is_number(str(n)) for n in part.frame]))
-                if len(part.frame) > _CARD_ROWS:
-                    body.append(f'<div class="more">and {len(part.frame) - _CARD_ROWS:,} more</div>')
+                body.append(_card_table(part))
             parts.append(section(part.title, *body))
         return card(self.title, self.facts, *parts, subtitle=self.verdict, tone=self.tone)
 
@@ -275,6 +270,20 @@ def _write(path: str | os.PathLike[str], text: str) -> Path:
     return target
 
 
+def _card_table(part: Section) -> str:
+    """Return the first rows of a section for a notebook; a total is always among them."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    n_rows = len(part.frame)
+    rows = part.cells(n_rows if part.total else _CARD_ROWS)
+    if part.total and n_rows > _CARD_ROWS:
+        rows = [*rows[: _CARD_ROWS - 1], rows[-1]]
+    names = [str(name) for name in part.frame.columns]
+    cells = pd.DataFrame(rows, columns=[part.head(name) for name in names], dtype="str")
+    table = _aligned(html_table(cells), [part.is_number(name) for name in names])
+    rest = f'<div class="more">and {n_rows - _CARD_ROWS:,} more</div>' if n_rows > _CARD_ROWS else ""
+    return table + rest
+
+
 def _aligned(table: str, is_number: list[bool]) -> str:
     """Set the columns of numbers to the right in a table whose cells are text already."""
     at = -1
@@ -334,7 +343,7 @@ def _prepared(part: Section, key: str) -> dict[str, Any]:
             {
                 "column": names.index(name),
                 "head": part.head(name),
-                "values": sorted({row[names.index(name)] for row in rows}),
+                "choices": sorted({row[names.index(name)] for row in rows}),
             }
             for name in part.filters
             if name in names
@@ -351,12 +360,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
 
 def _markdown(text: str) -> str:
     """Return text that Markdown shows as it is: no markup, no HTML, one line."""
-    return (
-        _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-        .replace("\\<", "&lt;")
-        .replace("\\>", "&gt;")
-        .replace("&lt;", "&lt;")
-    )
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
 def _markdown_table(part: Section) -> list[str]:

@@ -1,4 +1,4 @@
-"""What does a person need to see before they approve a plan?
+"""Show what a person needs to see before they approve a plan.
 
 Input are the plain facts of a plan; output is a `DryRunReport`, one document in all
 its forms. Nothing here fetches, sends or decides.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,8 +41,8 @@ _FIELD_WORDS: Final = {
     "ended_at": "end",
     "call_source": "source",
 }
-# Upper bounds of the columns of the distribution, in seconds, for either sign.
-_STEPS: Final = ((10, "10 s"), (60, "1 min"), (600, "10 min"), (3600, "1 h"))
+# The columns of the distribution for either sign: from where, in seconds, and how the range is called.
+_STEPS: Final = ((0, "to 10 s"), (10, "10–60 s"), (60, "1–10 min"), (600, "10–60 min"), (3600, "over 1 h"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +130,7 @@ class DryRunReport:
         return f"<DryRunReport of plan {self.document.summary['plan']}: {self.verdict} Next: report.to_html(path)>"
 
     def _repr_html_(self) -> str:
-        return self.document._repr_html_()  # noqa: SLF001 - the document is what is shown
+        return self.document._repr_html_()
 
 
 def _summary(facts: DryRunFacts) -> dict[str, object]:
@@ -194,15 +195,15 @@ def _verdict(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
 def _document(facts: DryRunFacts) -> Document:
     summary = _summary(facts)
     verdict, tone = _verdict(summary, facts)
-    minutes = (summary["requests_patch"] + summary["requests_read"]) / facts.rate_per_s  # type: ignore[operator]  # both are int
+    seconds = int(str(summary["requests"])) / facts.rate_per_s
     plan = facts.plan
     headline = {
         "calls to correct": summary["calls"],
         "changes": summary["changes"],
-        "net duration": signed_in_words(float(str(summary["net_s"]))),
+        "net duration": signed_in_words(float(str(summary["net_s"])), is_rough=True),
         "calls left out": summary["left_out_calls"],
         "requests": summary["requests"],
-        f"time at {facts.rate_text}": in_words(max(minutes, 1)) if summary["calls"] else "–",
+        f"time at {facts.rate_text}": in_words(max(seconds, 1), is_rough=True) if summary["calls"] else "–",
         "approvals": summary["approvals"],
     }
     sections = [
@@ -258,13 +259,10 @@ def _causes(facts: DryRunFacts) -> Section | None:
     rules = ", ".join(
         f"{name} {n:,}" for name, n in _counts(known.drop_duplicates("call_id"), "match_rule").items()
     )
+    top = rows.head(_CAUSES_IN_CHART)
     bars = [
-        Bar(
-            f"{_FIELD_WORDS.get(row.field, row.field)}: {row.explanation}",
-            float(row.n_calls),
-            f"{row.n_calls:,}",
-        )
-        for row in rows.head(_CAUSES_IN_CHART).itertuples(index=False)
+        Bar(f"{_FIELD_WORDS.get(name, name)}: {cause}", float(n), f"{n:,}")
+        for name, cause, n in zip(top["field"], top["explanation"], top["n_calls"], strict=True)
     ]
     seconds = known.loc[known["delta_s"].notna()].groupby("explanation")["delta_s"].sum()
     seconds = seconds.loc[seconds.abs().sort_values(ascending=False, kind="stable").index].head(
@@ -307,10 +305,10 @@ def _ledger(facts: DryRunFacts) -> Section | None:
     intro = "Every compared call is in exactly one row of a field, and before plus change gives after, row by row."
     note = ""
     if parts and len(counted):
-        others = counted.groupby(["field", "is_corrected"], sort=False)["n_calls"].sum()
+        others = counted.groupby(["field", "is_corrected"], sort=False, as_index=False)["n_calls"].sum()
         told = [
-            f"{field_name}: {n:,} {'corrected' if done else 'not corrected'}"
-            for (field_name, done), n in others.items()
+            f"{name}: {n:,} {'corrected' if done else 'not corrected'}"
+            for name, done, n in zip(others["field"], others["is_corrected"], others["n_calls"], strict=True)
         ]
         note = f"Fields without seconds, in calls: {'; '.join(told)}."
     return Section(
@@ -334,16 +332,15 @@ def _ledger(facts: DryRunFacts) -> Section | None:
 def _bins(delta: pd.Series[float]) -> tuple[Bar, ...]:
     """Count the changes of duration by their size, what is taken away first."""
     values = delta.dropna().to_numpy(dtype="float64")
-    edges = [0, *(edge for edge, _ in _STEPS), math.inf]
-    words = ["up to 10 s", *(f"up to {word}" for _, word in _STEPS[1:]), "over 1 h"]
+    edges = [*(low for low, _ in _STEPS), math.inf]
     bars: list[Bar] = []
-    for sign, mark in ((-1, "−"), (1, "+")):
+    for sign, what, mark in ((-1, "taken away", "−"), (1, "added", "+")):
         sizes = values * sign
-        counts = [
-            int(((sizes > low) & (sizes <= high)).sum())
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
+        counts = [int(((sizes > low) & (sizes <= high)).sum()) for low, high in pairwise(edges)]
+        side = [
+            Bar(f"{what}, {word}", float(sign * n), f"{n:,}", tick=f"{mark} {word}")
+            for (_, word), n in zip(_STEPS, counts, strict=True)
         ]
-        side = [Bar(f"{mark} {word}", float(n), f"{n:,}") for word, n in zip(words, counts, strict=True)]
         bars += side[::-1] if sign < 0 else side
     return tuple(bars)
 
@@ -357,7 +354,10 @@ def _distribution(facts: DryRunFacts) -> Section | None:
         f"{plural(len(sizes), 'duration')} would change, half of them by no more than "
         f"{in_words(float(np.median(sizes)))}, the largest by {in_words(float(sizes.max()))}."
     )
-    chart = ColumnChart("Changes of duration, by size", _bins(delta))
+    chart = ColumnChart(
+        "Changes of duration, by size: what is taken away to the left, what is added to the right",
+        _bins(delta),
+    )
     return Section("How large the changes are", told, charts=[chart], in_card=False)
 
 
@@ -394,7 +394,7 @@ def _forecast(facts: DryRunFacts, summary: Mapping[str, object]) -> Section:
     if not n_calls:
         return Section("Applying it", "Nothing would be sent.", in_card=False)
     total = int(str(summary["requests"]))
-    took = in_words(max(total / facts.rate_per_s, 1))
+    took = in_words(max(total / facts.rate_per_s, 1), is_rough=True)
     told = (
         f"{plural(n_calls, 'PATCH request')} and {plural(int(str(summary['requests_read'])), 'request')} that read the calls "
         f"again just before, {total:,} in all: about {took} at {facts.rate_text}. A call that changed in the meantime is "
@@ -422,10 +422,13 @@ def _changes(facts: DryRunFacts) -> Section | None:
         ranked["source_file"].fillna("").astype("str") + ":" + ranked["source_row"].astype("str").fillna("")
     )
     columns = [
-        "call_id", "started_at", "direction", "from_number", "to_number", "sip_username",
-        "field", "before", "after", "delta_s", "explanation", "match_rule", "source",
+        "started_at", "direction", "from_number", "to_number", "sip_username", "field", "before", "after",
+        "delta_s", "explanation", "source", "match_rule", "call_id",
     ]  # fmt: skip
-    shown = ranked.assign(source=where.where(ranked["source_file"].notna())).loc[:, columns]
+    started = ranked["started_at"].dt.strftime("%Y-%m-%d %H:%M:%S").astype("str")
+    shown = ranked.assign(source=where.where(ranked["source_file"].notna()), started_at=started).loc[
+        :, columns
+    ]
     return Section(
         "The changes",
         "The largest changes of duration first. Before and after are as the API writes them; numbers are masked.",
@@ -434,7 +437,7 @@ def _changes(facts: DryRunFacts) -> Section | None:
         filters=["field", "explanation", "match_rule", "direction"],
         heads={
             "call_id": "call",
-            "started_at": "started",
+            "started_at": "started (UTC)",
             "from_number": "from",
             "to_number": "to",
             "sip_username": "user",

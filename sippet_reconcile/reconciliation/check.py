@@ -74,14 +74,15 @@ def find_call_problems(calls: pd.DataFrame, rules: Rules) -> list[Finding]:
 
 def _newest(calls: pd.DataFrame) -> pd.DataFrame:
     """Return each call once, as it was read last: a call that was read twice is no second call."""
-    repeated = calls["id"].duplicated(keep=False) & calls["id"].notna()
-    if not bool(repeated.any()):
+    first = first_occurrence(text_array(calls["id"]))
+    rows = np.arange(len(first))
+    if bool((first == rows).all()):
         return calls
     fetched = calls["fetched_at"].reset_index(drop=True)
-    ids = calls["id"].reset_index(drop=True)
-    order = fetched.sort_values(kind="stable", na_position="first").index
-    newest = ids.iloc[order].drop_duplicates(keep="last").index
-    return calls.iloc[np.sort(np.union1d(newest, np.flatnonzero(~repeated.to_numpy())))]
+    order = fetched.sort_values(kind="stable", na_position="first").index.to_numpy()
+    newest = rows.copy()
+    newest[first[order]] = order  # of several readings the last one assigned stays
+    return calls.iloc[newest[first == rows]]
 
 
 def words_in(series: pd.Series[str], words: Sequence[str]) -> NDArray[np.bool_]:

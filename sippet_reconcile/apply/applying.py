@@ -152,7 +152,7 @@ def apply_with(
                 state,
                 writer=writer,
                 scribe=Scribe(run_id, plan.plan_id, api_url),
-                traffic=Traffic(client, Pacer(rate_per_s, clock=tools.clock), stop, tools),
+                traffic=Traffic(client, Pacer(rate_per_s, clock=tools.clock, sleep=tools.sleep), stop, tools),
                 stop=stop,
                 options=options,
                 report=report,

@@ -55,6 +55,7 @@ class Tools:
     """The world outside: clocks and chance, so that tests can bring their own."""
 
     clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     now: Callable[[], datetime] = _now
     random: Callable[[], float] = _random
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
+import httpx
 import pandas as pd
 import pytest
 
 from sippet_reconcile.api import Client
+from sippet_reconcile.apply.applying import apply_with
+from sippet_reconcile.apply.traffic import Tools
+from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.plan import plan_corrections
 from sippet_reconcile.sandbox import Sandbox
 from sippet_reconcile.schema import CALLS, conform
@@ -71,14 +78,91 @@ def seconds(sandbox):
     return by_id(sandbox.calls)["duration_seconds"].tolist()
 
 
+class Wiretap(httpx.BaseTransport):
+    """A real transport that lets a test act at the moment a request leaves."""
+
+    def __init__(self):
+        self.inner = httpx.HTTPTransport(
+            limits=httpx.Limits(max_connections=10, max_keepalive_connections=10)
+        )
+        self.on_patch = lambda _number, _request: None
+        self.on_read = lambda _request: None
+        self._lock = threading.Lock()
+        self._n = 0
+
+    def handle_request(self, request):
+        if request.method == "PATCH":
+            with self._lock:
+                self._n += 1
+                self.on_patch(self._n, request)
+        else:
+            self.on_read(request)
+        return self.inner.handle_request(request)
+
+    def close(self):
+        self.inner.close()
+
+
+def read_ids(request):
+    """Return the ids that a read asked for."""
+    return [value for name, value in parse_qsl(request.query) if name == "filter[id][in][]"]
+
+
+def sent_without_reading(sandbox):
+    """Return the calls to which a PATCH went that was not directly preceded by a read of that call."""
+    known, wrong = set(), []
+    for request in sandbox.requests:
+        if request.method == "GET":
+            known |= set(read_ids(request))
+        else:
+            call_id = request.path.rsplit("/", 1)[-1]
+            if call_id not in known:
+                wrong.append(call_id)
+            known.discard(call_id)
+    return wrong
+
+
+def n_attempts(audit):
+    records = AuditLog(audit).records()
+    return int(records["event"].eq("attempt").sum())
+
+
+def fast_time(factor):
+    """Return tools with which time runs so many times faster, and no back-off."""
+    return Tools(
+        clock=lambda: time.monotonic() * factor,
+        sleep=lambda seconds: time.sleep(seconds / factor),
+        random=lambda: 0.0,
+    )
+
+
 @pytest.fixture
 def lab(tmp_path):
     """Twelve wrong calls behind a real socket, a client, and a folder for the log."""
-    with Sandbox(make_calls(12)) as sandbox, Client(sandbox.url, token=sandbox.token, timeout=5.0) as client:
+    tap = Wiretap()
+    with (
+        Sandbox(make_calls(12)) as sandbox,
+        Client(sandbox.url, token=sandbox.token, timeout=5.0, transport=tap) as client,
+    ):
+        audit = tmp_path / "audit"
+
+        def apply(plan, tools=None, **options):
+            asked = {
+                "rate": FAST, "limit": None, "concurrency": None, "on_drift": "skip",
+                "min_approvals": 1, "max_failures": 10, "progress": False,
+            }  # fmt: skip
+            return apply_with(tools or Tools(random=lambda: 0.0), plan, client, audit, **(asked | options))
+
         yield SimpleNamespace(
+            tap=tap,
+            apply=apply,
+            fast_time=fast_time,
+            n_attempts=lambda: n_attempts(audit),
+            sent_without_reading=lambda: sent_without_reading(sandbox),
+            outcomes=lambda run: run.records.set_index("call_id")["outcome"].sort_index().tolist(),
             sandbox=sandbox,
             client=client,
-            audit=tmp_path / "audit",
+            audit=audit,
             plan=lambda n=12, **kwargs: make_plan(client, n, **kwargs),
             patches=lambda: patches(sandbox),
             held=lambda: by_id(sandbox.calls),
@@ -88,3 +172,4 @@ def lab(tmp_path):
             make_calls=make_calls,
             by_id=by_id,
         )
+    tap.close()

@@ -28,7 +28,7 @@ __all__ = ["Exchange", "ExchangeKind", "error_of", "judge"]
 
 _OK, _REDIRECT, _CLIENT, _SERVER = 200, 300, 400, 500
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TIMEOUT, _TOO_EARLY = 401, 403, 404, 408, 425
-_THROTTLED, _UNAVAILABLE = 429, 503
+_THROTTLED, _UNAVAILABLE, _GATEWAY_TIMEOUT = 429, 503, 504
 
 
 class ExchangeKind(StrEnum):
@@ -79,6 +79,8 @@ class Exchange:
     """What the answer was parsed to, for readers inside this package."""
     too_large: bool = field(default=False, repr=False)
     """The answer was given up because it was larger than one answer may be."""
+    too_slow: bool = field(default=False, repr=False)
+    """The answer did not come in time: ours, or that of a gateway on the way."""
     server_date: datetime | None = field(default=None, repr=False)
     asked_at: datetime | None = field(default=None, repr=False)
     """The instant before the request was sent: what the rows' ``fetched_at`` is."""
@@ -95,6 +97,7 @@ class Exchange:
 
 
 _NO_ROUTE: Final = "no_route_found"
+_LATER: Final = "; try again later"
 _READ_FIRST: Final = "; it may have been applied: read the call before anything is said about it"
 _MAX_REQUEST_ID: Final = 200
 
@@ -157,6 +160,7 @@ def judge(
         "bytes_received": reply.bytes_received,
         "server_date": reply.date,
         "too_large": reply.too_large,
+        "too_slow": reply.too_slow or reply.status == _GATEWAY_TIMEOUT,
         "asked_at": now,
     }
     if reply.fault is not None:
@@ -224,15 +228,20 @@ def error_of(exchange: Exchange, *, gave_up: str = "") -> ApiError:
         if exchange.may_have_been_applied:
             msg += _READ_FIRST
         return UnexpectedResponseError(msg, status=status, request_id=request_id)
-    as_text = "; a 403 as plain text is a rate limit, or a proxy that refuses" if status == _FORBIDDEN else ""
+    slower = "; try again later or slower"
+    if status == _FORBIDDEN:
+        slower += "; a 403 as plain text is a rate limit, or a proxy that refuses"
     words = {
-        ExchangeKind.THROTTLED: f"{what} was throttled with {status}{told}{quote}{again}; try again later or slower{as_text}",
-        ExchangeKind.TRANSIENT: f"{what} failed with {status}{told}{quote}{again}; try again later",
-        ExchangeKind.LOST: f"{what} was sent and its answer lost{told}{again}; try again",
+        ExchangeKind.THROTTLED: f"{what} was throttled with {status}{told}{quote}{again}{slower}",
+        ExchangeKind.TRANSIENT: f"{what} failed with {status}{told}{quote}{again}{_LATER}",
+        ExchangeKind.LOST: f"{what} was sent and its answer lost{told}{again}{_LATER}",
         ExchangeKind.NOT_SENT: f"{what} could not be sent{told}{again}; check the URL and the network",
     }
+    told_now = (
+        words[kind].removesuffix(_LATER) + _READ_FIRST if exchange.may_have_been_applied else words[kind]
+    )
     return TransientApiError(
-        words[kind] + (_READ_FIRST if exchange.may_have_been_applied else ""),
+        told_now,
         status=status,
         request_id=request_id,
         retry_after_s=exchange.retry_after_s,

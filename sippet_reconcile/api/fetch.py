@@ -28,7 +28,9 @@ __all__ = ["Fetch", "count_conflicts", "one_row_per_id"]
 
 _WORKERS: Final = 4
 _LOOK_S: Final = 0.2
-_ATTEMPTS: Final = 6
+_ATTEMPTS: Final = 8
+_HALVE_FROM: Final = 4
+_SLOW_MS: Final = 8_000
 _HOUR_S: Final = 3600
 
 
@@ -101,9 +103,11 @@ class Fetch:
             threading.Thread(target=self._work, name=f"fetch-calls-{number}", daemon=True).start()
         total = int(self._queue.total.total_seconds() // _HOUR_S)
         try:
-            while self._is_going():
+            is_going = True
+            while is_going:
                 with self._changed:
-                    self._changed.wait(_LOOK_S)
+                    self._changed.wait_for(lambda: not self._is_going(), _LOOK_S)
+                    is_going = self._is_going()
                     done = int(self._queue.done.total_seconds() // _HOUR_S)
                     label = f"fetching calls ({self._n_rows:,})"
                 # Outside the lock: a reporter may be slow, and must not hold up the workers.
@@ -123,8 +127,7 @@ class Fetch:
         return one_row_per_id(calls)
 
     def _is_going(self) -> bool:
-        with self._changed:
-            return bool(self._n_running) and not self._stopped
+        return bool(self._n_running) and not self._stopped
 
     def _work(self) -> None:
         try:
@@ -185,8 +188,10 @@ class Fetch:
         again = window.again(at)
         if failure.kind is ExchangeKind.THROTTLED:
             self._paused_until = max(self._paused_until, at)  # everybody waits, not this window alone
-        # A time-out or a server fault may be the size of the answer: ask for half of it.
-        may_be_size = failure.kind in {ExchangeKind.LOST, ExchangeKind.TRANSIENT}
+        # A time-out may well be the size of the answer, and so may a fault that does not go away: ask for half.
+        is_fault = failure.kind in {ExchangeKind.LOST, ExchangeKind.TRANSIENT}
+        is_slow = failure.too_slow or failure.latency_ms > _SLOW_MS
+        may_be_size = is_fault and (is_slow or window.attempt >= _HALVE_FROM)
         if not (may_be_size and self._queue.split(again)):
             self._queue.put_back(again)
 

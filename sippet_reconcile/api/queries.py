@@ -54,7 +54,8 @@ _EQUAL: Final = ("eq", "not_eq", "is_distinct_from", "is_not_distinct_from")
 _TEXT: Final = ("contains", "string_starts_with", "string_ends_with")
 _UUIDS: Final = frozenset({"id", "conversation_id"})
 _ENUMS: Final = frozenset({"status", "direction"})
-_GROUPS: Final = ("and", "or")
+_GROUPS: Final = ("and", "or", "not")
+_LISTS: Final = (Sequence, set, frozenset, pd.Series, pd.Index)
 _KNOWN: Final = ("id", *CALL_ATTRIBUTES)
 
 
@@ -112,10 +113,9 @@ def instant_text(value: object, what: str) -> str:
     '2026-10-01T08:00:00Z'
     """
     at: datetime | None = None
-    if isinstance(value, pd.Timestamp):
-        at = value.to_pydatetime(warn=False) if not pd.isna(value) else None
-    elif isinstance(value, datetime):
-        at = value
+    if isinstance(value, datetime):  # NaT calls itself one, and a Timestamp is one with nanoseconds
+        if not pd.isna(value):
+            at = value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
     elif isinstance(value, str):
         try:
             has_zone = datetime.fromisoformat(value.strip()).utcoffset() is not None
@@ -153,7 +153,7 @@ def _value(name: str, value: object) -> str:
 
 
 def _members(name: str, values: object) -> list[str]:
-    if isinstance(values, str) or not isinstance(values, Sequence | set | frozenset | pd.Series | pd.Index):
+    if isinstance(values, str) or not isinstance(values, _LISTS):
         msg = f"'in' of the filter on {name} must be a list of values"
         raise InputError(msg)
     members = [_value(name, value) for value in values]
@@ -215,30 +215,39 @@ def filter_pairs(filters: Mapping[str, Any] | None, prefix: str = "filter") -> P
     pairs: Pairs = []
     for name, wanted in filters.items():
         if name in _GROUPS:
-            if not isinstance(wanted, Sequence) or isinstance(wanted, str) or not all(wanted):
-                msg = f"{name!r} in filters takes a list of filters that are not empty"
-                raise InputError(msg)
-            pairs += chain.from_iterable(
-                filter_pairs(part, f"{prefix}[{name}][{index}]") for index, part in enumerate(wanted)
-            )
-        elif name == "not":
-            pairs += filter_pairs(wanted, f"{prefix}[not]")
+            pairs += _group(prefix, name, wanted)
         elif name not in _KNOWN:
             msg = f"filters know no attribute {name!r}; they know {', '.join(_KNOWN)}"
             raise InputError(msg)
         elif isinstance(wanted, Mapping):
+            _refuse_empty(name, wanted)
             pairs += chain.from_iterable(
                 _condition(prefix, name, str(op), value) for op, value in wanted.items()
             )
         elif wanted is None:
             pairs += _condition(prefix, name, "is_nil", value=True)
-        elif isinstance(wanted, str) or not isinstance(
-            wanted, Sequence | set | frozenset | pd.Series | pd.Index
-        ):
-            pairs += _condition(prefix, name, "eq", wanted)
         else:
-            pairs += _condition(prefix, name, "in", wanted)
+            is_list = isinstance(wanted, _LISTS) and not isinstance(wanted, str)
+            pairs += _condition(prefix, name, "in" if is_list else "eq", wanted)
     return pairs
+
+
+def _refuse_empty(name: str, wanted: object) -> None:
+    if not isinstance(wanted, Mapping) or not wanted:
+        msg = f"the filter on {name} is empty or no dict: it would be dropped, and everything match"
+        raise InputError(msg)
+
+
+def _group(prefix: str, name: str, wanted: object) -> Pairs:
+    """Return the parameters of ``not``, ``and`` and ``or``; the latter two carry numbers."""
+    if name == "not":
+        _refuse_empty(name, wanted)
+        return filter_pairs(wanted, f"{prefix}[not]")  # type: ignore[arg-type]  # a mapping, as just checked
+    if not isinstance(wanted, Sequence) or isinstance(wanted, str) or not wanted or not all(wanted):
+        msg = f"{name!r} in filters takes a list of filters that are not empty"
+        raise InputError(msg)
+    numbered = (filter_pairs(part, f"{prefix}[{name}][{index}]") for index, part in enumerate(wanted))
+    return list(chain.from_iterable(numbered))
 
 
 def window_pairs(start: datetime | None, end: datetime | None, filters: Mapping[str, Any] | None) -> Pairs:

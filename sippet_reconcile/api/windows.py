@@ -171,9 +171,13 @@ class WindowQueue:
         if window.is_unstarted:
             return
         if n_rows > _MANY_ROWS or n_bytes > _MANY_BYTES or seconds > _SLOW_S:
-            self._width = max(min(self._width, window.width / 2), timedelta(minutes=1))
+            self._narrow(window)
         elif n_rows < _FEW_ROWS and seconds < _QUICK_S and window.width >= self._width:
             self._width = min(self._width * 2, _WIDEST)
+
+    def _narrow(self, window: Window) -> None:
+        half = timedelta(seconds=window.width // timedelta(seconds=2))  # edges stay at whole seconds
+        self._width = max(min(self._width, half), timedelta(minutes=1))
 
     def put_back(self, window: Window) -> None:
         """Let a window be asked for again as it is."""
@@ -184,7 +188,7 @@ class WindowQueue:
         halves = window.halves()
         if halves is None:
             return False
-        self._width = max(min(self._width, window.width / 2), timedelta(minutes=1))
+        self._narrow(window)
         self._waiting += reversed(halves)
         return True
 

@@ -90,6 +90,7 @@ class Reply:
     fault_detail: str | None = None
     redirect_detail: str | None = None
     too_large: bool = False
+    too_slow: bool = False
     date: datetime | None = None
 
 
@@ -178,7 +179,7 @@ class Wire:
         received = 0
         headers: dict[str, str] = {}
         fault: Literal["lost", "not_sent", "malformed"] = "lost"
-        too_large = False
+        too_large = too_slow = False
         try:
             secret = self._secret.headers() if self._secret else {}
             request = httpx.Request(
@@ -206,9 +207,9 @@ class Wire:
                 True,
             )
         except _TooSlowError:
-            detail = f"the answer took longer than {self._timeouts.total_s:g} s"
+            detail, too_slow = f"the answer took longer than {self._timeouts.total_s:g} s", True
         except httpx.TimeoutException as exc:
-            detail = f"{type(exc).__name__}: no bytes for {self._timeouts.read_s:g} s"
+            detail, too_slow = f"{type(exc).__name__}: no bytes for {self._timeouts.read_s:g} s", True
         except httpx.RequestError as exc:
             detail = f"{type(exc).__name__}: {exc}"
         else:
@@ -229,6 +230,7 @@ class Wire:
             fault=fault,
             fault_detail=mask_digits(self.scrub(detail)),
             too_large=too_large,
+            too_slow=too_slow,
         )
 
     def _read(self, response: httpx.Response, started: float) -> tuple[bytes, int]:

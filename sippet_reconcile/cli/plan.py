@@ -58,14 +58,18 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 @click.option("--max-calls", type=int, help="Refuse a plan of more calls.")
 @click.option(
     "--max-share",
-    default=0.2,
-    show_default=True,
+    type=float,
+    default=None,
+    show_default="0.2; none with --corrections",
     help="Refuse a plan of a larger share of the compared calls.",
 )
 @click.option("--accept", multiple=True, metavar="CODE", help="Accept a finding that says stop; repeatable.")
 @click.option("--api-url", help="The API the plan is for, where the calls do not tell.")
 @click.option("--corrections", type=FILE, help="A table of corrections instead of a CDR.", metavar="FILE")
 @click.option("--calls", type=FILE, help="The Call records that the corrections are for.", metavar="FILE")
+@click.option(
+    "--rules", type=FILE, help="The rules that corrected records must keep, as TOML.", metavar="FILE"
+)
 @click.option("--reason", help="Why the corrections are made.")
 @click.option(
     "--keep", multiple=True, metavar="CALL_ID", help="Keep only such calls of an earlier plan; repeatable."
@@ -98,12 +102,16 @@ def plan_command(
 
 
 def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
+    guards = {name: options[name] for name in ("statuses", "max_calls", "api_url")}
+    if options["max_share"] is not None:
+        guards["max_share"] = options["max_share"]
     if options["corrections"]:
         if source is not None or not options["calls"] or not options["reason"]:
             msg = "--corrections needs --calls FILE and --reason TEXT, and no SOURCE"
             raise InputError(msg)
         calls, corrections = sr.read_calls(options["calls"]), _read_corrections(options["corrections"])
-        return sr.plan_corrections(calls, corrections, reason=options["reason"])
+        rules = sr.Rules.from_toml(options["rules"]) if options["rules"] else None
+        return sr.plan_corrections(calls, corrections, reason=options["reason"], rules=rules, **guards)
     if source is None:
         msg = "a plan needs a SOURCE: a folder that 'diff' wrote, or an earlier plan; or --corrections FILE"
         raise InputError(msg)
@@ -113,11 +121,8 @@ def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
         sr.load_reconciliation(source),
         fields=options["fields"] or sr.PATCHABLE,
         where=options["where"],
-        statuses=options["statuses"],
-        max_calls=options["max_calls"],
-        max_share=options["max_share"],
         accept=options["accept"],
-        api_url=options["api_url"],
+        **guards,
     )
 
 

@@ -321,8 +321,11 @@ def test_the_sandbox_works_inside_a_running_event_loop(document):
 def test_serve_runs_until_it_is_interrupted(tmp_path, document):
     path = tmp_path / "calls.json"
     path.write_text(json.dumps(document))
+    # A shell starts background jobs with the interrupt ignored, and children inherit that.
     code = (
+        "import signal\n"
         "from sippet_reconcile.sandbox import serve\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"done = serve({str(path)!r}, token={SESAME!r}, on_started=lambda s: print(s.url, flush=True))\n"
         "print(len(done.requests))\n"
     )
@@ -332,9 +335,12 @@ def test_serve_runs_until_it_is_interrupted(tmp_path, document):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        url = process.stdout.readline().strip()
-        answer = httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME})
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        try:
+            url = process.stdout.readline().strip()
+            answer = httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME})
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert len(answer.json()["data"]) == 4
     assert (process.returncode, out.strip(), err) == (0, "1", "")

@@ -283,6 +283,7 @@ def _possible(text: str, country: str | None) -> str | None:
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
+@lru_cache(maxsize=1 << 17)
 def _read_number(text: str, country: str | None) -> str | None:
     """Return one distinct value in E.164, or None."""
     text = text.strip()

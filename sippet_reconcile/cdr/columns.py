@@ -106,6 +106,7 @@ def columns_format(columns: Mapping[str, str]) -> CdrFormat:
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
+        row_by_row=True,
     )
 
 

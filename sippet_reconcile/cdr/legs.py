@@ -23,9 +23,11 @@ from sippet_reconcile.normalize import e164_array, map_distinct, text_to_seconds
 from sippet_reconcile.schema import LEGS, repeat_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-__all__ = ["Origin", "build_legs"]
+__all__ = ["Origin", "build_legs", "legs_table"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Seconds: TypeAlias = "NDArray[np.float64]"
@@ -60,9 +62,12 @@ class _Times:
 
 
 def build_legs(
-    fields: Fields, record: Record, format_: CdrFormat, options: Options, origin: Origin
-) -> tuple[pa.Table, Clock]:
-    """Return the legs of one file and the clock that its times were read by.
+    fields: Fields, record: Record, format_: CdrFormat, options: Options
+) -> tuple[dict[str, Any], Clock]:
+    """Return the columns of one file's legs and the clock that its times were read by.
+
+    A column without any value is None; where the rows came from is added by
+    `legs_table`, once for all pieces of a file.
 
     Raises
     ------
@@ -85,15 +90,11 @@ def build_legs(
         [_or_missing(record.from_number, size), _or_missing(record.to_number, size)],
     )
     problem = _problems(fields, record, times, line)
-    raw = fields.raw
     columns: dict[str, Any] = {
-        "source_file": repeat_text(origin.name, size),
-        "source_row": pa.array(raw.rows),
-        "source_sha256": repeat_text(origin.sha256, size),
-        "record_hash": pa.array(raw.record_hash.view(np.int64)),
-        "format": repeat_text(format_.name, size),
+        "source_row": pa.array(fields.raw.rows),
+        "record_hash": pa.array(fields.raw.record_hash.view(np.int64)),
         "problem": problem,
-        "time_problem": _time_problems(times, size),
+        "time_problem": _time_problems(times),
         "leg_id": record.leg_id,
         "call_key": record.call_key,
         "linked_id": record.linked_id,
@@ -111,17 +112,40 @@ def build_legs(
         "is_answered": answered,
         "status": status,
         "cause": record.cause,
+        "is_helper": pa.array(np.zeros(size, bool) if record.is_helper is None else record.is_helper),
+    }
+    for name in options.keep:
+        columns[f"x_{name}"] = _kept(fields, name, options)
+    return columns, times.clock
+
+
+def legs_table(columns: Mapping[str, Any], format_: CdrFormat, origin: Origin) -> pa.Table:
+    """Return the columns as a table in the order of `LEGS`, with where they came from."""
+    size = len(columns["source_row"])
+    constant = {
+        "source_file": _repeated(origin.name, size),
+        "source_sha256": _repeated(origin.sha256, size),
+        "format": _repeated(format_.name, size),
     }
     schema = LEGS.arrow
-    table = pa.table(
-        [pa.nulls(size, schema.field(n).type) if columns[n] is None else columns[n] for n in LEGS.names],
-        schema=schema,
-    )
-    helper = np.zeros(size, bool) if record.is_helper is None else record.is_helper
-    table = table.append_column("is_helper", pa.array(helper))
-    for name in options.keep:
-        table = table.append_column(f"x_{name}", _kept(fields, name, options))
-    return table, times.clock
+    extra = [name for name in columns if name not in schema.names]
+    arrays = [constant[name] if name in constant else columns[name] for name in schema.names]
+    arrays = [
+        pa.nulls(size, field.type) if array is None else array
+        for array, field in zip(arrays, schema, strict=True)
+    ]
+    return pa.table([*arrays, *(columns[name] for name in extra)], names=[*schema.names, *extra])
+
+
+def _repeated(value: str, size: int) -> pa.LargeStringArray:
+    """Return one text repeated; like `repeat_text`, in memory that numpy asks for in large pages."""
+    content = np.frombuffer(value.encode("utf-8"), np.uint8)
+    data = np.empty((size, len(content)), np.uint8)
+    data[:] = content
+    offsets = np.arange(0, (size + 1) * len(content), len(content) or 1, dtype=np.int64)
+    if len(content) == 0 or size == 0:
+        return repeat_text(value, size)
+    return pa.LargeStringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(data))
 
 
 def _or_missing(array: pa.LargeStringArray | None, size: int) -> pa.LargeStringArray:
@@ -203,10 +227,10 @@ def _micros(seconds: Seconds) -> NDArray[np.int64]:
     return np.nan_to_num(np.round(seconds * MICROS)).astype(np.int64)
 
 
-def _time_problems(times: _Times, size: int) -> pa.LargeStringArray:
+def _time_problems(times: _Times) -> pa.LargeStringArray | None:
     coarse = times.started.coarse | times.answered.coarse | times.ended.coarse
     if not times.line.doubts and not bool(coarse.any()):
-        return pa.nulls(size, TEXT)
+        return None
     words = np.where(coarse, _COARSE, None).astype(object)
     for row, text in times.line.doubts.items():
         words[row] = text if words[row] is None else f"{words[row]}; {text}"
@@ -258,7 +282,7 @@ def _direction(record: Record, to_e164: pa.LargeStringArray) -> pa.LargeStringAr
 # ---------------------------------------------------------------- problems
 
 
-def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> pa.LargeStringArray:
+def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> pa.LargeStringArray | None:
     """Say why a row cannot be used; missing where it can. A broken row says only that."""
     broken = fields.raw.problem
     whole = np.ones(len(fields), bool) if broken is None else np.asarray(broken.is_null())
@@ -292,7 +316,7 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
     add(times.billable < 0, "billable seconds '{}' are negative", record.billable)
     add(line.has_start & line.has_end & (line.ended < line.started), "it ends before it starts")
     if not reasons:
-        return pa.nulls(len(fields), TEXT)
+        return None
     if len(reasons) == 1:
         return reasons[0]
     joined = pc.binary_join_element_wise(*reasons, pa.scalar("; ", TEXT), null_handling="skip").cast(TEXT)

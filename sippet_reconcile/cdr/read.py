@@ -6,10 +6,14 @@ that `LEGS` describes, then ``is_helper`` and the kept columns.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
+import itertools
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,8 +27,17 @@ from sippet_reconcile.cdr.columns import columns_format
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.formats import format_named
 from sippet_reconcile.cdr.frames import table_of_arrow, table_of_frame, table_of_objects, unique_names
-from sippet_reconcile.cdr.legs import Origin, build_legs
-from sippet_reconcile.cdr.reader import Layout, read_delimited
+from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
+from sippet_reconcile.cdr.pile import Pile
+from sippet_reconcile.cdr.reader import (
+    FEED,
+    Layout,
+    count_byte,
+    line_start,
+    read_delimited,
+    read_regular,
+    without_headers,
+)
 from sippet_reconcile.cdr.sniff import (
     ENOUGH,
     Candidate,
@@ -33,7 +46,7 @@ from sippet_reconcile.cdr.sniff import (
     describe_sample,
     take_sample,
 )
-from sippet_reconcile.cdr.sources import Paths, Source, find_files, open_sources
+from sippet_reconcile.cdr.sources import LARGE, Paths, Source, find_files, open_sources
 from sippet_reconcile.cdr.spec import CdrFormat, Options, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable
 from sippet_reconcile.errors import CdrFormatError, InputError
@@ -51,6 +64,8 @@ _LOG: Final = logging.getLogger("sippet_reconcile.cdr")
 _TOTALS: Final = r"(?i)^(?:grand |sub)?totals?\b"
 _HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
 _MAX_NOTES: Final = 20
+_PIECE: Final = 8 << 20
+_WORKERS: Final = 2
 
 ATTRS_KEY: Final = "sippet_reconcile.cdr"
 """Where a fresh frame of legs keeps, as a bonus that nothing depends on, how its files were read."""
@@ -249,6 +264,10 @@ class _Part:
 
 
 def _read_source(source: Source, request: _Request) -> _Part:
+    if source.size >= LARGE and not source.is_parquet:
+        part = _read_in_pieces(source, request)
+        if part is not None:
+            return part
     if source.is_parquet:
         return _read_table(_parquet(source), source.name, request, sha256=source.sha256)
     decoded = decode(source.data)
@@ -347,19 +366,104 @@ def _header_row(sample: Sample, format_: CdrFormat, where: str, request: _Reques
 
 
 def _to_legs(raw: RawTable, format_: CdrFormat, origin: Origin, request: _Request) -> _Part:
-    options = replace(request.options, where=origin.name)
-    renamed = _renamed(raw, format_)
-    fields = Fields(renamed)
+    if raw.notes:
+        _LOG.info("%s: %s", origin.name, "; ".join(raw.notes))
+    columns, clock = _columns_of(raw, format_, origin.name, request)
+    return _Part(legs_table(columns, format_, origin), format_, clock, origin.name, raw.notes)
+
+
+def _columns_of(
+    raw: RawTable, format_: CdrFormat, name: str, request: _Request
+) -> tuple[dict[str, Any], Clock]:
+    options = replace(request.options, where=name)
+    raw = _renamed(raw, format_)
+    fields = Fields(raw)
     record = format_.interpret(fields, options)
     totals = _totals_lines(fields, record.started)
     if totals is not None:
-        renamed = _without(renamed, totals)
-        fields = Fields(renamed)
+        fields = Fields(_without(raw, totals))
         record = format_.interpret(fields, options)
-    table, clock = build_legs(fields, record, format_, options, origin)
-    if raw.notes:
-        _LOG.info("%s: %s", origin.name, "; ".join(raw.notes))
-    return _Part(table, format_, clock, origin.name, raw.notes)
+    return build_legs(fields, record, format_, options)
+
+
+def _read_in_pieces(source: Source, request: _Request) -> _Part | None:
+    """Read a large regular file piece by piece; None where it has to be seen as a whole.
+
+    A piece is parsed and understood while it is in the processor's cache, on two
+    threads, and its memory is used again for the next one.
+    """
+    pieces = source.pieces(_PIECE)
+    first = next(pieces, b"").removeprefix(codecs.BOM_UTF8)
+    plain = _plain(first)
+    if plain is None:
+        return None
+    sample = take_sample(plain, source.name, request.delimiter)
+    if sample.is_json or not sample.rows:
+        return None
+    format_ = _format_of(sample, source.name, request)
+    layout = _layout(sample, format_, source.name, request)
+    # Where the ids tell the zone, or nobody said which it is, all rows have to be seen together.
+    if not format_.row_by_row or request.options.zone is None:
+        return None
+    state = _Pieces(layout, format_, source.name, request)
+    pile = Pile(source.size / max(len(first), 1))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        waiting: deque[Future[tuple[dict[str, Any], Clock] | None]] = deque()
+        clock: Clock | None = None
+        begin, lines = line_start(plain, layout.first_line), layout.first_line
+        for piece in itertools.chain([plain], (_plain(piece) for piece in pieces)):
+            if piece is None:
+                return None
+            waiting.append(pool.submit(state.columns, piece, begin, lines))
+            lines += count_byte(piece, FEED, begin)
+            begin = 0
+            if len(waiting) > _WORKERS:
+                done = waiting.popleft().result()
+                if done is None:
+                    return None
+                pile.add(done[0])
+                clock = done[1]
+        for future in waiting:
+            done = future.result()
+            if done is None:
+                return None
+            pile.add(done[0])
+            clock = done[1]
+    table = legs_table(pile.finished(), format_, Origin(source.name, source.sha256))
+    return _Part(table, format_, clock, source.name)
+
+
+def _plain(piece: bytes) -> bytes | None:
+    """Return a piece as UTF-8 with line feeds, or None where that needs more than looking at it."""
+    if b"\r" in piece:
+        piece = piece.replace(b"\r\n", b"\n")
+    if b"\r" in piece or b"\0" in piece:
+        return None
+    if not piece.isascii():
+        try:
+            piece.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    return piece
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """What all pieces of one file have in common."""
+
+    layout: Layout
+    format: CdrFormat
+    name: str
+    request: _Request
+
+    def columns(self, piece: bytes, begin: int, lines: int) -> tuple[dict[str, Any], Clock] | None:
+        """Read one piece; None where a line of it needs care."""
+        raw = read_regular(piece, replace(self.layout, first_line=lines), begin=begin, threads=False)
+        if raw is None:
+            return None
+        if self.layout.header is not None:
+            raw = without_headers(raw, self.layout)
+        return _columns_of(raw, self.format, self.name, self.request)
 
 
 def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:

@@ -14,7 +14,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -35,6 +34,9 @@ MAX_RATIO: Final = 200
 """How many times larger than its packed form a file may be; real CDRs pack 10 to 40 times."""
 
 _RATIO_FROM: Final = 64 << 20  # small files may repeat themselves as they like
+LARGE: Final = 32 << 20
+"""From this size on a plain file is read piece by piece."""
+
 _PIECE: Final = 1 << 20
 _GLOB: Final = frozenset("*?[")
 _ZIP: Final = b"PK\x03\x04"
@@ -42,18 +44,88 @@ _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
 
 
-@dataclass(frozen=True, eq=False)
 class Source:
-    """One file of CDRs: its name, its unpacked bytes, and the hash of what was delivered."""
+    """One file of CDRs: its name, its unpacked bytes, and the hash of what was delivered.
 
-    name: str
-    data: bytes
-    sha256: str
+    A large plain file is not loaded until somebody asks for all of its bytes.
+    """
+
+    def __init__(
+        self, name: str, data: bytes | None = None, *, sha256: str | None = None, path: Path | None = None
+    ) -> None:
+        self.name = name
+        self._data = data
+        self._sha256 = sha256
+        self._path = path
+
+    @property
+    def data(self) -> bytes:
+        """All bytes, unpacked."""
+        if self._data is None:
+            assert self._path is not None  # noqa: S101 - a source has its bytes or its file
+            self._data = _bytes_of(self._path)
+        return self._data
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the file as it was delivered."""
+        if self._sha256 is None:
+            self._sha256 = hashlib.sha256(self.data).hexdigest()
+        return self._sha256
+
+    @property
+    def size(self) -> int:
+        """How many bytes there are, unpacked."""
+        if self._data is None and self._path is not None:
+            return self._path.stat().st_size
+        return len(self.data)
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the bytes are a parquet file."""
-        return self.data[:4] == _PARQUET and self.data[-4:] == _PARQUET
+        """Whether the bytes are a parquet file; such files are always loaded."""
+        return self._data is not None and self._data[:4] == _PARQUET and self._data[-4:] == _PARQUET
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """Yield the bytes in pieces that end where lines end; a plain file is hashed on the way."""
+        if self._data is not None or self._path is None:
+            yield from _cut(iter([self.data]), size)
+            return
+        digest = hashlib.sha256()
+
+        def read(path: Path) -> Iterator[bytes]:
+            with path.open("rb", buffering=0) as file:
+                while piece := file.read(size):
+                    digest.update(piece)
+                    yield piece
+
+        yield from _cut(read(self._path), size)
+        self._sha256 = digest.hexdigest()
+
+
+def _cut(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Cut blocks anew, at line ends; a line longer than a piece stays whole."""
+    rest: list[bytes] = []
+    for block in blocks:
+        at = 0
+        while at < len(block):
+            stop = min(at + size, len(block))
+            end = block.rfind(b"\n", at, stop) + 1
+            if end == 0:
+                rest.append(block[at:stop])
+                at = stop
+                continue
+            yield b"".join([*rest, block[at:end]])
+            rest, at = [], end
+    if rest:
+        yield b"".join(rest)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        msg = f"{path} cannot be read: {exc.strerror or exc}"
+        raise InputError(msg) from exc
 
 
 def find_files(paths: Paths) -> list[Path | IO[Any]]:
@@ -108,22 +180,26 @@ def open_sources(file: Path | IO[Any]) -> Iterator[Source]:
     """
     if isinstance(file, Path):
         name = file.name
-        try:
-            packed = file.read_bytes()
-        except OSError as exc:
-            msg = f"{file} cannot be read: {exc.strerror or exc}"
-            raise InputError(msg) from exc
+        if file.stat().st_size >= LARGE and _is_plain(file):
+            yield Source(name, path=file)
+            return
+        packed = _bytes_of(file)
     else:
         name = Path(str(getattr(file, "name", "") or "<stream>")).name
         content = file.read()
         packed = content.encode("utf-8") if isinstance(content, str) else bytes(content)
-    sha256 = hashlib.sha256(packed).hexdigest()
     if packed[:4] == _ZIP:
-        yield from _zip_members(name, packed, sha256)
+        yield from _zip_members(name, packed, hashlib.sha256(packed).hexdigest())
     elif packed[:2] == _GZIP:
-        yield Source(name, _gunzip(name, packed), sha256)
+        yield Source(name, _gunzip(name, packed), sha256=hashlib.sha256(packed).hexdigest())
     else:
-        yield Source(name, packed, sha256)
+        yield Source(name, packed)
+
+
+def _is_plain(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4)
+    return head[:2] != _GZIP and head not in {_ZIP, _PARQUET}
 
 
 def _check_size(name: str, unpacked: int, packed: int) -> None:
@@ -181,7 +257,7 @@ def _zip_members(name: str, packed: bytes, sha256: str) -> Iterator[Source]:
                 data = b"".join(pieces)
                 if data[:2] == _GZIP:
                     data = _gunzip(info.filename, data)
-                yield Source(f"{name}/{info.filename}", data, sha256)
+                yield Source(f"{name}/{info.filename}", data, sha256=sha256)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as exc:
         # RuntimeError is what zipfile raises for an encrypted member.
         msg = f"{name} cannot be unpacked: {exc}; unpack it yourself and pass the files in it"

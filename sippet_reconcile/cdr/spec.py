@@ -163,6 +163,11 @@ class CdrFormat:
         Gives columns their meaning.
     layouts
         For files without a header: each possible width and its column names.
+    relink
+        Settles linked ids over all files, where one file cannot.
+    row_by_row
+        Whether a row means the same whatever the other rows are, so that a large file
+        may be read in pieces.
     """
 
     name: str
@@ -174,3 +179,4 @@ class CdrFormat:
     layouts: Callable[[Sample], Mapping[int, tuple[str, ...]]] | None = None
     aliases: tuple[str, ...] = ()
     relink: Relink | None = None
+    row_by_row: bool = False

@@ -154,13 +154,15 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     other, or one id has several B-legs, the whole group takes one of the B-leg ids;
     which one does not depend on the order of rows or files.
     """
-    own, linked = hash_text(leg_id), hash_text(linked_id)
-    links = (own != linked) & (own != 0) & (linked != 0)
+    links = np.asarray(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
     if not bool(links.any()):
         return linked_id
-    chained = np.isin(own[links], linked[links]).any()
-    if not chained and pd.Index(own).is_unique:
+    own = hash_text(leg_id)
+    named = hash_text(linked_id.filter(pa.array(links)))
+    if not bool(np.isin(named, own[links]).any()) and pd.Index(own).is_unique:
         return linked_id
+    linked = own.copy()
+    linked[links] = named
     codes, ids = pd.factorize(np.concatenate([own, linked]))
     left, right = codes[: len(own)], codes[len(own) :]
     group = np.arange(len(ids))
@@ -194,5 +196,6 @@ FORMATS: Final = (
         layouts=_layouts,
         aliases=("freeswitch", "freeswitch_cdr_csv", "mod_cdr_csv"),
         relink=relink,
+        row_by_row=True,
     ),
 )

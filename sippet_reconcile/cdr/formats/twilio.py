@@ -97,6 +97,7 @@ FORMATS: Final = (
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
+        row_by_row=True,
         aliases=("twilio_csv", "twilio_json", "twilio_calls"),
     ),
 )

@@ -1,0 +1,193 @@
+"""Pile up the columns of a file's pieces into one contiguous column each.
+
+Input are Arrow columns piece by piece, output one Arrow column per name. The bytes go
+straight to where they stay, so a piece's own memory is used again for the next one;
+joining finished pieces instead costs as much as parsing the file did.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from sippet_reconcile.cdr.tables import TEXT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Pile"]
+
+_GROWTH: Final = 1.5
+_SPARE: Final = 1.02
+
+
+class _Buffer:
+    """An array that grows; it is first made as large as the first piece suggests."""
+
+    def __init__(self, dtype: Any, expected: float, *, first: tuple[int, ...] = ()) -> None:
+        self._expected = expected
+        self._array: NDArray[Any] = np.array(first, dtype)
+        self.size = len(first)
+
+    def extend(self, values: NDArray[Any]) -> None:
+        end = self.size + len(values)
+        if end > len(self._array):
+            room = max(
+                end, int(len(values) * self._expected * _SPARE) if self.size == 0 else int(end * _GROWTH)
+            )
+            grown = np.empty(room, self._array.dtype)
+            grown[: self.size] = self._array[: self.size]
+            self._array = grown
+        self._array[self.size : end] = values
+        self.size = end
+
+    def view(self) -> NDArray[Any]:
+        return self._array[: self.size]
+
+
+class _Missing:
+    """Which rows of a column are missing, kept only where some are."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.bool_] | int] = []
+        self._any = False
+
+    def extend(self, array: pa.Array) -> None:
+        if array.null_count:
+            self._any = True
+            self._parts.append(np.asarray(array.is_null()))
+        else:
+            self._parts.append(len(array))
+
+    def extend_all(self, length: int) -> None:
+        self._any = True
+        self._parts.append(np.ones(length, bool))
+
+    def bitmap(self) -> pa.Buffer | None:
+        if not self._any:
+            return None
+        parts = [np.zeros(part, bool) if isinstance(part, int) else part for part in self._parts]
+        return pa.py_buffer(np.packbits(~np.concatenate(parts), bitorder="little"))
+
+
+class _Column:
+    """One column in the making."""
+
+    def __init__(self, kind: pa.DataType, expected: float) -> None:
+        self.kind = kind
+        self._is_text = kind == TEXT
+        self._is_flag = pa.types.is_boolean(kind)
+        dtype = (
+            np.uint8
+            if self._is_text or self._is_flag
+            else kind.to_pandas_dtype()
+            if not pa.types.is_timestamp(kind)
+            else np.int64
+        )
+        self._values = _Buffer(dtype, expected)
+        self._offsets = _Buffer(np.int64, expected, first=(0,))
+        self._missing = _Missing()
+
+    def extend(self, array: pa.Array) -> None:
+        self._missing.extend(array)
+        if self._is_flag:
+            # Not the bits but one byte per row: pieces need not end on a byte.
+            self._values.extend(np.asarray(array.fill_null(False)).view(np.uint8))  # noqa: FBT003
+            return
+        _, *buffers = array.buffers()
+        if not self._is_text:
+            values = np.frombuffer(buffers[0], self._values.view().dtype)
+            self._values.extend(values[array.offset : array.offset + len(array)])
+            return
+        offsets = np.frombuffer(buffers[0], np.int64)[array.offset : array.offset + len(array) + 1]
+        begin, shift = int(offsets[0]), self._values.size - int(offsets[0])
+        content = np.frombuffer(buffers[1] or b"", np.uint8)
+        self._values.extend(content[begin : int(offsets[-1])])
+        self._offsets.extend(offsets[1:] + shift if shift else offsets[1:])
+
+    def skip(self, length: int) -> None:
+        """Add rows without a value."""
+        self._missing.extend_all(length)
+        if self._is_text:
+            self._offsets.extend(np.full(length, self._values.size, np.int64))
+        else:
+            self._values.extend(np.zeros(length, self._values.view().dtype))
+
+    def array(self, length: int) -> pa.Array:
+        bitmap, values = self._missing.bitmap(), self._values.view()
+        if self._is_flag:
+            packed = pa.py_buffer(np.packbits(values, bitorder="little"))
+            return pa.Array.from_buffers(self.kind, length, [bitmap, packed])
+        if not self._is_text:
+            return pa.Array.from_buffers(self.kind, length, [bitmap, pa.py_buffer(values)])
+        return pa.Array.from_buffers(
+            self.kind, length, [bitmap, pa.py_buffer(self._offsets.view()), pa.py_buffer(values)]
+        )
+
+
+class Pile:
+    """Columns in the making; `expected` is how many pieces of the first one's size may come."""
+
+    def __init__(self, expected: float) -> None:
+        self._expected = expected
+        self._columns: dict[str, _Column | None] = {}
+        self._same: dict[str, str] = {}
+        self.length = 0
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Add a piece; a column that is None, or is absent, has no value in it.
+
+        A column that shares another one's bytes in the first piece (the key that is also
+        the leg's id) is stored once for as long as that holds.
+        """
+        size = len(columns["source_row"])
+        if not self._columns:
+            self._same = _aliases(columns)
+        for name, source in list(self._same.items()):
+            if columns[name] is not columns[source]:
+                self._part(name, source, columns)
+        for name, array in columns.items():
+            if name in self._same:
+                continue
+            column = self._columns.get(name)
+            if column is None and array is not None:
+                column = _Column(array.type, self._expected)
+                if self.length:
+                    column.skip(self.length)
+            self._columns[name] = column
+            if column is not None:
+                column.skip(size) if array is None else column.extend(array)
+        self.length += size
+
+    def _part(self, name: str, source: str, columns: Mapping[str, Any]) -> None:
+        """Stop storing two columns as one: what they shared so far is copied."""
+        del self._same[name]
+        shared = self._columns[source]
+        if shared is not None and self.length:
+            copied = _Column(columns[name].type if columns[name] is not None else shared.kind, self._expected)
+            copied.extend(shared.array(self.length))
+            self._columns[name] = copied
+
+    def finished(self) -> dict[str, pa.Array | None]:
+        """Return every column; one that never had a value is None."""
+        arrays = {
+            name: None if column is None else column.array(self.length)
+            for name, column in self._columns.items()
+        }
+        return {**arrays, **{name: arrays[source] for name, source in self._same.items()}}
+
+
+def _aliases(columns: Mapping[str, Any]) -> dict[str, str]:
+    first: dict[int, str] = {}
+    same: dict[str, str] = {}
+    for name, array in columns.items():
+        if array is None:
+            continue
+        known = first.setdefault(id(array), name)
+        if known != name:
+            same[name] = known
+    return same

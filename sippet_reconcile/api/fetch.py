@@ -8,6 +8,7 @@ thing that cannot be helped ends the whole fetch, for half a month is not a mont
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.documents import calls_frame
@@ -31,6 +32,7 @@ _LOOK_S: Final = 0.2
 _ATTEMPTS: Final = 8
 _HALVE_FROM: Final = 4
 _SLOW_MS: Final = 8_000
+_WIDE: Final = timedelta(minutes=2)
 _HOUR_S: Final = 3600
 
 
@@ -185,14 +187,16 @@ class Fetch:
         if isinstance(decision, GiveUp):
             raise error_of(failure, gave_up=f"{decision.reason}, reading {window}")
         at = self._clock() + decision.after_s
-        again = window.again(at)
         if failure.kind is ExchangeKind.THROTTLED:
             self._paused_until = max(self._paused_until, at)  # everybody waits, not this window alone
-        # A time-out may well be the size of the answer, and so may a fault that does not go away: ask for half.
         is_fault = failure.kind in {ExchangeKind.LOST, ExchangeKind.TRANSIENT}
-        is_slow = failure.too_slow or failure.latency_ms > _SLOW_MS
-        may_be_size = is_fault and (is_slow or window.attempt >= _HALVE_FROM)
-        if not (may_be_size and self._queue.split(again)):
+        is_slow = is_fault and (failure.too_slow or failure.latency_ms > _SLOW_MS)
+        # From a server that answers others, a time-out is the size of the answer: halving is no further attempt.
+        is_size = is_slow and bool(self._found) and window.width > _WIDE
+        again = window.again(at, counts=not is_size)
+        # A fault that does not go away may be the size of the answer as well.
+        ask_for_less = is_slow or (is_fault and window.attempt >= _HALVE_FROM)
+        if not (ask_for_less and self._queue.split(again)):
             self._queue.put_back(again)
 
 

@@ -122,9 +122,9 @@ class Window:
         middle = (self.start + self.width / 2).replace(microsecond=0)
         return replace(self, end=middle), replace(self, start=middle)
 
-    def again(self, not_before: float) -> Window:
-        """Return the same window for one more attempt; its halves inherit the count and the time."""
-        return replace(self, attempt=self.attempt + 1, not_before=not_before)
+    def again(self, not_before: float, *, counts: bool = True) -> Window:
+        """Return the same window for another attempt; its halves inherit the count and the time."""
+        return replace(self, attempt=self.attempt + counts, not_before=not_before)
 
     def __str__(self) -> str:
         if self.is_unstarted:

@@ -87,7 +87,8 @@ def test_no_second_ever_holds_more_than_the_rate(rate: float, events: list[tuple
             for _ in range(10):
                 schedule.ok()
         assert rate / 32 <= schedule.rate <= rate
-    assert most_within(permits, 1.0) <= math.ceil(rate)
+    # Also where a request needs 15 ms longer from its permit to the server than the one after it.
+    assert most_within(permits, 1.0 + 0.0149) <= math.ceil(rate)
     assert not [at for at in permits for start, end in paused if start < at < end]
 
 
@@ -105,7 +106,7 @@ def test_a_busy_pacer_reaches_its_rate_evenly_although_threads_wake_late(
     gaps = [after - before for before, after in pairwise(permits)]
     assert (len(permits) - 1) / (permits[-1] - permits[0]) >= 0.98 * rate
     assert min(gaps) >= 1 / rate - 0.0101
-    assert max(gaps) <= 1 / rate + 0.0101
+    assert max(gaps) <= max(1 / rate, 1.015 / math.ceil(rate)) + 0.0101
 
 
 def test_idle_time_earns_no_burst() -> None:
@@ -115,7 +116,7 @@ def test_idle_time_earns_no_burst() -> None:
     for _ in range(4):
         later.append(take_at(schedule, later[-1]))
     assert first == 0.0
-    assert later == pytest.approx([100.0, 100.2, 100.4, 100.6, 100.8], abs=1e-3)
+    assert later == pytest.approx([100.0, 100.203, 100.406, 100.609, 100.812], abs=1e-3)
 
 
 def test_a_slow_rate_has_even_gaps() -> None:
@@ -123,7 +124,7 @@ def test_a_slow_rate_has_even_gaps() -> None:
     take_at(schedule, 0.0)
     for _ in range(3):
         at.append(take_at(schedule, at[-1]))
-    assert at == pytest.approx([0.0, 2.0, 4.0, 6.0])
+    assert at == pytest.approx([0.0, 2.0, 4.0, 6.0], abs=1e-3)
 
 
 def test_a_pause_is_never_shortened_by_a_later_one() -> None:
@@ -175,7 +176,7 @@ def test_threads_share_one_pace() -> None:
     for thread in threads:
         thread.join()
     assert granted == [True] * 60
-    assert now[0] == pytest.approx(59 / 100, abs=1e-3)
+    assert now[0] == pytest.approx(59 * 1.015 / 100, abs=1e-3)
 
 
 def test_a_waiting_thread_lets_go_when_it_is_told_to() -> None:
@@ -191,6 +192,26 @@ def test_a_waiting_thread_lets_go_when_it_is_told_to() -> None:
     assert now[0] < 2
     assert pacer.acquire() is True
     assert now[0] == pytest.approx(3600, abs=0.01)
+
+
+def test_a_thread_behind_another_lets_go_too() -> None:
+    stop = threading.Event()
+    asleep = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        asleep.set()
+        stop.wait(seconds)
+
+    pacer = Pacer(1, sleep=sleep)
+    pacer.pause(3600)
+    head = threading.Thread(target=pacer.acquire, kwargs={"cancelled": stop.is_set})
+    head.start()
+    assert asleep.wait(10)
+    assert pacer.acquire(cancelled=lambda: True) is False  # while the head still sleeps
+    assert head.is_alive()
+    stop.set()
+    head.join(10)
+    assert not head.is_alive()
 
 
 def test_a_pacer_tells_its_pace() -> None:

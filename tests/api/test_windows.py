@@ -341,6 +341,23 @@ def test_a_window_that_times_out_is_halved(client_of: Make, make_index: Any, api
     assert found["id"].tolist() == [one["id"] for one in calls]
 
 
+def test_slow_windows_are_halved_as_often_as_it_takes_once_the_server_has_answered(
+    client_of: Make, make_index: Any, api: Any
+) -> None:
+    calls = [api.resource(n, f"2026-10-05T10:00:{n % 60:02}.000000Z") for n in range(60)]
+    index = make_index([*calls, api.resource(99, None)])
+
+    def slow(request: httpx.Request) -> httpx.Response:
+        """Answer 504 wherever more than a tenth of the calls, which lie within one minute, are asked for."""
+        response = index(request)
+        is_slow = response.content.count(b'"type": "Call"') > 6
+        return httpx.Response(504) if is_slow else response
+
+    client = client_of(slow)
+    found = client.fetch_calls("2026-10-01T10:00Z", "2026-10-05T11:00Z", progress=False)
+    assert sorted(found["id"]) == sorted(one["id"] for one in index.resources)
+
+
 def test_an_answer_that_is_too_large_is_halved(client_of: Make, make_index: Any, api: Any) -> None:
     calls = [api.resource(n, f"2026-10-05T10:{n:02}:00.000000Z") for n in range(60)]
     client = client_of(make_index(calls))

@@ -38,7 +38,8 @@ _MARKER: Final = ".sippet-demo"
 _MARKER_TEXT: Final = "This folder was made by 'sippet-reconcile demo', which may write it again.\n"
 _ZONE: Final = "Europe/London"
 _FIELDS: Final = ("duration_seconds", "ended_at", "status")
-_RATE: Final = "100/s"  # nobody else uses the sandbox
+_DESKS: Final = tuple(str(number) for number in range(1001, 1013))
+_RATE: Final = "200/s"  # nobody else uses the sandbox
 _CANARY: Final = 5
 _SCRIPTS: Final = shutil.ignore_patterns("*.py", "__pycache__")
 
@@ -192,9 +193,8 @@ def run_demo(
         export = folder / "freeswitch" / "Master.csv"
         legs = sr.read_cdr(export, timezone=_ZONE, country="GB", progress=progress)
         say("3/6  reconciling")
-        rec = sr.reconcile(
-            legs, calls, period=october, rules=sr.Rules(duration="billable"), progress=progress
-        )
+        rules = sr.Rules(duration="billable", internal_numbers=_DESKS)
+        rec = sr.reconcile(legs, calls, period=october, rules=rules, progress=progress)
         rec.save(folder / "reconciliation")
         say("4/6  planning; nothing has been sent so far")
         plan = sr.build_plan(rec, fields=_FIELDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -132,6 +134,20 @@ def test_each_export_alone_finds_the_same_planted_errors(name, planted):
     )
 
 
+def test_twilios_page_of_one_day_holds_the_same_legs_as_its_table():
+    folder = sample_data() / "twilio"
+    columns = ["leg_id", "started_at", "ended_at", "billable_s", "status", "from_e164", "to_e164"]
+    table, page = (
+        sr.read_cdr(path, country="GB", progress=False)[columns]
+        .drop_duplicates()
+        .set_index("leg_id")
+        .sort_index()
+        for path in (folder / "calls.csv", folder / "calls-2026-10-14.json")
+    )
+    assert len(page) > 100
+    pd.testing.assert_frame_equal(page, table.loc[page.index])
+
+
 @pytest.mark.parametrize("name", ["freeswitch", "asterisk"])
 def test_the_data_themselves_propose_the_billable_basis(name):
     path, zone = EXPORTS[name]
@@ -151,10 +167,12 @@ def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path):
         run_demo(tmp_path / "invoices.txt")
 
 
-def test_an_earlier_demos_folder_is_used_again_and_its_audit_log_is_kept(tmp_path):
-    first = run_demo(tmp_path / "demo")
-    head = sr.AuditLog(first.audit).head
-    second = run_demo(tmp_path / "demo")
+def test_an_earlier_demos_folder_is_used_again_and_its_audit_logs_are_kept(demo, tmp_path):
+    folder = tmp_path / "demo"
+    shutil.copytree(demo.folder, folder)
+    shutil.copytree(demo.audit, folder / "audit.1")
+    head = sr.AuditLog(demo.audit).head
+    second = run_demo(folder)
     assert second.ok
-    assert sr.AuditLog(tmp_path / "demo" / "audit.1").head == head
+    assert sr.AuditLog(folder / "audit.1").head == sr.AuditLog(folder / "audit.2").head == head
     assert sr.AuditLog(second.audit).head != head

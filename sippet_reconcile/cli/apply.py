@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, audit_option, quiet
+from sippet_reconcile.cli.options import FILE, as_json, audit_option, progress_of, quiet
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.plan import show_plan
 from sippet_reconcile.cli.program import Ended, teach
@@ -67,7 +67,7 @@ def apply_command(
     """Load the plan, apply it, and say how it ended."""
     loaded = sr.Plan.load(plan)
     with sr.Client() as client:
-        run = sr.apply_plan(loaded, client, audit, progress=False if quiet else None, **options)
+        run = sr.apply_plan(loaded, client, audit, progress=progress_of(quiet=quiet), **options)
     _show_run(run, as_json=as_json)
     code = ended(run)
     if code is Ended.PART_WAY:
@@ -160,4 +160,4 @@ def revert_command(
     """Load a run, make the plan that reverts it, and save it."""
     plan = sr.revert_run(sr.load_run(audit, run_id))
     plan.save(out)
-    show_plan(plan, out=out, report=report, excel=None, rate=rate, as_json=as_json)
+    show_plan(plan, out=out, report=report, rate=rate, as_json=as_json)

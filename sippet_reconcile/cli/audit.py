@@ -15,7 +15,7 @@ __all__ = ["audit_command"]
 
 _SHOWN = (
     "seq", "event", "at", "call_id", "before", "after", "outcome", "confirmed_by", "http_status", "reason",
-    "source_file", "source_row", "by", "note",
+    "source_file", "source_row", "by",
 )  # fmt: skip
 
 
@@ -101,11 +101,11 @@ def verify_command(context: click.Context, /, *, audit: Path, head: str | None, 
 
 @audit_command.command(
     "export",
-    short_help="Copy the records into parquet, xlsx, csv or jsonl.",
+    short_help="Copy the records into parquet, csv or jsonl.",
     help=teach(
-        "Copy all records of a log into one file; its ending says the format: .parquet, .xlsx, .csv or .jsonl.",
+        "Copy all records of a log into one file; its ending says the format: .parquet, .csv or .jsonl.",
         never="changes the log",
-        example="sippet-reconcile audit export october.xlsx --audit audit/",
+        example="sippet-reconcile audit export october.csv --audit audit/",
     ),
 )
 @click.argument("path", type=FILE)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sippet_reconcile.cli.options import FOLDER, as_json, quiet
+from sippet_reconcile.cli.options import FOLDER, as_json, progress_of, quiet
 from sippet_reconcile.cli.output import print_json, say
 from sippet_reconcile.cli.program import Ended, teach
 
@@ -32,7 +32,7 @@ def demo_command(context: click.Context, /, *, folder: Path, quiet: bool, as_jso
     """Run the walk and tell what happened."""
     from sippet_reconcile.demo import run_demo  # noqa: PLC0415 - pandas and the server only where they run
 
-    demo = run_demo(folder, say=say, progress=False if quiet else None)
+    demo = run_demo(folder, say=say, progress=progress_of(quiet=quiet))
     if as_json:
         print_json(demo.summary())
     else:

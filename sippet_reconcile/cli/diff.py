@@ -17,6 +17,7 @@ from sippet_reconcile.cli.options import (
     cdr_options,
     period_from,
     period_options,
+    progress_of,
     quiet,
     rules_from,
     rules_options,
@@ -80,7 +81,7 @@ def diff_command(
     """Read, reconcile, save and print."""
     period = period_from(options, options.pop("period_timezone") or options["timezone"])
     rules = rules_from(options)
-    progress = False if quiet else None
+    progress = progress_of(quiet=quiet)
     legs = sr.read_cdr([str(path) for path in paths], **cdr_arguments(options), progress=progress)
     rec = sr.reconcile(
         legs, sr.read_calls(calls, fetched_at=fetched_at), period=period, rules=rules, progress=progress
@@ -104,7 +105,9 @@ def diff_command(
         click.echo(repr(rec))
         print_findings(rec.findings)
         print_frame(by_cause, title="causes")
-        print_frame(rec.balance, title="balance: every leg and every call in exactly one place")
+        print_frame(
+            rec.balance.query("rows > 0"), title="balance: every leg and every call in exactly one place"
+        )
         largest = rec.discrepancies.sort_values("delta_s", key=abs, ascending=False, kind="stable")
         print_frame(largest, columns=_SHOWN, title="largest differences (CDR minus API, seconds)", most=rows)
     if out is not None:

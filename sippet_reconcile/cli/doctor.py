@@ -17,11 +17,7 @@ from sippet_reconcile.errors import InputError
 __all__ = ["doctor_command"]
 
 _PACKAGES = ("pandas", "pyarrow", "httpx", "phonenumbers", "starlette", "uvicorn")
-_EXTRAS = {
-    "xlsxwriter": "dry runs as workbooks",
-    "openpyxl": "reading workbooks",
-    "dask": "more than memory holds",
-}
+_EXTRAS = {"openpyxl": "to read corrections from a workbook", "ipywidgets": "for progress bars in notebooks"}
 
 
 @click.command(
@@ -68,7 +64,7 @@ def _installation() -> dict[str, str]:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            found[name] = f"not installed (only needed for {use})"
+            found[name] = f"not installed (only needed {use})"
     for name in ("SIPPET_API_URL", "SIPPET_API_TOKEN", "SIPPET_API_KEY"):
         is_set = bool(os.environ.get(name))
         found[name] = "set" if is_set else "not set"

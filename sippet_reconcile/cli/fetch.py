@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, key_values, period_from, period_options, quiet
+from sippet_reconcile.cli.options import (
+    FILE,
+    as_json,
+    key_values,
+    period_from,
+    period_options,
+    progress_of,
+    quiet,
+)
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.errors import InputError
@@ -56,7 +64,7 @@ def fetch_command(*, out: Path, as_json: bool, quiet: bool, **options: Any) -> N
             timezone=options["timezone"],
             filters=key_values(options["filters"], "--filter") or None,
             unstarted=options["unstarted"],
-            progress=False if quiet else None,
+            progress=progress_of(quiet=quiet),
         )
     write_calls(calls, out)
     by_status = calls["status"].value_counts(dropna=False).rename_axis("status").reset_index(name="calls")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, cdr_arguments, cdr_options, quiet
+from sippet_reconcile.cli.options import FILE, as_json, cdr_arguments, cdr_options, progress_of, quiet
 from sippet_reconcile.cli.output import frame_rows, print_frame, print_json
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.errors import InputError
@@ -48,7 +48,7 @@ def inspect_command(
     result: dict[str, Any] = {}
     if paths:
         texts = [str(path) for path in paths]
-        legs = sr.read_cdr(texts, **cdr_arguments(options), progress=False if quiet else None)
+        legs = sr.read_cdr(texts, **cdr_arguments(options), progress=progress_of(quiet=quiet))
         description = sr.describe_cdr(legs)
         if as_json:
             summary = getattr(description, "summary", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -30,6 +30,7 @@ __all__ = [
     "key_values",
     "period_from",
     "period_options",
+    "progress_of",
     "quiet",
     "rules_from",
     "rules_options",
@@ -87,6 +88,11 @@ cdr_options = _together(
         ),
     ]
 )  # fmt: skip
+
+
+def progress_of(*, quiet: bool) -> Literal[False] | None:
+    """Return what ``progress=`` of a step takes: a bar where somebody looks, or none."""
+    return False if quiet else None
 
 
 def key_values(pairs: Iterable[str], option: str) -> dict[str, str]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["frame_rows", "plain", "print_frame", "print_json", "print_summary", "say"]
 
 _NUMBERS = ("from_number", "to_number", "from_e164", "to_e164")
+_LINES = ("source_row", "seq", "http_status")
 _MOST_ROWS = 40
+_LONGEST = 70
 
 
 def say(text: str) -> None:
@@ -75,20 +77,26 @@ def print_frame(
     """Write a table on stdout, its first rows, and how many more there are."""
     from sippet_reconcile._display import mask_number, text_table  # noqa: PLC0415 - it needs pandas
 
-    names = [name for name in columns if name in frame.columns] if columns else list(frame.columns)
+    names = [str(name) for name in columns or frame.columns if name in frame.columns]
     if title:
         click.echo(f"\n{title}")
     if not len(frame):
         click.echo("(none)")
         return
     shown = frame.head(most)
-    cells = [
-        [mask_number(v) if isinstance(v, str) else v for v in shown[name].tolist()]
-        if name in _NUMBERS
-        else shown[name].tolist()
-        for name in names
-    ]
-    click.echo(text_table(list(zip(*cells, strict=True)), [str(name).replace("_", " ") for name in names]))
+
+    def cells(name: str) -> list[Any]:
+        values = shown[name].tolist()
+        if name in _NUMBERS:
+            return [mask_number(v) if isinstance(v, str) else v for v in values]
+        if name in _LINES:
+            return [str(v) if isinstance(v, int) else v for v in values]
+        if name.startswith("share"):
+            return [f"{v:.1%}" if isinstance(v, float) else v for v in values]
+        return [f"{v[:_LONGEST]}…" if isinstance(v, str) and len(v) > _LONGEST else v for v in values]
+
+    table = [cells(name) for name in names]
+    click.echo(text_table(list(zip(*table, strict=True)), [name.replace("_", " ") for name in names]))
     if len(frame) > most:
         click.echo(f"and {len(frame) - most:,} more")
 

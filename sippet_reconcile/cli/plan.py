@@ -28,19 +28,18 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
     short_help="Make a plan of corrections, and show its dry run.",
     help=teach(
         "Make a plan of corrections and show its dry run. SOURCE is a folder that 'diff' wrote; or an earlier plan, to "
-        "make it smaller (--keep, --drop, --reviewed) or to see it again; without SOURCE, --corrections is a table of "
+        "make it smaller (--keep, --drop) or to see it again; without SOURCE, --corrections is a table of "
         "corrections (CSV, Excel or parquet: call_id and any of status, duration_seconds, ended_at, call_source) for "
         "the calls in --calls.",
         never="sends anything, corrects half a call, or builds on a finding that says stop unless it is accepted by name",
         example="sippet-reconcile plan october/ --out plan.parquet --report dry_run.html\n"
-        "sippet-reconcile plan plan.parquet --reviewed reviewed.xlsx --out smaller.parquet\n"
+        "sippet-reconcile plan plan.parquet --drop 8c1f3c52-0000-4000-8000-000000000000 --out smaller.parquet\n"
         'sippet-reconcile plan --corrections fix.csv --calls calls.parquet --reason "ticket 4711" --out plan.parquet',
     ),
 )
 @click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=FILE, help="The plan to write (parquet).", metavar="FILE")
 @click.option("--report", type=FILE, help="Write the dry run as one HTML file.", metavar="FILE")
-@click.option("--excel", type=FILE, help="Write the dry run as a workbook to review in.", metavar="FILE")
 @click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
 @click.option(
     "--field",
@@ -77,14 +76,12 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 @click.option(
     "--drop", multiple=True, metavar="CALL_ID", help="Leave such calls out of an earlier plan; repeatable."
 )
-@click.option("--reviewed", type=FILE, help="Keep what a reviewed workbook says yes to.", metavar="FILE")
 @as_json
 def plan_command(
     *,
     source: Path | None,
     out: Path | None,
     report: Path | None,
-    excel: Path | None,
     rate: str,
     as_json: bool,
     **options: Any,
@@ -94,11 +91,9 @@ def plan_command(
     for name in ("keep", "drop"):
         if options[name]:
             plan = getattr(plan, name)(list(options[name]))
-    if options["reviewed"]:
-        plan = plan.keep_reviewed(options["reviewed"])
     if out is not None:
         plan.save(out)
-    show_plan(plan, out=out, report=report, excel=excel, rate=rate, as_json=as_json)
+    show_plan(plan, out=out, report=report, rate=rate, as_json=as_json)
 
 
 def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
@@ -141,18 +136,13 @@ def _read_corrections(path: Path) -> pd.DataFrame:
         raise InputError(msg) from exc
 
 
-def show_plan(
-    plan: Plan, *, out: Path | None, report: Path | None, excel: Path | None, rate: str, as_json: bool
-) -> None:
+def show_plan(plan: Plan, *, out: Path | None, report: Path | None, rate: str, as_json: bool) -> None:
     """Show the dry run of a plan on stdout, and write it where asked."""
     dry_run = plan.dry_run(rate=rate)
     written = []
     if report is not None:
         dry_run.to_html(report)
         written.append(str(report))
-    if excel is not None:
-        dry_run.to_excel(excel)
-        written.append(str(excel))
     if as_json:
         print_json(
             {

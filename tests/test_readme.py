@@ -1,0 +1,77 @@
+"""The README is true: its help is the program's, its commands and code exist, its promises are the code's."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import sippet_reconcile as sr
+from sippet_reconcile import cli, errors
+from sippet_reconcile.apply.traffic import FRESH_S
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+SHELL = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line
+    for block in SHELL
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("sippet-reconcile ")
+]
+
+
+def test_the_help_is_the_programs_own() -> None:
+    shown = re.search(r"<!-- help -->\s*```text\n(.*?)```\s*<!-- /help -->", README, re.DOTALL)
+    assert shown is not None
+    assert shown[1].rstrip() == CliRunner().invoke(cli.main, []).output.rstrip()
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_each_command_line_is_one_that_the_program_takes(line: str) -> None:
+    _, name, *arguments = shlex.split(line)
+    command = cli.main.get_command(click.Context(cli.main), name)
+    assert command is not None
+    assert isinstance(command, click.Command)
+    options = {flag for parameter in command.params for flag in parameter.opts}
+    assert {word for word in arguments if word.startswith("--")} <= options
+
+
+def test_the_code_names_what_there_is() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    calls = [node for block in blocks for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
+    checked = 0
+    for call in calls:
+        path = ast.unparse(call.func)
+        if not path.startswith("sr."):
+            continue
+        function = sr
+        for part in path.split(".")[1:]:
+            function = getattr(function, part)
+        parameters = inspect.signature(function).parameters  # type: ignore[arg-type]  # a callable of the package
+        assert {keyword.arg for keyword in call.keywords} <= set(parameters), path
+        checked += 1
+    assert checked >= 8
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    table = dict(re.findall(r"^\| (\d+) \| (.+?) \|$", README, re.MULTILINE))
+    assert set(table) == {"0", "1", "2", "3", "4", "130"}
+    assert errors.InputError.exit_code == errors.PlanError.exit_code == 2
+    assert errors.ApiError.exit_code == 3
+    assert errors.AuditError.exit_code == 4
+
+
+def test_the_window_between_reading_and_writing_is_as_wide_as_it_says() -> None:
+    assert f"never more than {FRESH_S:.0f} seconds" in README
+
+
+def test_both_commands_for_newcomers_are_there() -> None:
+    assert re.search(r"<!-- command: demo -->\s*```sh\n.*sippet-reconcile demo\n```", README)
+    assert re.search(r"<!-- command: test -->\s*```sh\n.*\.ci/check\n```", README)

@@ -18,7 +18,9 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "sippet_reconcile").rglob("*.py"))
 SHIPPED = [
     path
-    for path in subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split("\0")  # noqa: S607
+    for path in subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split("\0")  # noqa: S607
     if path
 ]
 
@@ -66,7 +68,9 @@ def test_only_apply_sends_a_patch() -> None:
 
 
 def test_httpx_has_one_home() -> None:
-    users = [p for p in SOURCES if re.search(r"^\s*(import httpx|from httpx)", p.read_text("utf-8"), re.MULTILINE)]
+    users = [
+        p for p in SOURCES if re.search(r"^\s*(import httpx|from httpx)", p.read_text("utf-8"), re.MULTILINE)
+    ]
     assert [str(p.relative_to(ROOT)) for p in users] == ["sippet_reconcile/api/client.py"] or len(users) == 1
 
 
@@ -89,7 +93,9 @@ def test_the_top_level_holds_what_a_project_needs_and_no_more() -> None:
     assert {path.split("/")[0] for path in SHIPPED} <= allowed
 
 
-@pytest.mark.parametrize("module", [p for p in SOURCES if p.name != "__main__.py"], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "module", [p for p in SOURCES if p.name != "__main__.py"], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_each_module_says_its_question_and_imports_alone(module: Path) -> None:
     assert ast.get_docstring(ast.parse(module.read_text("utf-8"))), "a module opens with its question"
     name = ".".join(module.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

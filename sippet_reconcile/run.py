@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import card, html_table, plural, section
+from sippet_reconcile._display import plural
 from sippet_reconcile.audit import AuditLog, Event, Outcome
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.report import Document, Section
 from sippet_reconcile.schema import Column, FrameSchema, Kind, conform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 __all__ = ["RUN_RECORDS", "SENT", "SETTLED", "CallState", "Outcome", "Run", "RunState", "load_run", "replay"]
 
@@ -273,13 +275,31 @@ class Run:
         return "verify_run(run, client)"
 
     def _repr_html_(self) -> str:
-        return card(
-            f"Run {self.run_id}", self._facts(), *self._tables(), subtitle=self._verdict(), tone=self._tone()
+        return self._document()._repr_html_()
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run as one self-contained HTML file with every call; return its path."""
+        return self._document().to_html(path)
+
+    def _document(self) -> Document:
+        summary = self.summary()
+        counts = {outcome.value: self.count(outcome) for outcome in Outcome if self.count(outcome)}
+        times = {name: summary[name] for name in ("started_at", "last_at", "ended", "n_sessions")}
+        about = {name: summary[name] for name in ("run_id", "plan_id", "api_url")} | times
+        return Document(
+            title=f"Run {self.run_id}",
+            subtitle=self.api_url,
+            verdict=self._verdict(),
+            tone=self._tone(),
+            facts={**counts, "head of the audit log": self.head},
+            sections=self._sections(),
+            about=about,
+            summary=summary,
         )
 
     def _verdict(self) -> str:
         done = self.count(*SETTLED)
-        verdict = f"{done:,} of {plural(len(self._records), 'call')} hold what the plan says; next: {self._next_step()}"
+        verdict = f"{done:,} of {plural(len(self._records), 'call')} hold what the plan says; next: {self._next_step()}."
         return f"Stopped: {self.stopped}. {verdict}" if self.stopped else verdict
 
     def _tone(self) -> str:
@@ -287,15 +307,39 @@ class Run:
             return "ok"
         return "stop" if self.stopped or self.count(Outcome.ALTERED, Outcome.UNKNOWN) else "warn"
 
-    def _facts(self) -> dict[str, object]:
-        return {name: value for name, value in self.summary().items() if value not in (None, 0)}
-
-    def _tables(self) -> list[str]:
-        open_rows = self._records.loc[~self._records["outcome"].isin([o.value for o in SETTLED])]
-        if open_rows.empty:
-            return []
-        told = open_rows[["call_id", "outcome", "before", "after", "observed", "http_status", "error_detail"]]
-        return [section("Calls that were not corrected", html_table(told, plain_numbers=["http_status"]))]
+    def _sections(self) -> list[Section]:
+        shown = self._records[
+            [
+                "call_id",
+                "outcome",
+                "confirmed_by",
+                "before",
+                "after",
+                "observed",
+                "http_status",
+                "error_detail",
+            ]
+        ]
+        is_done = shown["outcome"].isin([outcome.value for outcome in SETTLED])
+        sections = [
+            Section(
+                "Calls",
+                "Every call of the plan with its last state over all sessions.",
+                shown,
+                filters=["outcome"],
+                is_searchable=True,
+                plain_numbers=["http_status"],
+                rest="The audit log holds every call.",
+                in_card=False,
+            )
+        ]
+        if not is_done.all():
+            intro = "What came of them; applying the plan again continues this run."
+            left = shown.loc[~is_done].drop(columns="confirmed_by")
+            sections.insert(
+                0, Section("Calls that were not corrected", intro, left, plain_numbers=["http_status"])
+            )
+        return sections
 
 
 def load_run(audit: AuditLog | str | os.PathLike[str], run_id: str | None = None) -> Run:

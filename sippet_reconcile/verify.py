@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import card, html_table, plural, section
+from sippet_reconcile._display import plural
 from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.report import Document, Section
 from sippet_reconcile.run import SENT, Run
 from sippet_reconcile.schema import Column, FrameSchema, Kind, conform
 from sippet_reconcile.values import (
@@ -27,6 +28,9 @@ from sippet_reconcile.values import (
 )
 
 if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
     from sippet_reconcile.api.client import Client
 
 __all__ = ["VERIFICATION", "Verification", "verify_run"]
@@ -113,10 +117,40 @@ class Verification:
         return f"NOT OK, {sent}, {counts['n_differs']} differ, {counts['n_missing']} are missing{unsettled}"
 
     def _repr_html_(self) -> str:
+        return self._document()._repr_html_()
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the proof as one self-contained HTML file with every value; return its path."""
+        return self._document().to_html(path)
+
+    def _document(self) -> Document:
+        summary = self.summary()
         wrong = self._frame.loc[~self._frame["verdict"].eq(HOLDS)]
-        parts = [section("What does not hold", html_table(wrong))] if len(wrong) else []
-        title = f"Verification of run {self.run_id}"
-        return card(title, self.summary(), *parts, subtitle=self._verdict(), tone="ok" if self.ok else "stop")
+        sections = [
+            Section(
+                "Every value that was sent",
+                "What was sent, and what the API holds now.",
+                self._frame,
+                filters=["field", "verdict"],
+                is_searchable=True,
+                in_card=False,
+            )
+        ]
+        if len(wrong):
+            intro = "Values that somebody changed since, or that were never written."
+            sections.insert(0, Section("What does not hold", intro, wrong))
+        facts = ("n_calls", "n_fields", f"n_{HOLDS}", f"n_{DIFFERS}", f"n_{MISSING}", "n_unsettled", "head")
+        about = ("run_id", "plan_id", "api_url", "verified_at")
+        return Document(
+            title=f"Verification of run {self.run_id}",
+            subtitle=self.api_url,
+            verdict=f"{self._verdict()}.",
+            tone="ok" if self.ok else "stop",
+            facts={name.removeprefix("n_"): summary[name] for name in facts},
+            sections=sections,
+            about={name: summary[name] for name in about},
+            summary=summary,
+        )
 
 
 def verify_run(run: Run, client: Client) -> Verification:

@@ -138,7 +138,7 @@ class Session:
             if (approval.by, approval.note or None) not in self._state.approvals
         ]
         self._writer.append(entries)
-        self._workers.grow(1)
+        self._grow()
 
     def _loop(self) -> None:
         self._tick()
@@ -159,13 +159,20 @@ class Session:
 
     def _chunk_size(self) -> int:
         """Return how many calls about ten seconds can take, their re-reads included."""
-        cap = min(self._options.concurrency or MAX_WORKERS, MAX_CONNECTIONS)
         rate, latency_s = self._traffic.rate, self._traffic.latency_s
-        self._workers.grow(min(cap, self._options.concurrency or 1 + math.ceil(rate * latency_s * _SPARE)))
         n = _CHUNK_S * rate * IDS_PER_READ / (IDS_PER_READ + 1)
         if latency_s > 0:
-            n = min(n, _CHUNK_S * cap / latency_s)
+            n = min(n, _CHUNK_S * self._most_workers / latency_s)
         return max(1, min(int(n), self._may_send()))
+
+    @property
+    def _most_workers(self) -> int:
+        return min(self._options.concurrency or MAX_WORKERS, MAX_CONNECTIONS)
+
+    def _grow(self) -> None:
+        """Have as many threads as the rate needs at the latency seen so far."""
+        needed = 1 + math.ceil(self._traffic.rate * self._traffic.latency_s * _SPARE)
+        self._workers.grow(min(self._most_workers, self._options.concurrency or needed))
 
     def _end(self) -> tuple[End, str]:
         if self._stop.kind is not None:
@@ -337,6 +344,7 @@ class Session:
         if sender is None:  # pragma: no cover - a chunk with jobs was read, so a control call is known
             msg = "there is no control call"
             raise RuntimeError(msg)
+        self._grow()
         tasks = [Task(partial(sender.send, job)) for job in jobs]
         self._workers.run(tasks, self._tick)
         n_sent = self._n_sent

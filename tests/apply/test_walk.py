@@ -103,6 +103,18 @@ def test_no_phone_number_and_no_token_is_in_the_log(lab):
         assert "44207946" not in told
 
 
+def test_a_run_and_its_proof_are_written_as_one_html_file(lab, tmp_path):
+    plan = lab.plan(3)
+    lab.sandbox.change_call(lab.id_of(1), duration_seconds=45)
+    run = apply_plan(plan, lab.client, lab.audit, rate=lab.fast, progress=False)
+    page = run.to_html(tmp_path / "run.html").read_text(encoding="utf-8")
+    assert run.head in page
+    assert "Calls that were not corrected" in page
+    assert all(lab.id_of(i) in page for i in range(3))
+    proof = verify_run(run, lab.client).to_html(tmp_path / "proof.html").read_text(encoding="utf-8")
+    assert "OK, 2 values sent to 2 calls, all of them hold, 1 call of the plan not corrected" in proof
+
+
 def test_the_head_is_shown_wherever_a_run_is(lab):
     run = apply_plan(lab.plan(1), lab.client, lab.audit, rate=lab.fast, progress=False)
     assert run.head == AuditLog(lab.audit).head

@@ -107,7 +107,7 @@ def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> Non
 
     if title:
         click.echo(title)
-    names = {name: str(name).replace("_", " ") for name in values}
+    names = {name: str(name) if str(name).isupper() else str(name).replace("_", " ") for name in values}
     width = max((len(name) for name in names.values()), default=0)
     for name, value in values.items():
         if isinstance(value, Mapping):

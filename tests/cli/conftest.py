@@ -36,7 +36,7 @@ class Shell:
 
     def script(self, *words, code=0):
         env = {**os.environ, **{k: v or "" for k, v in self.env.items()}}
-        done = subprocess.run(  # noqa: S603 - our own script
+        done = subprocess.run(
             [str(SCRIPT), *map(str, words)], env=env, capture_output=True, text=True, check=False, timeout=120
         )
         assert done.returncode == code, (

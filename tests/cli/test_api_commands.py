@@ -122,7 +122,7 @@ def test_the_sandbox_prints_what_to_export_and_stops_at_ctrl_c(shell, tmp_path):
         "--latency",
         "0.001",
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own program
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         words = server.stdout.readline().split()
         assert words[0] == "export"
         shell.env |= dict(word.split("=", 1) for word in words[1:])

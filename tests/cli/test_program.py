@@ -68,7 +68,7 @@ def test_help_of_every_command_imports_no_pandas():
         "sys.exit(10 * ('pandas' in sys.modules) + 20 * ('httpx' in sys.modules))\n"
     )
     command = [sys.executable, "-c", code, "", *COMMANDS, "audit"]
-    done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own code
+    done = subprocess.run(command, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

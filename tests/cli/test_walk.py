@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -242,6 +247,34 @@ def test_somebody_elses_change_ends_with_one(online, place, tmp_path, api):
     moved = sr.Plan.load(plan).calls["call_id"].iloc[0]
     api.change_call(moved, duration_seconds=2)
     assert online.json("verify", "--audit", tmp_path / "audit", code=1)["ok"] is False
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent another way on Windows")
+def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(online, place, tmp_path, api):
+    plan = approved(online, place, tmp_path, "--where", "explanation == 'cut-by-crash'")
+    words = ["apply", str(plan), "--audit", str(tmp_path / "audit"), "--quiet"]
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from sippet_reconcile.cli import main; main()"
+    )
+    sent = len(api.requests)
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words, "--rate", "5/s"],
+        env={**os.environ, **{k: v for k, v in online.env.items() if v}},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        deadline = time.monotonic() + 60
+        while not any(r.method == "PATCH" for r in api.requests[sent:]) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert "interrupted" in said
+    assert "Traceback" not in said
+    assert online.json(*words, "--rate", "200/s")["not_corrected"] == []
+    patched = [r.path for r in api.requests[sent:] if r.method == "PATCH"]
+    assert len(patched) == len(set(patched)) == len(sr.Plan.load(plan).calls)
 
 
 def test_a_plan_for_another_api_is_refused(online, place, tmp_path, sample):

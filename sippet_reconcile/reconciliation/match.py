@@ -161,10 +161,11 @@ def match_calls(
     paired = np.zeros(len(calls), np.bool_)
     paired[by_key.pairs.call_pos] = True
     linked_named = _of_group(legs.linked_named, groups)
-    open_to_link = (groups.named < 0) & (linked_named >= 0) & ~paired[linked_named]
-    by_link = _match_key(
-        keys, np.where(open_to_link, linked_named, -1), by_key.ambiguous_calls, MatchRule.LINKED_ID
-    )
+    asks = np.flatnonzero((groups.named < 0) & (linked_named >= 0))
+    asks = asks[~paired[linked_named[asks]]]
+    open_to_link = np.full(len(groups), -1, np.int64)
+    open_to_link[asks] = linked_named[asks]
+    by_link = _match_key(keys, open_to_link, by_key.ambiguous_calls, MatchRule.LINKED_ID)
     found = [by_key.pairs, by_link.pairs]
     ambiguous_calls = by_key.ambiguous_calls | by_link.ambiguous_calls
     unasked = _repeated_unasked(keys, ambiguous_calls)
@@ -185,6 +186,7 @@ def match_calls(
     ambiguous_cdr[close.rival_cdr] = True
     rivals = [
         by_key.rivals,
+        _rivals(unasked, np.full(len(unasked), -1, np.int64), MatchRule.CALL_UUID),
         by_link.rivals,
         _rivals(close.rival_call, close.rival_cdr, MatchRule.NUMBERS_AND_TIME),
     ]

@@ -15,7 +15,7 @@ from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.schema import CALLS, conform
+from sippet_reconcile.schema import CALLS, LEGS, conform
 
 START = pd.Timestamp("2026-10-05T08:00:00Z")
 
@@ -133,3 +133,87 @@ def matched() -> Callable[[Sequence[Row]], Matched]:
 def make_row() -> type[Row]:
     """Describe one matched call, in tests that Hypothesis repeats."""
     return Row
+
+
+def build_legs(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Build legs; each row names what matters to it, the rest is ordinary and every record is its own."""
+    filled = []
+    for n, row in enumerate(rows):
+        ordinary = {
+            "source_file": "a.csv",
+            "source_row": n + 2,
+            "source_sha256": "f" * 64,
+            "record_hash": n + 1,
+            "format": "plain",
+            "is_answered": True,
+            "status": "completed",
+            "direction": "inbound",
+            "total_s": None,
+            "billable_s": None,
+        }
+        filled.append({**dict.fromkeys(LEGS.names), **ordinary, **row})
+    return typed_frame(filled, LEGS)
+
+
+def build_calls(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Build calls; each row names what matters to it, the rest is ordinary."""
+    filled = []
+    for n, row in enumerate(rows):
+        ordinary = {
+            "id": f"id-{n}",
+            "direction": "inbound",
+            "status": "completed",
+            "call_source": "sip",
+            "api_url": "https://api.example",
+            "fetched_at": START + pd.Timedelta(days=60),
+        }
+        filled.append({**dict.fromkeys(CALLS.names), **ordinary, **row})
+    return typed_frame(filled, CALLS)
+
+
+def typed_frame(rows: list[dict[str, Any]], schema: Any) -> pd.DataFrame:
+    """Build a frame of a schema; columns beyond it are kept as pandas infers them."""
+    frame = schema.empty() if not rows else frame_of(rows, schema)
+    extra = {name: [row.get(name) for row in rows] for name in dict.fromkeys(k for r in rows for k in r)}
+    return frame.assign(**{name: values for name, values in extra.items() if name not in schema.names})
+
+
+@pytest.fixture(scope="session")
+def make_legs() -> Callable[[Sequence[dict[str, Any]]], pd.DataFrame]:
+    """Build legs from what matters about each."""
+    return build_legs
+
+
+@pytest.fixture(scope="session")
+def make_calls() -> Callable[[Sequence[dict[str, Any]]], pd.DataFrame]:
+    """Build calls from what matters about each."""
+    return build_calls
+
+
+@pytest.fixture(scope="session")
+def at() -> Callable[[float], pd.Timestamp]:
+    """Return the instant so many seconds after the morning on which all tests happen."""
+    return lambda seconds: START + pd.Timedelta(seconds=seconds)
+
+
+@pytest.fixture(scope="session")
+def both_sides() -> Callable[[int], tuple[pd.DataFrame, pd.DataFrame]]:
+    """Build a number of one-leg calls and the calls of the API that agree with them."""
+
+    def build_both(count: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        legs, calls = [], []
+        for n in range(count):
+            start = START + pd.Timedelta(seconds=600 * n)
+            both = {
+                "started_at": start,
+                "ended_at": start + pd.Timedelta(seconds=70 + n % 7),
+                "from_number": "+442079460123",
+                "to_number": f"+4420794{n:05d}",
+            }
+            own = {"from_e164": both["from_number"], "to_e164": both["to_number"], "call_key": f"uuid-{n}"}
+            seconds = {"answered_at": start + pd.Timedelta(seconds=10), "total_s": 70 + n % 7}
+            legs.append({**both, **own, **seconds, "leg_id": f"leg-{n}", "billable_s": 60 + n % 7})
+            calls.append({**both, "call_uuid": f"UUID{n}", "duration_seconds": 60 + n % 7})
+        return build_legs(legs), build_calls(calls)
+
+    return build_both

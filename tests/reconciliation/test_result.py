@@ -1,0 +1,261 @@
+"""A reconciliation answers, shows itself, protects what it holds, and survives a folder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sippet_reconcile as sr
+from sippet_reconcile.errors import InputError
+from sippet_reconcile.reconciliation import Rules, load_reconciliation, reconcile
+from sippet_reconcile.schema import DISCREPANCIES, PAIRS, check_frame
+
+BILLABLE = Rules(duration="billable")
+FRAMES = (
+    "pairs",
+    "discrepancies",
+    "only_in_cdr",
+    "only_in_api",
+    "ambiguous",
+    "excluded",
+    "legs",
+    "calls",
+    "cdr_calls",
+    "balance",
+    "status_table",
+)
+
+
+@pytest.fixture(scope="module")
+def wrong(both_sides):
+    """Both sides of twelve calls of which some are wrong, one-sided, ambiguous, excluded."""
+    legs, calls = both_sides(12)
+    calls = calls.assign(duration_seconds=calls["duration_seconds"].mask(calls.index.isin([0, 1]), 70))
+    calls = calls.assign(call_uuid=calls["call_uuid"].mask(calls.index == 5, "UUID4"))
+    calls = calls.assign(status=calls["status"].mask(calls.index == 2, "<script>alert(1)</script>"))
+    return legs.drop(index=7), calls.drop(index=8)
+
+
+@pytest.fixture(scope="module")
+def rec(wrong):
+    october = sr.Period.month("2026-10", timezone="Europe/London")
+    return reconcile(*wrong, period=october, rules=BILLABLE, progress=False)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 12), st.randoms(use_true_random=False))
+def test_a_frame_against_itself_finds_nothing(both_sides, count, random):
+    legs, calls = both_sides(count)
+    order = list(range(count))
+    random.shuffle(order)
+    found = reconcile(legs, calls.iloc[order], rules=BILLABLE, progress=False)
+    assert len(found.discrepancies) == 0
+    assert found.n_compared == count
+    assert found.calls["bucket"].eq("matched").all()
+
+
+def test_frames_are_as_described(rec):
+    check_frame(rec.pairs, PAIRS)
+    check_frame(rec.discrepancies, DISCREPANCIES)
+    assert list(rec.pairs.columns) == PAIRS.names
+    assert list(rec.ambiguous.columns) == ["call_id", "cdr_id", "match_rule", "start_gap_s"]
+    assert list(rec.excluded.columns) == ["side", "call_id", "cdr_id", "reason"]
+    assert rec.only_in_cdr["cdr_id"].tolist() == ["uuid-5", "uuid-8"]
+    assert rec.only_in_api["call_id"].tolist() == ["id-7"]
+    assert {"cdr_id", "call_id", "bucket", "reason"} <= set(rec.legs.columns)
+    assert {"cdr_id", "bucket", "reason", "id"} <= set(rec.calls.columns)
+
+
+def test_pairs_hold_both_sides_of_each_call(rec, wrong):
+    legs, calls = wrong
+    row = rec.pairs.set_index("call_id").loc["id-1"]
+    assert row["duration_seconds_call"] == 70
+    assert row["billable_s_cdr"] == legs.loc[1, "billable_s"] == 61
+    assert row["started_at_call"] == calls.loc[1, "started_at"]
+    assert row["cdr_id"] == "uuid-1"
+    assert row["from_e164_call"] == row["from_e164_cdr"] == "+442079460123"
+
+
+def test_input_columns_and_index_are_kept(wrong):
+    legs, calls = wrong
+    legs = legs.assign(x_account=np.arange(len(legs))).set_axis([f"row {n % 3}" for n in range(len(legs))])
+    calls = calls.assign(note="mine", bucket="theirs").set_axis(np.arange(len(calls)) * 10)
+    found = reconcile(legs, calls, rules=BILLABLE, progress=False)
+    assert found.legs.index.equals(legs.index)
+    assert found.calls.index.equals(calls.index)
+    assert found.legs["x_account"].tolist() == legs["x_account"].tolist()
+    assert found.calls["note"].eq("mine").all()
+    assert not found.calls["bucket"].eq("theirs").any()
+
+
+def test_writing_into_what_was_handed_out_changes_nothing(rec):
+    for name in FRAMES:
+        before = getattr(rec, name).copy(deep=True)
+        handed = getattr(rec, name)
+        if len(handed):
+            handed.iloc[0, 0] = handed.iloc[-1, 0]
+        handed.insert(0, "spoiled", 1)
+        pd.testing.assert_frame_equal(getattr(rec, name), before)
+
+
+def test_writing_into_the_inputs_later_changes_nothing(wrong):
+    legs, calls = wrong[0].copy(deep=True), wrong[1].copy(deep=True)
+    found = reconcile(legs, calls, rules=BILLABLE, progress=False)
+    legs.loc[:, "billable_s"] = 0.0
+    legs.iloc[0, legs.columns.get_loc("total_s")] = 1.0
+    calls.iloc[0, calls.columns.get_loc("duration_seconds")] = 1
+    assert found.cdr_calls["billable_s"].tolist()[:2] == [60.0, 61.0]
+    assert found.cdr_calls["total_s"].tolist()[0] == 70.0
+    assert found.pairs["duration_seconds_call"].tolist()[0] == 70
+    assert found.legs["billable_s"].tolist()[0] == 60.0
+
+
+def test_the_result_cannot_be_changed(rec):
+    with pytest.raises(AttributeError):
+        rec.n_compared = 0
+
+
+def test_summary_holds_plain_values_that_agree_with_the_frames(rec):
+    said = rec.summary()
+    assert json.loads(json.dumps(said)) == said
+    assert said["matched"] == len(rec.pairs) == rec.n_compared == 8
+    assert said["discrepancies"] == len(rec.discrepancies)
+    assert said["discrepancies_by_field"]["duration_seconds"] == 2
+    assert said["only_in_cdr"] == len(rec.only_in_cdr) == 2
+    assert said["ambiguous_calls"] == 2
+    assert Rules.from_toml(said["rules_toml"]) == rec.rules
+    assert said["duration_net_s"] == pytest.approx(-19.0)  # 60 − 70 and 61 − 70
+
+
+def test_repr_is_one_line_that_ends_in_the_next_step(rec, both_sides):
+    assert "\n" not in repr(rec)
+    assert repr(rec).endswith("next: build_plan(rec)>")
+    empty = reconcile(*both_sides(0), progress=False)
+    assert repr(empty).endswith("next: rec.findings>")
+    agreeing = reconcile(*both_sides(3), rules=BILLABLE, progress=False)
+    assert repr(agreeing).endswith("next: rec.balance>")
+
+
+def test_the_page_begins_with_the_verdict_and_escapes_every_value(rec):
+    page = rec._repr_html_()
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert page.index("compared calls differ") < page.index("Causes") < page.index("Largest discrepancies")
+    assert "7946" not in page
+
+
+def test_the_status_table_counts_compared_calls(rec):
+    table = rec.status_table
+    assert table.to_numpy().sum() == rec.n_compared
+    assert table.loc["completed", "completed"] == 7
+
+
+def test_rollup_and_ledger_can_be_grouped(rec):
+    assert rec.rollup(by="field")["n_calls"].sum() >= 2
+    plain, by_user = rec.ledger(), rec.ledger(by=["day", "user"])
+    assert by_user["n_calls"].sum() == plain["n_calls"].sum()
+
+
+def test_show_tells_both_sides_with_file_and_line_and_hides_numbers(rec):
+    view = rec.show("id-1")
+    text = str(view)
+    assert view.cdr_id == "uuid-1"
+    assert "a.csv:3" in text
+    assert "a plan may correct it" in text
+    assert "2079460123" not in text
+    assert "2079460123" in str(rec.show("id-1", show_numbers=True))
+    assert "a.csv:3" in view._repr_html_()
+
+
+def test_show_finds_a_call_by_any_of_its_ids(rec):
+    assert rec.show("UUID1").call_id == "id-1"
+    assert rec.show("uuid-8").bucket == "only_in_cdr"
+    assert rec.show("leg-8").cdr_id == "uuid-8"
+    with pytest.raises(InputError, match="nobody"):
+        rec.show("nobody")
+
+
+def test_show_lists_rivals_and_says_why_nothing_is_planned(rec):
+    view = rec.show("id-4")
+    assert view.bucket == "ambiguous"
+    assert len(view.rivals) == 1
+    assert len(view.legs) == 1
+    assert "nobody decides" in str(view)
+    assert "no CDR call matches it" in str(rec.show("id-7"))
+    assert "nothing to plan" in str(rec.show("id-3"))
+
+
+def test_show_escapes_html(rec):
+    page = rec.show("id-2")._repr_html_()
+    assert "<script>" not in page
+
+
+def test_a_saved_reconciliation_loads_equal(rec, tmp_path):
+    loaded = load_reconciliation(rec.save(tmp_path / "october"))
+    for name in FRAMES:
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(rec, name))
+    pd.testing.assert_frame_equal(loaded.ledger(), rec.ledger())
+    pd.testing.assert_frame_equal(loaded.ledger(by="day"), rec.ledger(by="day"))
+    pd.testing.assert_frame_equal(loaded.rollup(), rec.rollup())
+    assert loaded.summary() == rec.summary()
+    assert loaded.rules == rec.rules
+    assert loaded.period == rec.period
+    assert loaded.fetched_at == rec.fetched_at
+    assert repr(loaded) == repr(rec)
+    assert loaded._repr_html_() == rec._repr_html_()
+    for one, other in zip(loaded.findings, rec.findings, strict=True):
+        assert one.summary() == other.summary()
+        pd.testing.assert_frame_equal(one.evidence, other.evidence)
+
+
+def test_an_empty_reconciliation_with_any_index_loads_equal(both_sides, tmp_path):
+    legs, calls = both_sides(3)
+    found = reconcile(legs.set_axis([5, 5, 1]), calls.iloc[:0], rules=BILLABLE, progress=False)
+    loaded = load_reconciliation(found.save(str(tmp_path / "none")))
+    for name in FRAMES:
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(found, name))
+    assert loaded.period is None
+    assert loaded.fetched_at is None
+
+
+def test_saving_replaces_an_earlier_reconciliation_and_nothing_else(rec, both_sides, tmp_path):
+    folder = reconcile(*both_sides(1), progress=False).save(tmp_path / "x")
+    assert load_reconciliation(rec.save(folder)).summary() == rec.summary()
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("dear", encoding="utf-8")
+    with pytest.raises(InputError, match="no saved reconciliation"):
+        rec.save(other)
+    assert (other / "letter.txt").exists()
+
+
+def test_a_folder_that_is_none_or_of_another_version_is_refused(rec, tmp_path):
+    with pytest.raises(InputError, match="no saved reconciliation"):
+        load_reconciliation(tmp_path)
+    folder = rec.save(tmp_path / "x")
+    path = folder / "reconciliation.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, "schema_version": 99}), encoding="utf-8")
+    with pytest.raises(InputError, match="schema version 99"):
+        load_reconciliation(folder)
+    path.write_text(json.dumps(values), encoding="utf-8")
+    (folder / "pairs.parquet").unlink()
+    with pytest.raises(InputError, match="lacks the frames pairs"):
+        load_reconciliation(folder)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_reconciliation(folder)
+
+
+def test_a_column_that_parquet_cannot_hold_is_named(both_sides, tmp_path):
+    legs, calls = both_sides(2)
+    found = reconcile(legs.assign(mixed=[1, "a"]), calls, progress=False)
+    with pytest.raises(InputError, match="mixed"):
+        found.save(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []

@@ -27,6 +27,7 @@ from sippet_reconcile.plan.frames import (
     LEFT_OUT,
     NOT_PATCHABLE,
     PLAN_CALLS,
+    canonical_json,
     tidy_frame,
     to_schema,
 )
@@ -170,18 +171,20 @@ class Plan:
             not_patchable=to_schema(
                 NOT_PATCHABLE.empty() if not_patchable is None else not_patchable, NOT_PATCHABLE
             ),
-            plain={
-                "kind": kind,
-                "created_at": at.isoformat(),
-                "api_url": api_url,
-                "period": None if period is None else period.to_dict(),
-                "rules": (rules or Rules()).to_dict(),
-                "accept": list(accept),
-                "selection": dict(selection or {}),
-                "n_compared": n_compared,
-                "reverts_run_id": reverts_run_id,
-                "schema_version": SCHEMA_VERSION,
-            },
+            plain=_as_saved(
+                {
+                    "kind": kind,
+                    "created_at": at.isoformat(),
+                    "api_url": api_url,
+                    "period": None if period is None else period.to_dict(),
+                    "rules": (rules or Rules()).to_dict(),
+                    "accept": list(accept),
+                    "selection": dict(selection or {}),
+                    "n_compared": n_compared,
+                    "reverts_run_id": reverts_run_id,
+                    "schema_version": SCHEMA_VERSION,
+                }
+            ),
         )
         plan = cls(fingerprint_of(content), (), content)
         if kind != "revert":
@@ -509,6 +512,12 @@ class Plan:
             subtitle=f"nothing has been sent · next: {step}",
             tone="ok" if self.approvals else "warn",
         )
+
+
+def _as_saved(values: dict[str, Any]) -> dict[str, Any]:
+    """Return plain values just as a saved plan gives them back, so that both print alike."""
+    plain: dict[str, Any] = json.loads(canonical_json(values))
+    return plain
 
 
 def _calls_of(changes: pd.DataFrame) -> pd.DataFrame:

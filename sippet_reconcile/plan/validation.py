@@ -86,7 +86,9 @@ def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: st
         known = calls.drop_duplicates("call_id").set_index("call_id")["started_at"]
         problems["is of a call that is not among the calls"] = ~ids.isin(known.index)
         if not is_revert:
-            no_start = ids.map(known).isna() & ids.isin(known.index)
+            no_start = pd.Series(known.reindex(ids).isna().to_numpy(), index=ids.index) & ids.isin(
+                known.index
+            )
             problems["is more than a status, for a call without a start"] = no_start & changes["field"].ne(
                 "status"
             )

@@ -135,6 +135,9 @@ def replay(records: pd.DataFrame) -> RunState:
     for record in _plain_rows(records):
         event = record["event"]
         if event == Event.RUN_STARTED:
+            for call_id in open_now:
+                # The session before died here: whatever is read from now on, it may be of its writing.
+                state.calls[call_id].may_be_ours = True
             _start_session(state, record)
             open_now = set()
         elif event == Event.APPROVAL:

@@ -165,7 +165,8 @@ def apply_with(
             try:
                 session.execute()
             except KeyboardInterrupt:
-                sys.stderr.write(f"Interrupted: {load_run(log, run_id)!r}\n")
+                if sys.stderr is not None:  # absent where a program has no console
+                    sys.stderr.write(f"Interrupted: {load_run(log, run_id)!r}\n")
                 raise
         return load_run(log, run_id)
 

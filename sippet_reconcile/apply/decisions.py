@@ -247,5 +247,6 @@ def judge_answer(planned: PlannedCall, call_id: str, answered: Texts, reread: Te
             wrong.append(f"{name} was not sent and changed")
     if not wrong:
         return Decision(Outcome.APPLIED, "answer")
-    observed = {name: answered[name] for name in SHOWABLE}
+    # Another call's values would mislead whoever undoes this one.
+    observed = {name: answered[name] for name in SHOWABLE} if call_id == planned.call_id else None
     return Decision(Outcome.ALTERED, "answer", "altered", "; ".join(wrong), observed)

@@ -164,6 +164,7 @@ def lab(tmp_path):
             client=client,
             audit=audit,
             plan=lambda n=12, **kwargs: make_plan(client, n, **kwargs),
+            plan_with=make_plan,
             patches=lambda: patches(sandbox),
             held=lambda: by_id(sandbox.calls),
             seconds=lambda: seconds(sandbox),

@@ -9,11 +9,14 @@ import httpx
 import pandas as pd
 import pytest
 
+from sippet_reconcile.api import Client
+from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.apply.traffic import Tools
 from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.errors import ApiError, AuditError
+from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import Outcome, load_run
-from sippet_reconcile.sandbox import Fault, Faults
+from sippet_reconcile.sandbox import Fault, Faults, Sandbox, Switches
 
 
 def row_of(run, call_id):
@@ -113,6 +116,16 @@ def test_a_throttle_pauses_everybody_and_what_was_read_before_it_is_read_again(l
     assert lab.outcomes(run) == ["applied"] * 12
     assert lab.sent_without_reading() == []
     assert lab.n_attempts() == len(lab.patches()) == 13
+
+
+def test_no_more_requests_arrive_in_a_second_than_the_rate_says(lab, tmp_path):
+    # One more than the rate of the run, for the read that the plan is made from.
+    with Sandbox(lab.make_calls(12), switches=Switches(rate_limit_per_s=8)) as sandbox:
+        client = Client(sandbox.url, token=sandbox.token)
+        plan = lab.plan_with(client, 12)
+        run = apply_plan(plan, client, tmp_path / "audit", rate="7/s", progress=False)
+        assert run.count(Outcome.APPLIED) == 12
+        assert sandbox.rate_violations == 0
 
 
 def test_retries_are_used_up_and_the_call_is_failed(lab):
@@ -263,6 +276,7 @@ def test_a_log_that_cannot_be_written_stops_before_anything_more_is_sent(lab, tm
     (tmp_path / "elsewhere").rename(lab.audit)
     state = load_run(lab.audit)
     assert (state.count(Outcome.UNKNOWN), state.count(Outcome.PENDING), state.ended) == (9, 3, None)
+    assert len(revert_run(state)) == 9
     run = lab.apply(plan)
     assert lab.outcomes(run) == ["applied"] * 12
     assert run.records["confirmed_by"].value_counts().to_dict() == {"reread": 9, "answer": 3}

@@ -143,7 +143,7 @@ def kill_and_resume(lab, tmp_path, seed):
         path,
         lab.audit,
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603 - our own code
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout.readline() == "ready\n"
         while child.poll() is None and len(lab.sandbox.requests) < kill_at:
             time.sleep(0.001)

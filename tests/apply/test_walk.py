@@ -194,6 +194,15 @@ def test_a_run_that_sent_nothing_verifies_and_reverts_to_nothing(lab):
     assert len(revert_run(run)) == 0
 
 
+def test_a_plan_without_changes_is_a_run_without_calls(lab):
+    plan = lab.plan(1).drop([lab.id_of(0)]).approve(by="ana")
+    lab.sandbox.clear_requests()
+    run = apply_plan(plan, lab.client, lab.audit, rate=lab.fast, progress=False)
+    assert lab.sandbox.requests == []
+    assert {name: str(dtype) for name, dtype in run.records.dtypes.items()} == RUN_RECORDS.dtypes
+    assert (len(run.records), run.ended, load_run(lab.audit).run_id) == (0, "complete", run.run_id)
+
+
 def test_progress_counts_to_the_calls_of_the_plan(lab):
     seen = []
     apply_plan(

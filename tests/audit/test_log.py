@@ -106,7 +106,7 @@ def test_another_process_is_refused_and_gets_the_log_once_its_holder_is_killed(l
             time.sleep(60)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(log.path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:  # noqa: S603 - our own interpreter and code
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(AuditError, match=f"process {holder.pid}"), log.writing():
             pass

@@ -241,7 +241,7 @@ CALL = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(LEG, max_size=8), st.lists(CALL, max_size=8), st.booleans())
 def test_every_row_is_in_exactly_one_bucket_and_the_balance_adds_up(  # noqa: PLR0917 - fixtures and draws
     make_legs, make_calls, at, legs, calls, bounded

@@ -212,7 +212,7 @@ def test_a_doubtful_end_of_any_leg_is_told(make_legs, leg):
 INTERVAL = st.tuples(st.integers(0, 60), st.integers(0, 40))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(INTERVAL, min_size=2, max_size=6), min_size=1, max_size=5))
 def test_billable_seconds_are_those_in_which_somebody_talked(make_legs, leg, groups):
     rows = [
@@ -286,15 +286,15 @@ def test_a_group_naming_one_call_stays_whole(make_legs, make_calls, leg):
 
 def test_a_group_of_very_many_legs_is_reduced(make_legs, leg):
     base = make_legs([leg(0, 5, 6)])
-    many = pd.concat([base] * 20_000, ignore_index=True)
-    steps = pd.to_timedelta(np.arange(20_000), unit="s")
+    many = pd.concat([base] * 5_000, ignore_index=True)
+    steps = pd.to_timedelta(np.arange(5_000), unit="s")
     many = many.assign(
-        record_hash=pd.array(np.arange(20_000), "Int64"),
+        record_hash=pd.array(np.arange(5_000), "Int64"),
         **{name: many[name] + steps for name in ("started_at", "answered_at", "ended_at")},
     )
     call = only_call(many)
-    assert call["n_legs"] == 20_000
-    assert call["billable_s"] == 20_000
+    assert call["n_legs"] == 5_000
+    assert call["billable_s"] == 5_000
 
 
 def test_frames_without_rows_have_every_type():

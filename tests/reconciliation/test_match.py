@@ -370,7 +370,7 @@ def described(rec):
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_matching_is_what_a_slow_reader_of_the_rules_finds_in_any_order(make_legs, make_calls, party, data):
     legs = data.draw(st.lists(LEG, max_size=7))

@@ -171,8 +171,12 @@ def _kept(fields: Fields, name: str, options: Options) -> pa.LargeStringArray:
 def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
     size = len(fields)
     texts = [_or_missing(c, size) for c in (record.started, record.answered, record.ended)]
-    dayfirst = _dayfirst(fields, texts, options)
-    started, answered, ended = in_threads(lambda array: read_stamps(array, dayfirst=dayfirst), texts)
+    columns = in_threads(lambda array: read_stamps(array, dayfirst=options.dayfirst), texts)
+    if options.dayfirst is None and any(bool(column.unreadable.any()) for column in columns):
+        dayfirst = _dayfirst(fields, texts, options)
+        if dayfirst is not None:
+            columns = in_threads(lambda array: read_stamps(array, dayfirst=dayfirst), texts)
+    started, answered, ended = columns
     (total, bad_total), (billable, bad_billable) = in_threads(
         text_to_seconds, [_or_missing(record.total, size), _or_missing(record.billable, size)]
     )
@@ -184,9 +188,8 @@ def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
 
 def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options) -> bool | None:
     """Return whether the day comes first, or None where no date is written that way."""
-    heads = [text.slice(0, 1000) for text in texts]
-    if options.dayfirst is not None or not (has_year_last(heads) or has_year_last(texts)):
-        return options.dayfirst
+    if not has_year_last(texts):
+        return None
     found = day_comes_first(texts)
     if found is None:
         seen = next(value for text in texts for value in pc.drop_null(text).to_pylist()[:1])
@@ -231,7 +234,8 @@ def _time_problems(times: _Times) -> pa.LargeStringArray | None:
     coarse = times.started.coarse | times.answered.coarse | times.ended.coarse
     if not times.line.doubts and not bool(coarse.any()):
         return None
-    words = np.where(coarse, _COARSE, None).astype(object)
+    words: NDArray[Any] = np.full(len(coarse), None, dtype=object)
+    words[coarse] = _COARSE
     for row, text in times.line.doubts.items():
         words[row] = text if words[row] is None else f"{words[row]}; {text}"
     return pa.array(words, TEXT)

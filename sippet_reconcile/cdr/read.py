@@ -48,7 +48,7 @@ from sippet_reconcile.cdr.sniff import (
 )
 from sippet_reconcile.cdr.sources import LARGE, Paths, Source, find_files, open_sources
 from sippet_reconcile.cdr.spec import CdrFormat, Options, Sample, column_key
-from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable
+from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable, one_array
 from sippet_reconcile.errors import CdrFormatError, InputError
 from sippet_reconcile.normalize import check_country, clean_text
 from sippet_reconcile.period import load_zone
@@ -514,7 +514,8 @@ def _joined(parts: Sequence[_Part], request: _Request) -> Legs:
     table = tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
     for format_ in {part.format.name: part.format for part in parts if part.format is not None}.values():
         if format_.relink is not None and table.num_rows:
-            table = _relinked(table, format_)
+            everywhere = all(part.format is format_ for part in parts if part.table.num_rows)
+            table = _relinked(table, format_, everywhere=everywhere)
     legs = arrow_to_frame(table)
     legs.attrs[ATTRS_KEY] = {
         "clocks": sorted(
@@ -525,17 +526,15 @@ def _joined(parts: Sequence[_Part], request: _Request) -> Legs:
     return Legs(legs)
 
 
-def _relinked(table: pa.Table, format_: CdrFormat) -> pa.Table:
+def _relinked(table: pa.Table, format_: CdrFormat, *, everywhere: bool) -> pa.Table:
     assert format_.relink is not None  # noqa: S101 - the caller looked
     place = LEGS.names.index("linked_id")
-    leg_id, linked = (table.column(name).combine_chunks() for name in ("leg_id", "linked_id"))
-    leg_id, linked = (a.chunk(0) if isinstance(a, pa.ChunkedArray) else a for a in (leg_id, linked))
-    own = np.asarray(pc.equal(table.column("format"), format_.name))
-    if bool(own.all()):
+    leg_id, linked = one_array(table.column("leg_id")), one_array(table.column("linked_id"))
+    if everywhere:
         relinked = format_.relink(leg_id, linked)
     else:
-        mask = pa.array(own)
+        mask = pc.equal(table.column("format"), format_.name).combine_chunks()
         relinked = pc.replace_with_mask(
             linked, mask, format_.relink(leg_id.filter(mask), linked.filter(mask))
         )
-    return table.set_column(place, table.schema.field(place), relinked)
+    return table if relinked is linked else table.set_column(place, table.schema.field(place), relinked)

@@ -139,7 +139,8 @@ def find_files(paths: Paths) -> list[Path | IO[Any]]:
     if isinstance(paths, str | os.PathLike):
         return list(_expand(os.fspath(paths)))
     if hasattr(paths, "read"):
-        return [paths]
+        stream: Any = paths
+        return [stream]
     if not isinstance(paths, Iterable):
         msg = f"paths is {type(paths).__name__}; pass a path, a glob, a list of paths or an open file"
         raise InputError(msg)

@@ -25,6 +25,8 @@ _THREADS: Final = 2
 _BLOCK: Final = 1 << 16  # rows hashed together
 _SMALL: Final = 100_000  # rows below which a thread costs more than it saves
 
+_AROUND: Final = ('"', None, '"\n', "")  # what stands before and behind the fields, and nothing between
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 Rows: TypeAlias = "NDArray[np.int64]"
@@ -83,9 +85,9 @@ class Fields:
 def one_array(column: Any) -> pa.LargeStringArray:
     """Return a column of text as one contiguous Arrow array."""
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-        if isinstance(column, pa.ChunkedArray):
-            column = column.chunk(0) if column.num_chunks else pa.array([], TEXT)
+        if column.num_chunks != 1:
+            column = pa.chunked_array(column.chunks or [pa.array([], column.type)]).combine_chunks()
+        column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     return column if column.type == TEXT else column.cast(TEXT)
 
 
@@ -99,10 +101,10 @@ def in_threads(function: Callable[[_In], _Out], items: list[_In], *, n_rows: int
 
 
 def record_hashes(columns: Iterable[pa.LargeStringArray], length: int) -> NDArray[np.uint64]:
-    """Return one hash per record over all its fields in order.
+    r"""Return one hash per record over all its fields in order.
 
-    The fields of a record are joined by a character that no export writes and hashed
-    as one text; a missing field is not an empty one.
+    Hashed is the record as a line in which every field is quoted, whatever was quoted
+    in the file; a missing field is not an empty one.
 
     Examples
     --------
@@ -110,6 +112,8 @@ def record_hashes(columns: Iterable[pa.LargeStringArray], length: int) -> NDArra
     >>> first, second = record_hashes([one, one], 2).tolist()
     >>> [first, second] == record_hashes([one], 2).tolist(), first == second
     (False, False)
+    >>> first == int(hash_text(pa.array(['"a","a"\n'], pa.large_string()))[0])
+    True
     """
     arrays = list(columns)
     hashes = np.zeros(length, np.uint64)
@@ -118,7 +122,10 @@ def record_hashes(columns: Iterable[pa.LargeStringArray], length: int) -> NDArra
     for begin in range(0, length, _BLOCK):
         parts = [array.slice(begin, _BLOCK) for array in arrays]
         joined = pc.binary_join_element_wise(
-            *parts, pa.scalar("\x1f", TEXT), null_handling="replace", null_replacement="\x1e"
+            *parts, pa.scalar('","', TEXT), null_handling="replace", null_replacement="\x1e"
         )
-        hashes[begin : begin + _BLOCK] = hash_text(joined)
+        quoted = pc.binary_join_element_wise(
+            *(pa.scalar(t, TEXT) if t is not None else joined for t in _AROUND)
+        )
+        hashes[begin : begin + _BLOCK] = hash_text(quoted)
     return hashes

@@ -119,7 +119,7 @@ def recognise(sample: Sample) -> Evidence:
 
 def interpret(fields: Fields, _: Options) -> Record:
     """Give the columns of the template their meaning."""
-    fields.prepare(EXAMPLE)
+    fields.prepare(EXAMPLE[1:13])
     uuid, account, context = fields["uuid"], fields["accountcode"], fields["context"]
     to_number, cause = fields["destination_number"], fields["hangup_cause"]
     unanswered = np.asarray(fields["answer_stamp"].is_null())
@@ -159,7 +159,7 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
         return linked_id
     own = hash_text(leg_id)
     named = hash_text(linked_id.filter(pa.array(links)))
-    if not bool(np.isin(named, own[links]).any()) and pd.Index(own).is_unique:
+    if not bool(pd.Index(named).isin(own[links]).any()) and pd.Index(own).is_unique:
         return linked_id
     linked = own.copy()
     linked[links] = named

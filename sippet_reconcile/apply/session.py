@@ -45,6 +45,7 @@ MAX_WORKERS: Final = 16
 
 _CHUNK_S: Final = 10.0
 _SPARE: Final = 1.5
+_MIN_WORKERS: Final = 2  # so that one slow answer does not hold up all others
 _MAX_FUTILE: Final = 5
 _PROBES: Final = 4
 
@@ -120,7 +121,8 @@ class Session:
         self._raise_for(kind, note)
 
     def _tick(self) -> None:
-        """Report how far it is."""
+        """Report how far it is, and add threads where answers became slower."""
+        self._grow()
         done = self._n_done + sum(job.result is not None for job in self._jobs)
         self._report(done, len(self._calls), "applying")
 
@@ -171,7 +173,7 @@ class Session:
 
     def _grow(self) -> None:
         """Have as many threads as the rate needs at the latency seen so far."""
-        needed = 1 + math.ceil(self._traffic.rate * self._traffic.latency_s * _SPARE)
+        needed = _MIN_WORKERS + math.ceil(self._traffic.rate * self._traffic.latency_s * _SPARE)
         self._workers.grow(min(self._most_workers, self._options.concurrency or needed))
 
     def _end(self) -> tuple[End, str]:
@@ -344,7 +346,6 @@ class Session:
         if sender is None:  # pragma: no cover - a chunk with jobs was read, so a control call is known
             msg = "there is no control call"
             raise RuntimeError(msg)
-        self._grow()
         tasks = [Task(partial(sender.send, job)) for job in jobs]
         self._workers.run(tasks, self._tick)
         n_sent = self._n_sent

@@ -9,7 +9,7 @@ and no value holds a quote or a line feed that quoting by the book does not expl
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes
+from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, without_rows
 from sippet_reconcile.cdr.tokens import mend_line, record_pattern
 from sippet_reconcile.keys import hash_text
 
@@ -245,20 +245,9 @@ def without_headers(table: RawTable, layout: Layout) -> RawTable:
     ]
     if not repeated:
         return table
-    keep = np.ones(len(table), bool)
-    keep[repeated] = False
-    return _filtered(table, keep)
-
-
-def _filtered(table: RawTable, keep: NDArray[np.bool_]) -> RawTable:
-    mask = pa.array(keep)
-    return replace(
-        table,
-        columns={name: column.filter(mask) for name, column in table.columns.items()},
-        rows=table.rows[keep],
-        record_hash=table.record_hash[keep],
-        problem=None if table.problem is None else table.problem.filter(mask),
-    )
+    headers = np.zeros(len(table), bool)
+    headers[repeated] = True
+    return without_rows(table, headers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Fields", "RawTable", "in_threads", "one_array", "record_hashes"]
+__all__ = ["Fields", "RawTable", "in_threads", "one_array", "record_hashes", "without_rows"]
 
 TEXT: Final = pa.large_string()
 _THREADS: Final = 2
@@ -49,6 +49,19 @@ class RawTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+def without_rows(table: RawTable, left_out: NDArray[np.bool_]) -> RawTable:
+    """Return a table without the rows that a mask marks."""
+    keep = ~left_out
+    mask = pa.array(keep)
+    return replace(
+        table,
+        columns={name: column.filter(mask) for name, column in table.columns.items()},
+        rows=table.rows[keep],
+        record_hash=table.record_hash[keep],
+        problem=None if table.problem is None else table.problem.filter(mask),
+    )
 
 
 class Fields:

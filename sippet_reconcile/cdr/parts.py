@@ -1,0 +1,316 @@
+"""Read one file, or one frame, into the columns of its legs.
+
+Input are a source of bytes and what the caller asked for, output is a `Part`: the
+table of legs, its format, and the clock that its times were read by.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import itertools
+import logging
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from sippet_reconcile.cdr.decode import decode
+from sippet_reconcile.cdr.frames import table_of_arrow, table_of_objects, unique_names
+from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
+from sippet_reconcile.cdr.pile import Pile
+from sippet_reconcile.cdr.reader import (
+    FEED,
+    Layout,
+    count_byte,
+    line_start,
+    read_delimited,
+    read_regular,
+    without_headers,
+)
+from sippet_reconcile.cdr.sniff import ENOUGH, candidates, choose_format, describe_sample, take_sample
+from sippet_reconcile.cdr.sources import LARGE, Source
+from sippet_reconcile.cdr.spec import CdrFormat, Options, Sample, column_key
+from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable, without_rows
+from sippet_reconcile.errors import CdrFormatError
+from sippet_reconcile.normalize import clean_text
+from sippet_reconcile.schema import LEGS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.cdr.clock import Clock
+
+__all__ = ["LOG", "Part", "Request", "empty_legs", "read_parquet", "read_source", "read_table", "sample_of"]
+
+LOG: Final = logging.getLogger("sippet_reconcile.cdr")
+_TOTALS: Final = r"(?i)^(?:grand |sub)?totals?\b"
+_HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
+_PIECE: Final = 8 << 20
+_WORKERS: Final = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asked for, checked once for all files."""
+
+    options: Options
+    format: CdrFormat | None
+    columns: Mapping[str, str] | None
+    delimiter: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The legs of one file, and how it was read."""
+
+    table: pa.Table
+    format: CdrFormat | None
+    clock: Clock | None
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def read_source(source: Source, request: Request) -> Part:
+    """Return the legs of one file."""
+    if source.size >= LARGE and not source.is_parquet:
+        part = _read_in_pieces(source, request)
+        if part is not None:
+            return part
+    if source.is_parquet:
+        return read_table(read_parquet(source), source.name, request, sha256=source.sha256)
+    decoded = decode(source.data)
+    sample = take_sample(decoded.data, source.name, request.delimiter)
+    if not (sample.rows or sample.records):
+        LOG.warning("%s holds no record", source.name)
+        return Part(empty_legs(request), None, None, source.name)
+    format_ = _format_of(sample, source.name, request)
+    if sample.records is not None:
+        raw = table_of_objects([dict(record) for record in sample.records])
+    else:
+        raw = read_delimited(decoded.data, _layout(sample, format_, source.name, request))
+    raw = replace(raw, notes=(*decoded.notes, *raw.notes))
+    return _to_legs(raw, format_, Origin(source.name, source.sha256), request)
+
+
+def read_table(raw: RawTable, name: str, request: Request, sha256: str | None = None) -> Part:
+    """Return the legs of one table; without a file's hash, its content is hashed."""
+    if len(raw) == 0 and request.format is None:
+        return Part(empty_legs(request), None, None, name)
+    format_ = _format_of(sample_of(raw), name, request)
+    if sha256 is None:
+        sha256 = hashlib.sha256(raw.record_hash.tobytes()).hexdigest()
+    return _to_legs(raw, format_, Origin(name, sha256), request)
+
+
+def read_parquet(source: Source) -> RawTable:
+    """Return the columns of a parquet file as text."""
+    try:
+        return table_of_arrow(pyarrow.parquet.read_table(io.BytesIO(source.data)))
+    except (pa.ArrowInvalid, OSError) as exc:
+        msg = f"{source.name} is a damaged parquet file: {exc}"
+        raise CdrFormatError(msg, path=source.name) from exc
+
+
+def sample_of(raw: RawTable) -> Sample:
+    """Return the beginning of a table as a sample whose first row is its column names."""
+    heads = [column.slice(0, 100).to_pylist() for column in raw.columns.values()]
+    rows = [[cell or "" for cell in row] for row in zip(*heads, strict=True)]
+    return Sample([list(raw.columns), *rows], list(range(len(rows) + 1)))
+
+
+def _format_of(sample: Sample, where: str, request: Request) -> CdrFormat:
+    """Return the format: the one that was said, if the content can be that, or the one that fits."""
+    if request.format is None:
+        format_, evidence = choose_format(sample, where)
+        LOG.info("%s is read as %s: %s", where, format_.name, "; ".join(evidence.reasons))
+        return format_
+    if request.columns is None:
+        evidence = request.format.recognise(sample)
+        if evidence.score == 0:
+            best = candidates(sample)[0]
+            hint = (
+                f"it looks like {best.format}"
+                if best.score >= ENOUGH
+                else "name its columns with columns={...}"
+            )
+            line = sample.lines[0] + 1 if sample.lines else None
+            msg = (
+                f"{where} {describe_sample(sample)}: this is not {request.format.title} "
+                f"({'; '.join(evidence.reasons)}); {hint}"
+            )
+            raise CdrFormatError(msg, path=where, line=line)
+    return request.format
+
+
+def _layout(sample: Sample, format_: CdrFormat, where: str, request: Request) -> Layout:
+    """Return where the records begin and how their columns are called."""
+    header = _header_row(sample, format_, where, request)
+    if header is None:
+        assert format_.layouts is not None  # noqa: S101 - a format without layouts always has a header row
+        return Layout(sample.delimiter, format_.layouts(sample))
+    names = unique_names(sample.rows[header])
+    return Layout(
+        sample.delimiter, {len(names): names}, sample.lines[header] + 1, header=sample.delimiter.join(names)
+    )
+
+
+def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request) -> int | None:
+    if request.columns is not None:
+        wanted = {column_key(source) for source in request.columns.values()}
+        for place, row in enumerate(sample.rows[:_HEADER_WITHIN]):
+            if wanted <= {column_key(cell) for cell in row}:
+                return place
+        missing = sorted(
+            source for source in request.columns.values() if column_key(source) not in sample.names
+        )
+        line = sample.lines[0] + 1
+        msg = (
+            f"{where} {describe_sample(sample)}: no line near the top names {', '.join(map(repr, missing))}; "
+            "check columns= against the header, or pass delimiter="
+        )
+        raise CdrFormatError(msg, path=where, line=line)
+    if format_.layouts is None:
+        return 0
+    known = sum(column_key(cell) in format_.names for cell in sample.rows[0])
+    return 0 if known > len(sample.rows[0]) / 2 else None
+
+
+def _to_legs(raw: RawTable, format_: CdrFormat, origin: Origin, request: Request) -> Part:
+    if raw.notes:
+        LOG.info("%s: %s", origin.name, "; ".join(raw.notes))
+    columns, clock = _columns_of(raw, format_, origin.name, request)
+    return Part(legs_table(columns, format_, origin), format_, clock, origin.name, raw.notes)
+
+
+def _columns_of(
+    raw: RawTable, format_: CdrFormat, name: str, request: Request
+) -> tuple[dict[str, Any], Clock]:
+    options = replace(request.options, where=name)
+    raw = _renamed(raw, format_)
+    fields = Fields(raw)
+    record = format_.interpret(fields, options)
+    totals = _totals_lines(fields, record.started)
+    if totals is not None:
+        fields = Fields(without_rows(raw, totals))
+        record = format_.interpret(fields, options)
+    return build_legs(fields, record, format_, options)
+
+
+def _read_in_pieces(source: Source, request: Request) -> Part | None:
+    """Read a large regular file piece by piece; None where it has to be seen as a whole.
+
+    A piece is parsed and understood while it is in the processor's cache, on two
+    threads, and its memory is used again for the next one.
+    """
+    pieces = source.pieces(_PIECE)
+    first = next(pieces, b"").removeprefix(codecs.BOM_UTF8)
+    plain = _plain(first)
+    if plain is None:
+        return None
+    sample = take_sample(plain, source.name, request.delimiter)
+    if sample.is_json or not sample.rows:
+        return None
+    format_ = _format_of(sample, source.name, request)
+    layout = _layout(sample, format_, source.name, request)
+    # Where the ids tell the zone, or nobody said which it is, all rows have to be seen together.
+    if not format_.row_by_row or request.options.zone is None:
+        return None
+    state = _Pieces(layout, format_, source.name, request)
+    pile = Pile(source.size / max(len(first), 1))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        waiting: deque[Future[tuple[dict[str, Any], Clock] | None]] = deque()
+        clock: Clock | None = None
+        begin, lines = line_start(plain, layout.first_line), layout.first_line
+        for piece in itertools.chain([plain], (_plain(piece) for piece in pieces)):
+            if piece is None:
+                return None
+            waiting.append(pool.submit(state.columns, piece, begin, lines))
+            lines += count_byte(piece, FEED, begin)
+            begin = 0
+            if len(waiting) > _WORKERS:
+                done = waiting.popleft().result()
+                if done is None:
+                    return None
+                pile.add(done[0])
+                clock = done[1]
+        for future in waiting:
+            done = future.result()
+            if done is None:
+                return None
+            pile.add(done[0])
+            clock = done[1]
+    table = legs_table(pile.finished(), format_, Origin(source.name, source.sha256))
+    return Part(table, format_, clock, source.name)
+
+
+def _plain(piece: bytes) -> bytes | None:
+    """Return a piece as UTF-8 with line feeds, or None where that needs more than looking at it."""
+    if b"\r" in piece:
+        piece = piece.replace(b"\r\n", b"\n")
+    if b"\r" in piece or b"\0" in piece:
+        return None
+    if not piece.isascii():
+        try:
+            piece.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+    return piece
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """What all pieces of one file have in common."""
+
+    layout: Layout
+    format: CdrFormat
+    name: str
+    request: Request
+
+    def columns(self, piece: bytes, begin: int, lines: int) -> tuple[dict[str, Any], Clock] | None:
+        """Read one piece; None where a line of it needs care."""
+        raw = read_regular(piece, replace(self.layout, first_line=lines), begin=begin, threads=False)
+        if raw is None:
+            return None
+        if self.layout.header is not None:
+            raw = without_headers(raw, self.layout)
+        return _columns_of(raw, self.format, self.name, self.request)
+
+
+def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:
+    """Call the columns as the format does; the others, and those of no known name, stay."""
+    columns: dict[str, pa.LargeStringArray] = {}
+    for name, column in raw.columns.items():
+        known = format_.names.get(column_key(name), name)
+        columns[known if known not in columns else name] = column
+    return replace(raw, columns=columns)
+
+
+def _totals_lines(fields: Fields, started: pa.LargeStringArray) -> NDArray[np.bool_] | None:
+    """Mark the lines that add up the others: no start, and a first cell that says total."""
+    without_start = np.flatnonzero(np.asarray(started.is_null()))
+    if len(without_start) == 0 or not fields.raw.columns:
+        return None
+    positions = pa.array(without_start)
+    cells = [clean_text(column.take(positions)) for column in fields.raw.columns.values()]
+    found = np.asarray(pc.fill_null(pc.match_substring_regex(pc.coalesce(*cells), _TOTALS), fill_value=False))
+    if not bool(found.any()):
+        return None
+    totals = np.zeros(len(fields), bool)
+    totals[without_start[found]] = True
+    return totals
+
+
+def empty_legs(request: Request) -> pa.Table:
+    """Return a table of no legs with every column."""
+    table = LEGS.arrow.empty_table().append_column("is_helper", pa.array([], pa.bool_()))
+    for name in request.options.keep:
+        table = table.append_column(f"x_{name}", pa.array([], TEXT))
+    return table

@@ -65,10 +65,22 @@ def check_calls(calls: pd.DataFrame, *, rules: Rules | None = None) -> Findings:
     return Findings(find_call_problems(calls, rules or Rules()))
 
 
-def find_call_problems(calls: pd.DataFrame, rules: Rules) -> list[Finding]:
-    """Return the findings about calls that need no CDR; the calls must fit `schema.CALLS`."""
-    calls = _newest(calls)
-    found = [_stuck_calls(calls, rules), _impossible_calls(calls, rules), _duplicate_calls(calls)]
+def find_call_problems(
+    calls: pd.DataFrame, rules: Rules, *, first_with_uuid: NDArray[np.int64] | None = None
+) -> list[Finding]:
+    """Return the findings about calls that need no CDR; the calls must fit `schema.CALLS`.
+
+    `first_with_uuid` is for each call the position of the first one with the same
+    ``call_uuid``, where somebody has worked that out and each call is there once.
+    """
+    if first_with_uuid is None:
+        calls = _newest(calls)
+        first_with_uuid = first_occurrence(text_array(normal_ids(calls["call_uuid"])))
+    found = [
+        _stuck_calls(calls, rules),
+        _impossible_calls(calls, rules),
+        _duplicate_calls(calls, first_with_uuid),
+    ]
     return [finding for finding in found if finding is not None]
 
 
@@ -138,8 +150,7 @@ def _impossible_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
     return Finding("impossible-calls", Severity.WARN, message, evidence, advice)
 
 
-def _duplicate_calls(calls: pd.DataFrame) -> Finding | None:
-    first = first_occurrence(text_array(normal_ids(calls["call_uuid"])))
+def _duplicate_calls(calls: pd.DataFrame, first: NDArray[np.int64]) -> Finding | None:
     later = first != np.arange(len(first))
     if not bool(later.any()):
         return None

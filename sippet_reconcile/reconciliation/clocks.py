@@ -37,15 +37,19 @@ _OFFSET_PAIRS: Final = 20
 
 
 def _start_gaps(sides: Sides) -> tuple[Sides, NDArray[np.float64], NDArray[np.int64], list[str | None]]:
-    """Return the pairs whose starts can be compared, in order of file and start, with gap and file."""
+    """Return the pairs whose starts can be compared, with gap and file."""
     gaps = gap_in_seconds(sides.cdr_instants("started_at"), sides.call_instants("started_at"))
     sure = ~np.isnan(gaps) & np.asarray(sides.cdr_text("time_problem").is_null())
     part = sides.at(np.flatnonzero(sure))
     encoded = part.cdr_text("source_file").dictionary_encode()
     files: list[str | None] = [*encoded.dictionary.to_pylist(), None]
     codes: NDArray[Any] = encoded.indices.fill_null(len(files) - 1).to_numpy(zero_copy_only=False)
-    order = np.lexsort((part.call_instants("started_at"), codes))
-    return part.at(order), gaps[sure][order], codes[order].astype(np.int64), files
+    return part, gaps[sure], codes.astype(np.int64), files
+
+
+def _in_order(part: Sides, files: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the order of file and start."""
+    return np.lexsort((part.call_instants("started_at"), files))
 
 
 def _runs(files: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -78,6 +82,9 @@ def find_timezone_shift(sides: Sides) -> Finding | None:
     is_shift &= np.abs(gaps - quarters * _QUARTER_S) <= _SLACK_S
     if int(is_shift.sum()) < _SHORTEST_RUN:
         return None
+    order = _in_order(part, files)
+    part, gaps, files = part.at(order), gaps[order], files[order]
+    quarters, is_shift = quarters[order], is_shift[order]
     runs = _runs(files, _RUN)
     shifted = np.zeros(len(gaps), np.bool_)
     sizes = np.bincount(runs)
@@ -181,7 +188,14 @@ def find_clock_offset(sides: Sides, rules: Rules) -> Finding | None:
     gaps, files, part = gaps[usable], files[usable], part.at(usable)
     tolerance = rules.time_tolerance_s
     offset = float(np.median(gaps))
-    runs = _runs(files, max(_OFFSET_PAIRS, len(gaps) // 200))
+    length = max(_OFFSET_PAIRS, len(gaps) // 200)
+    counts = np.bincount(files)
+    astray = np.bincount(files, weights=np.abs(gaps - offset) > max(tolerance, 1.0))
+    if abs(offset) <= tolerance and bool((astray < np.minimum(counts, length) // 2)[counts > 0].all()):
+        return None  # too few stray gaps to move the median of any run
+    order = _in_order(part, files)
+    gaps, files, part = gaps[order], files[order], part.at(order)
+    runs = _runs(files, length)
     sizes = np.bincount(runs)
     # The rows are in order of file and start, so a run is a stretch: sort the gaps inside each to find its median.
     inside = np.lexsort((gaps, runs))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_number, plural
@@ -302,15 +303,18 @@ def _probe_noise(m: Material) -> Finding | None:
     unmatched = in_buckets(m.cdr_buckets, Bucket.ONLY_IN_CDR) & ~answered
     if int(unmatched.sum()) < _PROBES:
         return None
-    codes, callers = text_codes(m.cdr_calls["from_number"])
+    # Only the callers of these calls are looked at, and only their other calls can speak for them.
+    codes, callers = text_codes(m.cdr_calls["from_number"].loc[unmatched])
     codes = codes + 1  # a missing caller is a caller here
     n_callers = len(callers) + 1
-    got_through = np.bincount(
-        codes, weights=answered | in_buckets(m.cdr_buckets, Bucket.MATCHED), minlength=n_callers
-    )
-    tries = np.bincount(codes[unmatched], minlength=n_callers)
-    target_codes, _ = text_codes(m.cdr_calls["to_number"])
-    attempts = pd.DataFrame({"caller": codes[unmatched], "target": target_codes[unmatched]}).drop_duplicates()
+    known = pa.array([None, *callers], pa.large_string())
+    everybody = pc.index_in(text_array(m.cdr_calls["from_number"]), value_set=known)
+    through = answered | in_buckets(m.cdr_buckets, Bucket.MATCHED)
+    of_them = everybody.filter(pa.array(through)).drop_null()
+    got_through = np.bincount(np.asarray(of_them), minlength=n_callers)
+    tries = np.bincount(codes, minlength=n_callers)
+    target_codes, _ = text_codes(m.cdr_calls["to_number"].loc[unmatched])
+    attempts = pd.DataFrame({"caller": codes, "target": target_codes}).drop_duplicates()
     targets = np.bincount(attempts["caller"].to_numpy(), minlength=n_callers)
     digits = pc.replace_substring_regex(
         text_array(pd.Series(["", *callers], dtype="str")), pattern="[^0-9]", replacement=""

@@ -28,6 +28,8 @@ from sippet_reconcile.reconciliation.statuses import NO_STATUS, normal_word, sta
 from sippet_reconcile.schema import LEG_STATUSES
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation.compare import Comparison
     from sippet_reconcile.reconciliation.core import PairPositions
@@ -49,6 +51,7 @@ def diagnose(
     leg_buckets: Any = None,
     call_buckets: Any = None,
     cdr_buckets: Any = None,
+    first_with_uuid: NDArray[np.int64] | None = None,
 ) -> Findings:
     """Say what is wrong with the data as a whole.
 
@@ -69,6 +72,9 @@ def diagnose(
     legs, leg_buckets, call_buckets, cdr_buckets
         The legs as read, and the `schema.Bucket` value of each leg, call and CDR call
         (Series or array of text). Findings that need one of them are left out without it.
+    first_with_uuid
+        For each call the position of the first one with the same ``call_uuid``, where
+        each call is there once; worked out here where not given.
 
     Returns
     -------
@@ -92,7 +98,7 @@ def diagnose(
         find_duration_basis(basis) if empty is None else None,
         find_rounded_durations(exact, rules),
         _status_vocabulary(sides, rules),
-        *find_call_problems(calls, rules),
+        *find_call_problems(calls, rules, first_with_uuid=first_with_uuid),
         *find_coverage_problems(material, clocks_agree=shift is None),
     ]
     return Findings(finding for finding in found if finding is not None)

@@ -133,6 +133,7 @@ def reconcile(
             leg_buckets=_bucket_words(sorting.leg_bucket),
             call_buckets=_bucket_words(sorting.call_bucket),
             cdr_buckets=_bucket_words(sorting.cdr_bucket),
+            first_with_uuid=None if call_aside else keys.first,
         )
         leg_cdr = np.full(len(legs), -1, np.int64)
         leg_cdr[aside.counted] = groups.cdr_of

@@ -15,7 +15,7 @@ import pandas as pd
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.plan.evidence import calls_of_plan, not_patchable_of
-from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, to_schema
+from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, is_among, to_schema
 from sippet_reconcile.plan.guards import (
     checked_accept,
     checked_url,
@@ -27,12 +27,11 @@ from sippet_reconcile.plan.ledgers import account
 from sippet_reconcile.plan.model import Plan
 from sippet_reconcile.plan.selection import Where, chosen_rows
 from sippet_reconcile.plan.validation import START_ONLY, value_problem
-from sippet_reconcile.plan.whole_record import RecordRule
+from sippet_reconcile.plan.whole_record import judge_calls
 from sippet_reconcile.reconciliation.explain import find_explanation
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
 from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
-from sippet_reconcile.values import text_to_instants
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.findings import Findings
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["ReconciliationLike", "build_plan", "judge_calls", "status_vocabulary"]
+__all__ = ["ReconciliationLike", "build_plan", "status_vocabulary"]
 
 NOT_ASKED: Final = "its field was not asked for (fields=…)"
 NOT_CHOSEN: Final = "the call was not chosen (where=…)"
@@ -167,8 +166,8 @@ def build_plan(
     url = checked_url(rec.api_url, api_url)
     guard_findings(rec.findings, accepted)
     found = rec.discrepancies.reset_index(drop=True)
-    chosen = found["call_id"].isin(found.loc[chosen_rows(where, found), "call_id"])
-    is_ours = found["field"].isin(PATCHABLE)
+    chosen = is_among(found["call_id"], found.loc[chosen_rows(where, found), "call_id"])
+    is_ours = is_among(found["field"], PATCHABLE)
     rows = found.loc[is_ours].reset_index(drop=True)
     is_chosen = chosen[is_ours].to_numpy(dtype="bool")
     calls = calls_of_plan(rows["call_id"].drop_duplicates().reset_index(drop=True), rows, rec)
@@ -179,7 +178,7 @@ def build_plan(
     broken = judge_calls(changes, calls, rec.rules)
     whole = rows["call_id"].map(broken).to_numpy(dtype=object)
     reasons = np.where(planned & pd.notna(whole), whole, reasons)
-    changes = changes.loc[~changes["call_id"].isin(broken.index)].reset_index(drop=True)
+    changes = changes.loc[~is_among(changes["call_id"], broken.index)].reset_index(drop=True)
     guard_size(
         changes["call_id"].nunique(), n_compared=rec.n_compared, max_calls=max_calls, max_share=max_share
     )
@@ -242,12 +241,12 @@ def _row_reasons(
     no_start = calls["started_at"].isna().to_numpy()[positions]
     doubtful = is_end & _has_time_problem(rows, rec)
     tests: list[tuple[str, Any]] = [
-        (NOT_ASKED, ~field.isin(wanted)),
+        (NOT_ASKED, ~is_among(field, wanted)),
         (NOT_CHOSEN, ~chosen),
         (START_ONLY, no_start & ~is_status),
         (DOUBTFUL_END, doubtful),
         (SHIFTED, is_end & forbids_ended_at(rec.findings)),
-        (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~rows["value_cdr"].isin(vocabulary)),
+        (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~is_among(rows["value_cdr"], vocabulary)),
         (NOT_A_VALUE, ~_is_value(rows)),
         (NOT_CORRECTABLE, ~rows["is_patchable"].fillna(value=False).astype("bool")),
         (UNCHANGED, rows["value_call"].eq(rows["value_cdr"]).fillna(value=False)),
@@ -302,50 +301,6 @@ def _reasons_in_words(explanations: pd.Series[str]) -> pd.Series[str]:
 def _claim(name: str) -> str:
     known = find_explanation(name)
     return known.claim if known is not None else f"The CDR says otherwise: {name}."
-
-
-def judge_calls(changes: pd.DataFrame, calls: pd.DataFrame, rules: Rules) -> pd.Series[Any]:
-    """Return the calls that would be inconsistent after all their changes, with the reason.
-
-    Returns
-    -------
-    Series of str
-        Indexed by call id; only the calls that something is wrong with.
-    """
-    touched = calls.loc[calls["call_id"].isin(changes["call_id"])].reset_index(drop=True)
-    if touched.empty:
-        return pd.Series([], index=pd.Index([], dtype="str"), dtype="object")
-    rows = pd.Index(touched["call_id"])
-    status = touched["status"].astype("object").where(touched["status"].notna(), None).to_numpy(copy=True)
-    duration: NDArray[np.float64] = np.array(touched[_DURATION].to_numpy(dtype="float64", na_value=np.nan))
-    ended_at = _instants(touched["ended_at"]).copy()
-    for name, part in changes.groupby("field"):
-        at = rows.get_indexer(pd.Index(part["call_id"]))
-        if name == "status":
-            status[at] = part["after"].to_numpy(dtype=object)
-        elif name == _DURATION:
-            duration[at] = part["after_s"].to_numpy(dtype="float64")
-        elif name == "ended_at":
-            ended_at[at] = _instants(text_to_instants(part["after"]))
-    answered = touched["is_answered_cdr"]
-    found = RecordRule(rules).problems(
-        started_at=_instants(touched["started_at"]),
-        ended_at=ended_at,
-        duration_s=duration,
-        status=status,
-        is_answered=np.array([None if pd.isna(one) else bool(one) for one in answered], dtype=object),
-        status_cdr=touched["status_cdr"]
-        .astype("object")
-        .where(touched["status_cdr"].notna(), None)
-        .to_numpy(),
-    )
-    problems = pd.Series(found, index=rows, dtype="object")
-    return problems[problems.notna()]
-
-
-def _instants(series: pd.Series[pd.Timestamp]) -> NDArray[np.datetime64]:
-    plain = series.dt.tz_convert("UTC").dt.tz_localize(None)
-    return plain.to_numpy().astype("datetime64[us]")
 
 
 def _findings_of(findings: Findings) -> pd.DataFrame:

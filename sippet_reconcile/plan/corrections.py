@@ -18,12 +18,13 @@ import pandas as pd
 
 from sippet_reconcile._display import mask_digits, plural
 from sippet_reconcile.errors import InputError, SchemaError
-from sippet_reconcile.plan.build import NO_SUCH_STATUS, UNCHANGED, judge_calls, status_vocabulary
-from sippet_reconcile.plan.frames import LEFT_OUT, PLAN_CALLS, to_schema
+from sippet_reconcile.plan.build import NO_SUCH_STATUS, UNCHANGED, status_vocabulary
+from sippet_reconcile.plan.frames import LEFT_OUT, PLAN_CALLS, is_among, to_schema
 from sippet_reconcile.plan.guards import checked_url, checked_words, guard_size
 from sippet_reconcile.plan.ledgers import account
 from sippet_reconcile.plan.model import Plan
 from sippet_reconcile.plan.validation import START_ONLY, calls_as_text
+from sippet_reconcile.plan.whole_record import judge_calls
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, CHANGES, MAX_SECONDS, PATCHABLE, conform
 from sippet_reconcile.values import instants_to_text, same_value
@@ -131,7 +132,7 @@ def plan_corrections(
     left = decided.assign(explanation=EXPLANATION)
     left = left.assign(reason=left["left"].fillna(left["call_id"].map(broken).astype("str")))
     left_out = to_schema(left.loc[left["reason"].notna()], LEFT_OUT)
-    changes = changes.loc[~changes["call_id"].isin(broken.index)].reset_index(drop=True)
+    changes = changes.loc[~is_among(changes["call_id"], broken.index)].reset_index(drop=True)
     guard_size(changes["call_id"].nunique(), n_compared=len(known), max_calls=max_calls, max_share=max_share)
     return Plan.from_changes(
         changes,
@@ -170,7 +171,7 @@ def _one_url(calls: pd.DataFrame) -> str | None:
 
 
 def _calls_as_fetched(known: pd.DataFrame, ids: pd.Series[str]) -> pd.DataFrame:
-    rows = known.loc[known["id"].str.lower().isin(ids)]
+    rows = known.loc[is_among(known["id"].str.lower(), ids)]
     return to_schema(rows.rename(columns={"id": "call_id"}), PLAN_CALLS)
 
 

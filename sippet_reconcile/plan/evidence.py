@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.keys import match_positions
-from sippet_reconcile.plan.frames import NOT_PATCHABLE, PLAN_CALLS, to_schema
+from sippet_reconcile.plan.frames import NOT_PATCHABLE, PLAN_CALLS, is_among, to_schema
 from sippet_reconcile.schema import PATCHABLE, take, text_array
 
 if TYPE_CHECKING:
@@ -83,14 +83,18 @@ def _sources_of(cdr_ids: pd.Series[str], legs: pd.DataFrame) -> pd.Series[Any]:
     positions = match_positions(text_array(legs["cdr_id"].reset_index(drop=True)), text_array(cdr_ids))
     ours = take(legs, ["cdr_id", "source_file", "source_row"], np.flatnonzero(positions >= 0))
     ours = ours.sort_values(["cdr_id", "source_file", "source_row"], kind="stable")
-    return source_lines(ours).groupby(ours["cdr_id"]).agg("; ".join)
+    lines = source_lines(ours).set_axis(pd.Index(ours["cdr_id"]))
+    # Most calls have one leg: only the others are joined, one by one.
+    several = lines.index.duplicated(keep=False)
+    joined = lines[several].groupby(level=0).agg("; ".join)
+    return pd.concat([lines[~several], joined]) if len(joined) else lines
 
 
 def not_patchable_of(rec: ReconciliationLike) -> pd.DataFrame:
     """Count what is wrong and cannot be corrected through the API, with a few examples of each kind."""
     found = rec.discrepancies
     rows: list[dict[str, Any]] = []
-    foreign = found.loc[~found["field"].isin(PATCHABLE)]
+    foreign = found.loc[~is_among(found["field"], PATCHABLE)]
     for (name, cause), part in foreign.groupby(["field", "explanation"], dropna=False, sort=True):
         rows.append(
             {

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sippet_reconcile.errors import PlanError
 from sippet_reconcile.schema import Column, FrameSchema, Kind, text_array
 from sippet_reconcile.values import instants_to_text, text_to_instants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "FINDINGS",
@@ -27,6 +28,7 @@ __all__ = [
     "PLAN_CALLS",
     "canonical_json",
     "frame_from_plain",
+    "is_among",
     "json_of_column",
     "plain_frame",
     "tidy_frame",
@@ -144,6 +146,23 @@ def _cast(series: pd.Series[Any], kind: Kind) -> pd.Series[Any]:
     if kind is Kind.TEXT:
         return series.astype("object").where(series.notna(), None).astype("str")
     return series.astype(kind.value)  # type: ignore[call-overload]  # the stubs list literal dtype names only
+
+
+def is_among(texts: pd.Series[str], wanted: Iterable[str]) -> pd.Series[bool]:
+    """Mark the texts that are among others; a missing text never is.
+
+    On Arrow's buffers, because pandas turns each text into a Python object first.
+
+    Examples
+    --------
+    >>> is_among(pd.Series(["a", "b", None], dtype="str"), ["b"]).tolist()
+    [False, True, False]
+    """
+    values = (
+        text_array(wanted) if isinstance(wanted, pd.Series) else pa.array(list(wanted), pa.large_string(), from_pandas=True)
+    )
+    found = pc.is_in(text_array(texts), value_set=values, skip_nulls=True)
+    return pd.Series(found.to_numpy(zero_copy_only=False).astype("bool"), index=texts.index)
 
 
 def tidy_frame(frame: pd.DataFrame) -> pd.DataFrame:

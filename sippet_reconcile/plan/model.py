@@ -28,6 +28,7 @@ from sippet_reconcile.plan.frames import (
     NOT_PATCHABLE,
     PLAN_CALLS,
     canonical_json,
+    is_among,
     tidy_frame,
     to_schema,
 )
@@ -37,7 +38,7 @@ from sippet_reconcile.plan.preview import preview
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
 from sippet_reconcile.plan.validation import calls_as_text, check_changes
-from sippet_reconcile.plan.whole_record import RecordRule
+from sippet_reconcile.plan.whole_record import RecordRule, judge_calls
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CHANGES, conform
 from sippet_reconcile.values import parse_value
@@ -193,11 +194,11 @@ class Plan:
 
     def _refuse_broken_records(self) -> None:
         """Stop a plan whose maker forgot the whole-record rule; the makers leave such calls out."""
-        broken = [call_id for call_id in self._changes_of if self.whole_record_problem(call_id, {})]
-        if broken:
+        broken = judge_calls(self._content.changes, self._content.calls, self.rules)
+        if len(broken):
             msg = (
-                f"{plural(len(broken), 'call')} would be inconsistent once corrected, such as {broken[0]}: "
-                f"{self.whole_record_problem(broken[0], {})}; leave them out"
+                f"{plural(len(broken), 'call')} would be inconsistent once corrected, such as {broken.index[0]}: "
+                f"{broken.iloc[0]}; leave them out"
             )
             raise PlanError(msg)
 
@@ -397,7 +398,7 @@ class Plan:
         Raises
         ------
         InputError
-            If an id is not in the plan, or a mask has another length or missing values.
+            If an id is not in the plan, or a mask has another length or other row labels.
         """
         return self._only(chosen_calls(ids_or_mask, self._content.changes, self._content.calls))
 
@@ -413,7 +414,7 @@ class Plan:
         """Return the plan of the kept calls, given as a mask over the rows of its calls."""
         content = self._content
         kept_ids = content.calls.loc[kept.to_numpy(), "call_id"]
-        stays = content.changes["call_id"].isin(kept_ids)
+        stays = is_among(content.changes["call_id"], kept_ids)
         gone = content.changes.loc[~stays]
         left = to_schema(gone.assign(reason=DROPPED), LEFT_OUT)
         changes = content.changes.loc[stays].reset_index(drop=True)

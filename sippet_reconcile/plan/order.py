@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from sippet_reconcile.plan.frames import is_among
 from sippet_reconcile.schema import PATCHABLE
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def in_plan_order(changes: pd.DataFrame, started_at: pd.Series[pd.Timestamp] | N
 def _first_of_each(keys: pd.DataFrame) -> list[str]:
     """Return the fewest first calls that together show each field and cause once."""
     firsts = keys.drop_duplicates(["field", "cause"]).sort_values(["field", "cause"], kind="stable")
-    kinds_of = keys.loc[keys["call_id"].isin(firsts["call_id"])].groupby("call_id")[["field", "cause"]]
+    kinds_of = keys.loc[is_among(keys["call_id"], firsts["call_id"])].groupby("call_id")[["field", "cause"]]
     shown_by = {str(call_id): set(map(tuple, rows.to_numpy().tolist())) for call_id, rows in kinds_of}
     picked: list[str] = []
     shown: set[tuple[object, ...]] = set()

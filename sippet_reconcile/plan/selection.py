@@ -14,6 +14,7 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.plan.frames import is_among
 
 __all__ = ["Where", "chosen_calls", "chosen_rows"]
 
@@ -43,10 +44,8 @@ def _as_mask(value: Any, frame: pd.DataFrame, what: str) -> pd.Series[bool]:
             msg = f"{what} has other row labels than the frame it shall mark; build it from that frame"
             raise InputError(msg)
         mask = mask.reindex(frame.index)
-    if mask.isna().any():
-        msg = f"{what} has {plural(int(mask.isna().sum()), 'missing value')}; say True or False for every row"
-        raise InputError(msg)
-    return pd.Series(mask.to_numpy(dtype="bool"), index=frame.index)
+    # As in pandas, a row whose answer is missing (a status has no seconds to compare) is not marked.
+    return pd.Series(mask.fillna(value=False).to_numpy(dtype="bool"), index=frame.index)
 
 
 def chosen_calls(ids_or_mask: object, changes: pd.DataFrame, calls: pd.DataFrame) -> pd.Series[bool]:
@@ -63,7 +62,7 @@ def chosen_calls(ids_or_mask: object, changes: pd.DataFrame, calls: pd.DataFrame
             (calls, "the mask over calls") if size == len(calls) != len(changes) else (changes, "the mask")
         )
         marked = frame.loc[_as_mask(ids_or_mask, frame, what), "call_id"]
-        return calls["call_id"].isin(marked)
+        return is_among(calls["call_id"], marked)
     if isinstance(ids_or_mask, str):
         ids = [ids_or_mask]
     elif isinstance(ids_or_mask, Iterable) and not isinstance(ids_or_mask, pd.DataFrame | dict | bytes):
@@ -77,7 +76,7 @@ def chosen_calls(ids_or_mask: object, changes: pd.DataFrame, calls: pd.DataFrame
         shown = ", ".join(str(one) for one in unknown[:3])
         msg = f"{plural(len(unknown), 'call')} not in this plan, such as {shown}; take ids from plan.calls['call_id']"
         raise InputError(msg)
-    return calls["call_id"].isin(ids)
+    return is_among(calls["call_id"], ids)
 
 
 def chosen_rows(where: Where, frame: pd.DataFrame) -> pd.Series[bool]:
@@ -111,7 +110,4 @@ def chosen_rows(where: Where, frame: pd.DataFrame) -> pd.Series[bool]:
         msg = f"where is {type(where).__name__}; pass a query text or a function of the discrepancies"
         raise InputError(msg)
     answer = where(rows)
-    if isinstance(answer, pd.Series):
-        # A comparison with a missing value is missing; a row that does not match is not chosen.
-        answer = answer.fillna(value=False) if pd.api.types.is_bool_dtype(answer.dtype) else answer
     return _as_mask(answer, rows, "the answer of where")

@@ -14,8 +14,9 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.errors import PlanError
+from sippet_reconcile.plan.frames import is_among
 from sippet_reconcile.schema import MAX_SECONDS, PATCHABLE, text_array
-from sippet_reconcile.values import instants_to_text, same_value, seconds_to_text, text_to_instants
+from sippet_reconcile.values import instants_to_text, seconds_to_text, text_to_instants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,8 +74,8 @@ def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: st
     is_revert = kind == "revert"
     problems: dict[str, pd.Series[bool]] = {
         "has no id that could be part of a path": ~ids.str.fullmatch(_ID).fillna(value=False).astype("bool"),
-        f"is of a field that cannot be corrected (only {', '.join(PATCHABLE)})": ~changes["field"].isin(
-            PATCHABLE
+        f"is of a field that cannot be corrected (only {', '.join(PATCHABLE)})": ~is_among(
+            changes["field"], PATCHABLE
         ),
         "occurs twice": changes.duplicated(["call_id", "field"], keep=False),
         "would write null": after_missing & (changes["field"].eq("call_source") if is_revert else True),
@@ -84,11 +85,10 @@ def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: st
     problems["changes nothing"] = _unchanged(changes)
     if calls is not None:
         known = calls.drop_duplicates("call_id").set_index("call_id")["started_at"]
-        problems["is of a call that is not among the calls"] = ~ids.isin(known.index)
+        is_known = is_among(ids, known.index)
+        problems["is of a call that is not among the calls"] = ~is_known
         if not is_revert:
-            no_start = pd.Series(known.reindex(ids).isna().to_numpy(), index=ids.index) & ids.isin(
-                known.index
-            )
+            no_start = pd.Series(known.reindex(ids).isna().to_numpy(), index=ids.index) & is_known
             problems["is more than a status, for a call without a start"] = no_start & changes["field"].ne(
                 "status"
             )
@@ -115,25 +115,13 @@ def _wrong_values(changes: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _unchanged(changes: pd.DataFrame) -> pd.Series[bool]:
-    same = [
-        _same(name, before, after)
-        for name, before, after in zip(changes["field"], changes["before"], changes["after"], strict=True)
-    ]
-    return pd.Series(same, index=changes.index, dtype="bool")
-
-
-def _same(field: str, before: object, after: object) -> bool:
-    before = before if isinstance(before, str) else None
-    after = after if isinstance(after, str) else None
-    if before == after:
-        return True
-    # Words are different where they are spelled differently; numbers and instants have several spellings.
-    return (
-        before is not None
-        and after is not None
-        and field == "duration_seconds"
-        and same_value(field, before, after)
-    )
+    """Mark the changes whose two values are spelled alike, or are the same number."""
+    before, after = changes["before"], changes["after"]
+    alike = before.eq(after).fillna(value=False) | (before.isna() & after.isna())
+    is_number = changes["field"].eq("duration_seconds") & before.notna() & after.notna()
+    numbers = changes.loc[is_number, ["before", "after"]].apply(pd.to_numeric, errors="coerce")
+    same = numbers["before"].eq(numbers["after"]).reindex(changes.index, fill_value=False)
+    return (alike | same).astype("bool")
 
 
 def calls_as_text(calls: pd.DataFrame) -> dict[str, dict[str, Any]]:

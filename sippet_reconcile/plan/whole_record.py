@@ -8,13 +8,15 @@ be wrong with it, or None. Missing values break no rule.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.reconciliation.statuses import normal_word, status_words
-from sippet_reconcile.values import parse_instant
+from sippet_reconcile.plan.frames import is_among
+from sippet_reconcile.reconciliation.statuses import StatusWords, normal_word, status_words
+from sippet_reconcile.values import parse_instant, text_to_instants
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["ENDS_BEFORE_START", "NOT_THE_SPAN", "TALK_WITHOUT_ANSWER", "TOO_LONG", "RecordRule"]
+__all__ = [
+    "ENDS_BEFORE_START",
+    "NOT_THE_SPAN",
+    "TALK_WITHOUT_ANSWER",
+    "TOO_LONG",
+    "RecordRule",
+    "judge_calls",
+]
 
 ENDS_BEFORE_START: Final = "as corrected, the call would end before it starts"
 TOO_LONG: Final = "as corrected, the call would last longer than the time from its start to its end"
@@ -47,6 +56,17 @@ class RecordRule:
     """
 
     rules: Rules
+
+    @cached_property
+    def _words(self) -> dict[str, StatusWords]:
+        """What each canonical word is called by the API."""
+        return status_words((*_ANSWERED, *_UNANSWERED), {}, self.rules)
+
+    @cached_property
+    def _silent(self) -> frozenset[str]:
+        """The API's words, in normal form, that only unanswered calls have."""
+        talked = frozenset[str]().union(*(self._words[word].agreeing for word in _ANSWERED))
+        return frozenset[str]().union(*(self._words[word].agreeing for word in _UNANSWERED)) - talked
 
     def problems(
         self,
@@ -98,9 +118,7 @@ class RecordRule:
         A record may carry an unanswered word over an answered CDR only where that very
         word is what the rules say the CDR's status is called.
         """
-        words = status_words((*_ANSWERED, *_UNANSWERED), {}, self.rules)
-        talked = frozenset[str]().union(*(words[word].agreeing for word in _ANSWERED))
-        silent = frozenset[str]().union(*(words[word].agreeing for word in _UNANSWERED)) - talked
+        words, silent = self._words, self._silent
         unanswered = np.zeros(len(status), np.bool_)
         pairs: dict[tuple[object, object, object], bool] = {}
         for place, (word, answered, word_cdr) in enumerate(zip(status, is_answered, status_cdr, strict=True)):
@@ -159,3 +177,49 @@ class RecordRule:
 def _instant(text: object) -> NDArray[np.datetime64]:
     at = parse_instant(text).replace(tzinfo=None) if isinstance(text, str) else None
     return np.array([at], dtype="datetime64[us]")
+
+
+def judge_calls(changes: pd.DataFrame, calls: pd.DataFrame, rules: Rules) -> pd.Series[Any]:
+    """Return the calls that would be inconsistent after all their changes, with the reason.
+
+    Returns
+    -------
+    Series of str
+        Indexed by call id; only the calls that something is wrong with.
+    """
+    touched = calls.loc[is_among(calls["call_id"], changes["call_id"])].reset_index(drop=True)
+    if touched.empty:
+        return pd.Series([], index=pd.Index([], dtype="str"), dtype="object")
+    rows = pd.Index(touched["call_id"])
+    status = touched["status"].astype("object").where(touched["status"].notna(), None).to_numpy(copy=True)
+    duration: NDArray[np.float64] = np.array(
+        touched["duration_seconds"].to_numpy(dtype="float64", na_value=np.nan)
+    )
+    ended_at = _plain_instants(touched["ended_at"]).copy()
+    for name, part in changes.groupby("field"):
+        at = rows.get_indexer(pd.Index(part["call_id"]))
+        if name == "status":
+            status[at] = part["after"].to_numpy(dtype=object)
+        elif name == "duration_seconds":
+            duration[at] = part["after_s"].to_numpy(dtype="float64")
+        elif name == "ended_at":
+            ended_at[at] = _plain_instants(text_to_instants(part["after"]))
+    answered = touched["is_answered_cdr"]
+    found = RecordRule(rules).problems(
+        started_at=_plain_instants(touched["started_at"]),
+        ended_at=ended_at,
+        duration_s=duration,
+        status=status,
+        is_answered=np.array([None if pd.isna(one) else bool(one) for one in answered], dtype=object),
+        status_cdr=touched["status_cdr"]
+        .astype("object")
+        .where(touched["status_cdr"].notna(), None)
+        .to_numpy(),
+    )
+    problems = pd.Series(found, index=rows, dtype="object")
+    return problems[problems.notna()]
+
+
+def _plain_instants(series: pd.Series[pd.Timestamp]) -> NDArray[np.datetime64]:
+    plain = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    return plain.to_numpy().astype("datetime64[us]")

@@ -138,6 +138,9 @@ def test_a_mask_marks_whole_calls(plan: Plan, ids: Ids) -> None:
     assert plan.keep(is_status).changes["call_id"].tolist() == [ids(2)] * 3
     assert plan.drop(is_status.to_numpy()).changes["call_id"].tolist() == [ids(1), ids(3), ids(4)]
     assert len(plan.keep(plan.calls["status"].eq("answered"))) == 1
+    assert (
+        plan.keep(plan.changes["delta_s"] > 0).changes["call_id"].tolist() == [ids(2)] * 3
+    )  # a status has no seconds
     backwards = plan.changes.sort_index(ascending=False)
     assert plan.keep(backwards["field"].eq("status")).changes["call_id"].tolist() == [ids(2)] * 3
 
@@ -147,7 +150,7 @@ def test_a_mask_marks_whole_calls(plan: Plan, ids: Ids) -> None:
     [
         ["00000000-0000-4000-8000-000000000099"],
         [True],
-        pd.Series([True, None] * 3, dtype="boolean"),
+        pd.Series([True, None] * 3, dtype="object"),
         7,
         None,
         pd.DataFrame(),

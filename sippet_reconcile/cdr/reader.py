@@ -8,7 +8,6 @@ and no value holds a quote or a line feed that quoting by the book does not expl
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -18,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, without_rows
-from sippet_reconcile.cdr.tokens import mend_line, record_pattern
+from sippet_reconcile.cdr.tokens import mend_line, python_pattern, record_pattern, split_line, stays_open
 from sippet_reconcile.keys import hash_text
 
 if TYPE_CHECKING:
@@ -116,10 +115,6 @@ def _holds(column: pa.LargeStringArray, byte: int) -> bool:
     return any(bool((content[at : at + _CACHED] == byte).any()) for at in range(0, len(content), _CACHED))
 
 
-def _holds_text(column: Any, text: str) -> bool:
-    return bool(pc.any(pc.match_substring(column, text), min_count=0).as_py())
-
-
 def read_regular(data: bytes, layout: Layout, *, begin: int = 0, threads: bool = True) -> RawTable | None:
     """Return the records of a file, or of a piece of one, from `begin` on; None where a line needs care.
 
@@ -141,18 +136,20 @@ def read_regular(data: bytes, layout: Layout, *, begin: int = 0, threads: bool =
         return None
     n_lines = count_byte(data, FEED, begin) + (not data.endswith(b"\n"))
     rows: Rows
-    whole: Any = parsed
-    if parsed.num_rows == n_lines:
-        # One record per line: a line feed can only be inside the last value, where the file was cut.
-        whole = parsed.slice(max(n_lines - 1, 0))
+    spans_lines = parsed.num_rows != n_lines
+    if not spans_lines:
         rows = np.arange(1 + layout.first_line, n_lines + 1 + layout.first_line, dtype=np.int64)
     else:
         rows = np.flatnonzero(~_blank(_lines(data, begin))) + 1 + layout.first_line
         if len(rows) != parsed.num_rows:
             return None
+    # Arrow takes the end of the file for the end of an open quote.
+    last = data[data.rstrip(b"\n").rfind(b"\n", begin) + 1 :].rstrip(b"\n").decode("utf-8")
+    if python_pattern(layout.width, layout.delimiter).match(last) is None:
+        return None
     columns = {name: one_array(parsed.column(name)) for name in names}
     suspicious = [column for column in columns.values() if _holds(column, _QUOTE)]
-    if any(_holds_text(whole.column(name), "\n") for name in names):
+    if spans_lines and any(_holds(column, FEED) for column in columns.values()):
         return None
     if suspicious:
         lines = _lines(data, begin)
@@ -222,8 +219,8 @@ def _lines(data: bytes, begin: int) -> pa.LargeStringArray:
 def _blank(lines: pa.LargeStringArray) -> NDArray[np.bool_]:
     """Mark the lines of white space, looking only at the short ones closely."""
     lengths = np.asarray(pc.binary_length(lines))
-    blank = lengths <= 1
-    short = np.flatnonzero((lengths > 1) & (lengths <= 256))  # noqa: PLR2004 - no line of white space is longer
+    blank = lengths == 0
+    short = np.flatnonzero((lengths > 0) & (lengths <= 256))  # noqa: PLR2004 - no line of white space is longer
     starts = np.frombuffer(lines.buffers()[1], np.int64)[:-1][short]
     first = np.frombuffer(lines.buffers()[2], np.uint8)[starts]
     spaces = short[first <= 32]  # noqa: PLR2004 - begins with white space
@@ -274,7 +271,8 @@ class _Careful:
             data, begin = data[begin:].replace(b"\0", b""), 0
             lines = _lines(data, begin)
         self._lines = lines
-        self._left = ~_blank(lines)
+        self._is_blank = _blank(lines)
+        self._left = ~self._is_blank
         self._n_mended = 0
 
     def read(self) -> RawTable:
@@ -311,15 +309,17 @@ class _Careful:
         if len(left) == 0:
             return []
         texts = [text.removesuffix("\n") for text in self._lines.take(pa.array(left)).to_pylist()]
+        place = {line: at for at, line in enumerate(left.tolist())}
         by_width: dict[int, list[tuple[int, list[str]]]] = {}
         broken: list[tuple[int, list[str], str, str]] = []
         at = 0
         while at < len(left):
             line = int(left[at])
-            fields, is_open = mend_line(texts[at], self._layout.delimiter, self._widths)
-            joined = 1
-            if is_open:
-                fields, is_open, joined = self._joined(left, texts, at, fields)
+            whole = self._joined(line, place, texts)
+            fields, is_open, joined = whole or (
+                *mend_line(texts[at], self._layout.delimiter, self._widths),
+                1,
+            )
             if not is_open and len(fields) in self._widths:
                 by_width.setdefault(len(fields), []).append((line, fields))
                 self._n_mended += 1
@@ -330,19 +330,27 @@ class _Careful:
         return [*pieces, self._broken_piece(broken)] if broken else pieces
 
     def _joined(
-        self, left: Rows, texts: list[str], at: int, fields: list[str]
-    ) -> tuple[list[str], bool, int]:
-        """Try whether a value that stays open is closed on one of the lines that follow."""
-        text = texts[at]
-        for n in range(1, _MAX_JOINED):
-            if at + n >= len(left) or left[at + n] != left[at] + n:
-                break
-            text = f"{text}\n{texts[at + n]}"
-            for width in self._widths:
-                if _python_pattern(width, self._layout.delimiter).match(text):
-                    whole, _ = mend_line(text, self._layout.delimiter, self._widths)
-                    return whole, False, n + 1
-        return fields, True, 1
+        self, line: int, place: Mapping[int, int], texts: list[str]
+    ) -> tuple[list[str], bool, int] | None:
+        """Try whether a quoted value goes on on the lines that follow, by the book.
+
+        Returns the fields, that none is open, and how many broken lines that took.
+        """
+        delimiter, text, taken = self._layout.delimiter, texts[place[line]], 1
+        if not stays_open(text, delimiter):
+            return None
+        for following in range(line + 1, min(line + _MAX_JOINED, len(self._lines))):
+            if following in place:
+                text = f"{text}\n{texts[place[following]]}"
+                taken += 1
+            elif self._is_blank[following]:
+                text = f"{text}\n{self._lines[following].as_py().removesuffix(chr(FEED))}"
+                continue
+            else:
+                return None
+            if any(python_pattern(width, delimiter).match(text) for width in self._widths):
+                return split_line(text, delimiter)[0], False, taken
+        return None
 
     def _what_is_wrong(self, line: int, fields: list[str], *, is_open: bool) -> str:
         if is_open:
@@ -405,7 +413,3 @@ def _text_of(lines: pa.LargeStringArray) -> pa.Buffer:
     _, offsets, data = lines.buffers()
     bounds = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
     return data.slice(int(bounds[0]), int(bounds[-1] - bounds[0]))
-
-
-def _python_pattern(width: int, delimiter: str) -> re.Pattern[str]:
-    return re.compile(record_pattern(width, delimiter).replace(r"\z", r"\Z"))

@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["Tokens", "mend_line", "record_pattern", "split_line"]
+__all__ = ["Tokens", "mend_line", "python_pattern", "record_pattern", "split_line", "stays_open"]
 
 Tokens = tuple[list[str], bool]
 """The fields of a line, and whether its last quote was never closed."""
@@ -28,6 +28,30 @@ def record_pattern(width: int, delimiter: str) -> str:
     other = re.escape(delimiter)
     field = rf'(?:"(?:[^"]|"")*"|[^"{other}\n]*)'
     return rf"\A{field}(?:{other}{field}){{{width - 1}}}\n?\z"
+
+
+@lru_cache(maxsize=64)
+def python_pattern(width: int, delimiter: str) -> re.Pattern[str]:
+    """Return `record_pattern` compiled."""
+    return re.compile(record_pattern(width, delimiter).replace(r"\z", r"\Z"))
+
+
+@lru_cache(maxsize=8)
+def _open_record(delimiter: str) -> re.Pattern[str]:
+    other = re.escape(delimiter)
+    field = rf'(?:"(?:[^"]|"")*+"|[^"{other}\n]*+)'
+    return re.compile(rf'(?:{field}{other})*+"(?:[^"]|"")*+\Z')
+
+
+def stays_open(line: str, delimiter: str) -> bool:
+    """Tell whether a line is the beginning of a record that goes on on the next line.
+
+    Examples
+    --------
+    >>> stays_open('"a","two', ","), stays_open('"6" pipe","b"', ",")
+    (True, False)
+    """
+    return _open_record(delimiter).match(line) is not None
 
 
 @lru_cache(maxsize=8)

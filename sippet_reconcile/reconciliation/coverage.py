@@ -22,7 +22,7 @@ from sippet_reconcile.reconciliation.standing import Standing
 from sippet_reconcile.schema import Bucket, text_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -74,7 +74,7 @@ class Material:
     leg_buckets: Any = None
     call_buckets: Any = None
     cdr_buckets: Any = None
-    comparison: Comparison | None = None
+    comparison: Comparison | Callable[[], Comparison] | None = None
 
     def call_starts(self) -> NDArray[np.datetime64]:
         """Return the starts of all calls."""
@@ -346,6 +346,7 @@ def _number_format(m: Material) -> Finding | None:
     """Look at 50 exactly matched pairs or more: numbers without E.164, or numbers that mostly differ."""
     rows = []
     exact = m.sides.exact()
+    comparison = m.comparison() if callable(m.comparison) else m.comparison
     for party in ("from", "to"):
         has_e164 = exact.cdr_text(f"{party}_e164").is_valid()
         others = exact.cdr_text(f"{party}_number").filter(pc.invert(has_e164))
@@ -353,10 +354,10 @@ def _number_format(m: Material) -> Finding | None:
         lacking = pc.sum(pc.match_substring_regex(others, pattern=_SEVEN_DIGITS)).as_py() or 0
         total = pc.sum(has_e164).as_py() or 0
         rows.append((f"{party}_number", "no E.164 form on the CDR", total + lacking, lacking))
-        if m.comparison is not None:
-            result = m.comparison.results[f"{party}_number"]
+        if comparison is not None:
+            result = comparison.results[f"{party}_number"]
             differing = len(result.rows(Standing.DIFFERS))
-            compared = m.comparison.n_compared - len(result.rows(Standing.NO_EVIDENCE))
+            compared = comparison.n_compared - len(result.rows(Standing.NO_EVIDENCE))
             rows.append((f"{party}_number", "differs from the API's", compared, differing))
     limits = {"no E.164 form on the CDR": _FORMAT_SHARE, "differs from the API's": _DIFFERING_SHARE}
     bad = [row for row in rows if row[2] >= _FORMAT_PAIRS and row[3] >= limits[row[1]] * row[2]]

@@ -28,6 +28,8 @@ from sippet_reconcile.reconciliation.statuses import NO_STATUS, normal_word, sta
 from sippet_reconcile.schema import LEG_STATUSES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from sippet_reconcile.period import Period
@@ -45,7 +47,7 @@ def diagnose(
     rules: Rules,
     *,
     basis: DurationBasis | None = None,
-    comparison: Comparison | None = None,
+    comparison: Comparison | Callable[[], Comparison] | None = None,
     period: Period | None = None,
     legs: pd.DataFrame | None = None,
     leg_buckets: Any = None,
@@ -66,7 +68,8 @@ def diagnose(
     basis
         What `resolve_duration` found; worked out here where not given.
     comparison
-        The compared pairs; lets ``number-format`` see how many numbers differ.
+        The compared pairs, or what returns them when they are needed; lets
+        ``number-format`` see how many numbers differ.
     period
         The span spoken of.
     legs, leg_buckets, call_buckets, cdr_buckets

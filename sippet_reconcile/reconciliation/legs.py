@@ -26,7 +26,7 @@ from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Groups", "LegsAside", "group_legs", "set_aside", "take_text", "text_rank"]
+__all__ = ["Groups", "LegsAside", "group_by_id", "group_legs", "set_aside", "take_text", "text_rank"]
 
 _WHERE_FROM: Final = frozenset({"source_file", "source_row", "source_sha256"})
 """Columns that say where a record stood, which differ between two copies of it."""
@@ -188,33 +188,37 @@ class Groups:
         return len(self.size)
 
 
-def group_legs(
-    linked_id: pa.LargeStringArray,
-    call_key: pa.LargeStringArray,
-    named: NDArray[np.int64],
-    linked_named: NDArray[np.int64],
-) -> Groups:
-    """Return the CDR call of each counted leg.
+def group_by_id(
+    linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray
+) -> tuple[NDArray[np.int64], bool]:
+    """Return for each leg the first one of its group, and whether every leg has an id to be grouped by.
 
-    Legs with one `linked_id` are one call; a leg without it is grouped by its
-    `call_key`; a leg with neither stands alone. Where the legs of one group name
-    different calls, each goes with the call that it names by its key, or else by
-    its linked id; legs of such a group that name none of them are one part of their own.
-
-    Parameters
-    ----------
-    linked_id, call_key
-        Of the counted legs.
-    named, linked_named
-        The call that each leg names by its key and by its linked id, as a position; -1 for none.
+    Legs with one `linked_id` are one group; a leg without it is grouped by its
+    `call_key`; a leg with neither stands alone.
     """
     linked_id = clean_text(linked_id)
     key = clean_text(call_key) if linked_id.null_count == len(linked_id) else linked_id
     if key.null_count:
         key = pc.coalesce(key, clean_text(call_key))
-    key = pc.utf8_lower(key)
-    first = first_occurrence(key)
-    is_keyed = key.null_count == 0
+    return first_occurrence(pc.utf8_lower(key)), key.null_count == 0
+
+
+def group_legs(
+    first: NDArray[np.int64], named: NDArray[np.int64], linked_named: NDArray[np.int64], *, is_keyed: bool
+) -> Groups:
+    """Return the CDR call of each counted leg.
+
+    Where the legs of one group name different calls, each goes with the call that it
+    names by its key, or else by its linked id; legs of such a group that name none of
+    them are one part of their own.
+
+    Parameters
+    ----------
+    first, is_keyed
+        As `group_by_id` returns them.
+    named, linked_named
+        The call that each leg names by its key and by its linked id, as a position; -1 for none.
+    """
     rows = np.arange(len(first), dtype=np.int64)
     if np.array_equal(first, rows):
         return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_), is_keyed)
@@ -223,7 +227,7 @@ def group_legs(
     place = np.empty(len(rows), np.int64)
     place[leaders] = np.arange(len(leaders))
     cdr_of = place[first]
-    # Within a CDR call every leg names the same call or none, so the largest is it.
+    # Within a CDR call every leg names the same call or none, so any that is named is it.
     named_by_call = np.full(len(leaders), -1, np.int64)
     naming = np.flatnonzero(named >= 0)
     named_by_call[cdr_of[naming]] = named[naming]

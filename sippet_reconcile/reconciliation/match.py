@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.legs import Groups
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["CallKeys", "LegKeys", "Matches", "Rivals", "call_keys", "leg_keys", "match_calls"]
+__all__ = ["CallKeys", "LegKeys", "Matches", "Rivals", "call_keys", "leg_keys", "match_calls", "name_calls"]
 
 MOST_LISTED: Final = 10_000
 """Rival pairs of one key that are all listed; beyond, each rival is listed once."""
@@ -56,20 +56,10 @@ class CallKeys:
 
 @dataclass(frozen=True, eq=False)
 class LegKeys:
-    """The keys of the counted legs, and the calls that they name.
+    """The keys of the counted legs in the form in which they are compared: normal ``call_key`` and ``linked_id``."""
 
-    Attributes
-    ----------
-    linked
-        Normal ``linked_id``.
-    named, linked_named
-        The call that ``call_key`` and ``linked_id`` name, as the position of the first
-        call with that ``call_uuid``; -1 for none.
-    """
-
+    key: pa.LargeStringArray
     linked: pa.LargeStringArray
-    named: NDArray[np.int64]
-    linked_named: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,20 +102,34 @@ def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> CallKeys:
     return CallKeys(usable, uuid, first_occurrence(uuid))
 
 
-def leg_keys(legs: pd.DataFrame, counted: NDArray[np.int64], keys: CallKeys) -> LegKeys:
-    """Return the keys of the legs that count, and the calls that they name."""
+def leg_keys(legs: pd.DataFrame, counted: NDArray[np.int64]) -> LegKeys:
+    """Return the keys of the legs that count."""
+    key, linked = legs["call_key"], legs["linked_id"]
+    if text_array(key).equals(text_array(linked)):
+        normal = _normal(key, counted)
+        return LegKeys(normal, normal)
+    return LegKeys(_normal(key, counted), _normal(linked, counted))
 
-    def normal(name: str) -> pa.LargeStringArray:
-        array = text_array(normal_ids(legs[name]))
-        return array if len(counted) == len(array) else take_text(array, counted)
 
-    key, linked = normal("call_key"), normal("linked_id")
-    named = match_positions(key, keys.uuid)
-    if linked.null_count == len(linked):
-        return LegKeys(linked, named, np.full(len(named), -1, np.int64))
-    if key.equals(linked):
-        return LegKeys(linked, named, named)
-    return LegKeys(linked, named, match_positions(linked, keys.uuid))
+def _normal(ids: pd.Series[str], counted: NDArray[np.int64]) -> pa.LargeStringArray:
+    array = text_array(ids)
+    if array.null_count == len(array):
+        return pa.nulls(len(counted), pa.large_string())
+    array = text_array(normal_ids(ids))
+    return array if len(counted) == len(array) else take_text(array, counted)
+
+
+def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the call that each leg names by its key, and by its linked id.
+
+    A call is named by the position of the first one with that ``call_uuid``; -1 is none.
+    """
+    named = match_positions(legs.key, keys.uuid)
+    if legs.linked is legs.key:
+        return named, named
+    if legs.linked.null_count == len(legs.linked):
+        return named, np.full(len(named), -1, np.int64)
+    return named, match_positions(legs.linked, keys.uuid)
 
 
 def match_calls(
@@ -135,6 +139,7 @@ def match_calls(
     groups: Groups,
     keys: CallKeys,
     legs: LegKeys,
+    linked_named: NDArray[np.int64],
     rules: Rules,
 ) -> Matches:
     """Match CDR calls with calls, in tiers, each one-to-one.
@@ -147,6 +152,8 @@ def match_calls(
         The CDR call of each leg, and the call that its legs name.
     keys, legs
         The keys of both sides.
+    linked_named
+        The call that each leg names by its linked id.
     rules
         `start_window_s`, `number_digits`, `time_tolerance_s` and `clock_offset_s` are used.
 
@@ -160,7 +167,7 @@ def match_calls(
     by_key = _match_key(keys, groups.named, no_rivals, MatchRule.CALL_UUID)
     paired = np.zeros(len(calls), np.bool_)
     paired[by_key.pairs.call_pos] = True
-    linked_named = _of_group(legs.linked_named, groups)
+    linked_named = _of_group(linked_named, groups)
     asks = np.flatnonzero((groups.named < 0) & (linked_named >= 0))
     asks = asks[~paired[linked_named[asks]]]
     open_to_link = np.full(len(groups), -1, np.int64)

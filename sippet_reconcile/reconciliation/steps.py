@@ -7,6 +7,7 @@ positions from one to the next. The frames themselves are never joined.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +25,8 @@ from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
 from sippet_reconcile.reconciliation.ledger import build_ledger
-from sippet_reconcile.reconciliation.legs import group_legs, set_aside, take_text
-from sippet_reconcile.reconciliation.match import call_keys, leg_keys, match_calls
+from sippet_reconcile.reconciliation.legs import group_by_id, group_legs, set_aside, take_text
+from sippet_reconcile.reconciliation.match import call_keys, leg_keys, match_calls, name_calls
 from sippet_reconcile.reconciliation.reduce import reduce_legs
 from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
 from sippet_reconcile.reconciliation.rules import Rules
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.progress import Progress
     from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.findings import Findings
+    from sippet_reconcile.reconciliation.legs import LegsAside
+    from sippet_reconcile.reconciliation.match import CallKeys, LegKeys
 
 __all__ = ["reconcile"]
 
-_N_STEPS = 6
+_N_STEPS = 4
 
 
 def reconcile(
@@ -85,24 +89,21 @@ def reconcile(
     # Shallow copies: whoever writes into the originals later does not write into these.
     legs, calls = conform(legs, LEGS).copy(deep=False), conform(calls, CALLS).copy(deep=False)
     api_url = _one_api(calls)
-    with reporting(progress, unit="step") as report:
-        report(0, _N_STEPS, "matching ids")
-        call_aside = _calls_aside(calls)
-        usable = np.ones(len(calls), np.bool_)
-        for rows, _ in call_aside.values():
-            usable[rows] = False
-        aside = set_aside(legs)
-        keys = call_keys(calls, usable)
-        ids = leg_keys(legs, aside.counted, keys)
+    # One more thread: both sides are prepared, and comparing and diagnosing go on, at the same time.
+    with reporting(progress, unit="step") as report, ThreadPoolExecutor(max_workers=1) as pool:
+        report(0, _N_STEPS, "reading ids")
+        prepared = pool.submit(_prepare_calls, calls)
+        aside, ids, first, is_keyed = _prepare_legs(legs)
+        call_aside, keys = prepared.result()
         report(1, _N_STEPS, "reducing legs to calls")
-        linked, call_key = (
-            array if len(aside.counted) == len(legs) else take_text(array, aside.counted)
-            for array in (text_array(legs["linked_id"]), text_array(legs["call_key"]))
-        )
-        groups = group_legs(linked, call_key, ids.named, ids.linked_named)
-        cdr_calls = reduce_legs(legs, aside.counted, groups, _named_uuid(keys.uuid, groups.named))
+        named, linked_named = name_calls(keys, ids)
+        groups = group_legs(first, named, linked_named, is_keyed=is_keyed)
+        split_names = keys.uuid.take(pa.array(groups.named, mask=groups.named < 0))
+        cdr_calls = reduce_legs(legs, aside.counted, groups, split_names)
         report(2, _N_STEPS, "matching calls")
-        matches = match_calls(calls, cdr_calls, groups=groups, keys=keys, legs=ids, rules=rules)
+        matches = match_calls(
+            calls, cdr_calls, groups=groups, keys=keys, legs=ids, linked_named=linked_named, rules=rules
+        )
         sorting = sort_rows(
             calls,
             cdr_calls,
@@ -114,20 +115,16 @@ def reconcile(
             cdr_of=groups.cdr_of,
             n_legs=len(legs),
         )
-        report(3, _N_STEPS, "comparing")
-        asked = rules
-        rules, basis = resolve_duration(calls, cdr_calls, matches.pairs, asked, mask=sorting.matched)
-        comparison = compare_pairs(calls, cdr_calls, matches.pairs, rules, period_mask=sorting.matched)
-        report(4, _N_STEPS, "explaining")
-        comparison = explain_discrepancies(comparison)
-        report(5, _N_STEPS, "diagnosing")
+        report(3, _N_STEPS, "comparing and diagnosing")
+        resolved, basis = resolve_duration(calls, cdr_calls, matches.pairs, rules, mask=sorting.matched)
+        comparing = pool.submit(_compare, calls, cdr_calls, matches.pairs, resolved, sorting.matched)
         findings = diagnose(
             calls,
             cdr_calls,
             matches.pairs,
-            rules,
+            resolved,
             basis=basis,
-            comparison=comparison,
+            comparison=comparing.result,
             period=period,
             legs=legs,
             leg_buckets=_bucket_words(sorting.leg_bucket),
@@ -135,11 +132,40 @@ def reconcile(
             cdr_buckets=_bucket_words(sorting.cdr_bucket),
             first_with_uuid=None if call_aside else keys.first,
         )
+        comparison = comparing.result()
         leg_cdr = np.full(len(legs), -1, np.int64)
         leg_cdr[aside.counted] = groups.cdr_of
-        decided = Decided(legs, calls, cdr_calls, leg_cdr, aside, call_aside, matches, sorting, rules)
+        decided = Decided(legs, calls, cdr_calls, leg_cdr, aside, call_aside, matches, sorting, resolved)
         report(_N_STEPS, _N_STEPS, "done")
     return _result(decided, comparison, findings, period, api_url)
+
+
+def _prepare_calls(calls: pd.DataFrame) -> tuple[dict[Bucket, tuple[NDArray[np.int64], str]], CallKeys]:
+    """Return the calls that take no part, and the keys of the others."""
+    aside = _calls_aside(calls)
+    usable = np.ones(len(calls), np.bool_)
+    for rows, _ in aside.values():
+        usable[rows] = False
+    return aside, call_keys(calls, usable)
+
+
+def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.int64], bool]:
+    """Return the legs that count, their keys, and how they are grouped by id."""
+    aside = set_aside(legs)
+    linked_id, call_key = (text_array(legs[name]) for name in ("linked_id", "call_key"))
+    if len(aside.counted) < len(legs):
+        linked_id, call_key = take_text(linked_id, aside.counted), take_text(call_key, aside.counted)
+    return aside, leg_keys(legs, aside.counted), *group_by_id(linked_id, call_key)
+
+
+def _compare(
+    calls: pd.DataFrame,
+    cdr_calls: pd.DataFrame,
+    pairs: PairPositions,
+    rules: Rules,
+    matched: NDArray[np.bool_],
+) -> Comparison:
+    return explain_discrepancies(compare_pairs(calls, cdr_calls, pairs, rules, period_mask=matched))
 
 
 def _check_arguments(period: object, rules: object) -> None:
@@ -196,10 +222,6 @@ def _refuse_contradictions(calls: pd.DataFrame, rows: NDArray[np.int64], newest:
             f"such as {found['id'].iloc[0]}; fetch them again; see .failures"
         )
         raise SchemaError(msg, failures=found)
-
-
-def _named_uuid(uuid: pa.LargeStringArray, named: NDArray[np.int64]) -> pa.LargeStringArray:
-    return uuid.take(pa.array(named, mask=named < 0))
 
 
 def _bucket_words(codes: NDArray[np.int8]) -> pd.Series[str]:

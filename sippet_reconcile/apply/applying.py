@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["apply_plan", "apply_with"]
 
 _SLOWEST_PER_S: Final = 5 / 60
-_UNDER: Final = 0.97
-# Requests are paced as they leave, a server counts them as they arrive: a little room
-# keeps a delayed one and its punctual successors within the rate there, too.
 
 
 def apply_plan(
@@ -155,9 +152,7 @@ def apply_with(
                 state,
                 writer=writer,
                 scribe=Scribe(run_id, plan.plan_id, api_url),
-                traffic=Traffic(
-                    client, Pacer(rate_per_s * _UNDER, clock=tools.clock, sleep=tools.sleep), stop, tools
-                ),
+                traffic=Traffic(client, Pacer(rate_per_s, clock=tools.clock, sleep=tools.sleep), stop, tools),
                 stop=stop,
                 options=options,
                 report=report,

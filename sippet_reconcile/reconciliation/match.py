@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CallKeys", "LegKeys", "Matches", "Rivals", "call_keys", "leg_keys", "match_calls", "name_calls"]
 
-MOST_LISTED: Final = 10_000
+MOST_LISTED: Final = 1_000
 """Rival pairs of one key that are all listed; beyond, each rival is listed once."""
 
 

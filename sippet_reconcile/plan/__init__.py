@@ -10,6 +10,7 @@ from __future__ import annotations
 from sippet_reconcile.plan.build import build_plan
 from sippet_reconcile.plan.content import Approval
 from sippet_reconcile.plan.corrections import plan_corrections
-from sippet_reconcile.plan.model import Plan, PlannedRequest
+from sippet_reconcile.plan.model import Plan
+from sippet_reconcile.plan.requests import PlannedRequest
 
 __all__ = ["Approval", "Plan", "PlannedRequest", "build_plan", "plan_corrections"]

@@ -159,7 +159,9 @@ def is_among(texts: pd.Series[str], wanted: Iterable[str]) -> pd.Series[bool]:
     [False, True, False]
     """
     values = (
-        text_array(wanted) if isinstance(wanted, pd.Series) else pa.array(list(wanted), pa.large_string(), from_pandas=True)
+        text_array(wanted)
+        if isinstance(wanted, pd.Series)
+        else pa.array(list(wanted), pa.large_string(), from_pandas=True)
     )
     found = pc.is_in(text_array(texts), value_set=values, skip_nulls=True)
     return pd.Series(found.to_numpy(zero_copy_only=False).astype("bool"), index=texts.index)

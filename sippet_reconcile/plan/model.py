@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import pandas as pd
 
@@ -35,9 +34,11 @@ from sippet_reconcile.plan.frames import (
 from sippet_reconcile.plan.ledgers import ledger_of_changes, without
 from sippet_reconcile.plan.order import in_plan_order
 from sippet_reconcile.plan.preview import preview
+from sippet_reconcile.plan.requests import PlannedRequest, patch_of
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
-from sippet_reconcile.plan.validation import calls_as_text, check_changes
+from sippet_reconcile.plan.touched import calls_in_order, calls_of_changes, starts_of
+from sippet_reconcile.plan.validation import calls_as_text, check_changes, unwritable
 from sippet_reconcile.plan.whole_record import RecordRule, judge_calls
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CHANGES, conform
@@ -49,45 +50,16 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.report import DryRunReport
 
-__all__ = ["MEDIA_TYPE", "Plan", "PlannedRequest"]
-
-MEDIA_TYPE: Final = "application/vnd.api+json"
-"""The one media type that the API takes and answers; without parameters."""
+__all__ = ["Plan"]
 
 SHORT: Final = 12
 """Digits of a plan id that are enough for people."""
 
+NOT_RESTORABLE: Final = "the value that was there before is not one that may be written"
+"""The reason of what a revert cannot put back."""
+
 DROPPED: Final = "dropped in review"
 """The reason of what `Plan.keep` and `Plan.drop` leave out."""
-
-
-@dataclass(frozen=True)
-class PlannedRequest:
-    """One PATCH as it would be sent, without the token.
-
-    Attributes
-    ----------
-    call_id
-        The call it corrects.
-    method, path
-        ``PATCH`` and the path below the API's base URL.
-    headers
-        All headers but ``Authorization``.
-    body
-        The JSON document as bytes.
-    """
-
-    call_id: str
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def attributes(self) -> dict[str, object]:
-        """The attributes in the body."""
-        attributes: dict[str, object] = json.loads(self.body)["data"]["attributes"]
-        return attributes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -149,7 +121,8 @@ class Plan:
         Raises
         ------
         PlanError
-            If a change could never be sent as it stands, with all of them counted.
+            If a change could never be sent as it stands, with all of them counted. In a
+            revert, a value that may not be written is left out instead.
         """
         if kind not in KINDS:
             msg = f"kind {kind!r} is not one of {', '.join(KINDS)}"
@@ -158,14 +131,22 @@ class Plan:
             msg = "a revert names the run it undoes (reverts_run_id), and no other plan does"
             raise PlanError(msg)
         rows = to_schema(conform(changes, CHANGES), CHANGES)
-        known = to_schema(_calls_of(rows) if calls is None else calls, PLAN_CALLS)
-        check_changes(rows, known, kind=kind)
-        rows = in_plan_order(rows, _starts(rows, known))
+        known = to_schema(calls_of_changes(rows) if calls is None else calls, PLAN_CALLS)
+        left = to_schema(LEFT_OUT.empty() if left_out is None else left_out, LEFT_OUT)
+        if kind == "revert":
+            # What a run replaced may have been such that nobody may write it, a negative duration, say.
+            lost = unwritable(rows)
+            left = pd.concat(
+                [left, to_schema(rows.loc[lost].assign(reason=NOT_RESTORABLE), LEFT_OUT)], ignore_index=True
+            )
+            rows = rows.loc[~lost].reset_index(drop=True)
+        check_changes(rows, None if calls is None else known, kind=kind)
+        rows = in_plan_order(rows, starts_of(rows, known))
         at = datetime.now(UTC) if created_at is None else created_at.astimezone(UTC)
         content = Content(
             changes=rows,
-            calls=_calls_in_order(known, rows),
-            left_out=to_schema(LEFT_OUT.empty() if left_out is None else left_out, LEFT_OUT),
+            calls=calls_in_order(known, rows),
+            left_out=left,
             ledger=to_schema(ledger_of_changes(rows) if ledger is None else ledger, LEDGER),
             findings=to_schema(FINDINGS.empty() if findings is None else findings, FINDINGS),
             balance=tidy_frame(pd.DataFrame() if balance is None else balance),
@@ -181,7 +162,7 @@ class Plan:
                     "rules": (rules or Rules()).to_dict(),
                     "accept": list(accept),
                     "selection": dict(selection or {}),
-                    "n_compared": n_compared,
+                    "n_compared": None if n_compared is None else int(n_compared),
                     "reverts_run_id": reverts_run_id,
                     "schema_version": SCHEMA_VERSION,
                 }
@@ -312,14 +293,7 @@ class Plan:
             One per call, with all its fields.
         """
         for call_id, attributes in self._changes_of.items():
-            body = {"data": {"id": call_id, "type": "Call", "attributes": attributes}}
-            yield PlannedRequest(
-                call_id=call_id,
-                method="PATCH",
-                path=f"/api/calls/{quote(call_id, safe='')}",
-                headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},
-                body=json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(),
-            )
+            yield patch_of(call_id, attributes)
 
     @cached_property
     def _changes_of(self) -> dict[str, dict[str, object]]:
@@ -419,11 +393,11 @@ class Plan:
         left = to_schema(gone.assign(reason=DROPPED), LEFT_OUT)
         changes = content.changes.loc[stays].reset_index(drop=True)
         calls = content.calls.loc[kept.to_numpy()].reset_index(drop=True)
-        changes = in_plan_order(changes, _starts(changes, calls))
+        changes = in_plan_order(changes, starts_of(changes, calls))
         smaller = replace(
             content,
             changes=changes,
-            calls=_calls_in_order(calls, changes),
+            calls=calls_in_order(calls, changes),
             left_out=pd.concat([content.left_out, left], ignore_index=True)
             if len(left)
             else content.left_out,
@@ -519,30 +493,3 @@ def _as_saved(values: dict[str, Any]) -> dict[str, Any]:
     """Return plain values just as a saved plan gives them back, so that both print alike."""
     plain: dict[str, Any] = json.loads(canonical_json(values))
     return plain
-
-
-def _calls_of(changes: pd.DataFrame) -> pd.DataFrame:
-    """Return what changes alone tell about their calls."""
-    ids = changes.drop_duplicates("call_id")[["call_id", "call_uuid"]].reset_index(drop=True)
-    wide = changes.drop_duplicates(["call_id", "field"]).pivot_table(
-        index="call_id", columns="field", values="before", aggfunc="first"
-    )
-    wide = wide.reindex(ids["call_id"]).reset_index(drop=True)
-    if "duration_seconds" in wide.columns:
-        wide = wide.assign(
-            duration_seconds=pd.to_numeric(wide["duration_seconds"], errors="coerce").astype("Int64")
-        )
-    return pd.concat([ids, wide], axis=1)
-
-
-def _starts(changes: pd.DataFrame, calls: pd.DataFrame) -> pd.Series[pd.Timestamp]:
-    """Return the start of the call of each change."""
-    starts = calls.drop_duplicates("call_id").set_index("call_id")["started_at"]
-    return starts.reindex(changes["call_id"]).reset_index(drop=True)
-
-
-def _calls_in_order(calls: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
-    """Return the calls that the changes touch, in the order of the changes."""
-    order = changes["call_id"].drop_duplicates()
-    rows = calls.drop_duplicates("call_id").set_index("call_id").reindex(order).reset_index()
-    return to_schema(rows, PLAN_CALLS)

@@ -21,7 +21,7 @@ from sippet_reconcile.values import instants_to_text, seconds_to_text, text_to_i
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["START_ONLY", "calls_as_text", "check_changes", "value_problem"]
+__all__ = ["START_ONLY", "calls_as_text", "check_changes", "unwritable", "value_problem"]
 
 START_ONLY: Final = "the call has no start, so only its status may be corrected"
 """Why nothing but the status of a call that never started is planned."""
@@ -80,8 +80,7 @@ def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: st
         "occurs twice": changes.duplicated(["call_id", "field"], keep=False),
         "would write null": after_missing & (changes["field"].eq("call_source") if is_revert else True),
     }
-    wrong = _wrong_values(changes)
-    problems["would write a value that is not in API form"] = wrong & ~after_missing
+    problems["would write a value that is not in API form"] = unwritable(changes)
     problems["changes nothing"] = _unchanged(changes)
     if calls is not None:
         known = calls.drop_duplicates("call_id").set_index("call_id")["started_at"]
@@ -102,8 +101,12 @@ def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: st
         raise PlanError(msg)
 
 
+def unwritable(changes: pd.DataFrame) -> pd.Series[bool]:
+    """Mark the changes whose value is there and not in API form, looking at each distinct value once."""
+    return _wrong_values(changes) & changes["after"].notna()
+
+
 def _wrong_values(changes: pd.DataFrame) -> pd.Series[bool]:
-    """Mark the changes whose value is not in API form, looking at each distinct value once."""
     distinct = changes[["field", "after"]].drop_duplicates()
     bad = [
         value_problem(name, after) is not None

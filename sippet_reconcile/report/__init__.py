@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from sippet_reconcile.report.charts import Bar, BarChart, Chart, ColumnChart
 from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
-from sippet_reconcile.report.dry_run import DryRunFacts, DryRunReport
+from sippet_reconcile.report.dry_run import DryRunReport
 from sippet_reconcile.report.durations import in_words, signed_in_words
+from sippet_reconcile.report.facts import DryRunFacts
 
 __all__ = [
     "MAX_HTML_ROWS",

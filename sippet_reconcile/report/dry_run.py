@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -19,15 +19,13 @@ from sippet_reconcile._display import plural, show_value
 from sippet_reconcile.report.charts import Bar, BarChart, ColumnChart
 from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
 from sippet_reconcile.report.durations import in_words, signed_in_words
+from sippet_reconcile.report.facts import DryRunFacts, counts_of, summary_of, verdict_of
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
 
-__all__ = ["DryRunFacts", "DryRunReport"]
-
-CALLS_PER_READ: Final = 50
-"""Calls that one request reads again before they are corrected."""
+__all__ = ["DryRunReport"]
 
 WEBHOOKS: Final = (
     "Each PATCH may fire call.* webhooks of the platform. Whoever listens to them (invoicing, CRM, alerts) will see "
@@ -43,39 +41,6 @@ _FIELD_WORDS: Final = {
 }
 # The columns of the distribution for either sign: from where, in seconds, and how the range is called.
 _STEPS: Final = ((0, "to 10 s"), (10, "10–60 s"), (60, "1–10 min"), (600, "10–60 min"), (3600, "over 1 h"))
-
-
-@dataclass(frozen=True, eq=False)
-class DryRunFacts:
-    """Everything the report is made from, as plain data.
-
-    Attributes
-    ----------
-    plan
-        ``plan_id``, ``short_id``, ``kind``, ``created_at``, ``api_url``, ``period``,
-        ``n_compared``, ``reverts_run_id``, ``accept``, ``selection``.
-    changes
-        One row per change in plan order, with the columns of `schema.CHANGES` and
-        ``started_at``, ``direction``, ``from_number``, ``to_number``, ``sip_username``.
-    rate_text, rate_per_s
-        The pace of the forecast.
-    rules
-        Plain values.
-    approvals
-        One row per approval: ``by``, ``at``, ``note``.
-    """
-
-    plan: Mapping[str, Any]
-    changes: pd.DataFrame
-    left_out: pd.DataFrame
-    ledger: pd.DataFrame
-    findings: pd.DataFrame
-    balance: pd.DataFrame
-    not_patchable: pd.DataFrame
-    approvals: pd.DataFrame
-    rate_text: str
-    rate_per_s: float
-    rules: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -133,68 +98,9 @@ class DryRunReport:
         return self.document._repr_html_()
 
 
-def _summary(facts: DryRunFacts) -> dict[str, object]:
-    changes = facts.changes
-    n_calls = int(changes["call_id"].nunique())
-    n_reads = math.ceil(n_calls / CALLS_PER_READ)
-    delta = changes["delta_s"].dropna()
-    return {
-        "plan": facts.plan["short_id"],
-        "kind": facts.plan["kind"],
-        "calls": n_calls,
-        "changes": len(changes),
-        "changes_by_field": _counts(changes, "field"),
-        "changes_by_explanation": _counts(changes, "explanation"),
-        "changes_by_match_rule": _counts(changes, "match_rule"),
-        "net_s": float(delta.sum()),
-        "added_s": float(delta[delta > 0].sum()),
-        "removed_s": float(delta[delta < 0].sum()),
-        "left_out_calls": int(facts.left_out["call_id"].nunique()),
-        "left_out": _counts(facts.left_out, "reason"),
-        "findings": _counts(facts.findings, "severity"),
-        "requests": n_calls + n_reads,
-        "requests_patch": n_calls,
-        "requests_read": n_reads,
-        "rate": facts.rate_text,
-        "minutes": round((n_calls + n_reads) / facts.rate_per_s / 60, 2),
-        "approvals": len(facts.approvals),
-    }
-
-
-def _counts(frame: pd.DataFrame, column: str) -> dict[str, int]:
-    counts = frame[column].dropna().value_counts()
-    return {
-        str(name): int(n) for name, n in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
-    }
-
-
-def _verdict(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
-    """Return the answer in words and its tone."""
-    left, n_calls = summary["left_out_calls"], summary["calls"]
-    stops = facts.findings.loc[facts.findings["severity"].eq("stop"), "code"].tolist()
-    if n_calls == 0:
-        extra = f" {plural(left, 'call')} left out; see why below." if left else ""
-        return f"There is nothing to correct: the plan has no change.{extra}", "warn" if left else "ok"
-    what = "put back to what they were" if facts.plan["kind"] == "revert" else "corrected"
-    share = f" of {facts.plan['n_compared']:,} compared" if facts.plan["n_compared"] else ""
-    parts = [
-        f"{plural(n_calls, 'call')}{share} would be {what}, with {plural(summary['changes'], 'change')}."
-    ]
-    if summary["net_s"]:
-        way = "falls" if summary["net_s"] < 0 else "rises"
-        parts.append(f"Their total duration {way} by {in_words(summary['net_s'])}.")
-    elif summary["added_s"]:
-        parts.append("Seconds added and taken away are equal.")
-    if stops:
-        parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
-    parts.append("Nothing has been sent.")
-    is_calm = not stops and not facts.findings["severity"].eq("warn").any()
-    return " ".join(parts), "stop" if stops else "ok" if is_calm else "warn"
-
-
 def _document(facts: DryRunFacts) -> Document:
-    summary = _summary(facts)
-    verdict, tone = _verdict(summary, facts)
+    summary = summary_of(facts)
+    verdict, tone = verdict_of(summary, facts)
     seconds = int(str(summary["requests"])) / facts.rate_per_s
     plan = facts.plan
     headline = {
@@ -257,7 +163,7 @@ def _causes(facts: DryRunFacts) -> Section | None:
     )
     rows = rows.sort_values(["n_calls", "field", "explanation"], ascending=[False, True, True], kind="stable")
     rules = ", ".join(
-        f"{name} {n:,}" for name, n in _counts(known.drop_duplicates("call_id"), "match_rule").items()
+        f"{name} {n:,}" for name, n in counts_of(known.drop_duplicates("call_id"), "match_rule").items()
     )
     top = rows.head(_CAUSES_IN_CHART)
     bars = [

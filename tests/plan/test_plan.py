@@ -195,6 +195,14 @@ def test_a_revert_may_write_null_but_not_for_the_source() -> None:
         Plan.from_changes(change_row(after=None), kind="corrections", api_url=None)
 
 
+def test_a_revert_leaves_out_what_may_not_be_written_again() -> None:
+    rows = pd.concat([change_row(), change_row(field="duration_seconds", before="60", after="-5")])
+    undo = Plan.from_changes(rows, kind="revert", api_url=None, reverts_run_id="run-1")
+    assert undo.changes["field"].tolist() == ["status"]
+    assert undo.left_out["field"].tolist() == ["duration_seconds"]
+    assert "may be written" in undo.left_out["reason"].iloc[0]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

@@ -1,6 +1,8 @@
 "use strict";
 // Sorting, searching and paging of tables. Without it the page shows every row.
 (function () {
+  // Digits within text are compared as numbers: 9 comes before 10.
+  var order = new Intl.Collator("en", { numeric: true });
   function number(text) {
     var plain = text.replace(/,/g, "").replace(/\u2212/g, "-").replace(/^\+/, "");
     return plain === "\u2013" || plain === "" ? null : Number(plain);
@@ -9,7 +11,7 @@
     if (a === b) return 0;
     if (a === null) return 1;
     if (b === null) return -1;
-    return a < b ? -1 : 1;
+    return typeof a === "string" ? order.compare(a, b) : a < b ? -1 : 1;
   }
   document.querySelectorAll(".table").forEach(function (box) {
     var body = box.querySelector("tbody");

@@ -1,0 +1,116 @@
+"""Count what a reviewer of a plan asks first, and put the answer in words.
+
+Input are the plain facts of a plan; output is the summary that every view of its dry
+run starts from, and the verdict.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pandas as pd
+
+from sippet_reconcile._display import plural
+from sippet_reconcile.report.durations import in_words
+
+__all__ = ["CALLS_PER_READ", "DryRunFacts", "counts_of", "summary_of", "verdict_of"]
+
+CALLS_PER_READ: Final = 50
+"""Calls that one request reads again before they are corrected."""
+
+
+@dataclass(frozen=True, eq=False)
+class DryRunFacts:
+    """Everything the report is made from, as plain data.
+
+    Attributes
+    ----------
+    plan
+        ``plan_id``, ``short_id``, ``kind``, ``created_at``, ``api_url``, ``period``,
+        ``n_compared``, ``reverts_run_id``, ``accept``, ``selection``.
+    changes
+        One row per change in plan order, with the columns of `schema.CHANGES` and
+        ``started_at``, ``direction``, ``from_number``, ``to_number``, ``sip_username``.
+    rate_text, rate_per_s
+        The pace of the forecast.
+    rules
+        Plain values.
+    approvals
+        One row per approval: ``by``, ``at``, ``note``.
+    """
+
+    plan: Mapping[str, Any]
+    changes: pd.DataFrame
+    left_out: pd.DataFrame
+    ledger: pd.DataFrame
+    findings: pd.DataFrame
+    balance: pd.DataFrame
+    not_patchable: pd.DataFrame
+    approvals: pd.DataFrame
+    rate_text: str
+    rate_per_s: float
+    rules: Mapping[str, object] = field(default_factory=dict)
+
+
+def summary_of(facts: DryRunFacts) -> dict[str, object]:
+    """Return calls, changes, seconds and requests as plain values."""
+    changes = facts.changes
+    n_calls = int(changes["call_id"].nunique())
+    n_reads = math.ceil(n_calls / CALLS_PER_READ)
+    delta = changes["delta_s"].dropna()
+    return {
+        "plan": facts.plan["short_id"],
+        "kind": facts.plan["kind"],
+        "calls": n_calls,
+        "changes": len(changes),
+        "changes_by_field": counts_of(changes, "field"),
+        "changes_by_explanation": counts_of(changes, "explanation"),
+        "changes_by_match_rule": counts_of(changes, "match_rule"),
+        "net_s": float(delta.sum()),
+        "added_s": float(delta[delta > 0].sum()),
+        "removed_s": float(delta[delta < 0].sum()),
+        "left_out_calls": int(facts.left_out["call_id"].nunique()),
+        "left_out": counts_of(facts.left_out, "reason"),
+        "findings": counts_of(facts.findings, "severity"),
+        "requests": n_calls + n_reads,
+        "requests_patch": n_calls,
+        "requests_read": n_reads,
+        "rate": facts.rate_text,
+        "minutes": round((n_calls + n_reads) / facts.rate_per_s / 60, 2),
+        "approvals": len(facts.approvals),
+    }
+
+
+def counts_of(frame: pd.DataFrame, column: str) -> dict[str, int]:
+    """Return how often each value of a column occurs, the commonest first."""
+    counts = frame[column].dropna().value_counts()
+    return {
+        str(name): int(n) for name, n in sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    }
+
+
+def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
+    """Return the answer in words and its tone."""
+    left, n_calls = summary["left_out_calls"], summary["calls"]
+    stops = facts.findings.loc[facts.findings["severity"].eq("stop"), "code"].tolist()
+    if n_calls == 0:
+        extra = f" {plural(left, 'call')} left out; see why below." if left else ""
+        return f"There is nothing to correct: the plan has no change.{extra}", "warn" if left else "ok"
+    what = "put back to what they were" if facts.plan["kind"] == "revert" else "corrected"
+    share = f" of {facts.plan['n_compared']:,} compared" if facts.plan["n_compared"] else ""
+    parts = [
+        f"{plural(n_calls, 'call')}{share} would be {what}, with {plural(summary['changes'], 'change')}."
+    ]
+    if summary["net_s"]:
+        way = "falls" if summary["net_s"] < 0 else "rises"
+        parts.append(f"Their total duration {way} by {in_words(summary['net_s'])}.")
+    elif summary["added_s"]:
+        parts.append("Seconds added and taken away are equal.")
+    if stops:
+        parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
+    parts.append("Nothing has been sent.")
+    is_calm = not stops and not facts.findings["severity"].eq("warn").any()
+    return " ".join(parts), "stop" if stops else "ok" if is_calm else "warn"

@@ -124,12 +124,14 @@ def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArra
 
     A call is named by the position of the first one with that ``call_uuid``; -1 is none.
     """
-    named = match_positions(legs.key, keys.uuid)
-    if legs.linked is legs.key:
-        return named, named
-    if legs.linked.null_count == len(legs.linked):
-        return named, np.full(len(named), -1, np.int64)
-    return named, match_positions(legs.linked, keys.uuid)
+    # Most linked ids are the leg's own key or missing: only the others are looked up as well, in the same pass.
+    is_own = np.asarray(pc.fill_null(pc.equal(legs.linked, legs.key), fill_value=False))
+    others = np.flatnonzero(~is_own & np.asarray(legs.linked.is_valid()))
+    found = match_positions(pa.concat_arrays([legs.key, take_text(legs.linked, others)]), keys.uuid)
+    named = found[: len(legs.key)]
+    linked_named = np.where(is_own, named, -1)
+    linked_named[others] = found[len(named) :]
+    return named, linked_named
 
 
 def match_calls(

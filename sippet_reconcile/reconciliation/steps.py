@@ -18,7 +18,7 @@ from sippet_reconcile.errors import InputError, SchemaError
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.period import Period
 from sippet_reconcile.progress import reporting
-from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows, word_column
+from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
 from sippet_reconcile.reconciliation.compare import compare_pairs
 from sippet_reconcile.reconciliation.core import instants_us
 from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
@@ -30,7 +30,7 @@ from sippet_reconcile.reconciliation.match import call_keys, leg_keys, match_cal
 from sippet_reconcile.reconciliation.reduce import reduce_legs
 from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array, text_series
+from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -225,7 +225,7 @@ def _refuse_contradictions(calls: pd.DataFrame, rows: NDArray[np.int64], newest:
 
 
 def _bucket_words(codes: NDArray[np.int8]) -> pd.Series[str]:
-    return text_series(word_column(codes, BUCKETS))
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(BUCKETS)))
 
 
 def _result(

@@ -8,15 +8,18 @@ silence, and a callable is called as it is.
 from __future__ import annotations
 
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 __all__ = ["Progress", "Reporter", "reporting"]
 
 Reporter: TypeAlias = Callable[[int, int, str], None]
 """Called with what is done, the total (0 where unknown) and a label."""
+
+_PATIENCE_S: Final = 0.5
 
 Progress: TypeAlias = Reporter | Literal[False] | None
 """What a step's ``progress=`` accepts."""
@@ -62,21 +65,38 @@ def reporting(progress: Progress, *, unit: str = "it") -> Iterator[Reporter]:
     if progress is False or not _somebody_looks():
         yield _silent
         return
-    with warnings.catch_warnings():
-        # Without ipywidgets tqdm.auto warns once and falls back to its text bar, which is what we want.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm  # noqa: PLC0415 - a bar is rare, importing tqdm.auto is not free
-    bar = tqdm(total=None, unit=unit, leave=False, file=sys.stderr)
+    bar = _Bar(unit)
+    try:
+        yield bar.report
+    finally:
+        bar.close()
 
-    def report(done: int, total: int, label: str) -> None:
+
+class _Bar:
+    """A tqdm bar that appears only once a step has taken long enough to wonder about."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._since = time.monotonic()
+        self._bar: Any = None
+
+    def report(self, done: int, total: int, label: str) -> None:
+        if self._bar is None:
+            if time.monotonic() - self._since < _PATIENCE_S:
+                return
+            with warnings.catch_warnings():
+                # Without ipywidgets tqdm.auto warns once and falls back to its text bar, which is what we want.
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm  # noqa: PLC0415 - a bar is rare, importing tqdm.auto is not free
+            self._bar = tqdm(total=None, unit=self._unit, leave=False, file=sys.stderr)
+        bar = self._bar
         if label and label != bar.desc:
             bar.set_description_str(label, refresh=False)
-        if total and total != bar.total:
+        if total:
             bar.total = total
         bar.n = done
         bar.refresh()
 
-    try:
-        yield report
-    finally:
-        bar.close()
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

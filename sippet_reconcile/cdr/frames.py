@@ -50,7 +50,10 @@ def _as_text(column: Any) -> pa.LargeStringArray:
     if pa.types.is_timestamp(kind):
         at = column.cast(pa.timestamp("us", tz=kind.tz), safe=False)
         pattern = "%Y-%m-%d %H:%M:%S" if kind.tz is None else "%Y-%m-%d %H:%M:%S%z"
-        return one_array(pc.strftime(at, format=pattern))
+        # Arrow prints all six digits of a second; an export prints them where there are any.
+        return one_array(
+            pc.replace_substring(pc.strftime(at, format=pattern), pattern=".000000", replacement="")
+        )
     if pa.types.is_floating(kind):
         whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), float(_EXACT)))
         integers = pc.if_else(whole, column, 0.0).cast(pa.int64(), safe=False).cast(TEXT)

@@ -7,6 +7,7 @@ an Arrow table with the columns of `LEGS`, then ``is_helper`` and the kept colum
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -321,7 +322,10 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
     add(line.has_start & line.has_end & (line.ended < line.started), "it ends before it starts")
     if not reasons:
         return None
-    if len(reasons) == 1:
-        return reasons[0]
-    joined = pc.binary_join_element_wise(*reasons, pa.scalar("; ", TEXT), null_handling="skip").cast(TEXT)
-    return pc.if_else(pc.equal(pc.binary_length(joined), 0), pa.scalar(None, TEXT), joined)
+    return reduce(_joined, reasons)
+
+
+def _joined(left: pa.LargeStringArray, right: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return both reasons where there are two, else the one there is."""
+    both = pc.binary_join_element_wise(left, right, pa.scalar("; ", TEXT))
+    return pc.coalesce(both, left, right)

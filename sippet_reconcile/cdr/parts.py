@@ -197,7 +197,8 @@ def _columns_of(
     raw = _renamed(raw, format_)
     fields = Fields(raw)
     record = format_.interpret(fields, options)
-    totals = _totals_lines(fields, record.started)
+    # A switch that writes no header writes no totals either.
+    totals = _totals_lines(fields, record.started) if format_.layouts is None else None
     if totals is not None:
         fields = Fields(without_rows(raw, totals))
         record = format_.interpret(fields, options)
@@ -295,7 +296,8 @@ def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:
 
 def _totals_lines(fields: Fields, started: pa.LargeStringArray) -> NDArray[np.bool_] | None:
     """Mark the lines that add up the others: no start, and a first cell that says total."""
-    without_start = np.flatnonzero(np.asarray(started.is_null()))
+    wordy = pc.fill_null(pc.greater_equal(started, pa.scalar("A", TEXT)), fill_value=True)
+    without_start = np.flatnonzero(np.asarray(wordy))
     if len(without_start) == 0 or not fields.raw.columns:
         return None
     positions = pa.array(without_start)

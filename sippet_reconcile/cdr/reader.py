@@ -134,46 +134,38 @@ def read_regular(data: bytes, layout: Layout, *, begin: int = 0, threads: bool =
         parsed = _parse(pa.py_buffer(data).slice(begin), names, layout.delimiter, threads=threads)
     except pa.ArrowInvalid:
         return None
-    n_lines = count_byte(data, FEED, begin) + (not data.endswith(b"\n"))
-    rows: Rows
-    spans_lines = parsed.num_rows != n_lines
-    if not spans_lines:
-        rows = np.arange(1 + layout.first_line, n_lines + 1 + layout.first_line, dtype=np.int64)
-    else:
-        rows = np.flatnonzero(~_blank(_lines(data, begin))) + 1 + layout.first_line
-        if len(rows) != parsed.num_rows:
-            return None
-    # Arrow takes the end of the file for the end of an open quote.
-    last = data[data.rstrip(b"\n").rfind(b"\n", begin) + 1 :].rstrip(b"\n").decode("utf-8")
-    if python_pattern(layout.width, layout.delimiter).match(last) is None:
-        return None
     columns = {name: one_array(parsed.column(name)) for name in names}
-    suspicious = [column for column in columns.values() if _holds(column, _QUOTE)]
-    if spans_lines and any(_holds(column, FEED) for column in columns.values()):
+    n_lines = count_byte(data, FEED, begin) + (not data.endswith(b"\n"))
+    if parsed.num_rows == n_lines and _is_all_quoted(data, begin, columns, layout):
+        rows = np.arange(1 + layout.first_line, n_lines + 1 + layout.first_line, dtype=np.int64)
+        return RawTable(columns, rows, hash_text(_lines(data, begin)))
+    lines = _lines(data, begin)
+    filled = ~_blank(lines)
+    if int(filled.sum()) != parsed.num_rows:
         return None
-    if suspicious:
-        lines = _lines(data, begin)
-        if not _quoted_by_the_book(lines, rows - layout.first_line, suspicious, layout):
+    if data.find(b'"', begin) >= 0:
+        pattern = record_pattern(layout.width, layout.delimiter)
+        by_the_book = pc.match_substring_regex(lines.filter(pa.array(filled)), pattern)
+        if not bool(pc.all(by_the_book, min_count=0).as_py()):
             return None
-    hashes = None if suspicious else _line_hashes(data, begin, columns, layout)
-    if hashes is None:
-        hashes = record_hashes(columns.values(), len(rows))
-    return RawTable(columns, rows, hashes)
+    rows = np.flatnonzero(filled) + 1 + layout.first_line
+    return RawTable(columns, rows, record_hashes(columns.values(), len(rows)))
 
 
-def _line_hashes(
+def _is_all_quoted(
     data: bytes, begin: int, columns: Mapping[str, pa.LargeStringArray], layout: Layout
-) -> NDArray[np.uint64] | None:
-    """Hash the lines as they are where every field is quoted and none is blank; None elsewhere.
+) -> bool:
+    """Tell whether every field is quoted by the book, no quote is inside one, and no line is blank.
 
     A line of n fields then holds their bytes, two quotes for each and a delimiter or a
-    line feed behind it, which is the form that `record_hashes` would put together.
+    line feed behind it. That is also the form whose hash is the record's, so the lines
+    are hashed as they are.
     """
+    if layout.delimiter != "," or not data.endswith(b"\n"):
+        return False
     n_rows = len(next(iter(columns.values())))
     n_bytes = sum(_n_bytes(column) for column in columns.values()) + 3 * len(columns) * n_rows
-    if layout.delimiter != "," or not data.endswith(b"\n") or len(data) - begin != n_bytes:
-        return None
-    return hash_text(_lines(data, begin))
+    return len(data) - begin == n_bytes and not any(_holds(column, _QUOTE) for column in columns.values())
 
 
 def _n_bytes(column: pa.LargeStringArray) -> int:
@@ -188,18 +180,6 @@ def count_byte(data: bytes, byte: int, begin: int) -> int:
         int(np.count_nonzero(content[at : at + _CACHED] == byte))
         for at in range(begin, len(content), _CACHED)
     )
-
-
-def _quoted_by_the_book(
-    lines: pa.LargeStringArray, rows: Rows, suspicious: Sequence[pa.LargeStringArray], layout: Layout
-) -> bool:
-    """Check the lines of the records in which a quote survived parsing."""
-    holding = np.zeros(len(rows), bool)
-    for column in suspicious:
-        holding |= np.asarray(pc.match_substring(column, '"'))
-    lines = lines.take(pa.array(rows[holding] - 1))
-    pattern = record_pattern(layout.width, layout.delimiter)
-    return bool(pc.all(pc.match_substring_regex(lines, pattern), min_count=0).as_py())
 
 
 def _lines(data: bytes, begin: int) -> pa.LargeStringArray:
@@ -394,8 +374,9 @@ class _Careful:
         lines = lines[order]
         if len(self._with_nul):
             damaged = pa.array(np.isin(lines, self._with_nul))
-            words = pc.binary_join_element_wise(
-                problem, *(pa.scalar(text, TEXT) for text in (_NUL, "; ")), null_handling="skip"
+            words = pc.coalesce(
+                pc.binary_join_element_wise(problem, *(pa.scalar(text, TEXT) for text in (_NUL, "; "))),
+                pa.scalar(_NUL, TEXT),
             )
             problem = pc.if_else(damaged, words, problem)
         notes = (f"{self._n_mended:,} rows with broken quoting were mended",) if self._n_mended else ()

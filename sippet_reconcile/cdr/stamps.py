@@ -42,7 +42,8 @@ _YEAR_LAST: Final = (
     rf"{_CLOCK}\s*(?P<half>[AaPp]\.?[Mm]\.?)?{_ZONE}$"
 )
 _NAMED_MONTH: Final = rf"^(?:[A-Za-z]{{3}},?\s+)?(?P<day>\d{{1,2}})[ -](?P<name>[A-Za-z]{{3}})[ -](?P<year>\d{{4}})\s+{_CLOCK}{_ZONE}$"
-_EPOCH: Final = r"^(?P<whole>\d{9,17})(?:\.(?P<fraction>\d{1,9}))?$"
+# Ten digits of seconds until 2099, or milliseconds or microseconds: a telephone number is seldom one of these.
+_EPOCH: Final = r"^(?P<whole>[1-3]\d{9}(?:\d{3}|\d{6})?)(?:\.(?P<fraction>\d{1,9}))?$"
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -242,7 +243,7 @@ def _named_month(parts: Any) -> _Read:
 def _epoch(parts: Any) -> _Read:
     whole, fraction = _numbers(parts, "whole"), _micros_of_fraction(parts)
     digits = pc.binary_length(pc.struct_field(parts, "whole")).to_numpy(zero_copy_only=False)
-    scale = np.where(digits <= 11, MICROS, np.where(digits <= 14, 1000, 1))  # noqa: PLR2004 - s, ms or µs
+    scale = np.where(digits == 10, MICROS, np.where(digits == 13, 1000, 1))  # noqa: PLR2004 - s, ms or µs
     at = whole * scale + np.where(scale == MICROS, fraction, 0)
     always = np.ones(len(at), bool)
     return at, always, always, ~always

@@ -59,6 +59,13 @@ def _quoted_field(delimiter: str) -> re.Pattern[str]:
     return re.compile(rf'"((?:[^"]++|"")*+)"(?={re.escape(delimiter)}|\Z)')
 
 
+@lru_cache(maxsize=8)
+def _half_quoted_field(delimiter: str) -> re.Pattern[str]:
+    """Match what only begins with quotes, such as ``"Ann" <1001>``; it is kept as it stands."""
+    other = re.escape(delimiter)
+    return re.compile(rf'"[^"{other}]*"[^"{other}]+(?={other}|\Z)')
+
+
 def split_line(line: str, delimiter: str) -> Tokens:
     """Return the fields of one line (without its line end).
 
@@ -66,16 +73,21 @@ def split_line(line: str, delimiter: str) -> Tokens:
     --------
     >>> split_line('"Bob "the" Smith","1000",7', ",")
     (['Bob "the" Smith', '1000', '7'], False)
+    >>> split_line('"Ann" <1001>,7', ",")
+    (['"Ann" <1001>', '7'], False)
     >>> split_line('"a","cut', ",")
     (['a', 'cut'], True)
     """
     fields: list[str] = []
-    at, end, quoted = 0, len(line), _quoted_field(delimiter)
+    at, end = 0, len(line)
+    quoted, half_quoted = _quoted_field(delimiter), _half_quoted_field(delimiter)
     while True:
         if line.startswith(QUOTE, at):
             by_the_book = quoted.match(line, at)
             if by_the_book is not None:
                 value, at = by_the_book[1].replace('""', '"'), by_the_book.end()
+            elif (half := half_quoted.match(line, at)) is not None:
+                value, at = half[0], half.end()
             else:
                 close = line.find(QUOTE + delimiter, at + 1)
                 if close < 0 and (end - at < 2 or line[-1] != QUOTE):  # noqa: PLR2004 - a lone quote closes nothing

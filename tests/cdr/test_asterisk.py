@@ -1,0 +1,214 @@
+"""Asterisk: five widths, one zone that the ids tell, several rows for one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+
+import sippet_reconcile as sr
+
+Line = Callable[..., bytes]
+Read = Callable[..., pd.DataFrame]
+NAMES = ("clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer", "end",
+         "duration", "billsec", "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "sequence")  # fmt: skip
+
+
+def local(at: datetime, zone: str, seconds: int = 0) -> str:
+    return (at + timedelta(seconds=seconds)).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def calls(asterisk: Line, zone: str, begins: list[datetime], late: int = 0) -> bytes:
+    """Return one row per begin, its uniqueid made `late` seconds before the row's own start."""
+    return b"".join(
+        asterisk(
+            start=local(at, zone),
+            answer=local(at, zone, 5),
+            end=local(at, zone, 65),
+            uniqueid=f"pbx-{int(at.timestamp()) - late}.{n}",
+        )
+        for n, at in enumerate(begins)
+    )
+
+
+OCTOBER = [datetime(2026, 10, 1, tzinfo=UTC) + timedelta(hours=7 * n) for n in range(20)]
+
+
+@pytest.mark.parametrize("width", [16, 17, 18, 19, 20, 21])
+def test_every_width_is_read(asterisk: Line, read: Read, width: int) -> None:
+    legs = read(asterisk(width) * 3, timezone="UTC", country="GB")
+    leg = legs.iloc[0]
+    assert leg[["format", "from_number", "to_e164", "sip_username"]].tolist() == [
+        "asterisk_csv",
+        "1001",
+        "+442079460123",
+        "1001",
+    ]
+    assert (leg["total_s"], leg["billable_s"], leg["status"], leg["cause"]) == (
+        65,
+        60,
+        "completed",
+        "ANSWERED",
+    )
+    assert leg["answered_at"] == pd.Timestamp("2026-10-01 09:00:05", tz="UTC")
+    key = "1790845200.1" if width in {17, 18, 20, 21} else None
+    assert leg["call_key"] == key if key else pd.isna(leg["call_key"])
+    assert (
+        leg["leg_id"] == ("1790845200.1/7" if width in {20, 21} else key) if key else pd.isna(leg["leg_id"])
+    )
+    assert pd.isna(leg["problem"])
+
+
+def test_the_seventeenth_column_is_known_by_its_values(asterisk: Line, read: Read) -> None:
+    names = tuple(name for name in NAMES if name not in {"uniqueid", "sequence"})
+    order = ("accountcode", "src", "dst", "dcontext", "clid", *names[4:15], "userfield")
+    legs = read(asterisk(names=order, userfield="8c1f3c52-0000-4000-8000-000000000001"), timezone="UTC")
+    assert legs.loc[0, "call_key"] == "8c1f3c52-0000-4000-8000-000000000001"
+
+
+def test_a_file_whose_width_changed_on_the_way_is_read_whole(asterisk: Line, read: Read) -> None:
+    legs = read(asterisk(18) * 3 + asterisk(21) * 2 + asterisk(18)[:70] + b"\n", timezone="UTC")
+    assert legs["problem"].isna().tolist() == [True] * 5 + [False]
+    assert legs["leg_id"].tolist()[:5] == ["1790845200.1"] * 3 + ["1790845200.1/7"] * 2
+    alone = read(asterisk(21), timezone="UTC")
+    assert legs.loc[4, "record_hash"] == alone.loc[0, "record_hash"]
+
+
+def test_the_custom_order_is_told_apart_by_where_the_values_stand(asterisk: Line, read: Read) -> None:
+    legs = read(asterisk(names=NAMES) * 2)
+    assert legs.loc[0, ["format", "from_number", "leg_id"]].tolist() == [
+        "asterisk_custom",
+        "1001",
+        "1790845200.1/7",
+    ]
+
+
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Africa/Nairobi", "Asia/Kolkata", "America/Bogota", "Asia/Kathmandu"]
+)
+def test_the_zone_is_measured_from_the_ids(asterisk: Line, read: Read, zone: str) -> None:
+    legs = read(calls(asterisk, zone, OCTOBER) + calls(asterisk, zone, OCTOBER[:4], late=100))
+    assert legs["started_at"].tolist() == [pd.Timestamp(at) for at in (*OCTOBER, *OCTOBER[:4])]
+    assert (legs["ended_at"] - legs["started_at"]).dt.total_seconds().eq(65).all()
+    assert "measured" in str(sr.describe_cdr(legs).summary()["clock"])
+    same = read(calls(asterisk, zone, OCTOBER), timezone=zone)
+    assert same["started_at"].tolist() == [pd.Timestamp(at) for at in OCTOBER]
+
+
+def test_a_zone_that_contradicts_the_ids_is_an_error_with_the_measured_offset(
+    asterisk: Line, read: Read
+) -> None:
+    data = calls(asterisk, "Africa/Nairobi", OCTOBER)
+    with pytest.raises(
+        sr.CdrFormatError, match=r"would put its clock at UTC\+01:00, .* show UTC\+03:00 \(20 of 20"
+    ) as caught:
+        read(data, timezone="Europe/London")
+    assert caught.value.path == "<stream>"
+
+
+def test_a_zone_that_is_right_in_summer_only_is_an_error(asterisk: Line, read: Read) -> None:
+    summer = [at - timedelta(days=90) for at in OCTOBER]
+    winter = [at + timedelta(days=90) for at in OCTOBER]
+    data = calls(asterisk, "Europe/London", summer + winter)
+    assert read(data, timezone="Europe/London")["started_at"].tolist() == [
+        pd.Timestamp(at) for at in summer + winter
+    ]
+    with pytest.raises(sr.CdrFormatError, match=r"show UTC\+00:00"):
+        read(data, timezone="Africa/Lagos")
+    with pytest.raises(sr.InputError, match=r"its clock changed \(UTC\+0\d:00, UTC\+0\d:00\)"):
+        read(data)
+
+
+def test_without_ids_the_zone_has_to_be_said(asterisk: Line, read: Read) -> None:
+    with pytest.raises(sr.InputError, match="pass timezone="):
+        read(asterisk(16))
+    assert read(asterisk(19)).loc[0, "started_at"] == pd.Timestamp("2026-10-01 09:00", tz="UTC")
+
+
+def test_the_id_settles_a_start_in_a_repeated_hour(asterisk: Line, read: Read) -> None:
+    begins = [datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1)]  # both show 01:30
+    legs = read(calls(asterisk, "Europe/London", begins + OCTOBER), timezone="Europe/London")
+    assert legs["started_at"].tolist()[:2] == [pd.Timestamp(at) for at in begins]
+    assert legs["ended_at"].tolist()[:2] == [pd.Timestamp(at) + pd.Timedelta(65, "s") for at in begins]
+    assert legs["time_problem"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "answered", "status"),
+    [
+        ({}, True, "completed"),
+        ({"billsec": "0"}, True, "completed"),
+        ({"disposition": "NO ANSWER"}, True, "completed"),
+        ({"disposition": "BUSY", "answer": ""}, True, "completed"),
+        ({"disposition": "NO ANSWER", "answer": "", "billsec": "0"}, False, "no_answer"),
+        ({"disposition": "BUSY", "answer": "", "billsec": "0"}, False, "busy"),
+        ({"disposition": "FAILED", "answer": "", "billsec": "0"}, False, "failed"),
+        ({"disposition": "CONGESTION", "answer": "", "billsec": "0"}, False, "failed"),
+        ({"disposition": "CANCEL", "answer": "", "billsec": "0"}, False, "canceled"),
+        ({"disposition": "BUSY", "billsec": "0"}, True, "busy"),
+        ({"disposition": "ANSWERED", "answer": "", "billsec": "0"}, False, "unknown"),
+    ],
+)
+def test_the_disposition_counts_unless_there_are_billable_seconds(
+    asterisk: Line, read: Read, fields: dict[str, str], answered: bool, status: str
+) -> None:
+    leg = read(asterisk(**fields)).iloc[0]
+    assert (leg["is_answered"], leg["status"]) == (answered, status)
+
+
+@pytest.mark.parametrize("column", ["userfield", "accountcode"])
+@pytest.mark.parametrize(
+    "value", ["8c1f3c52-0000-4000-8000-000000000001", "8C1F3C520000400080000000000000AB"]
+)
+def test_a_uuid_that_the_platform_stored_is_the_key(
+    asterisk: Line, read: Read, column: str, value: str
+) -> None:
+    leg = read(asterisk(**{column: value})).iloc[0]
+    assert (leg["call_key"], leg["leg_id"], leg["linked_id"]) == (value, "1790845200.1", "1790845200.1")
+
+
+def test_local_channels_are_helpers_where_somebody_else_is_on_the_call(asterisk: Line, read: Read) -> None:
+    data = (
+        asterisk(21, dstchannel="Local/ch1@ring-00000000;1")
+        + asterisk(21, channel="Local/ch1@ring-00000000;2", uniqueid="1790845200.2")
+        + asterisk(21, channel="Local/x@y-00000001;1", uniqueid="1790845200.9", linkedid="1790845200.9")
+    )
+    legs = read(data)
+    assert legs["is_helper"].tolist() == [False, True, False]
+    assert legs["linked_id"].tolist() == ["1790845200.1", "1790845200.1", "1790845200.9"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "from_number", "to_number"),
+    [
+        ({"src": "", "clid": '"Ann" <1001>'}, "1001", "+442079460123"),
+        ({"dst": "s"}, "1001", "+442079460123"),
+        ({"dst": "s", "lastdata": "PJSIP/trunk/02079460123,30"}, "1001", "02079460123"),
+        ({"dst": "s", "lastapp": "Playback", "lastdata": "hello"}, "1001", "s"),
+        ({"dst": "s", "lastdata": "SIP/301&SIP/302,30"}, "1001", "s"),
+        ({"dst": "*60"}, "1001", "*60"),
+    ],
+)
+def test_a_missing_number_is_looked_for_where_it_may_stand(
+    asterisk: Line, read: Read, fields: dict[str, str], from_number: str, to_number: str
+) -> None:
+    leg = read(asterisk(**fields)).iloc[0]
+    assert (leg["from_number"], leg["to_number"]) == (from_number, to_number)
+
+
+def test_the_context_tells_a_direction_where_it_can(asterisk: Line, read: Read) -> None:
+    contexts = ["from-pstn", "from-trunk-sip-x", "ext-did-0001", "from-internal", "phones", "from-internal"]
+    data = b"".join(
+        asterisk(dcontext=c, dst="1002" if n == 5 else "+442079460123") for n, c in enumerate(contexts)
+    )
+    assert read(data)["direction"].fillna("?").tolist() == [
+        "inbound",
+        "inbound",
+        "inbound",
+        "outbound",
+        "?",
+        "?",
+    ]

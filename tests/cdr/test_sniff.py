@@ -1,0 +1,93 @@
+"""A format is chosen by content, with reasons, and never by a coin."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import sippet_reconcile as sr
+from sippet_reconcile.cdr import sniff
+from sippet_reconcile.cdr.formats import all_formats, format_named
+from sippet_reconcile.schema import LEG_STATUSES
+
+Line = Callable[..., bytes]
+Read = Callable[..., pd.DataFrame]
+
+
+def test_the_best_candidate_comes_first_and_says_why(freeswitch: Line, asterisk: Line) -> None:
+    for data, name in ((freeswitch(), "freeswitch_csv"), (asterisk(21), "asterisk_csv")):
+        ranked = sr.sniff_cdr(io.BytesIO(data))
+        assert (ranked[0].format, ranked[0].score) == (name, 1.0)
+        assert ranked[0].reasons
+        assert {candidate.format for candidate in ranked} == {format_.name for format_ in all_formats()}
+        assert [candidate.score for candidate in ranked] == sorted((c.score for c in ranked), reverse=True)
+
+
+def test_what_auto_chose_and_why_is_logged(
+    freeswitch: Line, read: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="sippet_reconcile.cdr"):
+        read(freeswitch(), timezone="UTC")
+    assert "<stream> is read as freeswitch_csv: 1 of 1 rows have 15" in caplog.text
+
+
+def test_the_name_of_a_file_tells_nothing(asterisk: Line, in_file: Callable[..., Path]) -> None:
+    assert sr.read_cdr(in_file(asterisk(), "freeswitch_twilio.json"))["format"].tolist() == ["asterisk_csv"]
+
+
+def test_a_tie_is_an_error_that_lists_the_candidates(
+    freeswitch: Line, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = replace(format_named("freeswitch"), name="twin")
+    monkeypatch.setattr(sniff, "all_formats", lambda: (*all_formats(), twin))
+    monkeypatch.setattr(sniff, "format_named", lambda name: twin if name == "twin" else format_named(name))
+    with pytest.raises(
+        sr.CdrFormatError, match=r"could be freeswitch_csv \(100%\).* or twin \(100%\).*; pass format="
+    ):
+        read(freeswitch(), timezone="UTC")
+
+
+def test_a_file_of_no_known_format_is_an_error_that_shows_it_without_numbers(read: Read) -> None:
+    with pytest.raises(sr.CdrFormatError) as caught:
+        read(b"\nwhen,who\n2026-10-01,442079460123\n")
+    message = str(caught.value)
+    assert "<stream> line 2 has 2 fields, 'when', 'who'" in message
+    assert "columns=" in message
+    assert "442079460123" not in message
+    assert caught.value.line == 2
+
+
+def test_a_file_that_is_not_what_it_was_said_is_an_error_that_names_what_it_looks_like(
+    freeswitch: Line, asterisk: Line, read: Read
+) -> None:
+    with pytest.raises(
+        sr.CdrFormatError, match=r"this is not FreeSWITCH mod_cdr_csv.*it looks like asterisk_csv"
+    ) as caught:
+        read(asterisk(), format="freeswitch", timezone="UTC")
+    assert "7946" not in str(caught.value)
+    with pytest.raises(sr.CdrFormatError, match="it looks like freeswitch_csv"):
+        read(freeswitch(), format="asterisk", timezone="UTC")
+
+
+def test_a_freeswitch_file_in_the_asterisk_template_is_not_taken_for_asterisk(asterisk: Line) -> None:
+    row = asterisk(disposition="NORMAL_CLEARING", uniqueid="8c1f3c52-0000-4000-8000-000000000001")
+    assert sr.sniff_cdr(io.BytesIO(row))[0].score == 0
+
+
+def test_an_unknown_format_name_is_an_error_that_lists_the_known(read: Read) -> None:
+    with pytest.raises(sr.InputError, match="format 'cisco' is not known; known are asterisk_csv"):
+        read(b"a", format="cisco")
+    with pytest.raises(sr.InputError, match="looks at one file, got 2"):
+        sr.sniff_cdr([io.BytesIO(b"a"), io.BytesIO(b"b")])
+
+
+@pytest.mark.parametrize("format_", all_formats(), ids=lambda f: f.name)
+def test_every_status_of_a_format_is_one(format_: object) -> None:
+    assert set(format_.statuses.values()) <= set(LEG_STATUSES)  # type: ignore[attr-defined]  # a CdrFormat
+    assert format_named(format_.name) is format_  # type: ignore[attr-defined]  # a CdrFormat

@@ -27,6 +27,7 @@ Hashes: TypeAlias = "NDArray[np.uint64]"
 Positions: TypeAlias = "NDArray[np.int64]"
 
 _WORD: Final = 8
+_LINE: Final = 64  # bytes fetched at once: a line of the processor's cache
 _BLOCK: Final = 1 << 13  # rows hashed together, so that temporaries stay in the processor's cache
 _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _MIX: Final = np.uint64(0xBF58_476D_1CE4_E5B9)
@@ -59,11 +60,11 @@ def _buffers(array: pa.LargeStringArray) -> tuple[Positions, NDArray[np.uint8]]:
     """Return the value offsets of the rows and the bytes they point into."""
     _, offsets, data = array.buffers()
     if offsets is None:
-        return np.zeros(len(array) + 1, np.int64), np.zeros(_WORD, np.uint8)
+        return np.zeros(len(array) + 1, np.int64), np.zeros(_LINE, np.uint8)
     starts = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1]
     content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    if content.size < _WORD:
-        content = np.concatenate([content, np.zeros(_WORD - content.size, np.uint8)])
+    if content.size < _LINE:
+        content = np.concatenate([content, np.zeros(_LINE - content.size, np.uint8)])
     return starts, content
 
 
@@ -86,13 +87,22 @@ def hash_text(array: pa.LargeStringArray) -> Hashes:
     (True, 0)
     """
     starts, content = _buffers(array)
-    # Unaligned 8-byte loads: a view of the bytes in which each position starts a little-endian word.
-    last_word = content.size - _WORD
-    words = np.ndarray((last_word + 1,), dtype="<u8", buffer=content, strides=(1,))
+    # Unaligned loads: a view of the bytes in which each position starts eight little-endian words. Fetching
+    # them together costs as much as fetching one.
+    lines = np.ndarray((content.size - _LINE + 1,), dtype=f"V{_LINE}", buffer=content, strides=(1,))
     hashes = np.empty(len(array), np.uint64)
     for begin in range(0, len(array), _BLOCK):
         end = min(begin + _BLOCK, len(array))
-        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), words, last_word)
+        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), lines)
+    # A fetch must not reach behind the bytes: the values that end there are hashed from a copy with room.
+    at_the_end = int(np.searchsorted(starts[:-1], content.size - 2 * _LINE))
+    while at_the_end and starts[at_the_end] > content.size - 2 * _LINE:
+        at_the_end -= 1
+    if at_the_end < len(array):
+        origin = int(starts[at_the_end])
+        padded = np.concatenate([content[origin:], np.zeros(_LINE, np.uint8)])
+        room = np.ndarray((padded.size - _LINE + 1,), dtype=f"V{_LINE}", buffer=padded, strides=(1,))
+        hashes[at_the_end:] = _hash_block(starts[at_the_end:-1] - origin, np.diff(starts[at_the_end:]), room)
     hashes ^= hashes >> _SHIFT
     hashes *= _MIX
     hashes ^= hashes >> np.uint64(29)
@@ -102,37 +112,33 @@ def hash_text(array: pa.LargeStringArray) -> Hashes:
     return hashes
 
 
-def _hash_block(starts: Positions, lengths: Positions, words: Hashes, last_word: int) -> Hashes:
-    """Hash the whole words of each value first, which need no masking, then what is left of it."""
-    result = lengths.astype(np.uint64) * _MIX + np.uint64(1)
-    whole = lengths // _WORD
-    longer = len(whole) - np.cumsum(np.bincount(whole))  # how many values have more than n words
-    rows: Any = slice(None)
-    at, left, hashes = starts, whole, result
-    for n in range(len(longer) - 1):
-        if longer[n] == len(at):
-            hashes = _mix(hashes, words[at])
-        elif 2 * longer[n] >= len(at):
-            # Few are finished: letting them run along is cheaper than sorting them out.
-            mixed = _mix(hashes, words[np.minimum(at, last_word)])
-            hashes = np.where(left > n, mixed, hashes)
-        else:
-            result[rows] = hashes
-            keep = np.flatnonzero(left > n)
-            rows = keep if isinstance(rows, slice) else rows[keep]
-            at, left = at[keep], left[keep]
-            hashes = _mix(hashes[keep], words[at])
-        at = at + _WORD
-    result[rows] = hashes
-    rest = lengths - whole * _WORD
-    partial = np.flatnonzero(rest)
-    if len(partial):
-        at = starts[partial] + whole[partial] * _WORD
-        clipped = np.minimum(at, last_word)
-        loaded = words[clipped] >> ((at - clipped) * _WORD).astype(np.uint64)
-        spare = ((_WORD - rest[partial]) * _WORD).astype(np.uint64)
-        result[partial] = _mix(result[partial], (loaded << spare) >> spare)
-    return result
+def _hash_block(starts: Positions, lengths: Positions, lines: NDArray[np.void]) -> Hashes:
+    """Hash values word by word, eight words to a fetch; a last word that is not full is masked."""
+    whole, tail = np.divmod(lengths, _WORD)
+    n_lines, n_words = np.divmod(whole, _LINE // _WORD)
+    last = len(lines) - 1
+    hashes = lengths.astype(np.uint64) * _MIX + np.uint64(1)
+    for n in range(int(n_lines.max(initial=0)) + 1):
+        # Words that a value has in this fetch: all, its last few, or none any more.
+        left = np.clip(whole - n * (_LINE // _WORD), 0, _LINE // _WORD)
+        rows: Any = slice(None)
+        if 2 * np.count_nonzero(n_lines >= n) < len(starts):
+            rows = np.flatnonzero(n_lines >= n)
+            left = left[rows]
+        current = hashes[rows]
+        fetched = lines[np.minimum(starts[rows] + n * _LINE, last)]
+        words = fetched.view("<u8").reshape(len(fetched), -1)
+        shortest, longest = int(left.min(initial=0)), int(left.max(initial=0))
+        for i in range(longest):
+            mixed = _mix(current, words[:, i])
+            current = mixed if i < shortest else np.where(left > i, mixed, current)
+        ends = np.flatnonzero((n_lines[rows] == n) & (tail[rows] > 0))
+        if len(ends):
+            spare = ((_WORD - tail[rows][ends]) * _WORD).astype(np.uint64)
+            word = (words[ends, n_words[rows][ends]] << spare) >> spare
+            current[ends] = _mix(current[ends], word)
+        hashes[rows] = current
+    return hashes
 
 
 def combine_hashes(columns: Sequence[Hashes]) -> Hashes:

@@ -92,7 +92,9 @@ def clean_text(array: pa.LargeStringArray) -> pa.LargeStringArray:
     starts, data = _layout(array)
     lengths = np.diff(starts)
     filled = lengths > 0
-    if data.size and bool(filled.any()):
+    # Most columns hold no byte that could be white space: that is seen without looking at each value.
+    content = data[starts[0] : starts[-1]]
+    if content.size and (int(content.min()) <= _SPACE or int(content.max()) >= _NOT_ASCII):
         first, last = data[starts[:-1][filled]], data[starts[1:][filled] - 1]
         edges = (first <= _SPACE) | (last <= _SPACE) | (first >= _NOT_ASCII) | (last >= _NOT_ASCII)
         if bool(edges.any()):
@@ -230,35 +232,40 @@ def e164_array(array: pa.LargeStringArray, *, country: str | None = None) -> pa.
     return replaced.take(pa.array(where, mask=where < 0))
 
 
+# A whole number with its '+' fits sixteen bytes, fetched as two little-endian words.
+_SLOT: Final = 16
+_ZEROS, _HIGH, _SIXES = (np.uint64(int(digit * 8, 16)) for digit in ("30", "F0", "06"))
+_INSIDE: Final = np.array(
+    [[(1 << 8 * min(max(n - first, 0), 8)) - 1 for n in range(_SLOT + 1)] for first in (0, 8)], np.uint64
+)
+_PLUS: Final = np.uint64(ord("+"))
+_HEAD: Final = np.uint64(0xFF_FFFF_FFFF)
+
+
 def _is_clean(array: pa.LargeStringArray) -> Mask:
-    """Mark the values that are E.164 already and of a length possible in their country."""
+    """Mark the values that are E.164 already and of a length possible in their country.
+
+    Whether a length is possible is judged once for each kind of number, its first four
+    digits and its length, by one specimen.
+    """
     starts, data = _layout(array)
     lengths = np.diff(starts)
     clean = (lengths > _SHORTEST) & (lengths <= _LONGEST + 1)
     if not bool(clean.any()):
         return clean
-    clean &= data[np.minimum(starts[:-1], data.size - 1)] == ord("+")
-    if not bool(clean.any()):
-        return clean
-    # The difference wraps around, so one comparison finds every byte that is not one of ten digits.
-    odd = data[starts[0] : starts[-1]] - np.uint8(ord("0")) > 9  # noqa: PLR2004
-    if not (bool(clean.all()) and int(odd.sum()) == len(array)):
-        counted = np.concatenate([[0], np.cumsum(odd, dtype=np.int32)])
-        clean &= np.diff(counted[starts - starts[0]]) == 1
-        if not bool(clean.any()):
-            return clean
-    return clean & _possible_kinds(starts, lengths, data, clean)
-
-
-def _possible_kinds(
-    starts: NDArray[np.int64], lengths: NDArray[np.int64], data: NDArray[np.uint8], clean: Mask
-) -> Mask:
-    """Judge each kind of number, its first four digits and its length, by one specimen."""
-    # A clean value has eight bytes or more: load '+' and what follows as one little-endian word.
-    words = np.ndarray((data.size - 7,), dtype="<u8", buffer=data, strides=(1,))
-    heads = words[np.where(clean, starts[:-1], 0)] & np.uint64(0xFF_FFFF_FFFF)
-    kinds = np.where(clean, heads | (lengths.astype(np.uint64) << np.uint64(40)), np.uint64(0))
-    codes, uniques = pd.factorize(kinds)
+    if data.size < int(starts[-1]) + _SLOT:
+        data = np.concatenate([data, np.zeros(_SLOT, np.uint8)])
+    slots = np.ndarray((data.size - _SLOT + 1,), dtype=f"V{_SLOT}", buffer=data, strides=(1,))
+    words = slots[starts[:-1]].view("<u8").reshape(len(array), 2)
+    inside = _INSIDE[:, np.where(clean, lengths, 0)]
+    first = words[:, 0] ^ _PLUS ^ np.uint64(ord("0"))  # a '+' in front becomes a digit, anything else none
+    for word, mask in ((first, inside[0]), (words[:, 1], inside[1])):
+        # A digit's byte is 0x30 to 0x39: its upper half is 3, also with six added.
+        odd = ((word ^ _ZEROS) | ((word + _SIXES) ^ _ZEROS)) & _HIGH & mask
+        clean &= odd == 0
+    clean &= (words[:, 0] & np.uint64(0xFF)) == _PLUS
+    kinds = (words[:, 0] & _HEAD) | (lengths.astype(np.uint64) << np.uint64(40))
+    codes, uniques = pd.factorize(np.where(clean, kinds, np.uint64(0)))
     possible = [
         kind != 0
         and _is_possible_kind((kind & 0xFF_FFFF_FFFF).to_bytes(5, "little").decode("ascii"), kind >> 40)

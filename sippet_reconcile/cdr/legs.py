@@ -123,11 +123,9 @@ def build_legs(
 def legs_table(columns: Mapping[str, Any], format_: CdrFormat, origin: Origin) -> pa.Table:
     """Return the columns as a table in the order of `LEGS`, with where they came from."""
     size = len(columns["source_row"])
-    constant = {
-        "source_file": _repeated(origin.name, size),
-        "source_sha256": _repeated(origin.sha256, size),
-        "format": _repeated(format_.name, size),
-    }
+    values = {"source_file": origin.name, "source_sha256": origin.sha256, "format": format_.name}
+    arrays = in_threads(lambda value: _repeated(value, size), list(values.values()), n_rows=size)
+    constant = dict(zip(values, arrays, strict=True))
     schema = LEGS.arrow
     extra = [name for name in columns if name not in schema.names]
     arrays = [constant[name] if name in constant else columns[name] for name in schema.names]
@@ -191,7 +189,7 @@ def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options
     """Return whether the day comes first, or None where no date is written that way."""
     if not has_year_last(texts):
         return None
-    found = day_comes_first(texts)
+    found = None if options.in_pieces else day_comes_first(texts)
     if found is None:
         seen = next(value for text in texts for value in pc.drop_null(text).to_pylist()[:1])
         line = int(fields.raw.rows[0])

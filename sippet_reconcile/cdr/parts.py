@@ -27,9 +27,7 @@ from sippet_reconcile.cdr.frames import table_of_arrow, table_of_objects, unique
 from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
 from sippet_reconcile.cdr.pile import Pile
 from sippet_reconcile.cdr.reader import (
-    FEED,
     Layout,
-    count_byte,
     line_start,
     read_delimited,
     read_regular,
@@ -226,28 +224,26 @@ def _read_in_pieces(source: Source, request: Request) -> Part | None:
         return None
     state = _Pieces(layout, format_, source.name, request)
     pile = Pile(source.size / max(len(first), 1))
+    clock: Clock | None = None
+    lines = layout.first_line
+    begins = itertools.chain([line_start(plain, layout.first_line)], itertools.repeat(0))
     with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting: deque[Future[tuple[dict[str, Any], Clock] | None]] = deque()
-        clock: Clock | None = None
-        begin, lines = line_start(plain, layout.first_line), layout.first_line
-        for piece in itertools.chain([plain], (_plain(piece) for piece in pieces)):
+        waiting: deque[Future[_Piece | None]] = deque()
+        rest = (_plain(piece) for piece in pieces)
+        # The empty pieces behind the last one wait for what is still being read.
+        for piece in itertools.chain([plain], rest, itertools.repeat(b"", _WORKERS + 1)):
             if piece is None:
                 return None
-            waiting.append(pool.submit(state.columns, piece, begin, lines))
-            lines += count_byte(piece, FEED, begin)
-            begin = 0
-            if len(waiting) > _WORKERS:
+            if piece:
+                waiting.append(pool.submit(state.read, piece, next(begins)))
+            if len(waiting) > _WORKERS or (not piece and waiting):
                 done = waiting.popleft().result()
                 if done is None:
                     return None
-                pile.add(done[0])
-                clock = done[1]
-        for future in waiting:
-            done = future.result()
-            if done is None:
-                return None
-            pile.add(done[0])
-            clock = done[1]
+                # Only now is it known on which line the piece began.
+                done.columns["source_row"] = pc.add(done.columns["source_row"], lines)
+                pile.add(done.columns)
+                lines, clock = lines + done.n_lines, done.clock
     table = legs_table(pile.finished(), format_, Origin(source.name, source.sha256))
     return Part(table, format_, clock, source.name)
 
@@ -266,6 +262,15 @@ def _plain(piece: bytes) -> bytes | None:
     return piece
 
 
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """The legs of one piece, their lines counted from its own beginning."""
+
+    columns: dict[str, Any]
+    clock: Clock
+    n_lines: int
+
+
 @dataclass(frozen=True)
 class _Pieces:
     """What all pieces of one file have in common."""
@@ -275,14 +280,20 @@ class _Pieces:
     name: str
     request: Request
 
-    def columns(self, piece: bytes, begin: int, lines: int) -> tuple[dict[str, Any], Clock] | None:
-        """Read one piece; None where a line of it needs care."""
-        raw = read_regular(piece, replace(self.layout, first_line=lines), begin=begin, threads=False)
-        if raw is None:
+    def read(self, piece: bytes, begin: int) -> _Piece | None:
+        """Read one piece; None where something in it asks for the whole file."""
+        regular = read_regular(piece, replace(self.layout, first_line=0), begin=begin, threads=False)
+        if regular is None:
             return None
+        raw, n_lines = regular
         if self.layout.header is not None:
             raw = without_headers(raw, self.layout)
-        return _columns_of(raw, self.format, self.name, self.request)
+        request = replace(self.request, options=replace(self.request.options, in_pieces=True))
+        try:
+            columns, clock = _columns_of(raw, self.format, self.name, request)
+        except CdrFormatError:
+            return None  # read as a whole, it is either settled there or raised with the right line
+        return _Piece(columns, clock, n_lines)
 
 
 def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FEED", "Layout", "count_byte", "line_start", "read_delimited", "read_regular", "without_headers"]
+__all__ = ["Layout", "line_start", "read_delimited", "read_regular", "without_headers"]
 
 Rows: TypeAlias = "NDArray[np.int64]"
 
@@ -37,7 +37,6 @@ _MAX_JOINED: Final = 40  # physical lines that one quoted value may span
 FEED: Final = 10
 _QUOTE: Final = 34
 _NUL: Final = "the row holds NUL bytes"
-_LOOK: Final = 1 << 22
 _CACHED: Final = 1 << 18
 
 
@@ -73,9 +72,8 @@ def read_delimited(data: bytes, layout: Layout) -> RawTable:
     begin = line_start(data, layout.first_line)
     if begin >= len(data):
         return _no_records(layout)
-    table = None if b"\0" in data else read_regular(data, layout, begin=begin)
-    if table is None:
-        table = _Careful(data, begin, layout).read()
+    regular = None if b"\0" in data else read_regular(data, layout, begin=begin)
+    table = _Careful(data, begin, layout).read() if regular is None else regular[0]
     return without_headers(table, layout) if layout.header is not None else table
 
 
@@ -115,8 +113,12 @@ def _holds(column: pa.LargeStringArray, byte: int) -> bool:
     return any(bool((content[at : at + _CACHED] == byte).any()) for at in range(0, len(content), _CACHED))
 
 
-def read_regular(data: bytes, layout: Layout, *, begin: int = 0, threads: bool = True) -> RawTable | None:
-    """Return the records of a file, or of a piece of one, from `begin` on; None where a line needs care.
+def read_regular(
+    data: bytes, layout: Layout, *, begin: int = 0, threads: bool = True
+) -> tuple[RawTable, int] | None:
+    """Return the records of a file, or of a piece of one, and how many lines it has.
+
+    None is returned where a line needs care.
 
     Parameters
     ----------
@@ -135,11 +137,10 @@ def read_regular(data: bytes, layout: Layout, *, begin: int = 0, threads: bool =
     except pa.ArrowInvalid:
         return None
     columns = {name: one_array(parsed.column(name)) for name in names}
-    n_lines = count_byte(data, FEED, begin) + (not data.endswith(b"\n"))
-    if parsed.num_rows == n_lines and _is_all_quoted(data, begin, columns, layout):
-        rows = np.arange(1 + layout.first_line, n_lines + 1 + layout.first_line, dtype=np.int64)
-        return RawTable(columns, rows, hash_text(_lines(data, begin)))
     lines = _lines(data, begin)
+    if parsed.num_rows == len(lines) and _is_all_quoted(data, begin, columns, layout):
+        rows = np.arange(1, len(lines) + 1, dtype=np.int64) + layout.first_line
+        return RawTable(columns, rows, hash_text(lines)), len(lines)
     filled = ~_blank(lines)
     if int(filled.sum()) != parsed.num_rows:
         return None
@@ -149,7 +150,7 @@ def read_regular(data: bytes, layout: Layout, *, begin: int = 0, threads: bool =
         if not bool(pc.all(by_the_book, min_count=0).as_py()):
             return None
     rows = np.flatnonzero(filled) + 1 + layout.first_line
-    return RawTable(columns, rows, record_hashes(columns.values(), len(rows)))
+    return RawTable(columns, rows, record_hashes(columns.values(), len(rows))), len(lines)
 
 
 def _is_all_quoted(
@@ -173,20 +174,11 @@ def _n_bytes(column: pa.LargeStringArray) -> int:
     return int(offsets[column.offset + len(column)] - offsets[column.offset])
 
 
-def count_byte(data: bytes, byte: int, begin: int) -> int:
-    """Count a byte; in pieces that stay in the cache this is several times as fast as bytes.count."""
-    content = np.frombuffer(data, np.uint8)
-    return sum(
-        int(np.count_nonzero(content[at : at + _CACHED] == byte))
-        for at in range(begin, len(content), _CACHED)
-    )
-
-
 def _lines(data: bytes, begin: int) -> pa.LargeStringArray:
     """Return the physical lines, each with its line feed, as views of the bytes."""
     content = np.frombuffer(data, np.uint8)[begin:]
     feeds = np.concatenate(
-        [np.flatnonzero(content[at : at + _LOOK] == FEED) + at for at in range(0, len(content), _LOOK)]
+        [np.flatnonzero(content[at : at + _CACHED] == FEED) + at for at in range(0, len(content), _CACHED)]
     )
     ends = feeds + 1
     if len(content) and (len(ends) == 0 or ends[-1] != len(content)):

@@ -85,7 +85,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller said about the files; `where` names the file in messages."""
+    """What the caller said about the files; `where` names the file in messages.
+
+    `in_pieces` is set where only a part of the file is seen, so that nothing may be
+    concluded from what it does not hold.
+    """
 
     zone: ZoneInfo | None = None
     country: str | None = None
@@ -93,6 +97,7 @@ class Options:
     status_map: Mapping[str, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
     where: str = "<frame>"
+    in_pieces: bool = False
 
     @staticmethod
     def checked_statuses(status_map: Mapping[str, str] | None) -> dict[str, str]:

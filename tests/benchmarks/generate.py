@@ -13,7 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-CAUSES = ("NORMAL_CLEARING", "ORIGINATOR_CANCEL", "USER_BUSY", "NO_ANSWER", "NORMAL_UNSPECIFIED", "CALL_REJECTED")
+CAUSES = (
+    "NORMAL_CLEARING",
+    "ORIGINATOR_CANCEL",
+    "USER_BUSY",
+    "NO_ANSWER",
+    "NORMAL_UNSPECIFIED",
+    "CALL_REJECTED",
+)
 AREAS = (212, 312, 404, 415, 503, 617, 702, 808)
 START = 1_790_812_800  # 2026-10-01 00:00:00 as the switch's clock shows it
 SPAN_S = 31 * 86_400
@@ -27,7 +34,9 @@ def _uuids(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def _stamps(seconds: np.ndarray) -> list[str]:
-    return [text.replace("T", " ") for text in np.datetime_as_string(seconds.astype("M8[s]"), unit="s").tolist()]
+    return [
+        text.replace("T", " ") for text in np.datetime_as_string(seconds.astype("M8[s]"), unit="s").tolist()
+    ]
 
 
 def rows(rng: np.random.Generator, count: int, at: np.ndarray) -> list[str]:
@@ -76,5 +85,9 @@ def generate(path: Path, size: int = 1_000_000, seed: int = 7) -> None:
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     target = Path(arguments[0])
-    generate(target, int(arguments[1]) if len(arguments) > 1 else 1_000_000, int(arguments[2]) if len(arguments) > 2 else 7)
+    generate(
+        target,
+        int(arguments[1]) if len(arguments) > 1 else 1_000_000,
+        int(arguments[2]) if len(arguments) > 2 else 7,
+    )
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")

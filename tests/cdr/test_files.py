@@ -308,3 +308,20 @@ def test_progress_is_told_and_inputs_stay(freeswitch: Line, in_file: InFile) -> 
     sr.read_cdr([path, path], timezone="UTC", progress=lambda done, total, _: told.append((done, total)))
     assert told == [(0, 2), (1, 2), (2, 2)]
     assert path.read_bytes() == before
+
+
+def test_dates_that_only_the_whole_file_settles_are_settled_in_pieces_too(
+    in_file: InFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{day}/10/2026 08:00:00,{n}\n" for n, day in enumerate([1, 2, 3] * 40 + [13])]
+    path = in_file(("S,Id\n" + "".join(rows)).encode())
+    columns = {"started_at": "S", "call_key": "Id"}
+    whole = sr.read_cdr(path, columns=columns, timezone="UTC")
+    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 200)
+    pd.testing.assert_frame_equal(sr.read_cdr(path, columns=columns, timezone="UTC"), whole)
+    assert whole["started_at"].dt.month.eq(10).all()
+    mixed = in_file(path.read_bytes() + b"10/14/2026 08:00:00,x\n")
+    with pytest.raises(sr.CdrFormatError, match="line 2: the date"):
+        sr.read_cdr(mixed, columns=columns, timezone="UTC")

@@ -29,7 +29,7 @@ from sippet_reconcile.sandbox import Sandbox
 
 october = sr.Period.month("2026-10", timezone="Europe/London")
 work = Path(tempfile.mkdtemp(prefix="quickstart-"))
-october
+october.label
 
 # %% [markdown]
 # ## Read the export

@@ -7,14 +7,11 @@ print, compare or store.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from sippet_reconcile.api.urls import CALLS_PATH
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["MEDIA_TYPE", "PlannedRequest", "patch_of"]
 
@@ -22,14 +19,11 @@ MEDIA_TYPE: Final = "application/vnd.api+json"
 """The one media type that the API takes and answers; without parameters."""
 
 
-@dataclass(frozen=True)
-class PlannedRequest:
-    """One PATCH as it would be sent, without the token.
+class PlannedRequest(NamedTuple):
+    """One PATCH as it would be sent, without the token; unpacks into its four parts.
 
     Attributes
     ----------
-    call_id
-        The call it corrects.
     method, path
         ``PATCH`` and the path below the API's base URL.
     headers
@@ -38,11 +32,16 @@ class PlannedRequest:
         The JSON document as bytes.
     """
 
-    call_id: str
     method: str
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def call_id(self) -> str:
+        """The call it corrects."""
+        call_id: str = json.loads(self.body)["data"]["id"]
+        return call_id
 
     @property
     def attributes(self) -> dict[str, object]:
@@ -61,7 +60,6 @@ def patch_of(call_id: str, attributes: Mapping[str, object]) -> PlannedRequest:
     """
     body = {"data": {"id": call_id, "type": "Call", "attributes": dict(attributes)}}
     return PlannedRequest(
-        call_id=call_id,
         method="PATCH",
         path=f"{CALLS_PATH}/{quote(call_id, safe='')}",
         headers={"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE},

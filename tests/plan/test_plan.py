@@ -66,6 +66,14 @@ def test_each_call_gets_one_patch_with_all_its_fields(plan: Plan, ids: Ids) -> N
     }
 
 
+def test_a_request_unpacks_into_method_path_headers_and_body(plan: Plan) -> None:
+    for request in plan.requests():
+        method, path, headers, body = request
+        assert (method, path) == (request.method, request.path)
+        assert (headers, body) == (request.headers, request.body)
+        assert path.endswith(request.call_id)
+
+
 def test_the_plan_id_is_the_hash_of_the_content(plan: Plan, make_rec: Make) -> None:
     assert len(plan.plan_id) == 64
     assert plan.short_id == plan.plan_id[:12]

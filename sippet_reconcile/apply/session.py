@@ -348,13 +348,7 @@ class Session:
             raise RuntimeError(msg)
         tasks = [Task(partial(sender.send, job)) for job in jobs]
         self._workers.run(tasks, self._tick)
-        n_sent = self._n_sent
         self._write_outcomes()
-        self._n_futile = 0 if self._n_sent > n_sent else self._n_futile + 1
-        if self._n_futile >= _MAX_FUTILE:
-            self._stop.stop(
-                End.TOO_SLOW, "calls cannot be sent within 15 seconds of their re-read: raise the rate"
-            )
 
     def _write_outcomes(self) -> None:
         """Make what came of the chunk durable, and put back what was not sent."""

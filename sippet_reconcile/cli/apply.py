@@ -93,7 +93,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
             }
         )
         return
-    print_summary({"run": run.run_id, "plan": run.plan_id} | run.summary())
+    print_summary(run.summary())
     print_frame(outcomes, title="outcomes")
     if len(wrong):
         columns = ("call_id", "outcome", "http_status", "error_code", "error_detail")

@@ -30,7 +30,9 @@ def _silent(done: int, total: int, label: str) -> None:
 
 
 def _somebody_looks() -> bool:
-    if "ipykernel" in sys.modules and "IPython" in sys.modules:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if getattr(shell, "kernel", None) is not None:
         return True
     return sys.stderr is not None and sys.stderr.isatty()
 

@@ -115,7 +115,7 @@ def read_cdr(
     >>> row += b'"2026-10-01 09:01:05","65","60","NORMAL_CLEARING","8c1f3c52-0000-4000-8000-000000000001","","1001","",""'
     >>> legs = read_cdr(io.BytesIO(row), timezone="Europe/London")
     >>> legs.loc[0, "format"], legs.loc[0, "status"], legs.loc[0, "started_at"].isoformat()
-    ('freeswitch_csv', 'completed', '2026-10-01T08:00:00+00:00')
+    ('freeswitch', 'completed', '2026-10-01T08:00:00+00:00')
     """
     request = _request(
         format, timezone=timezone, country=country, keep=keep, columns=columns, dayfirst=dayfirst,

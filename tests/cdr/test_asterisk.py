@@ -42,7 +42,7 @@ def test_every_width_is_read(asterisk: Line, read: Read, width: int) -> None:
     legs = read(asterisk(width) * 3, timezone="UTC", country="GB")
     leg = legs.iloc[0]
     assert leg[["format", "from_number", "to_e164", "sip_username"]].tolist() == [
-        "asterisk_csv",
+        "asterisk",
         "1001",
         "+442079460123",
         "1001",
@@ -80,7 +80,7 @@ def test_a_file_whose_width_changed_on_the_way_is_read_whole(asterisk: Line, rea
 def test_the_custom_order_is_told_apart_by_where_the_values_stand(asterisk: Line, read: Read) -> None:
     legs = read(asterisk(names=NAMES) * 2)
     assert legs.loc[0, ["format", "from_number", "leg_id"]].tolist() == [
-        "asterisk_custom",
+        "asterisk-custom",
         "1001",
         "1790845200.1/7",
     ]

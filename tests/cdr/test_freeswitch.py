@@ -29,7 +29,7 @@ def test_each_column_means_what_the_template_says(freeswitch: Line, read: Read) 
     assert {name: str(legs[name].dtype) for name in LEGS.names} == LEGS.dtypes
     leg = legs.iloc[0]
     assert leg[["format", "leg_id", "call_key", "linked_id"]].tolist() == [
-        "freeswitch_csv",
+        "freeswitch",
         uuid(1),
         uuid(1),
         uuid(9),

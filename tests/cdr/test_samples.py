@@ -78,7 +78,7 @@ def test_freeswitch(cdr_samples: Path, name: str, zone: str) -> None:
     legs = sr.read_cdr(path, timezone=zone)
     assert found(legs) == known(rows, (4, 5, 6, 8), shift)
     assert legs["problem"].isna().all()
-    assert legs["format"].unique().tolist() == ["freeswitch_csv"]
+    assert legs["format"].unique().tolist() == ["freeswitch"]
     assert legs["call_key"].tolist() == [row[10] for row in rows]
     assert legs["to_number"].fillna("").tolist() == [row[2] for row in rows]
     assert legs["total_s"].tolist() == [int(row[7]) for row in rows]
@@ -91,7 +91,7 @@ def test_asterisk(cdr_samples: Path, name: str) -> None:
     rows = list(rows_of(path))
     legs = sr.read_cdr(path)
     assert found(legs) == known(rows, (9, 10, 11, 13))
-    assert legs["format"].unique().tolist() == ["asterisk_csv"]
+    assert legs["format"].unique().tolist() == ["asterisk"]
     assert legs["call_key"].tolist() == [row[16] for row in rows]
     assert legs["cause"].tolist() == [row[14] for row in rows]
     assert legs["problem"].notna().tolist() == [name.endswith("buggy")] * len(rows)

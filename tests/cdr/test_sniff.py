@@ -21,7 +21,7 @@ Read = Callable[..., pd.DataFrame]
 
 
 def test_the_best_candidate_comes_first_and_says_why(freeswitch: Line, asterisk: Line) -> None:
-    for data, name in ((freeswitch(), "freeswitch_csv"), (asterisk(21), "asterisk_csv")):
+    for data, name in ((freeswitch(), "freeswitch"), (asterisk(21), "asterisk")):
         ranked = sr.sniff_cdr(io.BytesIO(data))
         assert (ranked[0].format, ranked[0].score) == (name, 1.0)
         assert ranked[0].reasons
@@ -34,11 +34,11 @@ def test_what_auto_chose_and_why_is_logged(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="sippet_reconcile.cdr"):
         read(freeswitch(), timezone="UTC")
-    assert "<stream> is read as freeswitch_csv: 1 of 1 rows have 15" in caplog.text
+    assert "<stream> is read as freeswitch: 1 of 1 rows have 15" in caplog.text
 
 
 def test_the_name_of_a_file_tells_nothing(asterisk: Line, in_file: Callable[..., Path]) -> None:
-    assert sr.read_cdr(in_file(asterisk(), "freeswitch_twilio.json"))["format"].tolist() == ["asterisk_csv"]
+    assert sr.read_cdr(in_file(asterisk(), "freeswitch_twilio.json"))["format"].tolist() == ["asterisk"]
 
 
 def test_a_tie_is_an_error_that_lists_the_candidates(
@@ -48,7 +48,7 @@ def test_a_tie_is_an_error_that_lists_the_candidates(
     monkeypatch.setattr(sniff, "all_formats", lambda: (*all_formats(), twin))
     monkeypatch.setattr(sniff, "format_named", lambda name: twin if name == "twin" else format_named(name))
     with pytest.raises(
-        sr.CdrFormatError, match=r"could be freeswitch_csv \(100%\).* or twin \(100%\).*; pass format="
+        sr.CdrFormatError, match=r"could be freeswitch \(100%\).* or twin \(100%\).*; pass format="
     ):
         read(freeswitch(), timezone="UTC")
 
@@ -67,11 +67,11 @@ def test_a_file_that_is_not_what_it_was_said_is_an_error_that_names_what_it_look
     freeswitch: Line, asterisk: Line, read: Read
 ) -> None:
     with pytest.raises(
-        sr.CdrFormatError, match=r"this is not FreeSWITCH mod_cdr_csv.*it looks like asterisk_csv"
+        sr.CdrFormatError, match=r"this is not FreeSWITCH mod_cdr_csv.*it looks like asterisk"
     ) as caught:
         read(asterisk(), format="freeswitch", timezone="UTC")
     assert "7946" not in str(caught.value)
-    with pytest.raises(sr.CdrFormatError, match="it looks like freeswitch_csv"):
+    with pytest.raises(sr.CdrFormatError, match="it looks like freeswitch"):
         read(freeswitch(), format="asterisk", timezone="UTC")
 
 
@@ -81,7 +81,10 @@ def test_a_freeswitch_file_in_the_asterisk_template_is_not_taken_for_asterisk(as
 
 
 def test_an_unknown_format_name_is_an_error_that_lists_the_known(read: Read) -> None:
-    with pytest.raises(sr.InputError, match="format 'cisco' is not known; known are asterisk_csv"):
+    with pytest.raises(
+        sr.InputError,
+        match="format 'cisco' is not known; known are asterisk, asterisk-custom, freeswitch, twilio, or",
+    ):
         read(b"a", format="cisco")
     with pytest.raises(sr.InputError, match="looks at one file, got 2"):
         sr.sniff_cdr([io.BytesIO(b"a"), io.BytesIO(b"b")])

@@ -26,9 +26,9 @@ def format_named(name: str) -> CdrFormat:
     Examples
     --------
     >>> format_named("FreeSWITCH").name
-    'freeswitch_csv'
+    'freeswitch'
     """
-    wanted = name.strip().casefold().replace("-", "_").replace(" ", "_")
+    wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
     for format_ in all_formats():
         if wanted in (format_.name, *format_.aliases):
             return format_

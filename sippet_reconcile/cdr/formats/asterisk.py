@@ -227,23 +227,23 @@ _NAMES: Final = {column_key(name): name for name in (*BASE, "uniqueid", "userfie
 
 FORMATS: Final = (
     CdrFormat(
-        name="asterisk_csv",
+        name="asterisk",
         title="Asterisk cdr_csv",
         names=_NAMES,
         statuses=STATUSES,
         recognise=partial(recognise, widths=range(16, 22), start=9, what="the order of cdr_csv"),
         interpret=interpret,
         layouts=_layouts,
-        aliases=("asterisk", "asterisk_cdr_csv", "cdr_csv"),
+        aliases=("cdr-csv",),
     ),
     CdrFormat(
-        name="asterisk_custom",
+        name="asterisk-custom",
         title="Asterisk cdr_custom, default mapping",
         names=_NAMES,
         statuses=STATUSES,
         recognise=partial(recognise, widths=range(19, 20), start=8, what="the order of cdr_custom"),
         interpret=interpret,
         layouts=_custom_layouts,
-        aliases=("asterisk_cdr_custom", "cdr_custom"),
+        aliases=("cdr-custom",),
     ),
 )

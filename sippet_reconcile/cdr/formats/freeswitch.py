@@ -187,14 +187,14 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
 
 FORMATS: Final = (
     CdrFormat(
-        name="freeswitch_csv",
+        name="freeswitch",
         title="FreeSWITCH mod_cdr_csv, example template",
         names={column_key(name): name for name in LAYOUTS[17]},
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
         layouts=_layouts,
-        aliases=("freeswitch", "freeswitch_cdr_csv", "mod_cdr_csv"),
+        aliases=("mod-cdr-csv",),
         relink=relink,
         row_by_row=True,
     ),

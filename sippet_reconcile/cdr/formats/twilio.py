@@ -98,6 +98,5 @@ FORMATS: Final = (
         recognise=recognise,
         interpret=interpret,
         row_by_row=True,
-        aliases=("twilio_csv", "twilio_json", "twilio_calls"),
     ),
 )

@@ -69,7 +69,7 @@ class Workers:
     def run(self, tasks: Sequence[Task], tick: Callable[[], None]) -> None:
         """Run tasks to their end, or until the run is stopped and what is under way is done.
 
-        `tick` is called in the calling thread, several times a second and for each task that ends.
+        `tick` is called in the calling thread, several times a second.
 
         Raises
         ------
@@ -80,6 +80,7 @@ class Workers:
         for task in tasks:
             self._tasks.put(task)
         left = len(tasks)
+        ticked_at = time.monotonic()
         while left and not self._stop.is_set:
             try:
                 self._finished.get(timeout=_TICK_S)
@@ -87,7 +88,10 @@ class Workers:
                 pass
             else:
                 left -= 1
-            tick()
+            # Not for each task that ends: a tick may look at all of them.
+            if time.monotonic() - ticked_at >= _TICK_S:
+                tick()
+                ticked_at = time.monotonic()
         if self._stop.is_set:
             self.drain(GRACE_S)
         for task in tasks:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -159,6 +159,9 @@ class Entry:
     note: str | None = None
 
 
+_ENTRY_FIELDS: Final = tuple(item.name for item in fields(Entry))
+
+
 def _plain(value: object) -> object:
     """Return a value as it is stored: text is made storable, enumerations become their word."""
     if isinstance(value, str):
@@ -209,7 +212,7 @@ def chain(entries: Iterable[Entry], *, seq: int, head: str) -> list[dict[str, ob
     records: list[dict[str, object]] = []
     for entry in entries:
         seq += 1
-        record = {name: _plain(value) for name, value in asdict(entry).items()}
+        record = {name: _plain(getattr(entry, name)) for name in _ENTRY_FIELDS}
         record |= {
             "schema_version": SCHEMA_VERSION,
             "seq": seq,

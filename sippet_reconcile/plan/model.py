@@ -130,9 +130,9 @@ class Plan:
         if (kind == "revert") != (reverts_run_id is not None):
             msg = "a revert names the run it undoes (reverts_run_id), and no other plan does"
             raise PlanError(msg)
-        rows = to_schema(conform(changes, CHANGES), CHANGES)
-        known = to_schema(calls_of_changes(rows) if calls is None else calls, PLAN_CALLS)
-        left = to_schema(LEFT_OUT.empty() if left_out is None else left_out, LEFT_OUT)
+        rows = _as_the_api_spells(to_schema(conform(changes, CHANGES), CHANGES))
+        known = _as_the_api_spells(to_schema(calls_of_changes(rows) if calls is None else calls, PLAN_CALLS))
+        left = _as_the_api_spells(to_schema(LEFT_OUT.empty() if left_out is None else left_out, LEFT_OUT))
         if kind == "revert":
             # What a run replaced may have been such that nobody may write it, a negative duration, say.
             lost = unwritable(rows)
@@ -487,6 +487,11 @@ class Plan:
             subtitle=f"nothing has been sent · next: {step}",
             tone="ok" if self.approvals else "warn",
         )
+
+
+def _as_the_api_spells(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with ids in lower case, as the API answers them: spelled otherwise, a call would pass for missing."""
+    return frame.assign(call_id=frame["call_id"].str.lower())
 
 
 def _as_saved(values: dict[str, Any]) -> dict[str, Any]:

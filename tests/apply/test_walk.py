@@ -7,11 +7,14 @@ import json
 import pandas as pd
 import pytest
 
+from sippet_reconcile.api import Client
 from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.errors import InputError, PlanError
+from sippet_reconcile.plan import plan_corrections
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import RUN_RECORDS, Outcome, load_run
+from sippet_reconcile.sandbox import Sandbox
 from sippet_reconcile.verify import VERIFICATION, verify_run
 
 
@@ -215,3 +218,15 @@ def test_progress_counts_to_the_calls_of_the_plan(lab):
     assert seen[0] == (0, 12, "applying")
     assert seen[-1] == (12, 12, "applying")
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+
+
+def test_a_call_whose_id_was_spelled_in_upper_case_is_found_and_proved(lab):
+    calls = lab.client.get_calls([lab.id_of(0)]).assign(id="ABCDEF00-0000-4000-8000-00000000000A")
+    real = calls.assign(id="abcdef00-0000-4000-8000-00000000000a", api_url=lab.sandbox.url)
+    with Sandbox(real) as sandbox, Client(sandbox.url, token=sandbox.token) as client:
+        wanted = pd.DataFrame({"call_id": calls["id"], "duration_seconds": [60]})
+        plan = plan_corrections(calls.assign(api_url=sandbox.url), wanted, reason="ticket 4711")
+        run = apply_plan(plan.approve(by="ana"), client, lab.audit, rate=lab.fast, progress=False)
+        assert run.records["outcome"].tolist() == ["applied"]
+        assert sandbox.calls["duration_seconds"].tolist() == [60]
+        assert verify_run(run, client).ok

@@ -215,10 +215,12 @@ def test_the_basis_of_the_rules_decides_what_is_consistent(make_calls: Make, ids
     assert left(plan_corrections(calls, early, reason="x"))[ids(1)] == ENDS_BEFORE_START
 
 
-def test_ids_are_found_whatever_their_case(make_calls: Make) -> None:
+def test_ids_are_found_whatever_their_case_and_planned_as_the_api_spells_them(make_calls: Make) -> None:
     calls = make_calls([{"id": "AAAAAAAA-0000-4000-8000-00000000000b"}])
     fix = pd.DataFrame({"call_id": [" aaaaaaaa-0000-4000-8000-00000000000B "], "duration_seconds": [90]})
-    assert plan_corrections(calls, fix, reason="x").changes["call_id"].tolist() == calls["id"].tolist()
+    plan = plan_corrections(calls, fix, reason="x")
+    assert plan.changes["call_id"].tolist() == ["aaaaaaaa-0000-4000-8000-00000000000b"]
+    assert plan.calls["call_id"].tolist() == ["aaaaaaaa-0000-4000-8000-00000000000b"]
 
 
 def test_a_few_hundred_corrections_pass_and_the_guards_hold(make_calls: Make, ids: Ids) -> None:

@@ -70,6 +70,7 @@ def chosen_calls(ids_or_mask: object, changes: pd.DataFrame, calls: pd.DataFrame
     else:
         msg = f"name calls by their ids or by a mask, not by {type(ids_or_mask).__name__}"
         raise InputError(msg)
+    ids = [one.strip().lower() if isinstance(one, str) else one for one in ids]
     known = set(calls["call_id"])
     unknown = [one for one in ids if one not in known]
     if unknown:

@@ -221,6 +221,7 @@ def test_ids_are_found_whatever_their_case_and_planned_as_the_api_spells_them(ma
     plan = plan_corrections(calls, fix, reason="x")
     assert plan.changes["call_id"].tolist() == ["aaaaaaaa-0000-4000-8000-00000000000b"]
     assert plan.calls["call_id"].tolist() == ["aaaaaaaa-0000-4000-8000-00000000000b"]
+    assert len(plan.keep(calls["id"])) == 1
 
 
 def test_a_few_hundred_corrections_pass_and_the_guards_hold(make_calls: Make, ids: Ids) -> None:

@@ -81,16 +81,25 @@ def _instant(value: object, timezone: str) -> datetime:
     load_zone(timezone)
     stamp: Any = pd.NaT
     try:
-        if isinstance(value, str | date):
+        # Text is read as ISO 8601 alone: pandas would take 01/10/2026 for a day in January.
+        if isinstance(value, str):
+            stamp = pd.Timestamp(datetime.fromisoformat(value.strip()))
+        elif isinstance(value, date):
             stamp = pd.Timestamp(value)
-        if not pd.isna(stamp) and stamp.tzinfo is None:
-            stamp = stamp.tz_localize(timezone, ambiguous="raise", nonexistent="raise")
-    except ValueError as exc:  # unreadable, or a local time that daylight saving skips or repeats
-        msg = f"{value!r} is not one instant in {timezone}: {exc}; write it with its offset"
-        raise InputError(msg) from exc
+    except ValueError:
+        stamp = pd.NaT
     if pd.isna(stamp):
         msg = f"{value!r} is not an instant; pass a date, a datetime or ISO text such as '2026-10-01'"
         raise InputError(msg)
+    if stamp.tzinfo is None:
+        try:
+            stamp = stamp.tz_localize(timezone, ambiguous="raise", nonexistent="raise")
+        except ValueError as exc:
+            msg = (
+                f"{value!r} is not one instant in {timezone}, where the clocks change at that time: "
+                "write it with its offset, such as '2026-10-25T01:30:00+01:00'"
+            )
+            raise InputError(msg) from exc
     instant: datetime = stamp.to_pydatetime(warn=False)
     return instant.astimezone(UTC)
 

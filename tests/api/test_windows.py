@@ -101,7 +101,9 @@ def test_a_period_is_meant_in_the_zone_that_is_named(start: Any, end: Any, first
     [
         ("2026-10-25T01:30", "2026-10-26", "not one instant in Europe/London"),  # it comes twice
         ("2026-03-29T01:30", "2026-03-30", "not one instant in Europe/London"),  # it never comes
-        ("soon", "2026-03-30", "not one instant"),
+        ("soon", "2026-03-30", "not an instant"),
+        ("01/10/2026", "2026-10-31", "not an instant"),  # the first of October, or the tenth of January
+        ("2026-10", "2026-12", "not an instant"),  # with December, or without
         (None, "2026-03-30", "not an instant"),
         (pd.NaT, "2026-03-30", "not an instant"),
         (5, "2026-03-30", "not an instant"),

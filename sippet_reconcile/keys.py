@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["combine_hashes", "first_occurrence", "hash_text", "match_positions", "normal_ids"]
+__all__ = ["are_unique", "combine_hashes", "first_occurrence", "hash_text", "match_positions", "normal_ids"]
 
 Hashes: TypeAlias = "NDArray[np.uint64]"
 Positions: TypeAlias = "NDArray[np.int64]"
@@ -33,6 +33,21 @@ _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _MIX: Final = np.uint64(0xBF58_476D_1CE4_E5B9)
 _SHIFT: Final = np.uint64(32)
 _MISSING: Final = np.uint64(0)
+_IN_LENGTH: Final = (
+    np.where(np.arange(_LINE) < np.arange(_LINE + 1)[:, None], np.uint8(0xFF), np.uint8(0)).view("<u8")
+)
+"""For each length up to a line, the bytes that belong to a value, as words."""
+_UUID_PARTS: Final = {"a": "<u8", "b": "<u4", "c": "<u4", "d": "<u4", "e": "<u8", "f": "<u4"}
+_UUID_DASHES: Final = ("dash0", "dash1", "dash2", "dash3")
+_UUID_BARE: Final = np.dtype(list(_UUID_PARTS.items()))
+_UUID_DASHED: Final = np.dtype(
+    {
+        "names": [*_UUID_PARTS, *_UUID_DASHES],
+        "formats": [*_UUID_PARTS.values(), "u1", "u1", "u1", "u1"],
+        "offsets": [0, 9, 14, 19, 24, 32, 8, 13, 18, 23],
+        "itemsize": 36,
+    }
+)
 
 
 def normal_ids(ids: pd.Series[str]) -> pd.Series[str]:
@@ -47,6 +62,9 @@ def normal_ids(ids: pd.Series[str]) -> pd.Series[str]:
     ['8c1f3c52', '8c1f3c52', nan]
     """
     array = text_array(ids)
+    bare = _bare_uuids(array)
+    if bare is not None:
+        return text_series(bare, index=ids.index)
     array = pc.utf8_lower(pc.utf8_trim_whitespace(array))
     array = pc.replace_substring(array, pattern="-", replacement="")
     lengths = pc.binary_length(array)
@@ -54,6 +72,40 @@ def normal_ids(ids: pd.Series[str]) -> pd.Series[str]:
     if pc.any(empty).as_py():
         array = pc.if_else(empty, pa.scalar(None, pa.large_string()), array)
     return text_series(array, index=ids.index)
+
+
+def _bare_uuids(array: pa.LargeStringArray) -> pa.LargeStringArray | None:
+    """Return UUIDs without their dashes; None where any value is not in their usual form, in lower case.
+
+    Nearly all ids are; looking at their bytes is far quicker than rewriting every text.
+    """
+    if len(array) == 0 or array.offset:
+        return None
+    starts, content = _buffers(array)
+    first, last = int(starts[0]), int(starts[-1])
+    if last - first != _UUID_DASHED.itemsize * (len(array) - array.null_count):
+        return None
+    lengths = np.diff(starts)
+    expected = (
+        np.asarray(array.is_valid()) * _UUID_DASHED.itemsize if array.null_count else _UUID_DASHED.itemsize
+    )
+    if not (lengths == expected).all():
+        return None
+    dashed = content[first:last].view(_UUID_DASHED)
+    bare = np.empty(len(dashed), _UUID_BARE)
+    for begin in range(0, len(dashed), _BLOCK):
+        source, target = dashed[begin : begin + _BLOCK], bare[begin : begin + _BLOCK]
+        for name in _UUID_PARTS:
+            target[name] = source[name]
+        digits = target.view(np.uint8)
+        # Unsigned bytes wrap around: what lies below the range is far above it then.
+        is_digit = (digits - np.uint8(ord("0")) < 10) | (digits - np.uint8(ord("a")) < 6)  # noqa: PLR2004 - 0 to 9, a to f
+        has_dashes = all((source[name] == ord("-")).all() for name in _UUID_DASHES)
+        if not (has_dashes and is_digit.all()):
+            return None
+    offsets = (starts - first) // _UUID_DASHED.itemsize * _UUID_BARE.itemsize
+    buffers = [array.buffers()[0], pa.py_buffer(offsets), pa.py_buffer(bare)]
+    return pa.Array.from_buffers(pa.large_string(), len(array), buffers, array.null_count)
 
 
 def _buffers(array: pa.LargeStringArray) -> tuple[Positions, NDArray[np.uint8]]:
@@ -66,6 +118,11 @@ def _buffers(array: pa.LargeStringArray) -> tuple[Positions, NDArray[np.uint8]]:
     if content.size < _LINE:
         content = np.concatenate([content, np.zeros(_LINE - content.size, np.uint8)])
     return starts, content
+
+
+def _lines(content: NDArray[np.uint8]) -> NDArray[np.void]:
+    """Return a view of the bytes in which each position starts eight words: fetching them costs as much as one."""
+    return np.ndarray((content.size - _LINE + 1,), dtype=f"V{_LINE}", buffer=content, strides=(1,))
 
 
 def _mix(hashes: Hashes, words: Hashes) -> Hashes:
@@ -87,28 +144,63 @@ def hash_text(array: pa.LargeStringArray) -> Hashes:
     (True, 0)
     """
     starts, content = _buffers(array)
-    # Unaligned loads: a view of the bytes in which each position starts eight little-endian words. Fetching
-    # them together costs as much as fetching one.
-    lines = np.ndarray((content.size - _LINE + 1,), dtype=f"V{_LINE}", buffer=content, strides=(1,))
-    hashes = np.empty(len(array), np.uint64)
-    for begin in range(0, len(array), _BLOCK):
-        end = min(begin + _BLOCK, len(array))
-        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), lines)
-    # A fetch must not reach behind the bytes: the values that end there are hashed from a copy with room.
-    at_the_end = int(np.searchsorted(starts[:-1], content.size - 2 * _LINE))
-    while at_the_end and starts[at_the_end] > content.size - 2 * _LINE:
-        at_the_end -= 1
-    if at_the_end < len(array):
-        origin = int(starts[at_the_end])
-        padded = np.concatenate([content[origin:], np.zeros(_LINE, np.uint8)])
-        room = np.ndarray((padded.size - _LINE + 1,), dtype=f"V{_LINE}", buffer=padded, strides=(1,))
-        hashes[at_the_end:] = _hash_block(starts[at_the_end:-1] - origin, np.diff(starts[at_the_end:]), room)
+    hashes = _hash_even(array, starts, content)
+    if hashes is None:
+        hashes = _hash_uneven(starts, content)
     hashes ^= hashes >> _SHIFT
     hashes *= _MIX
     hashes ^= hashes >> np.uint64(29)
     hashes[hashes == _MISSING] = np.uint64(1)
     if array.null_count:
         hashes[np.asarray(array.is_null())] = _MISSING
+    return hashes
+
+
+def _hash_even(array: pa.LargeStringArray, starts: Positions, content: NDArray[np.uint8]) -> Hashes | None:
+    """Hash values of one length, word by word in long strides; None where lengths differ or are short."""
+    n_known = len(array) - array.null_count
+    size = int(starts[-1] - starts[0])
+    length = size // n_known if n_known else 0
+    if length < _WORD or size != length * n_known:
+        return None
+    is_known = np.diff(starts) == length
+    if np.count_nonzero(is_known) != n_known:
+        return None
+    whole, tail = divmod(length, _WORD)
+    places = [_WORD * n for n in range(whole)] + ([length - _WORD] if tail else [])
+    hashes = np.empty(n_known, np.uint64)
+    for begin in range(0, n_known, _BLOCK):
+        rows = min(_BLOCK, n_known - begin)
+        at = int(starts[0]) + begin * length
+        mixed = np.full(rows, length, np.uint64) * _MIX + np.uint64(1)
+        for n, place in enumerate(places):
+            words = np.ndarray((rows,), "<u8", content, at + place, (length,))
+            mixed = _mix(mixed, words if n < whole else words >> np.uint64((_WORD - tail) * _WORD))
+        hashes[begin : begin + rows] = mixed
+    if n_known == len(array):
+        return hashes
+    spread = np.ones(len(array), np.uint64)
+    spread[is_known] = hashes
+    return spread
+
+
+def _hash_uneven(starts: Positions, content: NDArray[np.uint8]) -> Hashes:
+    """Hash values of any lengths, eight words to a fetch."""
+    size = len(starts) - 1
+    lines = _lines(content)
+    hashes = np.empty(size, np.uint64)
+    for begin in range(0, size, _BLOCK):
+        end = min(begin + _BLOCK, size)
+        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), lines)
+    # A fetch must not reach behind the bytes: the values that end there are hashed from a copy with room.
+    at_the_end = int(np.searchsorted(starts[:-1], content.size - 2 * _LINE))
+    while at_the_end and starts[at_the_end] > content.size - 2 * _LINE:
+        at_the_end -= 1
+    if at_the_end < size:
+        origin = int(starts[at_the_end])
+        padded = np.concatenate([content[origin:], np.zeros(_LINE, np.uint8)])
+        room = _lines(padded)
+        hashes[at_the_end:] = _hash_block(starts[at_the_end:-1] - origin, np.diff(starts[at_the_end:]), room)
     return hashes
 
 
@@ -157,16 +249,54 @@ def combine_hashes(columns: Sequence[Hashes]) -> Hashes:
 
 
 def _equal_at(left: pa.LargeStringArray, at: Positions, right: pa.LargeStringArray, to: Positions) -> bool:
-    """Compare the bytes of proposed equals."""
-    chosen = left if len(at) == len(left) else left.take(pa.array(at))
-    found = right.take(pa.array(to))
-    return bool(pc.all(pc.equal(chosen, found), min_count=0).as_py())
+    """Compare the bytes of proposed equals where they stand, without gathering the texts."""
+    (starts, content), (other_starts, other_content) = _buffers(left), _buffers(right)
+    lines, other_lines = _lines(content), _lines(other_content)
+    for begin in range(0, len(at), _BLOCK):
+        rows, other_rows = at[begin : begin + _BLOCK], to[begin : begin + _BLOCK]
+        first, other_first = starts[rows], other_starts[other_rows]
+        lengths = starts[rows + 1] - first
+        if not np.array_equal(lengths, other_starts[other_rows + 1] - other_first):
+            return False
+        longest = int(lengths.max())
+        fits = longest <= _LINE and first.max() < len(lines) and other_first.max() < len(other_lines)
+        if not fits:
+            if not left.take(pa.array(rows)).equals(right.take(pa.array(other_rows))):
+                return False
+            continue
+        n_words = -(-longest // _WORD)
+        words, other_words = (
+            fetched.view("<u8").reshape(len(rows), -1)[:, :n_words]
+            for fetched in (lines[first], other_lines[other_first])
+        )
+        if ((words ^ other_words) & _IN_LENGTH[lengths, :n_words]).any():
+            return False
+    return True
 
 
-def match_positions(left: pa.LargeStringArray, right: pa.LargeStringArray) -> Positions:
+def are_unique(values: NDArray[Any]) -> bool:
+    """Tell whether no value occurs twice; a sort answers that sooner than a table of the values.
+
+    Examples
+    --------
+    >>> are_unique(np.array([3, 1, 2])), are_unique(np.array([3, 1, 3]))
+    (True, False)
+    """
+    ordered = np.sort(values)
+    return not bool((ordered[1:] == ordered[:-1]).any())
+
+
+def match_positions(
+    left: pa.LargeStringArray,
+    right: pa.LargeStringArray,
+    *,
+    left_hashes: Hashes | None = None,
+    right_hashes: Hashes | None = None,
+) -> Positions:
     """Return, for each left value, the position of the first equal right value, else -1.
 
-    A missing value equals nothing, not even another missing value.
+    A missing value equals nothing, not even another missing value. Hashes that
+    `hash_text` gave for a side may be handed in.
 
     Examples
     --------
@@ -176,16 +306,18 @@ def match_positions(left: pa.LargeStringArray, right: pa.LargeStringArray) -> Po
     """
     if len(left) == 0 or len(right) == 0:
         return np.full(len(left), -1, np.int64)
-    right_hashes = hash_text(right)
-    index = pd.Index(right_hashes)
-    origin: Positions | None = None
-    if not index.is_unique:
-        origin = np.flatnonzero(~index.duplicated())
-        index = pd.Index(right_hashes[origin])
-    left_hashes = hash_text(left)
-    found = index.get_indexer(pd.Index(left_hashes)).astype(np.int64)
-    found[left_hashes == _MISSING] = -1
-    if origin is not None:
+    right_hashes = hash_text(right) if right_hashes is None else right_hashes
+    left_hashes = hash_text(left) if left_hashes is None else left_hashes
+    # Missing ones hash alike and are left out, so that the table holds what can be found.
+    origin = np.flatnonzero(right_hashes != _MISSING)
+    if not len(origin):
+        return np.full(len(left), -1, np.int64)
+    known = right_hashes if len(origin) == len(right) else right_hashes[origin]
+    if not are_unique(known):
+        origin = origin[~pd.Index(known).duplicated()]
+        known = right_hashes[origin]
+    found = pd.Index(known).get_indexer(pd.Index(left_hashes)).astype(np.int64)
+    if len(origin) < len(right):
         found = np.where(found >= 0, origin[found], -1)
     matched = np.flatnonzero(found >= 0)
     if _equal_at(left, matched, right, found[matched]):
@@ -195,10 +327,11 @@ def match_positions(left: pa.LargeStringArray, right: pa.LargeStringArray) -> Po
     return np.asarray(exact).astype(np.int64)
 
 
-def first_occurrence(array: pa.LargeStringArray) -> Positions:
+def first_occurrence(array: pa.LargeStringArray, hashes: Hashes | None = None) -> Positions:
     """Return, for each value, the position of its first equal occurrence.
 
-    A missing value occurs once: its position is its own.
+    A missing value occurs once: its position is its own. Hashes that `hash_text`
+    gave may be handed in.
 
     Examples
     --------
@@ -206,10 +339,10 @@ def first_occurrence(array: pa.LargeStringArray) -> Positions:
     [0, 1, 0, 3, 4]
     """
     rows = np.arange(len(array), dtype=np.int64)
-    hashes = hash_text(array)
-    codes, uniques = pd.factorize(hashes)
-    if len(uniques) == len(array):
+    hashes = hash_text(array) if hashes is None else hashes
+    if are_unique(hashes[hashes != _MISSING] if array.null_count else hashes):
         return rows
+    codes, _ = pd.factorize(hashes)
     first = _first_of_codes(codes)
     missing = hashes == _MISSING
     first[missing] = rows[missing]

@@ -33,9 +33,9 @@ _MULTIPLIER: Final = np.uint64(0x9E37_79B9_7F4A_7C15)
 _MIX: Final = np.uint64(0xBF58_476D_1CE4_E5B9)
 _SHIFT: Final = np.uint64(32)
 _MISSING: Final = np.uint64(0)
-_IN_LENGTH: Final = (
-    np.where(np.arange(_LINE) < np.arange(_LINE + 1)[:, None], np.uint8(0xFF), np.uint8(0)).view("<u8")
-)
+_IN_LENGTH: Final = np.where(
+    np.arange(_LINE) < np.arange(_LINE + 1)[:, None], np.uint8(0xFF), np.uint8(0)
+).view("<u8")
 """For each length up to a line, the bytes that belong to a value, as words."""
 _UUID_PARTS: Final = {"a": "<u8", "b": "<u4", "c": "<u4", "d": "<u4", "e": "<u8", "f": "<u4"}
 _UUID_DASHES: Final = ("dash0", "dash1", "dash2", "dash3")
@@ -120,9 +120,9 @@ def _buffers(array: pa.LargeStringArray) -> tuple[Positions, NDArray[np.uint8]]:
     return starts, content
 
 
-def _lines(content: NDArray[np.uint8]) -> NDArray[np.void]:
-    """Return a view of the bytes in which each position starts eight words: fetching them costs as much as one."""
-    return np.ndarray((content.size - _LINE + 1,), dtype=f"V{_LINE}", buffer=content, strides=(1,))
+def _windows(content: NDArray[np.uint8], width: int) -> NDArray[np.void]:
+    """Return a view of the bytes in which as many of them start at each position: fetched together, they cost as one."""
+    return np.ndarray((content.size - width + 1,), dtype=f"V{width}", buffer=content, strides=(1,))
 
 
 def _mix(hashes: Hashes, words: Hashes) -> Hashes:
@@ -187,7 +187,7 @@ def _hash_even(array: pa.LargeStringArray, starts: Positions, content: NDArray[n
 def _hash_uneven(starts: Positions, content: NDArray[np.uint8]) -> Hashes:
     """Hash values of any lengths, eight words to a fetch."""
     size = len(starts) - 1
-    lines = _lines(content)
+    lines = _windows(content, _LINE)
     hashes = np.empty(size, np.uint64)
     for begin in range(0, size, _BLOCK):
         end = min(begin + _BLOCK, size)
@@ -199,7 +199,7 @@ def _hash_uneven(starts: Positions, content: NDArray[np.uint8]) -> Hashes:
     if at_the_end < size:
         origin = int(starts[at_the_end])
         padded = np.concatenate([content[origin:], np.zeros(_LINE, np.uint8)])
-        room = _lines(padded)
+        room = _windows(padded, _LINE)
         hashes[at_the_end:] = _hash_block(starts[at_the_end:-1] - origin, np.diff(starts[at_the_end:]), room)
     return hashes
 
@@ -251,25 +251,26 @@ def combine_hashes(columns: Sequence[Hashes]) -> Hashes:
 def _equal_at(left: pa.LargeStringArray, at: Positions, right: pa.LargeStringArray, to: Positions) -> bool:
     """Compare the bytes of proposed equals where they stand, without gathering the texts."""
     (starts, content), (other_starts, other_content) = _buffers(left), _buffers(right)
-    lines, other_lines = _lines(content), _lines(other_content)
     for begin in range(0, len(at), _BLOCK):
         rows, other_rows = at[begin : begin + _BLOCK], to[begin : begin + _BLOCK]
         first, other_first = starts[rows], other_starts[other_rows]
         lengths = starts[rows + 1] - first
         if not np.array_equal(lengths, other_starts[other_rows + 1] - other_first):
             return False
-        longest = int(lengths.max())
-        fits = longest <= _LINE and first.max() < len(lines) and other_first.max() < len(other_lines)
-        if not fits:
+        longest, shortest = int(lengths.max()), int(lengths.min())
+        width = max(-(-longest // _WORD), 1) * _WORD
+        last, other_last = content.size - width, other_content.size - width
+        if longest > _LINE or first.max() > last or other_first.max() > other_last:
+            # Too long for one fetch, or too near the end of the bytes.
             if not left.take(pa.array(rows)).equals(right.take(pa.array(other_rows))):
                 return False
             continue
-        n_words = -(-longest // _WORD)
-        words, other_words = (
-            fetched.view("<u8").reshape(len(rows), -1)[:, :n_words]
-            for fetched in (lines[first], other_lines[other_first])
-        )
-        if ((words ^ other_words) & _IN_LENGTH[lengths, :n_words]).any():
+        words = _windows(content, width)[first].view("<u8")
+        other_words = _windows(other_content, width)[other_first].view("<u8")
+        differing = (words ^ other_words).reshape(len(rows), -1)
+        if shortest < width:
+            differing &= _IN_LENGTH[lengths if shortest < longest else longest, : width // _WORD]
+        if differing.any():
             return False
     return True
 

@@ -18,7 +18,7 @@ from sippet_reconcile._display import mask_digits
 from sippet_reconcile.cdr.clock import Clock, Timeline, find_clock, timeline
 from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, status_word
 from sippet_reconcile.cdr.stamps import Stamps, day_comes_first, has_year_last, read_stamps
-from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads
+from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import e164_array, map_distinct, text_to_seconds
 from sippet_reconcile.schema import LEGS, repeat_text
@@ -123,28 +123,13 @@ def build_legs(
 def legs_table(columns: Mapping[str, Any], format_: CdrFormat, origin: Origin) -> pa.Table:
     """Return the columns as a table in the order of `LEGS`, with where they came from."""
     size = len(columns["source_row"])
-    values = {"source_file": origin.name, "source_sha256": origin.sha256, "format": format_.name}
-    arrays = in_threads(lambda value: _repeated(value, size), list(values.values()), n_rows=size)
-    constant = dict(zip(values, arrays, strict=True))
-    schema = LEGS.arrow
-    extra = [name for name in columns if name not in schema.names]
-    arrays = [constant[name] if name in constant else columns[name] for name in schema.names]
+    constants = {"source_file": origin.name, "source_sha256": origin.sha256, "format": format_.name}
+    names = [*LEGS.names, *(name for name in columns if name not in LEGS.names)]
+    # Only text columns may be without any value.
     arrays = [
-        pa.nulls(size, field.type) if array is None else array
-        for array, field in zip(arrays, schema, strict=True)
+        repeated(constants.get(name), size) if columns.get(name) is None else columns[name] for name in names
     ]
-    return pa.table([*arrays, *(columns[name] for name in extra)], names=[*schema.names, *extra])
-
-
-def _repeated(value: str, size: int) -> pa.LargeStringArray:
-    """Return one text repeated; like `repeat_text`, in memory that numpy asks for in large pages."""
-    content = np.frombuffer(value.encode("utf-8"), np.uint8)
-    data = np.empty((size, len(content)), np.uint8)
-    data[:] = content
-    offsets = np.arange(0, (size + 1) * len(content), len(content) or 1, dtype=np.int64)
-    if len(content) == 0 or size == 0:
-        return repeat_text(value, size)
-    return pa.LargeStringArray.from_buffers(size, pa.py_buffer(offsets), pa.py_buffer(data))
+    return pa.table(arrays, names=names)
 
 
 def _or_missing(array: pa.LargeStringArray | None, size: int) -> pa.LargeStringArray:

@@ -207,7 +207,8 @@ def _read_in_pieces(source: Source, request: Request) -> Part | None:
     """Read a large regular file piece by piece; None where it has to be seen as a whole.
 
     A piece is parsed and understood while it is in the processor's cache, on two
-    threads, and its memory is used again for the next one.
+    threads, and its memory is used again for the next one; this one meanwhile reads and
+    hashes what follows.
     """
     pieces = source.pieces(_PIECE)
     first = next(pieces, b"").removeprefix(codecs.BOM_UTF8)

@@ -7,6 +7,7 @@ joining finished pieces instead costs as much as parsing the file did.
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,8 +22,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Pile"]
 
+_LARGE: Final = 4 << 20
+# Unix would share the pages with child processes; Windows has no such choice.
+_PRIVATE: Final[dict[str, int]] = (
+    {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+)
 _GROWTH: Final = 1.5
-_SPARE: Final = 1.02
+_SPARE: Final = 1.25  # memory that is never written to costs nothing
+
+
+def _memory(length: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array that takes memory only as it is filled.
+
+    numpy's and Arrow's own ask for huge pages, and where memory is in fragments the kernel
+    spends several times as long on making such pages as on all the copying.
+    """
+    size = length * dtype.itemsize
+    if size < _LARGE:
+        return np.empty(length, dtype)
+    return np.frombuffer(mmap.mmap(-1, size, **_PRIVATE), dtype, length)
 
 
 class _Buffer:
@@ -39,7 +57,7 @@ class _Buffer:
             room = max(
                 end, int(len(values) * self._expected * _SPARE) if self.size == 0 else int(end * _GROWTH)
             )
-            grown = np.empty(room, self._array.dtype)
+            grown = _memory(room, self._array.dtype)
             grown[: self.size] = self._array[: self.size]
             self._array = grown
         self._array[self.size : end] = values

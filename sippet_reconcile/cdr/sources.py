@@ -88,36 +88,31 @@ class Source:
     def pieces(self, size: int) -> Iterator[bytes]:
         """Yield the bytes in pieces that end where lines end; a plain file is hashed on the way."""
         if self._data is not None or self._path is None:
-            yield from _cut(iter([self.data]), size)
+            with io.BytesIO(self.data) as stream:
+                yield from _cut(stream, size)
             return
         digest = hashlib.sha256()
-
-        def read(path: Path) -> Iterator[bytes]:
-            with path.open("rb", buffering=0) as file:
-                while piece := file.read(size):
-                    digest.update(piece)
-                    yield piece
-
-        yield from _cut(read(self._path), size)
+        with self._path.open("rb") as file:
+            for piece in _cut(file, size):
+                digest.update(piece)
+                yield piece
         self._sha256 = digest.hexdigest()
 
 
-def _cut(blocks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Cut blocks anew, at line ends; a line longer than a piece stays whole."""
-    rest: list[bytes] = []
-    for block in blocks:
-        at = 0
-        while at < len(block):
-            stop = min(at + size, len(block))
-            end = block.rfind(b"\n", at, stop) + 1
-            if end == 0:
-                rest.append(block[at:stop])
-                at = stop
-                continue
-            yield b"".join([*rest, block[at:end]])
-            rest, at = [], end
-    if rest:
-        yield b"".join(rest)
+def _cut(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """Read pieces that are about so large; each ends with the line that its last byte belongs to."""
+    begin = 0
+    while True:
+        # The end is looked up first: a piece is then read in one go and never copied.
+        file.seek(begin + size)
+        file.readline()
+        end = file.tell()
+        file.seek(begin)
+        piece = file.read(end - begin)
+        if not piece:
+            return
+        yield piece
+        begin += len(piece)
 
 
 def _bytes_of(path: Path) -> bytes:

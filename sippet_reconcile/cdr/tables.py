@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Fields", "RawTable", "in_threads", "one_array", "record_hashes", "without_rows"]
+__all__ = ["Fields", "RawTable", "in_threads", "one_array", "record_hashes", "repeated", "without_rows"]
 
 TEXT: Final = pa.large_string()
 _THREADS: Final = 2
@@ -102,6 +102,20 @@ def one_array(column: Any) -> pa.LargeStringArray:
             column = pa.chunked_array(column.chunks or [pa.array([], column.type)]).combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     return column if column.type == TEXT else column.cast(TEXT)
+
+
+def repeated(value: str | None, size: int) -> Any:
+    """Return one text for every row, as views of one short array: a million rows take no more memory.
+
+    Examples
+    --------
+    >>> repeated("a", 3).to_pylist()
+    ['a', 'a', 'a']
+    """
+    block = pa.repeat(pa.scalar(value, TEXT), min(size, _BLOCK))
+    whole, rest = divmod(size, _BLOCK)
+    chunks = [block] * whole + ([block.slice(0, rest)] if rest else [])
+    return pa.chunked_array(chunks, TEXT)
 
 
 def in_threads(function: Callable[[_In], _Out], items: list[_In], *, n_rows: int | None = None) -> list[_Out]:

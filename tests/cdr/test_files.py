@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import sippet_reconcile as sr
 from sippet_reconcile.cdr import sources
 from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.reader import MAX_LINE, Layout, read_delimited
+from sippet_reconcile.cdr.reader import MAX_LINE, Layout, _Careful, read_delimited, read_regular
 from sippet_reconcile.schema import LEGS
 
 Line = Callable[..., bytes]
@@ -51,6 +51,7 @@ def rows_of(data: bytes, layout: Layout = TWO) -> list[tuple[object, ...]]:
         (b"a,b\n", [(1, "a", "b", False)]),
         (b'"a ""b"" c","d"\n', [(1, 'a "b" c', "d", False)]),
         (b'"Bob "the" Smith","d"\n"c","d"\n', [(1, 'Bob "the" Smith', "d", False), (2, "c", "d", False)]),
+        (b'"Ann" <1001>,"d"\n"c","d"\n', [(1, '"Ann" <1001>', "d", False), (2, "c", "d", False)]),
         (b'""Name" <1115>","d"\n', [(1, '"Name" <1115>', "d", False)]),
         (b'"Lee, "Al"","d"\n', [(1, 'Lee, "Al"', "d", False)]),
         (b'"two\nlines","d"\n"c","d"\n', [(1, "two\nlines", "d", False), (3, "c", "d", False)]),
@@ -86,6 +87,34 @@ def test_what_is_quoted_by_the_book_comes_back(
         text = '"short"\n' + text
     found = [(x, y) for _, x, y, problem in rows_of(text.encode()) if not problem]
     assert found == records
+
+
+def canonical(record: tuple[str, str]) -> bytes:
+    return '"{}","{}"\n'.format(*record).encode()
+
+
+clean = st.tuples(*[st.text(alphabet="ab, é", max_size=4)] * 2).map(canonical)
+odd = st.sampled_from([b"\n", b" \n", b"a,b\n", b'"a",b\n', b'"a" x,"b"\n', b'"a","b"x\n', b'"a""b","c"\n', b'a"b,"c"\n', b'",","b"\n',
+                       b'"\n","b"\n', b'"a\nb","c"\n', b'"a"\n', b'"a","b","c"\n', b'"open,"b"\n', b'"",""\n', b'"x",","\n'])  # fmt: skip
+
+
+@given(st.lists(clean | clean | odd, min_size=1, max_size=6), st.integers(0, 3))
+@settings(max_examples=300, deadline=None)
+def test_what_is_read_fast_is_what_is_read_with_care(lines: list[bytes], cut: int) -> None:
+    data = b"".join(lines)
+    data = data[: len(data) - cut]
+    fast = read_regular(data, TWO, threads=False) if data else None
+    if fast is None:
+        return
+    table, n_lines = fast
+    careful = _Careful(data, 0, TWO).read()
+    assert n_lines == data.count(b"\n") + (not data.endswith(b"\n"))
+    assert careful.problem is None or careful.problem.null_count == len(careful)
+    assert table.rows.tolist() == careful.rows.tolist()
+    assert {name: column.to_pylist() for name, column in table.columns.items()} == {
+        name: column.to_pylist() for name, column in careful.columns.items()
+    }
+    assert table.record_hash.tolist() == careful.record_hash.tolist()
 
 
 def test_a_giant_line_is_one_row_with_a_problem() -> None:

@@ -19,8 +19,6 @@ from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import Sides, micros
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
@@ -98,7 +96,7 @@ def resolve_duration(
     pairs: PairPositions,
     rules: Rules,
     *,
-    mask: NDArray[np.bool_] | None = None,
+    sides: Sides | None = None,
 ) -> tuple[Rules, DurationBasis]:
     """Settle which of the CDR's seconds the API's durations are compared with.
 
@@ -108,8 +106,8 @@ def resolve_duration(
         The frames and the row positions that matching paired.
     rules
         ``duration="auto"`` is replaced; an explicit basis stays, and is checked.
-    mask
-        Marks the pairs to look at; all of them where not given.
+    sides
+        The pairs to look at; all of them where not given.
 
     Returns
     -------
@@ -120,7 +118,7 @@ def resolve_duration(
     DurationBasis
         The figures.
     """
-    sides = Sides.of(calls, cdr_calls, pairs, rules, mask=mask).exact()
+    sides = (Sides.of(calls, cdr_calls, pairs, rules) if sides is None else sides).exact()
     call, billable, total = (
         micros(seconds)
         for seconds in (
@@ -176,11 +174,19 @@ def find_rounded_durations(sides: Sides, rules: Rules) -> Finding | None:
     cdr = sides.cdr_seconds(name)
     talked = cdr > 0
     cdr, call = cdr[talked], sides.call_seconds("duration_seconds")[talked]
-    if len(cdr) < _ROUNDED_PAIRS or len(np.unique(cdr)) < _ROUNDED_DISTINCT:
+    # The first lengths nearly always show enough different ones.
+    if len(cdr) < _ROUNDED_PAIRS or all(
+        len(np.unique(some)) < _ROUNDED_DISTINCT for some in (cdr[:_ROUNDED_PAIRS], cdr)
+    ):
         return None
+    whole = micros(cdr)
     call = call[call > 0]
     for step in _INCREMENTS:
-        share = float((np.mod(micros(cdr), step * MICROS) == 0).mean())
+        # Where the first tenth alone has too many other lengths, the rest cannot make up for them.
+        first = whole[: len(whole) // 10]
+        if np.count_nonzero(np.mod(first, step * MICROS)) > (1 - _ROUNDED_SHARE) * len(whole) + 1:
+            continue
+        share = float((np.mod(whole, step * MICROS) == 0).mean())
         if share < _ROUNDED_SHARE:
             continue
         call_share = float((np.mod(call, step) == 0).mean()) if len(call) else 0.0

@@ -16,7 +16,7 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.keys import first_occurrence, normal_ids
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.reconciliation.sides import text_codes
+from sippet_reconcile.reconciliation.sides import Columns, gap_in_seconds
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import CALLS, conform, text_array
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["check_calls", "find_call_problems", "words_in"]
+__all__ = ["check_calls", "find_call_problems"]
 
 _SHOWN: Final = (
     "id",
@@ -66,19 +66,25 @@ def check_calls(calls: pd.DataFrame, *, rules: Rules | None = None) -> Findings:
 
 
 def find_call_problems(
-    calls: pd.DataFrame, rules: Rules, *, first_with_uuid: NDArray[np.int64] | None = None
+    calls: pd.DataFrame,
+    rules: Rules,
+    *,
+    first_with_uuid: NDArray[np.int64] | None = None,
+    columns: Columns | None = None,
 ) -> list[Finding]:
     """Return the findings about calls that need no CDR; the calls must fit `schema.CALLS`.
 
     `first_with_uuid` is for each call the position of the first one with the same
-    ``call_uuid``, where somebody has worked that out and each call is there once.
+    ``call_uuid``, where somebody has worked that out and each call is there once;
+    `columns` are then those of the calls.
     """
     if first_with_uuid is None:
-        calls = _newest(calls)
+        calls, columns = _newest(calls), None
         first_with_uuid = first_occurrence(text_array(normal_ids(calls["call_uuid"])))
+    columns = Columns(calls) if columns is None else columns
     found = [
-        _stuck_calls(calls, rules),
-        _impossible_calls(calls, rules),
+        _stuck_calls(columns, rules),
+        _impossible_calls(columns, rules),
         _duplicate_calls(calls, first_with_uuid),
     ]
     return [finding for finding in found if finding is not None]
@@ -97,27 +103,29 @@ def _newest(calls: pd.DataFrame) -> pd.DataFrame:
     return calls.iloc[newest[first == rows]]
 
 
-def words_in(series: pd.Series[str], words: Sequence[str]) -> NDArray[np.bool_]:
-    """Mark the rows that hold one of the words, ignoring case, ``-`` and ``_``."""
+def _has_status(columns: Columns, words: Sequence[str]) -> NDArray[np.bool_]:
+    """Mark the calls with one of the statuses, ignoring case, ``-`` and ``_``."""
     wanted = {normal_word(word) for word in words}
-    codes, distinct = text_codes(series)
+    codes, distinct = columns.codes("status")
     return np.array([*(normal_word(word) in wanted for word in distinct), False], np.bool_)[codes]
 
 
 def _evidence(calls: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
-    chosen = calls.loc[:, list(_SHOWN)].iloc[rows].rename(columns={"id": "call_id"})
-    return chosen.reset_index(drop=True)
+    chosen = pd.DataFrame({name: calls[name].array.take(rows) for name in _SHOWN})
+    return chosen.rename(columns={"id": "call_id"})
 
 
-def _stuck_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
-    is_open = words_in(calls["status"], rules.open_statuses)
-    no_end = calls["ended_at"].isna().to_numpy()
+def _stuck_calls(columns: Columns, rules: Rules) -> Finding | None:
+    is_open = _has_status(columns, rules.open_statuses)
+    no_end = np.isnat(columns.instants("ended_at"))
     # Where it is not known when a row was fetched, or when the call began, its age is not known.
-    age = (calls["fetched_at"] - calls["started_at"]).dt.total_seconds().to_numpy("float64", na_value=np.nan)
+    age = gap_in_seconds(columns.instants("fetched_at"), columns.instants("started_at"))
     rows = np.flatnonzero((is_open | no_end) & (age > rules.settle_s))
     if len(rows) == 0:
         return None
-    evidence = _evidence(calls, rows).assign(age_h=pd.Series(np.round(age[rows] / 3600, 1), dtype="Float64"))
+    evidence = _evidence(columns.frame, rows).assign(
+        age_h=pd.Series(np.round(age[rows] / 3600, 1), dtype="Float64")
+    )
     still_open, ended_only = int(is_open[rows].sum()), int((~is_open[rows]).sum())
     message = (
         f"{plural(len(rows), 'call')} began more than {rules.settle_s / 3600:g} h before being fetched and "
@@ -127,9 +135,9 @@ def _stuck_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
     return Finding("stuck-calls", Severity.WARN, message, evidence, advice)
 
 
-def _impossible_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
-    length = (calls["ended_at"] - calls["started_at"]).dt.total_seconds().to_numpy("float64", na_value=np.nan)
-    seconds = calls["duration_seconds"].to_numpy("float64", na_value=np.nan)
+def _impossible_calls(columns: Columns, rules: Rules) -> Finding | None:
+    length = gap_in_seconds(columns.instants("ended_at"), columns.instants("started_at"))
+    seconds = columns.seconds("duration_seconds")
     backwards = length < 0
     too_long = (length >= 0) & (seconds > length + rules.duration_tolerance_s)
     negative = seconds < 0
@@ -141,7 +149,7 @@ def _impossible_calls(calls: pd.DataFrame, rules: Rules) -> Finding | None:
         ["ended before it started", "longer than from start to end"],
         "negative duration",
     )
-    evidence = _evidence(calls, rows).assign(reason=pd.Series(reasons, dtype="str"))
+    evidence = _evidence(columns.frame, rows).assign(reason=pd.Series(reasons, dtype="str"))
     message = (
         f"{plural(len(rows), 'call')} cannot be as they stand: {int(backwards.sum()):,} ended before they started, "
         f"{int(too_long.sum()):,} last longer than from start to end, {int(negative.sum()):,} have a negative duration."

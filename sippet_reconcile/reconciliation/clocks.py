@@ -9,21 +9,23 @@ for a part of the rows only is seen as well.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.findings import Finding, Severity
-from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds
+from sippet_reconcile.reconciliation.sides import gap_in_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.rules import Rules
+    from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["find_clock_offset", "find_timezone_shift"]
+__all__ = ["StartGaps", "find_clock_offset", "find_timezone_shift"]
 
 _QUARTER_S: Final = 900
 _SLACK_S: Final = 60  # how far a clock may be off beside the shift
@@ -36,15 +38,54 @@ _MIXED_PAIRS: Final = 20
 _OFFSET_PAIRS: Final = 20
 
 
-def _start_gaps(sides: Sides) -> tuple[Sides, NDArray[np.float64], NDArray[np.int64], list[str | None]]:
-    """Return the pairs whose starts can be compared, with gap and file."""
-    gaps = gap_in_seconds(sides.cdr_instants("started_at"), sides.call_instants("started_at"))
-    sure = ~np.isnan(gaps) & np.asarray(sides.cdr_text("time_problem").is_null())
-    part = sides.at(np.flatnonzero(sure))
-    encoded = part.cdr_text("source_file").dictionary_encode()
-    files: list[str | None] = [*encoded.dictionary.to_pylist(), None]
-    codes: NDArray[Any] = encoded.indices.fill_null(len(files) - 1).to_numpy(zero_copy_only=False)
-    return part, gaps[sure], codes.astype(np.int64), files
+@dataclass(frozen=True, eq=False)
+class StartGaps:
+    """The pairs whose starts can be compared, with gap and file.
+
+    Attributes
+    ----------
+    sides
+        These pairs.
+    gap_s
+        CDR start minus API start.
+    files
+        A number per pair for the file it came from, a position in `names`.
+    names
+        The files; the last entry stands for a missing name.
+    quarters
+        The gap in whole quarter hours where it is just that, as a wrong time zone
+        makes it; 0 elsewhere.
+    """
+
+    sides: Sides
+    gap_s: NDArray[np.float64]
+    files: NDArray[np.int64]
+    names: list[str | None]
+    quarters: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sides: Sides) -> StartGaps:
+        """Measure the gaps of exactly matched pairs."""
+        gaps = gap_in_seconds(sides.cdr_instants("started_at"), sides.call_instants("started_at"))
+        sure = ~np.isnan(gaps) & ~sides.cdr_known("time_problem")
+        part, gaps = sides.where(sure), gaps[sure]
+        files, names = _by_appearance(*part.cdr_codes("source_file"))
+        quarters = np.zeros(len(gaps), np.int64)
+        far = np.flatnonzero(np.abs(gaps) >= _QUARTER_S - _SLACK_S)
+        nearest = np.rint(gaps[far] / _QUARTER_S).astype(np.int64)
+        quarters[far] = np.where(np.abs(gaps[far] - nearest * _QUARTER_S) <= _SLACK_S, nearest, 0)
+        return cls(part, gaps, files, names, quarters)
+
+
+def _by_appearance(codes: NDArray[np.int64], words: list[str]) -> tuple[NDArray[np.int64], list[str | None]]:
+    """Return words and their codes in the order in which they appear; a missing one comes last."""
+    first = np.full(len(words) + 1, len(codes))
+    first[codes[::-1]] = np.arange(len(codes))[::-1]  # of several assignments the last one stays
+    first[-1] = len(codes) + 1
+    order = np.argsort(first, kind="stable")
+    number = np.empty(len(order), np.int64)
+    number[order] = np.arange(len(order))
+    return number[codes], [[*words, None][code] for code in order.tolist()]
 
 
 def _in_order(part: Sides, files: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -61,13 +102,13 @@ def _runs(files: NDArray[np.int64], length: int) -> NDArray[np.int64]:
     return np.asarray(pd.factorize(files * (len(files) + 1) + run)[0], np.int64)
 
 
-def find_timezone_shift(sides: Sides) -> Finding | None:
+def find_timezone_shift(starts: StartGaps) -> Finding | None:
     """Say so where starts are apart by whole quarter hours, in all rows or in a part of them.
 
     Parameters
     ----------
-    sides
-        Exactly matched pairs.
+    starts
+        Of exactly matched pairs.
 
     Returns
     -------
@@ -76,17 +117,15 @@ def find_timezone_shift(sides: Sides) -> Finding | None:
         ``first_started_at``, ``last_started_at``, ``shift_s`` (CDR minus API),
         ``n_shifted``, ``n_pairs`` (of the file), ``share``.
     """
-    part, gaps, files, names = _start_gaps(sides)
-    quarters = np.rint(gaps / _QUARTER_S).astype(np.int64)
+    part, files, names, quarters = starts.sides, starts.files, starts.names, starts.quarters
     is_shift = (quarters != 0) & (np.abs(quarters) <= _LONGEST_SHIFT)
-    is_shift &= np.abs(gaps - quarters * _QUARTER_S) <= _SLACK_S
     if int(is_shift.sum()) < _SHORTEST_RUN:
         return None
     order = _in_order(part, files)
-    part, gaps, files = part.at(order), gaps[order], files[order]
+    part, files = part.at(order), files[order]
     quarters, is_shift = quarters[order], is_shift[order]
     runs = _runs(files, _RUN)
-    shifted = np.zeros(len(gaps), np.bool_)
+    shifted = np.zeros(len(files), np.bool_)
     sizes = np.bincount(runs)
     for quarter in np.unique(quarters[is_shift]).tolist():
         here = is_shift & (quarters == quarter)
@@ -95,7 +134,7 @@ def find_timezone_shift(sides: Sides) -> Finding | None:
         in_run = np.bincount(runs, weights=here, minlength=len(sizes))
         dense = (in_run >= _SHARE * sizes) & (sizes >= _SHORTEST_RUN)
         # Two clocks mixed in the same hours make no dense run, but too many equal gaps for chance.
-        mixed = int(here.sum()) >= max(_MIXED_PAIRS, _MIXED_SHARE * len(gaps))
+        mixed = int(here.sum()) >= max(_MIXED_PAIRS, _MIXED_SHARE * len(files))
         shifted |= here & (mixed | dense[runs])
     if not bool(shifted.any()):
         return None
@@ -161,13 +200,13 @@ def _hours(seconds: int) -> str:
     )
 
 
-def find_clock_offset(sides: Sides, rules: Rules) -> Finding | None:
+def find_clock_offset(starts: StartGaps, rules: Rules) -> Finding | None:
     """Say so where nearly all starts are apart by the same few seconds, or by a gap that drifts.
 
     Parameters
     ----------
-    sides
-        Exactly matched pairs; the offset that the rules name is removed already.
+    starts
+        Of exactly matched pairs; the offset that the rules name is removed already.
     rules
         `time_tolerance_s` is how far clocks may be apart.
 
@@ -179,13 +218,12 @@ def find_clock_offset(sides: Sides, rules: Rules) -> Finding | None:
         gap that remains, CDR minus API), ``least_s`` and ``most_s`` (of the medians of
         its runs), and ``is_drifting``: no single offset fits all runs.
     """
-    part, gaps, files, names = _start_gaps(sides)
-    quarters = np.rint(gaps / _QUARTER_S)
-    is_shift = (quarters != 0) & (np.abs(gaps - quarters * _QUARTER_S) <= _SLACK_S)
-    usable = np.flatnonzero(~is_shift)
+    part, gaps, files, names = starts.sides, starts.gap_s, starts.files, starts.names
+    usable = np.flatnonzero(starts.quarters == 0)
     if len(usable) < _OFFSET_PAIRS:
         return None
-    gaps, files, part = gaps[usable], files[usable], part.at(usable)
+    if len(usable) < len(gaps):
+        gaps, files, part = gaps[usable], files[usable], part.at(usable)
     tolerance = rules.time_tolerance_s
     offset = float(np.median(gaps))
     length = max(_OFFSET_PAIRS, len(gaps) // 200)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.reconciliation.core import MICROS
 from sippet_reconcile.reconciliation.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.numbers import compare_numbers
-from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros, text_codes
+from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros
 from sippet_reconcile.reconciliation.standing import FieldResult, Standing, stand
 from sippet_reconcile.reconciliation.statuses import normal_word, status_words
 from sippet_reconcile.schema import text_array
@@ -153,6 +153,7 @@ def compare_pairs(
     rules: Rules,
     *,
     period_mask: NDArray[np.bool_] | None = None,
+    sides: Sides | None = None,
 ) -> Comparison:
     """Compare both sides of every pair, field by field.
 
@@ -169,13 +170,16 @@ def compare_pairs(
         With ``duration`` already settled as ``billable`` or ``total``.
     period_mask
         Marks the pairs that belong to the period; all of them where not given.
+    sides
+        The same pairs, where somebody has them already.
 
     Returns
     -------
     Comparison
         Of the marked pairs; the discrepancies are not yet explained.
     """
-    sides = Sides.of(calls, cdr_calls, pairs, rules, mask=period_mask)
+    if sides is None:
+        sides = Sides.of(calls, cdr_calls, pairs, rules, mask=period_mask)
     basis = sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
     rounded = round_seconds(basis, rules.duration_rounding)
     results = {
@@ -215,24 +219,17 @@ def _digits(seconds: NDArray[np.float64]) -> pa.Array:
     return text_array(seconds_to_text(pd.Series(seconds)))
 
 
-def _shows_fractions(calls: pd.DataFrame) -> bool:
-    """Tell whether any fetched instant has a fraction of a second, which tells what the server keeps."""
-    for name in ("ended_at", "started_at"):
-        instants = (
-            calls[name].dropna().dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-        )
-        if bool((instants != instants.astype("datetime64[s]")).any()):
-            return True
-    return False
-
-
 def _compare_instants(sides: Sides, name: str, rules: Rules) -> FieldResult:
     call, cdr = sides.call_instants(name), sides.cdr_instants(name)
     gap_s = gap_in_seconds(cdr, call)
-    whole = _whole_seconds(cdr)
-    written = cdr if _shows_fractions(sides.calls) else whole
-    # A stamp without a fraction was cut: it stands for its whole second, and so does what it is held against.
-    seen_gap_s = gap_in_seconds(cdr, np.where(cdr == whole, _whole_seconds(call), call))
+    whole = _whole_seconds(cdr) if sides.of_cdr.show_fractions(name) else cdr
+    # Whether any fetched instant has a fraction tells what the server keeps.
+    server_keeps_fractions = sides.of_calls.show_fractions("ended_at", "started_at")
+    written, seen_gap_s = whole, gap_s
+    if server_keeps_fractions:
+        written = cdr
+        # A stamp without a fraction was cut: it stands for its whole second, and so does what it is held against.
+        seen_gap_s = gap_in_seconds(cdr, np.where(cdr == whole, _whole_seconds(call), call))
     too_far = np.isnat(call) | (np.abs(micros(seen_gap_s)) > micros(rules.time_tolerance_s))
     standing = stand(~np.isnat(cdr), same=written == call, too_far=too_far)
 
@@ -256,18 +253,17 @@ def _by_words(
     meanings: Callable[[list[str], dict[str, int]], list[tuple[frozenset[str], str | None]]],
 ) -> FieldResult:
     """Compare a column of few distinct words: settle each pair of words once, then look it up."""
-    call_codes, call_words = text_codes(sides.calls[name])
-    cdr_codes, cdr_words = text_codes(sides.cdr_calls[name])
-    occurrences = np.bincount(call_codes + 1, minlength=len(call_words) + 1)[1:]
+    call_codes, call_words = sides.call_codes(name)
+    cdr_codes, cdr_words = sides.cdr_codes(name)
+    occurrences = np.bincount(sides.of_calls.codes(name)[0] + 1, minlength=len(call_words) + 1)[1:]
     meaning = meanings(cdr_words, {w: int(n) for w, n in zip(call_words, occurrences, strict=True)})
     normal_call = [normal_word(word) for word in call_words]
-    # The last row and column stand for a missing word, so that the code -1 finds them.
+    # The last row and the first column stand for a missing word, whose code is -1: the row is counted from the end.
     table = np.full((len(cdr_words) + 1, len(call_words) + 1), Standing.NO_EVIDENCE, np.int8)
     for row, (agreeing, _) in enumerate(meaning):
         if agreeing:
-            table[row, :-1] = [Standing.AGREES if w in agreeing else Standing.DIFFERS for w in normal_call]
-            table[row, -1] = Standing.DIFFERS
-    call_codes, cdr_codes = call_codes[sides.call_pos], cdr_codes[sides.cdr_pos]
+            table[row, 0] = Standing.DIFFERS
+            table[row, 1:] = [Standing.AGREES if w in agreeing else Standing.DIFFERS for w in normal_call]
     call_text = pa.array([*call_words, None], pa.large_string())
     cdr_text = pa.array([*(written for _, written in meaning), None], pa.large_string())
 
@@ -277,7 +273,7 @@ def _by_words(
             cdr_text.take(pa.array(cdr_codes[rows] % len(cdr_text))),
         )
 
-    return FieldResult(table[cdr_codes, call_codes], texts)
+    return FieldResult(table.ravel()[cdr_codes * table.shape[1] + call_codes + 1], texts)
 
 
 def _compare_status(sides: Sides, rules: Rules) -> FieldResult:
@@ -300,29 +296,26 @@ def _compare_number(sides: Sides, party: str, rules: Rules) -> FieldResult:
     standing = stand(is_known, same=agrees, too_far=np.ones(len(agrees), np.bool_))
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
-        at = pa.array(rows)
-        return sides.call_text(f"{party}_number").take(at), cdr_shown(rows)
+        return sides.at(rows).call_text(f"{party}_number"), cdr_shown(rows)
 
     return FieldResult(standing, texts)
 
 
 def _compare_username(sides: Sides) -> FieldResult:
-    call, cdr = sides.call_text("sip_username"), sides.cdr_text("sip_username")
-    equal = _true(pc.equal(call, cdr))
-    known = _true(pc.greater(pc.binary_length(pc.utf8_trim_whitespace(cdr)), 0))
-    rest = np.flatnonzero(known & ~equal)
-    if len(rest):
-        at = pa.array(rest)
-        tidy = [pc.utf8_lower(pc.utf8_trim_whitespace(side.take(at))) for side in (call, cdr)]
-        equal[rest] = _true(pc.equal(*tidy))
-    standing = stand(known, same=equal, too_far=np.ones(len(equal), np.bool_))
+    call_codes, call_words = sides.call_codes("sip_username")
+    cdr_codes, cdr_words = sides.cdr_codes("sip_username")
+    # Each distinct name is brought into its plain form once; -1 finds the missing one at the end.
+    words = pa.array([*call_words, *cdr_words], pa.large_string())
+    plain = pc.utf8_lower(pc.utf8_trim_whitespace(words)).dictionary_encode()
+    plain_codes: NDArray[Any] = plain.indices.to_numpy(zero_copy_only=False)
+    in_call = np.append(plain_codes[: len(call_words)], -1)[call_codes]
+    in_cdr = np.append(plain_codes[len(call_words) :], -1)[cdr_codes]
+    is_name = np.array([bool(name) for name in plain.dictionary.to_pylist()] + [False])
+    says_something = is_name[in_cdr]
+    standing = stand(says_something, same=in_call == in_cdr, too_far=np.ones(len(sides), np.bool_))
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
-        return call.take(pa.array(rows)), cdr.take(pa.array(rows))
+        part = sides.at(rows)
+        return part.call_text("sip_username"), part.cdr_text("sip_username")
 
     return FieldResult(standing, texts)
-
-
-def _true(mask: pa.BooleanArray) -> NDArray[np.bool_]:
-    """Return an Arrow mask as numpy, missing as False."""
-    return mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False).copy()

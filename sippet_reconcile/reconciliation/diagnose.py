@@ -20,10 +20,10 @@ from sippet_reconcile.reconciliation.basis import (
     resolve_duration,
 )
 from sippet_reconcile.reconciliation.check import check_calls, find_call_problems
-from sippet_reconcile.reconciliation.clocks import find_clock_offset, find_timezone_shift
+from sippet_reconcile.reconciliation.clocks import StartGaps, find_clock_offset, find_timezone_shift
 from sippet_reconcile.reconciliation.coverage import Material, find_coverage_problems, find_empty_side
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
-from sippet_reconcile.reconciliation.sides import Sides, text_codes
+from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.reconciliation.statuses import NO_STATUS, normal_word, status_words
 from sippet_reconcile.schema import LEG_STATUSES
 
@@ -54,6 +54,7 @@ def diagnose(
     call_buckets: Any = None,
     cdr_buckets: Any = None,
     first_with_uuid: NDArray[np.int64] | None = None,
+    sides: Sides | None = None,
 ) -> Findings:
     """Say what is wrong with the data as a whole.
 
@@ -78,30 +79,44 @@ def diagnose(
     first_with_uuid
         For each call the position of the first one with the same ``call_uuid``, where
         each call is there once; worked out here where not given.
+    sides
+        The same pairs, where somebody has them already.
 
     Returns
     -------
     Findings
         Stops first.
     """
-    sides = Sides.of(calls, cdr_calls, pairs, rules)
+    if sides is None:
+        sides = Sides.of(calls, cdr_calls, pairs, rules)
     exact = sides.exact()
     if basis is None:
         _, basis = resolve_duration(calls, cdr_calls, pairs, rules)
     material = Material(
-        calls, cdr_calls, sides, rules, period, legs, leg_buckets, call_buckets, cdr_buckets, comparison
+        calls,
+        cdr_calls,
+        sides,
+        exact,
+        rules,
+        period,
+        legs,
+        leg_buckets,
+        call_buckets,
+        cdr_buckets,
+        comparison,
     )
     empty = find_empty_side(material)
-    shift = find_timezone_shift(exact)
+    starts = StartGaps.of(exact)
+    shift = find_timezone_shift(starts)
     found: list[Finding | None] = [
         empty,
         shift,
-        find_clock_offset(exact, rules),
+        find_clock_offset(starts, rules),
         # With nothing to compare the basis cannot be known, and need not be.
         find_duration_basis(basis) if empty is None else None,
         find_rounded_durations(exact, rules),
         _status_vocabulary(sides, rules),
-        *find_call_problems(calls, rules, first_with_uuid=first_with_uuid),
+        *find_call_problems(calls, rules, first_with_uuid=first_with_uuid, columns=sides.of_calls),
         *find_coverage_problems(material, clocks_agree=shift is None),
     ]
     return Findings(finding for finding in found if finding is not None)
@@ -109,11 +124,11 @@ def diagnose(
 
 def _status_vocabulary(sides: Sides, rules: Rules) -> Finding | None:
     """Say so where one side uses status words that the other side, and the rules, do not know."""
-    call_codes, call_words = text_codes(sides.calls["status"])
+    call_codes, call_words = sides.of_calls.codes("status")
     counts = np.bincount(call_codes + 1, minlength=len(call_words) + 1)[1:]
     occurring = {word: int(n) for word, n in zip(call_words, counts, strict=True)}
-    cdr_codes, cdr_words = text_codes(sides.cdr_calls["status"])
-    matched = np.bincount(cdr_codes[sides.cdr_pos] + 1, minlength=len(cdr_words) + 1)[1:]
+    cdr_codes, cdr_words = sides.cdr_codes("status")
+    matched = np.bincount(cdr_codes + 1, minlength=len(cdr_words) + 1)[1:]
     known_to_api = {normal_word(word) for word in call_words}
     meanings = status_words((*LEG_STATUSES, *cdr_words), occurring, rules)
     rows: list[tuple[str, str, int, str]] = []

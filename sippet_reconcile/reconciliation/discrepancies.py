@@ -94,6 +94,6 @@ def _is_patchable(
     correctable = np.isin(fields, [names.index(name) for name in _CORRECTABLE])
     has_started = ~np.isnat(at.call_instants("started_at"))
     is_status = fields == names.index("status")
-    doubtful_end = (fields == names.index("ended_at")) & np.asarray(at.cdr_text("time_problem").is_valid())
+    doubtful_end = (fields == names.index("ended_at")) & at.cdr_known("time_problem")
     too_long = (fields == names.index("duration_seconds")) & (rounded > MAX_SECONDS)
     return correctable & (has_started | is_status) & ~doubtful_end & ~too_long

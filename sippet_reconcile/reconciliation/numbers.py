@@ -8,7 +8,7 @@ the country code, or add a prefix for the outside line.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -86,8 +86,8 @@ def compare_numbers(
         agrees[rest], is_known[rest] = _compare_forms(sides, party, rest, number_digits)
 
     def shown(rows: NDArray[np.int64]) -> pa.Array:
-        at = pa.array(rows)
-        return pc.coalesce(sides.cdr_text(f"{party}_e164").take(at), cdr.take(at))
+        part = sides.at(rows)
+        return pc.coalesce(part.cdr_text(f"{party}_e164"), part.cdr_text(f"{party}_number"))
 
     return agrees, is_known, shown
 
@@ -96,7 +96,7 @@ def _compare_forms(
     sides: Sides, party: str, rest: NDArray[np.int64], number_digits: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Compare the numbers whose texts are not equal as they stand."""
-    part: Any = sides if len(rest) == len(sides) else sides.at(rest)
+    part = sides if len(rest) == len(sides) else sides.at(rest)
     call, cdr = part.call_text(f"{party}_number"), part.cdr_text(f"{party}_number")
     call_e164 = part.call_text(f"{party}_e164") if f"{party}_e164" in part.calls.columns else as_e164(call)
     cdr_e164 = part.cdr_text(f"{party}_e164")

@@ -9,7 +9,7 @@ the clock offset already removed, so nobody else has to remember it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -26,23 +26,77 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["Sides", "gap_in_seconds", "instants_of", "micros", "text_codes"]
+__all__ = ["Columns", "Sides", "gap_in_seconds", "has_fraction", "instants_of", "micros", "text_codes"]
+
+_MOST_OF: Final = 4
+"""A part of a quarter or more gathers its columns through the whole."""
+
+
+class Columns:
+    """The columns of one frame as plain arrays; each is converted once, however often it is asked for.
+
+    Missing seconds are NaN, missing instants NaT, a missing flag counts as not set.
+    """
+
+    def __init__(self, frame: pd.DataFrame, clock_offset_s: float = 0.0) -> None:
+        self.frame = frame
+        self.clock_offset_s = clock_offset_s
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def _keep(self, kind: str, name: str, make: Callable[[], Any]) -> Any:
+        key = (kind, name)
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def seconds(self, name: str) -> NDArray[np.float64]:
+        """Return a column of seconds or counts."""
+        return self._keep("seconds", name, lambda: self.frame[name].to_numpy("float64", na_value=np.nan))
+
+    def instants(self, name: str) -> NDArray[np.datetime64]:
+        """Return a column of instants, without the clock offset."""
+        return self._keep("instants", name, lambda: instants_of(self.frame[name], self.clock_offset_s))
+
+    def flags(self, name: str) -> NDArray[np.bool_]:
+        """Return a column of flags."""
+        return self._keep("flags", name, lambda: self.frame[name].to_numpy("bool", na_value=False))
+
+    def text(self, name: str) -> pa.LargeStringArray:
+        """Return a column of text."""
+        return self._keep("text", name, lambda: text_array(self.frame[name]))
+
+    def is_known(self, name: str) -> NDArray[np.bool_]:
+        """Mark the rows that have a text."""
+        return self._keep("is_known", name, lambda: np.asarray(self.text(name).is_valid()))
+
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a text column as `text_codes` does."""
+        return self._keep("codes", name, lambda: text_codes(self.frame[name]))
+
+    def show_fractions(self, *names: str) -> bool:
+        """Tell whether any instant of some columns has a fraction of a second."""
+        return any(
+            self._keep("fraction", name, lambda name=name: has_fraction(self.instants(name)))
+            for name in names
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Sides:
     """The two frames and the positions of their pairs; columns are gathered on request and kept.
 
-    Missing seconds are NaN, missing instants NaT, a missing flag counts as not set.
+    A part of the pairs reads what the whole has gathered: walking along an array is
+    far quicker than jumping about in a frame.
     """
 
-    calls: pd.DataFrame
-    cdr_calls: pd.DataFrame
+    of_calls: Columns
+    of_cdr: Columns
     call_pos: NDArray[np.int64]
     cdr_pos: NDArray[np.int64]
     rule: NDArray[np.int8]
-    clock_offset_s: float = 0.0
-    _kept: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
+    _whole: Sides | None = field(default=None, repr=False)
+    _rows: Any = field(default=None, repr=False)
+    _kept: dict[tuple[str, str, str], Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -55,87 +109,118 @@ class Sides:
         mask: NDArray[np.bool_] | None = None,
     ) -> Sides:
         """Return both sides of the pairs, or of those that a mask marks."""
-        chosen: Any = slice(None) if mask is None else np.flatnonzero(mask)
-        return cls(
-            calls,
-            cdr_calls,
-            np.asarray(pairs.call_pos, np.int64)[chosen],
-            np.asarray(pairs.cdr_pos, np.int64)[chosen],
-            np.asarray(pairs.rule)[chosen],
-            float(rules.clock_offset_s),
+        whole = cls(
+            Columns(calls),
+            Columns(cdr_calls, float(rules.clock_offset_s)),
+            np.asarray(pairs.call_pos, np.int64),
+            np.asarray(pairs.cdr_pos, np.int64),
+            np.asarray(pairs.rule),
         )
+        return whole if mask is None else whole.where(mask)
 
     def __len__(self) -> int:
         return len(self.call_pos)
 
-    def at(self, rows: NDArray[Any]) -> Sides:
-        """Return the sides of some pairs, by position or mask."""
+    @property
+    def calls(self) -> pd.DataFrame:
+        """All calls, matched or not."""
+        return self.of_calls.frame
+
+    @property
+    def cdr_calls(self) -> pd.DataFrame:
+        """All CDR calls, matched or not."""
+        return self.of_cdr.frame
+
+    def at(self, rows: NDArray[np.int64]) -> Sides:
+        """Return the sides of some pairs, by position."""
         return Sides(
-            self.calls,
-            self.cdr_calls,
-            self.call_pos[rows],
-            self.cdr_pos[rows],
-            self.rule[rows],
-            self.clock_offset_s,
+            self.of_calls, self.of_cdr, self.call_pos[rows], self.cdr_pos[rows], self.rule[rows], self, rows
         )
+
+    def where(self, mask: NDArray[np.bool_]) -> Sides:
+        """Return the sides of the marked pairs; these same sides where all are."""
+        return self if bool(mask.all()) else self.at(np.flatnonzero(mask))
 
     def exact(self) -> Sides:
         """Return the pairs that an id matched; a match by numbers and time proves nothing about clocks."""
-        return self.at(np.flatnonzero(self.rule != MatchRule.NUMBERS_AND_TIME))
+        return self.where(self.rule != MatchRule.NUMBERS_AND_TIME)
 
-    def _keep(self, side: str, name: str, gather: Callable[[], Any]) -> Any:
-        key = (side, name)
+    def _keep(self, side: str, kind: str, name: str, make: Callable[[], Any]) -> Any:
+        key = (side, kind, name)
         if key not in self._kept:
-            self._kept[key] = gather()
+            self._kept[key] = make()
         return self._kept[key]
+
+    def _gather(self, side: str, kind: str, name: str) -> Any:
+        return self._keep(side, kind, name, lambda: self._gathered(side, kind, name))
+
+    def _gathered(self, side: str, kind: str, name: str) -> Any:
+        """Return a column from what the whole has, where it has it or most of it is wanted, else from the frame."""
+        whole = self._whole
+        if whole is not None and (
+            (side, kind, name) in whole._kept or len(self) * _MOST_OF >= len(whole)  # noqa: SLF001 - one class
+        ):
+            return _picked(whole._gather(side, kind, name), self._rows)  # noqa: SLF001 - one class
+        columns, positions = (self.of_calls, self.call_pos) if side == "call" else (self.of_cdr, self.cdr_pos)
+        column = columns.codes(name)[0] if kind == "codes" else getattr(columns, kind)(name)
+        return _picked(column, positions)
 
     def call_seconds(self, name: str) -> NDArray[np.float64]:
         """Return a column of seconds of the calls."""
-        return self._keep("call", name, lambda: _seconds(self.calls[name])[self.call_pos])
+        return self._gather("call", "seconds", name)
 
     def cdr_seconds(self, name: str) -> NDArray[np.float64]:
         """Return a column of seconds (or counts) of the CDR calls."""
-        return self._keep("cdr", name, lambda: _seconds(self.cdr_calls[name])[self.cdr_pos])
+        return self._gather("cdr", "seconds", name)
 
     def call_instants(self, name: str) -> NDArray[np.datetime64]:
         """Return a column of instants of the calls."""
-        return self._keep("call", name, lambda: instants_of(self.calls[name])[self.call_pos])
+        return self._gather("call", "instants", name)
 
     def cdr_instants(self, name: str) -> NDArray[np.datetime64]:
         """Return a column of instants of the CDR calls, as the API's clock would have shown them."""
-        return self._keep(
-            "cdr", name, lambda: instants_of(self.cdr_calls[name], self.clock_offset_s)[self.cdr_pos]
-        )
+        return self._gather("cdr", "instants", name)
 
     def call_text(self, name: str) -> pa.LargeStringArray:
         """Return a column of text of the calls."""
-        return self._keep("call", name, lambda: _text(self.calls[name], self.call_pos))
+        return self._gather("call", "text", name)
 
     def cdr_text(self, name: str) -> pa.LargeStringArray:
         """Return a column of text of the CDR calls."""
-        return self._keep("cdr", name, lambda: _text(self.cdr_calls[name], self.cdr_pos))
+        return self._gather("cdr", "text", name)
+
+    def call_codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a column of few distinct texts of the calls as codes and the words; missing has the code -1."""
+        return self._gather("call", "codes", name), self.of_calls.codes(name)[1]
+
+    def cdr_codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a column of few distinct texts of the CDR calls as codes and the words; missing has the code -1."""
+        return self._gather("cdr", "codes", name), self.of_cdr.codes(name)[1]
+
+    def cdr_known(self, name: str) -> NDArray[np.bool_]:
+        """Mark the pairs whose CDR call has a text."""
+        return self._gather("cdr", "is_known", name)
 
     def cdr_flags(self, name: str) -> NDArray[np.bool_]:
         """Return a column of flags of the CDR calls."""
-        return self._keep(
-            "cdr", name, lambda: self.cdr_calls[name].to_numpy("bool", na_value=False)[self.cdr_pos]
-        )
+        return self._gather("cdr", "flags", name)
 
 
-def _seconds(series: pd.Series[Any]) -> NDArray[np.float64]:
-    return series.to_numpy("float64", na_value=np.nan)
+def _picked(column: Any, positions: NDArray[np.int64]) -> Any:
+    return column[positions] if isinstance(column, np.ndarray) else column.take(pa.array(positions))
+
+
+def has_fraction(instants: NDArray[np.datetime64]) -> bool:
+    """Tell whether any instant has a fraction of a second."""
+    whole = instants.astype("datetime64[s]")
+    return bool(((instants != whole) & ~np.isnat(instants)).any())
 
 
 def instants_of(series: pd.Series[pd.Timestamp], clock_offset_s: float = 0.0) -> NDArray[np.datetime64]:
     """Return instants without their zone (UTC), a clock offset removed; missing is NaT."""
     plain = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
-    offset = np.timedelta64(offset_us(clock_offset_s), "us")
-    shifted: NDArray[np.datetime64] = np.subtract(plain, offset)
-    return shifted
-
-
-def _text(series: pd.Series[str], positions: NDArray[np.int64]) -> pa.LargeStringArray:
-    return text_array(series).take(pa.array(positions))
+    offset = offset_us(clock_offset_s)
+    return plain - np.timedelta64(offset, "us") if offset else plain
 
 
 def text_codes(series: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:
@@ -170,5 +255,7 @@ def gap_in_seconds(later: NDArray[np.datetime64], earlier: NDArray[np.datetime64
     >>> gap_in_seconds(at, np.array(["2026-10-01T08:00:00", "2026-10-01"], "datetime64[us]")).tolist()
     [1.5, nan]
     """
-    gap = later - earlier
-    return np.where(np.isnat(gap), np.nan, gap.astype("timedelta64[us]").astype(np.float64) / MICROS)
+    gap = (later - earlier).astype("timedelta64[us]")
+    seconds: NDArray[np.float64] = gap.astype(np.int64) / MICROS
+    seconds[np.isnat(gap)] = np.nan
+    return seconds

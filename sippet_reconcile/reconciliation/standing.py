@@ -63,5 +63,5 @@ def stand(
     too_far
         Whether the two are further apart than tolerated, or the API has nothing.
     """
-    differing = np.where(too_far, Standing.DIFFERS, Standing.WITHIN_TOLERANCE)
-    return np.where(~known, Standing.NO_EVIDENCE, np.where(same, Standing.AGREES, differing)).astype(np.int8)
+    agrees, within, unknown, differs = (np.int8(standing) for standing in Standing)
+    return np.where(known, np.where(same, agrees, np.where(too_far, differs, within)), unknown)

@@ -30,6 +30,7 @@ from sippet_reconcile.reconciliation.match import call_keys, leg_keys, match_cal
 from sippet_reconcile.reconciliation.reduce import reduce_legs
 from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
 from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array
 
 if TYPE_CHECKING:
@@ -116,8 +117,10 @@ def reconcile(
             n_legs=len(legs),
         )
         report(3, _N_STEPS, "comparing and diagnosing")
-        resolved, basis = resolve_duration(calls, cdr_calls, matches.pairs, rules, mask=sorting.matched)
-        comparing = pool.submit(_compare, calls, cdr_calls, matches.pairs, resolved, sorting.matched)
+        sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
+        compared = sides.where(sorting.matched)
+        resolved, basis = resolve_duration(calls, cdr_calls, matches.pairs, rules, sides=compared)
+        comparing = pool.submit(_compare, compared, matches.pairs, resolved)
         findings = diagnose(
             calls,
             cdr_calls,
@@ -131,6 +134,7 @@ def reconcile(
             call_buckets=_bucket_words(sorting.call_bucket),
             cdr_buckets=_bucket_words(sorting.cdr_bucket),
             first_with_uuid=None if call_aside else keys.first,
+            sides=sides,
         )
         comparison = comparing.result()
         leg_cdr = np.full(len(legs), -1, np.int64)
@@ -158,14 +162,8 @@ def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.in
     return aside, leg_keys(legs, aside.counted), *group_by_id(linked_id, call_key)
 
 
-def _compare(
-    calls: pd.DataFrame,
-    cdr_calls: pd.DataFrame,
-    pairs: PairPositions,
-    rules: Rules,
-    matched: NDArray[np.bool_],
-) -> Comparison:
-    return explain_discrepancies(compare_pairs(calls, cdr_calls, pairs, rules, period_mask=matched))
+def _compare(sides: Sides, pairs: PairPositions, rules: Rules) -> Comparison:
+    return explain_discrepancies(compare_pairs(sides.calls, sides.cdr_calls, pairs, rules, sides=sides))
 
 
 def _check_arguments(period: object, rules: object) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sippet_reconcile.period import Period
 from sippet_reconcile.reconciliation.check import check_calls
-from sippet_reconcile.reconciliation.clocks import find_clock_offset, find_timezone_shift
+from sippet_reconcile.reconciliation.clocks import StartGaps, find_clock_offset, find_timezone_shift
 from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
@@ -117,7 +117,7 @@ def test_starts_that_are_whole_quarter_hours_apart_stop(
 
 def test_a_forgotten_summer_time_holds_for_a_part_of_the_rows(matched: Any, row: Any) -> None:
     rows = [shifted(row, n, 3600 if n < 60 else 0, every_s=7200) for n in range(400)]
-    finding = find_timezone_shift(exact(matched(rows)))
+    finding = find_timezone_shift(StartGaps.of(exact(matched(rows))))
     assert finding is not None
     part = finding.evidence.iloc[0]
     assert (part["n_shifted"], part["n_pairs"], part["shift_s"]) == (60, 400, 3600)
@@ -130,30 +130,30 @@ def test_one_file_of_several_may_be_shifted(matched: Any, row: Any) -> None:
         shifted(row, n, -3600 if n % 10 == 0 else 0, source_file="b.csv" if n % 10 == 0 else "a.csv")
         for n in range(200)
     ]
-    finding = find_timezone_shift(exact(matched(rows)))
+    finding = find_timezone_shift(StartGaps.of(exact(matched(rows))))
     assert finding is not None
     assert finding.evidence[["source_file", "n_shifted"]].to_numpy().tolist() == [["b.csv", 20]]
 
 
 def test_two_clocks_mixed_in_one_file_are_seen(matched: Any, row: Any) -> None:
     rows = [shifted(row, n, 3600 if n % 4 == 0 else 0) for n in range(200)]
-    finding = find_timezone_shift(exact(matched(rows)))
+    finding = find_timezone_shift(StartGaps.of(exact(matched(rows))))
     assert finding is not None
     assert finding.evidence["n_shifted"].tolist() == [50]
 
 
 def test_single_wrong_starts_are_no_shift(matched: Any, row: Any) -> None:
     scattered = [shifted(row, n, 3600 if n % 10 == 0 else 0) for n in range(300)]
-    assert find_timezone_shift(exact(matched(scattered))) is None
+    assert find_timezone_shift(StartGaps.of(exact(matched(scattered)))) is None
     few = [shifted(row, n, 3600) for n in range(9)]
-    assert find_timezone_shift(exact(matched(few))) is None
+    assert find_timezone_shift(StartGaps.of(exact(matched(few)))) is None
     by_numbers = [row(rule=2, cdr={"started_at": START + pd.Timedelta(hours=1)}) for _ in range(50)]
-    assert find_timezone_shift(exact(matched(by_numbers))) is None
+    assert find_timezone_shift(StartGaps.of(exact(matched(by_numbers)))) is None
 
 
 def test_rows_with_a_doubtful_local_time_prove_no_shift(matched: Any, row: Any) -> None:
     rows = [shifted(row, n, 3600, time_problem="repeated hour") for n in range(50)]
-    assert find_timezone_shift(exact(matched(rows))) is None
+    assert find_timezone_shift(StartGaps.of(exact(matched(rows)))) is None
 
 
 @pytest.mark.parametrize("offset", [37.0, -4.0, 200.0])
@@ -193,11 +193,19 @@ def test_two_files_with_clocks_of_their_own_have_no_single_offset(matched: Any, 
 def test_gaps_that_vary_or_are_tolerated_or_few_are_no_offset(matched: Any, row: Any) -> None:
     varied = np.random.default_rng(1).uniform(0, 30, 300)
     assert (
-        find_clock_offset(exact(matched([shifted(row, n, gap) for n, gap in enumerate(varied)])), BILLABLE)
+        find_clock_offset(
+            StartGaps.of(exact(matched([shifted(row, n, gap) for n, gap in enumerate(varied)]))), BILLABLE
+        )
         is None
     )
-    assert find_clock_offset(exact(matched([shifted(row, n, 1.5) for n in range(300)])), BILLABLE) is None
-    assert find_clock_offset(exact(matched([shifted(row, n, 37) for n in range(19)])), BILLABLE) is None
+    assert (
+        find_clock_offset(StartGaps.of(exact(matched([shifted(row, n, 1.5) for n in range(300)]))), BILLABLE)
+        is None
+    )
+    assert (
+        find_clock_offset(StartGaps.of(exact(matched([shifted(row, n, 37) for n in range(19)]))), BILLABLE)
+        is None
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -208,8 +216,8 @@ def test_the_order_of_rows_changes_no_finding_about_clocks(
     built = matched([shifted(make_row, n, gap) for n, gap in enumerate(gaps)])
     order = np.random.default_rng(seed).permutation(len(gaps))
     mixed = type(built)(built.calls, built.cdr_calls, built.pairs.where(order))
-    for find in (find_timezone_shift, lambda sides: find_clock_offset(sides, BILLABLE)):
-        one, other = find(exact(built)), find(exact(mixed))
+    for find in (find_timezone_shift, lambda starts: find_clock_offset(starts, BILLABLE)):
+        one, other = find(StartGaps.of(exact(built))), find(StartGaps.of(exact(mixed)))
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             assert one.message == other.message

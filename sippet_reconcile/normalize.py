@@ -217,7 +217,9 @@ def e164_array(array: pa.LargeStringArray, *, country: str | None = None) -> pa.
     filled = np.asarray(array.is_valid()) if array.null_count else np.ones(len(array), bool)
     if bool(clean[filled].all()):
         return array
-    rest = np.flatnonzero(filled & ~clean)
+    # What is no longer than an extension has too few digits, whatever it holds.
+    unread = filled & ~clean & (np.diff(_layout(array)[0]) > _EXTENSION)
+    rest = np.flatnonzero(unread)
     others = array.take(pa.array(rest)).dictionary_encode()
     read = pa.array([_read_number(text, country) for text in others.dictionary.to_pylist()], _TEXT)
     if read.null_count == len(read):
@@ -226,7 +228,7 @@ def e164_array(array: pa.LargeStringArray, *, country: str | None = None) -> pa.
     if len(rest) == len(array):
         return replaced
     if bool(clean.any()):
-        return pc.replace_with_mask(array, pa.array(~clean & filled), replaced)
+        return pc.replace_with_mask(with_missing(array, ~clean), pa.array(unread), replaced)
     where = np.full(len(array), -1, np.int64)
     where[rest] = np.arange(len(rest))
     return replaced.take(pa.array(where, mask=where < 0))

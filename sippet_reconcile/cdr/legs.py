@@ -21,7 +21,7 @@ from sippet_reconcile.cdr.stamps import Stamps, day_comes_first, has_year_last, 
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import e164_array, map_distinct, text_to_seconds
-from sippet_reconcile.schema import LEGS, repeat_text
+from sippet_reconcile.schema import LEG_STATUSES, LEGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,8 @@ Mask: TypeAlias = "NDArray[np.bool_]"
 Seconds: TypeAlias = "NDArray[np.float64]"
 
 _SHOWN: Final = 40
-_ANSWERED_WORDS: Final = ("completed", "voicemail")
+_CODE: Final = {status: place for place, status in enumerate(LEG_STATUSES)}
+_ANSWERED_CODES: Final = (_CODE["completed"], _CODE["voicemail"])
 _COARSE: Final = "times are printed without seconds"
 MICROS: Final = 1_000_000
 
@@ -232,16 +233,11 @@ def _answered_and_status(
     record: Record, times: _Times, statuses: dict[str, str], size: int
 ) -> tuple[pa.BooleanArray, pa.LargeStringArray]:
     """Decide who talked, by answer time or seconds, and what the outcome was."""
-    status = (
-        repeat_text("unknown", size)
-        if record.word is None
-        else map_distinct(record.word, lambda word: statuses.get(status_word(word), "unknown"))
-    )
-    status = pc.fill_null(status, "unknown")
+    codes = _status_codes(record.word, statuses, size)
     talked = times.billable > 0
     picked_up = times.answered.known
-    by_word = np.asarray(pc.is_in(status, value_set=pa.array(_ANSWERED_WORDS, TEXT)))
-    in_progress = np.asarray(pc.equal(status, "in_progress"))
+    by_word = np.isin(codes, _ANSWERED_CODES)
+    in_progress = codes == _CODE["in_progress"]
     undecided = in_progress & ~talked & ~picked_up
     if record.answered is not None:
         answered = picked_up | talked
@@ -249,14 +245,24 @@ def _answered_and_status(
         answered = talked | by_word
     else:
         answered = by_word
-        undecided = undecided | np.asarray(pc.equal(status, "unknown"))
+        undecided = undecided | (codes == _CODE["unknown"])
     overruled = (talked | (answered & record.answer_decides)) & ~by_word & ~in_progress
-    contradicted = by_word & ~answered
-    if bool(overruled.any()):
-        status = pc.if_else(pa.array(overruled), "completed", status).cast(TEXT)
-    if bool(contradicted.any()):
-        status = pc.if_else(pa.array(contradicted), "unknown", status).cast(TEXT)
-    return pa.array(answered, mask=undecided), status
+    codes[by_word & ~answered] = _CODE["unknown"]
+    codes[overruled] = _CODE["completed"]
+    status = pa.array(LEG_STATUSES, TEXT).take(pa.array(codes))
+    return pa.array(answered, mask=undecided if bool(undecided.any()) else None), status
+
+
+def _status_codes(word: pa.LargeStringArray | None, statuses: dict[str, str], size: int) -> NDArray[np.int8]:
+    """Return the place in `LEG_STATUSES` of what each row's word says; each distinct word is looked up once."""
+    if word is None:
+        return np.full(size, _CODE["unknown"], np.int8)
+    encoded = word.dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    said = [_CODE[statuses.get(status_word(text), "unknown")] for text in words]
+    # A missing word has no place in the dictionary: it takes the last one.
+    places = pc.fill_null(encoded.indices, len(words))
+    return np.array([*said, _CODE["unknown"]], np.int8)[np.asarray(places)]
 
 
 def _direction(record: Record, to_e164: pa.LargeStringArray) -> pa.LargeStringArray | None:

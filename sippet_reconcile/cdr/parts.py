@@ -51,7 +51,7 @@ __all__ = ["LOG", "Part", "Request", "empty_legs", "read_parquet", "read_source"
 LOG: Final = logging.getLogger("sippet_reconcile.cdr")
 _TOTALS: Final = r"(?i)^(?:grand |sub)?totals?\b"
 _HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
-_PIECE: Final = 8 << 20
+_PIECE: Final = 4 << 20
 _WORKERS: Final = 2
 
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.stamps import is_date_like
+from sippet_reconcile.cdr.tables import in_threads
 from sippet_reconcile.keys import hash_text
 
 if TYPE_CHECKING:
@@ -157,8 +158,10 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     links = np.asarray(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
     if not bool(links.any()):
         return linked_id
-    own = hash_text(leg_id)
-    named = hash_text(linked_id.filter(pa.array(links)))
+    half = len(leg_id) // 2
+    parts = [leg_id.slice(0, half), leg_id.slice(half), linked_id.filter(pa.array(links))]
+    *owns, named = in_threads(hash_text, parts)
+    own = np.concatenate(owns)
     if not bool(pd.Index(named).isin(own[links]).any()) and pd.Index(own).is_unique:
         return linked_id
     linked = own.copy()

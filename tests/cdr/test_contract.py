@@ -1,0 +1,328 @@
+"""What reading promises, looked at from outside: expected values are worked out by hand."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import sippet_reconcile as sr
+from sippet_reconcile.schema import LEGS
+
+Line = Callable[..., bytes]
+
+HEADER = (
+    b"caller_id_name,caller_id_number,destination_number,context,start_stamp,answer_stamp,end_stamp,"
+    b"duration,billsec,hangup_cause,uuid,bleg_uuid,accountcode,read_codec,write_codec\n"
+)
+TWILIO = "sid,parent_call_sid,to,from,status,start_time,end_time,duration,direction"
+
+
+def read(data: bytes | str, **options: Any) -> pd.DataFrame:
+    data = data.encode() if isinstance(data, str) else data
+    return sr.read_cdr(io.BytesIO(data), progress=False, **options)
+
+
+def utc(text: str) -> pd.Timestamp:
+    return pd.Timestamp(text, tz="UTC")
+
+
+def test_the_options_of_read_cdr_and_their_defaults_are_as_promised() -> None:
+    options = inspect.signature(sr.read_cdr).parameters
+    assert {name: option.default for name, option in options.items() if name != "paths"} == {
+        "format": "auto",
+        "timezone": None,
+        "country": None,
+        "keep": (),
+        "columns": None,
+        "dayfirst": None,
+        "delimiter": None,
+        "status_map": None,
+        "progress": None,
+    }
+    assert all(option.kind is option.KEYWORD_ONLY for name, option in options.items() if name != "paths")
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n", HEADER])
+def test_nothing_to_read_still_has_every_column_and_type(data: bytes) -> None:
+    legs = read(data, format="freeswitch", timezone="UTC", keep=["accountcode"])
+    assert len(legs) == 0
+    assert {name: str(legs[name].dtype) for name in LEGS.names} == LEGS.dtypes
+    assert str(legs["x_accountcode"].dtype) == "str"
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_source_row_is_the_physical_line(freeswitch: Line, line_end: bytes) -> None:
+    # Line 1 is blank, 2 the header, 3 blank, 4 a record, 5 and 6 blank, 7 a record.
+    data = (
+        b"\n"
+        + HEADER
+        + b"\n"
+        + freeswitch()
+        + b"\n\n"
+        + freeswitch(uuid="8c1f3c52-0000-4000-8000-000000000002")
+    )
+    legs = read(data.replace(b"\n", line_end), timezone="UTC")
+    assert legs["source_row"].tolist() == [4, 7]
+    assert legs["problem"].isna().all()
+
+
+def test_every_record_is_a_row_and_the_unusable_say_why(freeswitch: Line) -> None:
+    data = (
+        freeswitch()
+        + b'"a","b"\n'
+        + freeswitch(start_stamp="soon", duration="x", end_stamp="")
+        + freeswitch()
+    )
+    legs = read(data, timezone="UTC")
+    assert legs["source_row"].tolist() == [1, 2, 3, 4]
+    assert legs["problem"].isna().tolist() == [True, False, False, True]
+    assert legs["problem"][2].count("; ") == 1
+
+
+def test_the_members_of_an_archive_are_read_as_files_of_their_own(freeswitch: Line, tmp_path: Path) -> None:
+    path = tmp_path / "october.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/one.csv", freeswitch())
+        archive.writestr("two.csv", freeswitch() + freeswitch())
+    legs = sr.read_cdr(path, timezone="UTC", progress=False)
+    assert legs["source_row"].tolist() == [1, 1, 2]
+    assert legs["source_file"].nunique() == 2
+
+
+def test_a_glob_that_matches_nothing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(sr.InputError, match="matches no file"):
+        sr.read_cdr(tmp_path / "*.csv.gz", timezone="UTC", progress=False)
+
+
+def test_the_same_record_has_the_same_hash_in_another_file(freeswitch: Line) -> None:
+    first = read(freeswitch() + freeswitch(read_codec="G729"), timezone="UTC")
+    again = read(freeswitch(), timezone="UTC")
+    assert first["record_hash"][0] == again["record_hash"][0]
+    assert first["record_hash"][1] != again["record_hash"][0]
+
+
+def test_local_times_need_a_zone_unless_the_file_tells(freeswitch: Line, asterisk: Line) -> None:
+    with pytest.raises(sr.InputError, match="timezone="):
+        read(freeswitch())
+    # The id was made at 09:00:00 UTC and the printed start is 10:00:00: the clock is an hour ahead.
+    legs = read(
+        asterisk(start="2026-10-01 10:00:00", answer="2026-10-01 10:00:05", end="2026-10-01 10:01:05")
+    )
+    assert legs["started_at"][0] == utc("2026-10-01 09:00:00")
+
+
+def test_a_zone_that_contradicts_the_ids_is_an_error_with_the_measured_offset(asterisk: Line) -> None:
+    line = asterisk(start="2026-10-01 10:00:00", answer="2026-10-01 10:00:05", end="2026-10-01 10:01:05")
+    with pytest.raises(sr.CdrFormatError, match=r"\+01:00"):
+        read(line, timezone="UTC")
+    assert len(read(line, timezone="Europe/London")) == 1
+
+
+def test_a_call_wholly_in_the_repeated_hour_is_doubtful(freeswitch: Line) -> None:
+    line = freeswitch(
+        start_stamp="2026-10-25 01:10:00", answer_stamp="2026-10-25 01:10:05", end_stamp="2026-10-25 01:11:05"
+    )
+    leg = read(line, timezone="Europe/London").iloc[0]
+    assert "twice" in leg["time_problem"]
+    assert pd.isna(leg["problem"])
+    assert (leg["total_s"], leg["billable_s"]) == (65.0, 60.0)
+
+
+def test_an_end_in_the_repeated_hour_is_settled_by_start_and_duration(freeswitch: Line) -> None:
+    # 00:59:00 BST is 23:59:00 UTC; 3,660 s on it is 01:00:00 UTC, the second 01:00 of the night.
+    line = freeswitch(
+        start_stamp="2026-10-25 00:59:00",
+        answer_stamp="2026-10-25 00:59:10",
+        end_stamp="2026-10-25 01:00:00",
+        duration="3660",
+        billsec="3650",
+    )
+    leg = read(line, timezone="Europe/London").iloc[0]
+    assert leg["ended_at"] == utc("2026-10-25 01:00:00")
+    assert pd.isna(leg["time_problem"])
+
+
+def test_a_time_that_was_skipped_is_doubtful(freeswitch: Line) -> None:
+    line = freeswitch(
+        start_stamp="2026-03-29 01:10:00", answer_stamp="2026-03-29 01:10:05", end_stamp="2026-03-29 02:11:05"
+    )
+    assert "skipped" in read(line, timezone="Europe/London")["time_problem"][0]
+
+
+@pytest.mark.parametrize(
+    ("disposition", "billsec", "status"),
+    [
+        ("ANSWERED", "60", "completed"),
+        ("NO ANSWER", "0", "no_answer"),
+        ("BUSY", "0", "busy"),
+        ("FAILED", "0", "failed"),
+        ("CONGESTION", "0", "failed"),
+        ("CANCEL", "0", "canceled"),
+        ("UNKNOWN", "0", "failed"),
+        ("BUSY", "60", "completed"),
+    ],
+)
+def test_a_disposition_is_overruled_by_billable_seconds(
+    asterisk: Line, disposition: str, billsec: str, status: str
+) -> None:
+    answer = "2026-10-01 09:00:05" if billsec != "0" else ""
+    leg = read(asterisk(disposition=disposition, billsec=billsec, answer=answer)).iloc[0]
+    assert (leg["status"], leg["is_answered"]) == (status, billsec != "0")
+    assert leg["cause"] == disposition
+
+
+@pytest.mark.parametrize("column", ["userfield", "accountcode"])
+def test_a_uuid_beside_the_uniqueid_is_the_key(asterisk: Line, column: str) -> None:
+    uuid = "8c1f3c52-0000-4000-8000-000000000009"
+    assert read(asterisk(**{column: uuid}))["call_key"][0] == uuid
+    assert read(asterisk(**{column: "4711"}))["call_key"][0] == "1790845200.1"
+
+
+def test_seventeen_columns_end_in_a_uniqueid_or_in_a_userfield(asterisk: Line) -> None:
+    assert read(asterisk(17))["call_key"][0] == "1790845200.1"
+    with_userfield = asterisk(17, uniqueid="8c1f3c52-0000-4000-8000-000000000009")
+    legs = read(with_userfield, timezone="UTC")
+    assert legs["call_key"][0] == "8c1f3c52-0000-4000-8000-000000000009"
+
+
+def test_an_unanswered_normal_clearing_is_unknown(freeswitch: Line) -> None:
+    leg = read(freeswitch(answer_stamp="", billsec="0"), timezone="UTC").iloc[0]
+    assert (leg["status"], leg["is_answered"], leg["billable_s"]) == ("unknown", False, 0.0)
+
+
+def test_an_answer_counts_whatever_the_cause(freeswitch: Line) -> None:
+    leg = read(freeswitch(hangup_cause="ORIGINATOR_CANCEL"), timezone="UTC").iloc[0]
+    assert (leg["status"], leg["is_answered"], leg["cause"]) == ("completed", True, "ORIGINATOR_CANCEL")
+
+
+@pytest.mark.parametrize("never", ["1970-01-01 00:00:00", "0000-00-00 00:00:00", "1000-01-01 00:00:00", ""])
+def test_words_for_never_are_no_answer_time(freeswitch: Line, never: str) -> None:
+    leg = read(freeswitch(answer_stamp=never, billsec="0"), timezone="UTC").iloc[0]
+    assert pd.isna(leg["answered_at"])
+    assert pd.isna(leg["problem"])
+    assert not leg["is_answered"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected", "billable_s"),
+    [("busy", "busy", 0.0), ("no-answer", "no_answer", 0.0), ("in-progress", "in_progress", None)],
+)
+def test_an_empty_twilio_duration_is_zero_only_where_the_call_is_over(
+    status: str, expected: str, billable_s: float | None
+) -> None:
+    ended = "" if billable_s is None else '"Thu, 01 Oct 2026 09:01:00 +0000"'
+    row = f'CA1,,+442079460123,client:ana,{status},"Thu, 01 Oct 2026 09:00:00 +0000",{ended},,outbound-dial'
+    leg = read(f"{TWILIO}\n{row}\n").iloc[0]
+    assert (leg["status"], leg["sip_username"], leg["direction"]) == (expected, "ana", "outbound")
+    assert leg["started_at"] == utc("2026-10-01 09:00:00")
+    assert pd.isna(leg["billable_s"]) if billable_s is None else leg["billable_s"] == billable_s
+
+
+def test_twilio_json_counts_records() -> None:
+    one = {
+        "sid": "CA1", "parent_call_sid": "CA0", "to": "+442079460123", "from": "sip:bob@example.com", "status": "completed",
+        "start_time": "Thu, 01 Oct 2026 09:00:00 +0000", "end_time": "Thu, 01 Oct 2026 09:01:00 +0000", "duration": "60",
+        "direction": "inbound",
+    }  # fmt: skip
+    legs = read(json.dumps({"calls": [one, {**one, "sid": "CA2"}]}))
+    assert legs["source_row"].tolist() == [1, 2]
+    assert legs["call_key"].tolist() == ["CA1", "CA2"]
+    assert legs["linked_id"].tolist() == ["CA0", "CA0"]
+    assert legs["sip_username"].tolist() == ["bob", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("delivered", "expected"),
+    [
+        ("020 7946 0123", "+442079460123"),
+        ("00442079460123", "+442079460123"),
+        ("+442079460123", "+442079460123"),
+        ("sip:+442079460123@pbx.example", "+442079460123"),
+        ("07700900123", "+447700900123"),  # reserved for fiction: possible, not valid
+        ("1001", None),
+        ("*60", None),
+        ("anonymous", None),
+        ("442921280552.6", None),
+    ],
+)
+def test_possible_numbers_get_their_international_form(
+    freeswitch: Line, delivered: str, expected: str | None
+) -> None:
+    leg = read(freeswitch(destination_number=f" {delivered} "), timezone="UTC", country="GB").iloc[0]
+    assert leg["to_number"] == delivered
+    assert leg["to_e164"] == expected if expected else pd.isna(leg["to_e164"])
+
+
+def test_dates_that_can_be_read_two_ways_are_an_error_until_said() -> None:
+    table, columns = "Start;Talk\n01/10/2026 09:00:00;60\n", {"started_at": "Start", "billable_s": "Talk"}
+    with pytest.raises(sr.CdrFormatError, match="dayfirst=") as caught:
+        read(table, columns=columns, timezone="UTC")
+    assert caught.value.line == 2
+    assert read(table, columns=columns, timezone="UTC", dayfirst=True)["started_at"][0] == utc(
+        "2026-10-01 09:00"
+    )
+    assert read(table, columns=columns, timezone="UTC", dayfirst=False)["started_at"][0] == utc(
+        "2026-01-10 09:00"
+    )
+    settled = read(table + "13/10/2026 09:00:00;60\n", columns=columns, timezone="UTC")
+    assert settled["started_at"][0] == utc("2026-10-01 09:00")
+
+
+def test_a_disposition_decides_where_nothing_else_can() -> None:
+    table = "Start,End,Result\n" + "".join(
+        f"2026-10-01 09:00:00,2026-10-01 09:01:05,{word}\n" for word in ("Answered", "Busy", "who knows")
+    )
+    legs = read(table, columns={"started_at": "Start", "ended_at": "End", "status": "Result"}, timezone="UTC")
+    assert legs["status"].tolist() == ["completed", "busy", "unknown"]
+    assert legs["is_answered"].tolist() == [True, False, pd.NA]
+    assert legs["billable_s"].isna().tolist() == [True, False, True]
+
+
+def test_a_frame_is_read_whatever_its_index_and_not_changed() -> None:
+    frame = pd.DataFrame({"S": ["2026-10-01 09:00:00"] * 2, "T": [60.5, 61.0], "Id": [7, 8]}, index=[3, 3])
+    before = frame.copy(deep=True)
+    legs = sr.cdr_from_frame(
+        frame, columns={"started_at": "S", "billable_s": "T", "call_key": "Id"}, timezone="Europe/London"
+    )
+    assert legs["call_key"].tolist() == ["7", "8"]
+    assert legs["billable_s"].tolist() == [60.5, 61.0]
+    assert legs["started_at"][0] == utc("2026-10-01 08:00:00")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_a_file_that_is_something_else_says_so_with_its_line(freeswitch: Line, tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(freeswitch())
+    with pytest.raises(sr.CdrFormatError, match="freeswitch") as caught:
+        sr.read_cdr(path, format="asterisk", timezone="UTC", progress=False)
+    assert caught.value.line == 1
+    assert Path(str(caught.value.path)).name == "x.csv"
+
+
+def test_sniffing_names_the_best_format_first_with_reasons(freeswitch: Line, tmp_path: Path) -> None:
+    path = tmp_path / "Master.csv"
+    path.write_bytes(freeswitch())
+    best = sr.sniff_cdr(path)[0]
+    assert best.format == "freeswitch"
+    assert best.reasons
+
+
+def test_a_description_counts_what_is_there(freeswitch: Line) -> None:
+    data = (
+        freeswitch()
+        + freeswitch(start_stamp="soon")
+        + freeswitch(start_stamp="2026-10-01 15:00:00", end_stamp="")
+    )
+    said = sr.describe_cdr(read(data, timezone="UTC")).summary()
+    assert (said["rows"], said["rows_with_problem"], said["format"]) == (3, 1, "freeswitch")
+    assert said["problems"][0]["where"] == "<stream>:2"
+    # From 10:00 to 15:00 UTC nothing began.
+    assert [gap["hours"] for gap in said["hours_without_rows"]] == [5]

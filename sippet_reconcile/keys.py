@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["are_unique", "combine_hashes", "first_occurrence", "hash_text", "match_positions", "normal_ids"]
+__all__ = [
+    "TextLookup",
+    "are_unique",
+    "combine_hashes",
+    "first_occurrence",
+    "hash_text",
+    "match_positions",
+    "normal_ids",
+]
 
 Hashes: TypeAlias = "NDArray[np.uint64]"
 Positions: TypeAlias = "NDArray[np.int64]"
@@ -127,8 +135,10 @@ def _windows(content: NDArray[np.uint8], width: int) -> NDArray[np.void]:
 
 def _mix(hashes: Hashes, words: Hashes) -> Hashes:
     """Fold one word into each hash; for a given hash, different words give different results."""
-    hashes = (hashes ^ words) * _MULTIPLIER
-    return hashes ^ (hashes >> _SHIFT)
+    mixed = hashes ^ words
+    mixed *= _MULTIPLIER
+    mixed ^= mixed >> _SHIFT
+    return mixed
 
 
 def hash_text(array: pa.LargeStringArray) -> Hashes:
@@ -287,17 +297,54 @@ def are_unique(values: NDArray[Any]) -> bool:
     return not bool((ordered[1:] == ordered[:-1]).any())
 
 
-def match_positions(
-    left: pa.LargeStringArray,
-    right: pa.LargeStringArray,
-    *,
-    left_hashes: Hashes | None = None,
-    right_hashes: Hashes | None = None,
-) -> Positions:
+class TextLookup:
+    """The positions of texts by their value, prepared once and asked often.
+
+    Parameters
+    ----------
+    texts
+        A missing value equals nothing; of equal ones the first is found.
+
+    Examples
+    --------
+    >>> text = pa.large_string()
+    >>> TextLookup(pa.array(["a", "b", "b", None], text)).find(pa.array(["b", "x", None], text)).tolist()
+    [1, -1, -1]
+    """
+
+    def __init__(self, texts: pa.LargeStringArray) -> None:
+        self.texts = texts
+        self.hashes = hash_text(texts)
+        # Missing ones hash alike and are left out, so that the table holds what can be found.
+        self._origin = np.flatnonzero(self.hashes != _MISSING)
+        known = self.hashes if len(self._origin) == len(texts) else self.hashes[self._origin]
+        if not are_unique(known):
+            self._origin = self._origin[~pd.Index(known).duplicated()]
+            known = self.hashes[self._origin]
+        self._index = pd.Index(known)
+        self._index.get_indexer(
+            self._index[:1]
+        )  # builds the table here, where another thread may wait for it
+
+    def find(self, texts: pa.LargeStringArray) -> Positions:
+        """Return, for each text, the position of the first equal one, else -1; equality is verified on the bytes."""
+        if not len(self._origin):
+            return np.full(len(texts), -1, np.int64)
+        found = self._index.get_indexer(pd.Index(hash_text(texts))).astype(np.int64)
+        if len(self._origin) < len(self.texts):
+            found = np.where(found >= 0, self._origin[found], -1)
+        matched = np.flatnonzero(found >= 0)
+        if _equal_at(texts, matched, self.texts, found[matched]):
+            return found
+        # Two different texts share a hash: let Arrow compare whole values instead.
+        exact = pc.fill_null(pc.index_in(texts, value_set=self.texts, skip_nulls=True), -1)
+        return np.asarray(exact).astype(np.int64)
+
+
+def match_positions(left: pa.LargeStringArray, right: pa.LargeStringArray) -> Positions:
     """Return, for each left value, the position of the first equal right value, else -1.
 
-    A missing value equals nothing, not even another missing value. Hashes that
-    `hash_text` gave for a side may be handed in.
+    A missing value equals nothing, not even another missing value.
 
     Examples
     --------
@@ -305,27 +352,7 @@ def match_positions(
     >>> match_positions(pa.array(["b", "x", None], text), pa.array(["a", "b", "b", None], text)).tolist()
     [1, -1, -1]
     """
-    if len(left) == 0 or len(right) == 0:
-        return np.full(len(left), -1, np.int64)
-    right_hashes = hash_text(right) if right_hashes is None else right_hashes
-    left_hashes = hash_text(left) if left_hashes is None else left_hashes
-    # Missing ones hash alike and are left out, so that the table holds what can be found.
-    origin = np.flatnonzero(right_hashes != _MISSING)
-    if not len(origin):
-        return np.full(len(left), -1, np.int64)
-    known = right_hashes if len(origin) == len(right) else right_hashes[origin]
-    if not are_unique(known):
-        origin = origin[~pd.Index(known).duplicated()]
-        known = right_hashes[origin]
-    found = pd.Index(known).get_indexer(pd.Index(left_hashes)).astype(np.int64)
-    if len(origin) < len(right):
-        found = np.where(found >= 0, origin[found], -1)
-    matched = np.flatnonzero(found >= 0)
-    if _equal_at(left, matched, right, found[matched]):
-        return found
-    # Two different texts share a hash: let Arrow compare whole values instead.
-    exact = pc.fill_null(pc.index_in(left, value_set=right, skip_nulls=True), -1)
-    return np.asarray(exact).astype(np.int64)
+    return TextLookup(right).find(left)
 
 
 def first_occurrence(array: pa.LargeStringArray, hashes: Hashes | None = None) -> Positions:

@@ -9,6 +9,7 @@ somebody else was taken.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -159,14 +160,26 @@ def e164_of(frame: pd.DataFrame, party: str, rows: NDArray[np.int64]) -> pa.Larg
     return e164_array(take_text(text_array(frame[f"{party}_number"]), rows))
 
 
+def _of_distinct(
+    array: pa.LargeStringArray, change: Callable[[pa.LargeStringArray], pa.LargeStringArray]
+) -> pa.LargeStringArray:
+    """Return the changed texts, each distinct one being changed once: the same people call again and again."""
+    encoded = array.dictionary_encode()
+    return change(encoded.dictionary).take(encoded.indices)
+
+
 def _tail(raw: pa.LargeStringArray, e164: pa.LargeStringArray, count: int) -> pa.LargeStringArray:
     """Return the last digits of each number; none where it is a name, such as ``client:ana7``."""
-    if e164.null_count == 0:
-        return last_digits(e164, count)
-    user = pc.replace_substring_regex(raw, pattern=r"(?i)^\s*(?:sips?|tel|client):|[@;].*$", replacement="")
-    is_name = pc.match_substring_regex(user, pattern=r"\pL")
-    number = pc.coalesce(e164, pc.if_else(is_name, pa.scalar(None, pa.large_string()), user))
-    return last_digits(number, count)
+
+    def of_raw(raw: pa.LargeStringArray) -> pa.LargeStringArray:
+        user = pc.replace_substring_regex(
+            raw, pattern=r"(?i)^\s*(?:sips?|tel|client):|[@;].*$", replacement=""
+        )
+        is_name = pc.match_substring_regex(user, pattern=r"\pL")
+        return last_digits(pc.if_else(is_name, pa.scalar(None, pa.large_string()), user), count)
+
+    tail = _of_distinct(e164, lambda numbers: last_digits(numbers, count))
+    return pc.coalesce(tail, _of_distinct(raw, of_raw)) if e164.null_count else tail
 
 
 def _number_codes(left: _Side, right: _Side) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import SchemaError
-from sippet_reconcile.keys import combine_hashes, first_occurrence, hash_text
+from sippet_reconcile.keys import are_unique, combine_hashes, first_occurrence, hash_text
 from sippet_reconcile.normalize import clean_text
 from sippet_reconcile.reconciliation.core import instants_us
 from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
@@ -110,11 +110,11 @@ def _duplicates(legs: pd.DataFrame, usable: NDArray[np.bool_]) -> tuple[NDArray[
     hashes = legs["record_hash"].to_numpy("int64", na_value=0)
     hashed = usable & legs["record_hash"].notna().to_numpy()
     positions = np.flatnonzero(hashed)
-    index = pd.Index(hashes if len(positions) == len(hashes) else hashes[positions])
+    hashes = hashes if len(positions) == len(hashes) else hashes[positions]
     none = np.zeros(0, np.int64)
-    if index.is_unique:
+    if are_unique(hashes):
         return none, none
-    rows = positions[index.duplicated(keep=False)]
+    rows = positions[pd.Index(hashes).duplicated(keep=False)]
     shown = [column for column in LEGS.names if column not in _WHERE_FROM]
     shown += [str(name) for name in legs.columns if str(name).startswith("x_")]
     fields = [_comparable(legs[name], rows) for name in shown]

@@ -15,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.keys import first_occurrence, match_positions, normal_ids
+from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
 from sippet_reconcile.reconciliation.core import MatchRule, PairPositions
 from sippet_reconcile.reconciliation.fallback import match_by_numbers
 from sippet_reconcile.reconciliation.legs import take_text
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +44,8 @@ class CallKeys:
         Marks the calls that take part in matching.
     uuid
         Normal ``call_uuid``; missing for calls that take no part.
+    lookup
+        Finds calls by it.
     first
         For each call the position of the first one with the same ``call_uuid``; its
         own where it has none.
@@ -51,15 +53,25 @@ class CallKeys:
 
     usable: NDArray[np.bool_]
     uuid: pa.LargeStringArray
+    lookup: TextLookup
     first: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class LegKeys:
-    """The keys of the counted legs in the form in which they are compared: normal ``call_key`` and ``linked_id``."""
+    """The keys of the counted legs in the form in which they are compared.
+
+    Attributes
+    ----------
+    key, linked
+        Normal ``call_key`` and ``linked_id``.
+    others
+        Positions of the legs whose linked id is not their own key.
+    """
 
     key: pa.LargeStringArray
     linked: pa.LargeStringArray
+    others: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,24 +111,23 @@ def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> CallKeys:
     uuid = text_array(normal_ids(calls["call_uuid"]))
     if not usable.all():
         uuid = pc.if_else(pa.array(usable), uuid, pa.scalar(None, pa.large_string()))
-    return CallKeys(usable, uuid, first_occurrence(uuid))
+    lookup = TextLookup(uuid)
+    return CallKeys(usable, uuid, lookup, first_occurrence(uuid, lookup.hashes))
 
 
-def leg_keys(legs: pd.DataFrame, counted: NDArray[np.int64]) -> LegKeys:
+def leg_keys(call_key: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> LegKeys:
     """Return the keys of the legs that count."""
-    key, linked = legs["call_key"], legs["linked_id"]
-    if text_array(key).equals(text_array(linked)):
-        normal = _normal(key, counted)
-        return LegKeys(normal, normal)
-    return LegKeys(_normal(key, counted), _normal(linked, counted))
+    key = _normal(call_key)
+    if call_key.equals(linked_id):
+        return LegKeys(key, key, np.zeros(0, np.int64))
+    linked = _normal(linked_id)
+    # Most linked ids are the leg's own key or missing.
+    is_own = np.asarray(pc.fill_null(pc.equal(linked, key), fill_value=False))
+    return LegKeys(key, linked, np.flatnonzero(~is_own & np.asarray(linked.is_valid())))
 
 
-def _normal(ids: pd.Series[str], counted: NDArray[np.int64]) -> pa.LargeStringArray:
-    array = text_array(ids)
-    if array.null_count == len(array):
-        return pa.nulls(len(counted), pa.large_string())
-    array = text_array(normal_ids(ids))
-    return array if len(counted) == len(array) else take_text(array, counted)
+def _normal(ids: pa.LargeStringArray) -> pa.LargeStringArray:
+    return ids if ids.null_count == len(ids) else text_array(normal_ids(text_series(ids)))
 
 
 def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -124,13 +135,11 @@ def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArra
 
     A call is named by the position of the first one with that ``call_uuid``; -1 is none.
     """
-    # Most linked ids are the leg's own key or missing: only the others are looked up as well, in the same pass.
-    is_own = np.asarray(pc.fill_null(pc.equal(legs.linked, legs.key), fill_value=False))
-    others = np.flatnonzero(~is_own & np.asarray(legs.linked.is_valid()))
-    found = match_positions(pa.concat_arrays([legs.key, take_text(legs.linked, others)]), keys.uuid)
-    named = found[: len(legs.key)]
-    linked_named = np.where(is_own, named, -1)
-    linked_named[others] = found[len(named) :]
+    lookup = keys.lookup
+    named = lookup.find(legs.key)
+    linked_named = named.copy()
+    linked_named[legs.others] = lookup.find(take_text(legs.linked, legs.others))
+    linked_named[~np.asarray(legs.linked.is_valid())] = -1
     return named, linked_named
 
 
@@ -201,7 +210,10 @@ def match_calls(
     ]
     by_numbers = _pairs(close.call_pos, close.cdr_pos, MatchRule.NUMBERS_AND_TIME)
     return Matches(
-        _join_pairs([*found, conversations, by_numbers]), _join_rivals(rivals), ambiguous_calls, ambiguous_cdr
+        _join_pairs([*found, conversations, by_numbers], len(calls)),
+        _join_rivals(rivals),
+        ambiguous_calls,
+        ambiguous_cdr,
     )
 
 
@@ -209,21 +221,27 @@ def _pairs(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchR
     return PairPositions(call_pos, cdr_pos, np.full(len(call_pos), rule, np.int8))
 
 
+def _in_order(
+    call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], n_calls: int, rule: MatchRule
+) -> PairPositions:
+    """Return pairs in the order of the calls, each of which occurs once at most."""
+    cdr_of_call = np.full(n_calls, -1, np.int64)
+    cdr_of_call[call_pos] = cdr_pos
+    call_pos = np.flatnonzero(cdr_of_call >= 0)
+    return _pairs(call_pos, cdr_of_call[call_pos], rule)
+
+
 def _rivals(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchRule) -> Rivals:
     return Rivals(call_pos, cdr_pos, np.full(len(call_pos), rule, np.int8))
 
 
-def _join_pairs(parts: list[PairPositions]) -> PairPositions:
-    parts = [part for part in parts if len(part)] or parts[:1]
-    if len(parts) == 1 and bool((np.diff(parts[0].call_pos) > 0).all()):
-        return parts[0]
-    call_pos = np.concatenate([part.call_pos for part in parts])
-    order = np.argsort(call_pos, kind="stable")
-    return PairPositions(
-        call_pos[order],
-        np.concatenate([part.cdr_pos for part in parts])[order],
-        np.concatenate([part.rule for part in parts])[order],
-    )
+def _join_pairs(parts: list[PairPositions], n_calls: int) -> PairPositions:
+    """Join parts that share no call, in the order of the calls."""
+    cdr_of_call, rule = np.full(n_calls, -1, np.int64), np.empty(n_calls, np.int8)
+    for part in parts:
+        cdr_of_call[part.call_pos], rule[part.call_pos] = part.cdr_pos, part.rule
+    call_pos = np.flatnonzero(cdr_of_call >= 0)
+    return PairPositions(call_pos, cdr_of_call[call_pos], rule[call_pos])
 
 
 def _join_rivals(parts: list[Rivals]) -> Rivals:
@@ -254,13 +272,15 @@ def _match_key(
     """
     n_calls = len(keys.first)
     asks = np.flatnonzero(named >= 0)
+    if not len(asks):
+        nothing = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
+        return Matches(PairPositions.none(), _rivals(asks, asks, rule), *nothing)
     has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
     with_key = np.bincount(keys.first[has_key], minlength=n_calls)
     asked = np.bincount(named[asks], minlength=n_calls)
     clean = (with_key == 1) & (asked == 1) & ~contested
     paired = asks[clean[named[asks]]]
-    order = np.argsort(named[paired], kind="stable")
-    pairs = _pairs(named[paired][order], paired[order], rule)
+    pairs = _in_order(named[paired], paired, n_calls, rule)
     shared = (asked > 0) & ~clean
     rival_calls = has_key[shared[keys.first[has_key]]]
     rival_cdr = asks[shared[named[asks]]]
@@ -324,5 +344,4 @@ def _match_conversations(
     asked = np.bincount(named[asks], minlength=len(calls))
     clean = (n_with == 1) & (asked == 1) & free_calls
     paired = asks[free_cdr[asks] & clean[named[asks]]]
-    order = np.argsort(named[paired], kind="stable")
-    return _pairs(named[paired][order], paired[order], MatchRule.LINKED_ID)
+    return _in_order(named[paired], paired, len(calls), MatchRule.LINKED_ID)

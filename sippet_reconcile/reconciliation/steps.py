@@ -31,7 +31,7 @@ from sippet_reconcile.reconciliation.reduce import reduce_legs
 from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
-from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array
+from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array, text_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 __all__ = ["reconcile"]
 
 _N_STEPS = 4
+_LOOKED_AT = ("id", "call_uuid", "direction", "from_number", "to_number", "sip_username", "status")
+"""Columns of text that several steps look at."""
 
 
 def reconcile(
@@ -95,7 +97,7 @@ def reconcile(
         report(0, _N_STEPS, "reading ids")
         prepared = pool.submit(_prepare_calls, calls)
         aside, ids, first, is_keyed = _prepare_legs(legs)
-        call_aside, keys = prepared.result()
+        calls, call_aside, keys = prepared.result()
         report(1, _N_STEPS, "reducing legs to calls")
         named, linked_named = name_calls(keys, ids)
         groups = group_legs(first, named, linked_named, is_keyed=is_keyed)
@@ -144,13 +146,23 @@ def reconcile(
     return _result(decided, comparison, findings, period, api_url)
 
 
-def _prepare_calls(calls: pd.DataFrame) -> tuple[dict[Bucket, tuple[NDArray[np.int64], str]], CallKeys]:
-    """Return the calls that take no part, and the keys of the others."""
+def _in_one_piece(calls: pd.DataFrame) -> pd.DataFrame:
+    """Return the calls with their text in one piece each: read from several pages, every look would join them anew."""
+    return calls.assign(
+        **{name: text_series(text_array(calls[name]), index=calls.index) for name in _LOOKED_AT}
+    )
+
+
+def _prepare_calls(
+    calls: pd.DataFrame,
+) -> tuple[pd.DataFrame, dict[Bucket, tuple[NDArray[np.int64], str]], CallKeys]:
+    """Return the calls, those that take no part, and the keys of the others."""
+    calls = _in_one_piece(calls)
     aside = _calls_aside(calls)
     usable = np.ones(len(calls), np.bool_)
     for rows, _ in aside.values():
         usable[rows] = False
-    return aside, call_keys(calls, usable)
+    return calls, aside, call_keys(calls, usable)
 
 
 def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.int64], bool]:
@@ -159,7 +171,7 @@ def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.in
     linked_id, call_key = (text_array(legs[name]) for name in ("linked_id", "call_key"))
     if len(aside.counted) < len(legs):
         linked_id, call_key = take_text(linked_id, aside.counted), take_text(call_key, aside.counted)
-    return aside, leg_keys(legs, aside.counted), *group_by_id(linked_id, call_key)
+    return aside, leg_keys(call_key, linked_id), *group_by_id(linked_id, call_key)
 
 
 def _compare(sides: Sides, pairs: PairPositions, rules: Rules) -> Comparison:
@@ -250,13 +262,14 @@ def _result(
         "ledger": lambda: build_ledger(comparison, timezone=timezone),
     }
     fetched = decided.calls["fetched_at"].min()
+    statuses = comparison.sides.of_calls.codes("status")[1]
     return Reconciliation(
         rules=decided.rules,
         period=period,
         api_url=api_url,
         fetched_at=None if pd.isna(fetched) else fetched,
         findings=findings,
-        known_statuses=tuple(sorted(decided.calls["status"].dropna().unique().tolist())),
+        known_statuses=tuple(sorted(statuses)),
         n_compared=comparison.n_compared,
         counts=count_rows(decided, comparison),
         _frames=LazyFrames(makers),

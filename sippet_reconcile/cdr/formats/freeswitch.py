@@ -162,7 +162,10 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     parts = [leg_id.slice(0, half), leg_id.slice(half), linked_id.filter(pa.array(links))]
     *owns, named = in_threads(hash_text, parts)
     own = np.concatenate(owns)
-    if not bool(pd.Index(named).isin(own[links]).any()) and pd.Index(own).is_unique:
+    # Where each id that names a B-leg stands in one row, and none of them is a B-leg itself, nothing is to settle.
+    naming = pd.Index(own[links])
+    stands_alone = naming.is_unique and pd.Index(own).isin(naming).sum() == len(naming)
+    if stands_alone and not bool(pd.Index(named).isin(naming).any()):
         return linked_id
     linked = own.copy()
     linked[links] = named

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import resource
 import statistics
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 COLUMNS = ("caller_id_name", "caller_id_number", "destination_number", "context", "start_stamp", "answer_stamp",
@@ -29,6 +31,7 @@ COLUMNS = ("caller_id_name", "caller_id_number", "destination_number", "context"
 STAMPS = ("start_stamp", "answer_stamp", "end_stamp")
 SECONDS = ("duration", "billsec")
 BASELINE = "pyarrow.csv typed"
+RESULTS = Path(__file__).with_name("results") / "bench_read.json"
 
 
 def by_pyarrow(path: str) -> Callable[[], int]:
@@ -152,7 +155,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures here too")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures are written too")
     parser.add_argument("--file", help="read this file instead of making one")
     parser.add_argument("--measure", choices=list(READERS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -177,9 +180,15 @@ def main() -> None:
             f"{row['reader']:38s} {row['wall_s']:8.2f} {row['fastest_s']:8.2f} {row['cpu_s']:8.2f} "
             f"{row['peak_mb']:8.0f} {row['wall_ratio']:7.2f} {row['cpu_ratio']:7.2f}"
         )
-    if arguments.json:
-        machine = {"python": platform.python_version(), "machine": platform.platform()}
-        arguments.json.write_text(json.dumps({**machine, "bytes": size, "results": results}, indent=2))
+    about = {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("pyarrow", "pandas", "numpy", "sippet_reconcile")},
+        "machine": f"{platform.platform()}, {os.cpu_count()} processors",
+    }
+    print(", ".join(f"{name} {version}" for name, version in about.items()))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps({**about, "bytes": size, "results": results}, indent=2) + "\n")
+    print(f"written to {arguments.json}")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
-from sippet_reconcile.reconciliation.core import instant_us, instants_us, offset_us
+from sippet_reconcile.reconciliation.core import at_once, instant_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
-from sippet_reconcile.schema import Bucket, text_array
+from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.legs import LegsAside
     from sippet_reconcile.reconciliation.match import Matches
     from sippet_reconcile.reconciliation.rules import Rules
+    from sippet_reconcile.reconciliation.sides import Columns
 
 __all__ = [
     "BUCKETS",
@@ -125,8 +126,8 @@ class _Side:
 
 
 def sort_rows(
-    calls: pd.DataFrame,
-    cdr_calls: pd.DataFrame,
+    calls: Columns,
+    cdr_calls: Columns,
     matches: Matches,
     rules: Rules,
     *,
@@ -141,11 +142,11 @@ def sort_rows(
     Parameters
     ----------
     calls, cdr_calls
-        Both frames.
+        Both frames, the clock offset removed.
     matches
         The pairs and the ambiguous rows.
     rules
-        `clock_offset_s`, `settle_s` and `internal_numbers` are used.
+        `settle_s` and `internal_numbers` are used.
     period
         Where None, everything is inside.
     call_aside
@@ -157,13 +158,14 @@ def sort_rows(
     n_legs
         All legs.
     """
-    offset = offset_us(rules.clock_offset_s)
-    call = _side(calls, rules, period, offset=0)
-    cdr = _side(cdr_calls, rules, period, offset=offset)
-    fetched = instants_us(calls["fetched_at"])
-    is_open = _is_open(cdr_calls)
+    call, cdr, is_open = at_once(
+        lambda: _side(calls, rules, period),
+        lambda: _side(cdr_calls, rules, period),
+        lambda: _is_open(cdr_calls),
+    )
+    fetched = calls.instants("fetched_at").view(np.int64)
     young_if_after = _snapshot(fetched)
-    cdr_end = _shifted(instants_us(cdr_calls["ended_at"]), offset)
+    cdr_end = cdr_calls.instants("ended_at").view(np.int64)
     call_bucket, call_reason = _unmatched(call, Bucket.ONLY_IN_API, matches.ambiguous_calls, _NEVER_STARTED)
     cdr_bucket, cdr_reason = _unmatched(cdr, Bucket.ONLY_IN_CDR, matches.ambiguous_cdr, _NO_START)
     only = cdr_bucket == code_of(Bucket.ONLY_IN_CDR)
@@ -192,25 +194,23 @@ def sort_rows(
     return Sorting(call_bucket, call_reason, cdr_bucket, cdr_reason, leg_bucket, leg_reason, matched)
 
 
-def _shifted(instants: NDArray[np.int64], offset: int) -> NDArray[np.int64]:
-    return instants if offset == 0 else np.where(instants == _NAT, _NAT, instants - offset)
-
-
-def _side(frame: pd.DataFrame, rules: Rules, period: Period | None, *, offset: int) -> _Side:
-    start = _shifted(instants_us(frame["started_at"]), offset)
+def _side(columns: Columns, rules: Rules, period: Period | None) -> _Side:
+    start = columns.instants("started_at").view(np.int64)
     if period is None:
         inside = np.ones(len(start), np.bool_)
     else:
         begin, end = instant_us(period.start), instant_us(period.end)
         inside = (start >= begin) & (start < end)
-    return _Side(start, inside, _is_internal(frame, rules))
+    return _Side(start, inside, _is_internal(columns, rules))
 
 
-def _is_internal(frame: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:
+def _is_internal(columns: Columns, rules: Rules) -> NDArray[np.bool_]:
     """Mark the calls between two of one's own numbers, or of the direction ``internal``."""
-    encoded = text_array(frame["direction"]).dictionary_encode()
-    words = np.array([*(normal_word(word) == "internal" for word in encoded.dictionary.to_pylist()), False])
-    internal: NDArray[np.bool_] = words[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    codes, words = columns.codes("direction")
+    internal: NDArray[np.bool_] = np.array([*(normal_word(word) == "internal" for word in words), False])[
+        codes
+    ]
+    frame = columns.frame
     if not rules.internal_numbers:
         return internal
     own = pa.array(rules.internal_numbers, pa.large_string())
@@ -219,18 +219,19 @@ def _is_internal(frame: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:
         is_own = np.zeros(len(frame), np.bool_)
         for name in (f"{party}_number", f"{party}_e164"):
             if name in frame.columns:
-                trimmed = pc.utf8_trim_whitespace(text_array(frame[name]))
+                trimmed = pc.utf8_trim_whitespace(columns.text(name))
                 is_own |= np.asarray(pc.is_in(trimmed, value_set=own))
         both &= is_own
     return internal | both
 
 
-def _is_open(cdr_calls: pd.DataFrame) -> NDArray[np.bool_]:
-    status = pc.fill_null(pc.equal(text_array(cdr_calls["status"]), "in_progress"), fill_value=False)
+def _is_open(cdr_calls: Columns) -> NDArray[np.bool_]:
+    codes, words = cdr_calls.codes("status")
+    in_progress = np.array([*(word == "in_progress" for word in words), False])[codes]
     # An end that daylight saving makes doubtful is missing too, and yet the call has ended.
-    doubtful = pc.match_substring(text_array(cdr_calls["time_problem"]), "ended_at")
-    no_end = cdr_calls["ended_at"].isna().to_numpy() & ~np.asarray(pc.fill_null(doubtful, fill_value=False))
-    return np.asarray(status) | no_end
+    doubtful = pc.match_substring(cdr_calls.text("time_problem"), "ended_at")
+    no_end = np.isnat(cdr_calls.instants("ended_at")) & ~np.asarray(pc.fill_null(doubtful, fill_value=False))
+    return in_progress | no_end
 
 
 def _snapshot(fetched: NDArray[np.int64]) -> int:

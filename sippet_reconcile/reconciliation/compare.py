@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.core import MICROS, at_once
 from sippet_reconcile.reconciliation.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.numbers import compare_numbers
 from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros
@@ -95,7 +95,7 @@ class Comparison:
         """
         rows: list[dict[str, Any]] = []
         for name, result in self.results.items():
-            counts = np.bincount(result.standing, minlength=len(Standing))
+            counts = {standing: np.count_nonzero(result.standing == standing) for standing in Standing}
             within = (
                 np.zeros(0) if result.gap_s is None else result.gap_s[result.rows(Standing.WITHIN_TOLERANCE)]
             )
@@ -182,16 +182,21 @@ def compare_pairs(
         sides = Sides.of(calls, cdr_calls, pairs, rules, mask=period_mask)
     basis = sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
     rounded = round_seconds(basis, rules.duration_rounding)
-    results = {
-        "status": _compare_status(sides, rules),
-        "duration_seconds": _compare_duration(sides, basis, rounded, rules),
-        "ended_at": _compare_instants(sides, "ended_at", rules),
-        "started_at": _compare_instants(sides, "started_at", rules),
-        "direction": _compare_direction(sides),
-        "from_number": _compare_number(sides, "from", rules),
-        "to_number": _compare_number(sides, "to", rules),
-        "sip_username": _compare_username(sides),
-    }
+    measured, named = at_once(
+        lambda: {
+            "status": _compare_status(sides, rules),
+            "duration_seconds": _compare_duration(sides, basis, rounded, rules),
+            "ended_at": _compare_instants(sides, "ended_at", rules),
+            "started_at": _compare_instants(sides, "started_at", rules),
+            "direction": _compare_direction(sides),
+        },
+        lambda: {
+            "from_number": _compare_number(sides, "from", rules),
+            "to_number": _compare_number(sides, "to", rules),
+            "sip_username": _compare_username(sides),
+        },
+    )
+    results = measured | named
     discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded)
     return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
 

@@ -6,6 +6,8 @@ so what matching found is three arrays with one element per pair.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -24,6 +26,7 @@ __all__ = [
     "MICROS",
     "MatchRule",
     "PairPositions",
+    "at_once",
     "instant_us",
     "instants_us",
     "offset_us",
@@ -85,6 +88,22 @@ class PairPositions:
     def where(self, chosen: NDArray[Any]) -> PairPositions:
         """Return some pairs, by position or mask."""
         return PairPositions(self.call_pos[chosen], self.cdr_pos[chosen], self.rule[chosen])
+
+
+def at_once(*tasks: Callable[[], Any]) -> list[Any]:
+    """Run tasks at the same time and return what each returns; the first runs in this thread.
+
+    Arrow and numpy let other threads work while they walk along their arrays.
+
+    Examples
+    --------
+    >>> at_once(lambda: 1, lambda: 2)
+    [1, 2]
+    """
+    with ThreadPoolExecutor(max_workers=len(tasks)) as pool:
+        others = [pool.submit(task) for task in tasks[1:]]
+        first = tasks[0]()
+        return [first, *(other.result() for other in others)]
 
 
 def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.normalize import e164_array
-from sippet_reconcile.reconciliation.core import instants_us, offset_us
+from sippet_reconcile.reconciliation.core import at_once, instants_us, offset_us
 from sippet_reconcile.reconciliation.legs import take_text
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.reconciliation.statuses import normal_word
@@ -102,8 +102,10 @@ def match_by_numbers(
     where a side has none and the last `number_digits` digits are equal.
     """
     settled = np.asarray(text_array(cdr_calls["time_problem"]).is_null())
-    left = _side(calls, free_calls, rules, offset=0)
-    right = _side(cdr_calls, free_cdr & settled, rules, offset=offset_us(rules.clock_offset_s))
+    left, right = at_once(
+        lambda: _side(calls, free_calls, rules, offset=0),
+        lambda: _side(cdr_calls, free_cdr & settled, rules, offset=offset_us(rules.clock_offset_s)),
+    )
     if not (len(left.rows) and len(right.rows)):
         return CloseCalls.none()
     call, cdr, crowded_call, crowded_cdr = _candidates(left, right, offset_us(rules.start_window_s))

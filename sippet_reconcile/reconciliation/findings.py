@@ -17,12 +17,18 @@ import pandas as pd
 from sippet_reconcile._display import (
     card,
     escape,
-    html_table,
     html_text,
     mask_number,
     plural,
     section,
     text_table,
+)
+from sippet_reconcile.reconciliation.page import (
+    NUMBER_COLUMNS,
+    SHOWN_ROWS,
+    findings_table,
+    readable,
+    shown_evidence,
 )
 
 __all__ = ["CODES", "Finding", "Findings", "Severity", "forbids_ended_at"]
@@ -46,12 +52,6 @@ CODES: Final = (
     "probe-noise",
 )
 """Every code a finding may have, in the order in which a reader should meet them."""
-
-SHOWN_ROWS: Final = 10
-"""Rows of evidence that a finding shows; all of them stay in its frame."""
-
-NUMBER_COLUMNS: Final = ("from_number", "to_number")
-"""Columns of evidence that hold phone numbers and are masked when shown."""
 
 
 class Severity(StrEnum):
@@ -104,23 +104,13 @@ class Finding:
 
     def to_html(self) -> str:
         """Return the finding as an escaped part of a page, evidence limited and numbers masked."""
-        shown = _readable(self.evidence)
         parts = [html_text(self.message)]
         if self.advice:
             parts.append(f"<p><b>Next:</b> {escape(self.advice)}</p>")
-        if len(shown):
-            parts.append(
-                html_table(shown, max_rows=SHOWN_ROWS, masked=NUMBER_COLUMNS, plain_numbers=("source_row",))
-            )
-        return section(f"{self.severity.value}: {self.code}", *parts)
+        return section(f"{self.severity.value}: {self.code}", *parts, shown_evidence(self))
 
     def _repr_html_(self) -> str:
         return card("Finding", None, self.to_html(), tone=_tone([self]))
-
-
-def _readable(evidence: pd.DataFrame) -> pd.DataFrame:
-    """Return evidence without its index, unless the index has a name and so says something."""
-    return evidence.reset_index() if evidence.index.name else evidence.reset_index(drop=True)
 
 
 def _tone(findings: Sequence[Finding]) -> str:
@@ -203,7 +193,7 @@ class Findings(Sequence[Finding]):
         """
         records: list[dict[str, Any]] = []
         for finding in self._items:
-            shown = _readable(finding.evidence).head(max_rows)
+            shown = readable(finding.evidence).head(max_rows)
             evidence = {
                 str(name): [_plain(value) for value in shown[name].tolist()] for name in shown.columns
             }
@@ -247,9 +237,8 @@ class Findings(Sequence[Finding]):
         stops = len(self.stops)
         title = plural(len(self), "finding") if self._items else "No findings"
         subtitle = f"{stops} of them make a plan impossible until fixed or accepted" if stops else None
-        return card(
-            title, None, *(f.to_html() for f in self._items), subtitle=subtitle, tone=_tone(self._items)
-        )
+        parts = [findings_table(self._items)] if self._items else []
+        return card(title, None, *parts, subtitle=subtitle, tone=_tone(self._items))
 
 
 def _plain(value: object) -> str | None:
@@ -264,7 +253,7 @@ def _as_text(finding: Finding) -> str:
     lines = [f"[{finding.severity.value}] {finding.code}: {finding.message}"]
     if finding.advice:
         lines.append(f"  next: {finding.advice}")
-    evidence = _readable(finding.evidence)
+    evidence = readable(finding.evidence)
     if len(evidence) and len(evidence.columns):
         head = evidence.head(SHOWN_ROWS)
         columns = [

@@ -90,7 +90,8 @@ def roll_up(
     -------
     DataFrame
         The `by` columns, ``n_calls`` (Int64, distinct calls), ``delta_s`` and
-        ``gross_s`` (Float64, CDR minus API summed with and without sign),
+        ``gross_s`` (Float64, CDR minus API summed with and without sign; missing
+        where the group has no durations),
         ``share_of_field`` (Float64: of the calls that differ in that field, or, where
         `by` has no ``field``, of all that differ), and ``share_of_compared``. The
         largest group first.
@@ -105,12 +106,14 @@ def roll_up(
     if not names:
         msg = "by is empty; name at least one column of the discrepancies, such as 'explanation'"
         raise InputError(msg)
-    seconds = keyed["delta_s"].to_numpy("float64", na_value=0.0)
+    seconds = keyed["delta_s"].to_numpy("float64", na_value=np.nan)
     keyed = keyed.assign(delta_s=seconds, gross_s=np.abs(seconds))
     grouped = keyed.groupby(names, dropna=False, sort=True)
-    rows = grouped.agg(
-        n_calls=("call_id", "nunique"), delta_s=("delta_s", "sum"), gross_s=("gross_s", "sum")
-    ).reset_index()
+    # Where no row has seconds, as for fields other than durations, there is nothing to sum, not zero seconds.
+    summed = grouped[["delta_s", "gross_s"]].sum(min_count=1)
+    rows = summed.assign(n_calls=grouped["call_id"].nunique())[
+        ["n_calls", "delta_s", "gross_s"]
+    ].reset_index()
     if "field" in names:
         totals = keyed.groupby("field")["call_id"].nunique()
         total = rows["field"].map(totals).to_numpy("float64", na_value=np.nan)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
-from sippet_reconcile.reconciliation.core import MatchRule, PairPositions
+from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once
 from sippet_reconcile.reconciliation.fallback import match_by_numbers
 from sippet_reconcile.reconciliation.legs import take_text
 from sippet_reconcile.schema import text_array, text_series
@@ -135,10 +135,15 @@ def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArra
 
     A call is named by the position of the first one with that ``call_uuid``; -1 is none.
     """
-    lookup = keys.lookup
-    named = lookup.find(legs.key)
+    find, half = keys.lookup.find, len(legs.key) // 2
+    upper, lower, others = at_once(
+        lambda: find(legs.key[:half]),
+        lambda: find(legs.key[half:]),
+        lambda: find(take_text(legs.linked, legs.others)),
+    )
+    named = np.concatenate([upper, lower])
     linked_named = named.copy()
-    linked_named[legs.others] = lookup.find(take_text(legs.linked, legs.others))
+    linked_named[legs.others] = others
     linked_named[~np.asarray(legs.linked.is_valid())] = -1
     return named, linked_named
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import card, escape, html_table, html_text, plural, section
+from sippet_reconcile._display import MAX_ROWS, card, escape, html_text, plural, section
 from sippet_reconcile.reconciliation.balance import BUCKETS, check_balance, code_of
 from sippet_reconcile.reconciliation.core import MATCH_RULES
 from sippet_reconcile.reconciliation.ledger import build_ledger, roll_up, rollup_sentences
+from sippet_reconcile.reconciliation.page import compact_table, findings_table, folded, headline
 from sippet_reconcile.reconciliation.show import CallView, show_call
 from sippet_reconcile.schema import Bucket
 
@@ -244,36 +245,31 @@ class Reconciliation:
 
     def _repr_html_(self) -> str:
         said = self.summary()
-        shown = {
-            name: said[name]
-            for name in (
-                "compared",
-                "matched",
-                "only_in_cdr",
-                "only_in_api",
-                "ambiguous_calls",
-                "excluded_calls",
-                "discrepancies",
-                "calls_with_discrepancies",
-            )
-        }
-        parts = [html_text(said["verdict"])]
+        counted = (
+            f"{plural(said['matched'], 'matched call')}, {said['only_in_cdr']:,} only in the CDR, "
+            f"{said['only_in_api']:,} only in the API, {said['ambiguous_calls']:,} ambiguous, "
+            f"{said['excluded_calls']:,} excluded; {plural(said['discrepancies'], 'discrepancy', 'discrepancies')} "
+            f"in {plural(said['calls_with_discrepancies'], 'call')}."
+        )
+        parts = [headline(said["verdict"]), html_text(counted)]
         if len(self.findings):
-            parts.append(section("Findings", *(finding.to_html() for finding in self.findings)))
+            parts.append(section("Findings", findings_table(self.findings)))
         if said["causes"]:
             items = "".join(f"<li>{escape(sentence)}</li>" for sentence in said["causes"])
             parts.append(section("Causes", f"<ul>{items}</ul>"))
         if said["discrepancies"]:
-            table = html_table(self._largest(), plain_numbers=("source_row",))
-            parts.append(section("Largest discrepancies", table))
+            parts.append(section("Largest discrepancies", compact_table(self._largest())))
         balance = self.balance
-        parts.append(section("Balance", html_table(balance.loc[balance["rows"].gt(0)])))
         parts.append(
-            section("Rules as applied, to pin in a file", f"<pre>{escape(said['rules_toml'])}</pre>")
+            folded(
+                "Balance: where every row ended up",
+                compact_table(balance.loc[balance["rows"].gt(0)], max_rows=MAX_ROWS),
+            )
         )
+        parts.append(folded("Rules as applied, to pin in a file", f"<pre>{escape(said['rules_toml'])}</pre>"))
         tone = "stop" if said["stops"] else "warn" if said["discrepancies"] else "ok"
         subtitle = said["period"] or "no period: everything that was handed in"
-        return card("Reconciliation", shown, *parts, subtitle=subtitle, tone=tone)
+        return card("Reconciliation", None, *parts, subtitle=subtitle, tone=tone)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write everything into a folder: one parquet file per frame, and the rest as JSON.
@@ -298,7 +294,7 @@ def count_rows(decided: Decided, comparison: Comparison) -> dict[str, Any]:
         np.bincount(bucket, minlength=len(BUCKETS))
         for bucket in (sorting.call_bucket, sorting.cdr_bucket, sorting.leg_bucket)
     )
-    rules = np.bincount(decided.compared.rule, minlength=len(MATCH_RULES)).tolist()
+    rules = np.bincount(comparison.sides.rule, minlength=len(MATCH_RULES)).tolist()
     fields = comparison.fields
     return {
         "legs": len(decided.legs),
@@ -317,7 +313,7 @@ def count_rows(decided: Decided, comparison: Comparison) -> dict[str, Any]:
         "unusable_legs": int(legs[code_of(Bucket.UNUSABLE)]),
         "duplicate_legs": int(legs[code_of(Bucket.DUPLICATE)]),
         "helper_legs": int(legs[code_of(Bucket.HELPER)]),
-        "no_evidence": comparison.no_evidence,
+        "no_evidence": {str(row.field): int(str(row.no_evidence)) for row in fields.itertuples(index=False)},
         "within_tolerance": {
             str(row.field): {
                 "calls": int(str(row.within_tolerance)),

@@ -20,7 +20,7 @@ from sippet_reconcile.period import Period
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
 from sippet_reconcile.reconciliation.compare import compare_pairs
-from sippet_reconcile.reconciliation.core import instants_us
+from sippet_reconcile.reconciliation.core import at_once, instants_us
 from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
@@ -92,24 +92,29 @@ def reconcile(
     # Shallow copies: whoever writes into the originals later does not write into these.
     legs, calls = conform(legs, LEGS).copy(deep=False), conform(calls, CALLS).copy(deep=False)
     api_url = _one_api(calls)
-    # One more thread: both sides are prepared, and comparing and diagnosing go on, at the same time.
+    # One more thread: comparing and diagnosing go on at the same time.
     with reporting(progress, unit="step") as report, ThreadPoolExecutor(max_workers=1) as pool:
         report(0, _N_STEPS, "reading ids")
-        prepared = pool.submit(_prepare_calls, calls)
-        aside, ids, first, is_keyed = _prepare_legs(legs)
-        calls, call_aside, keys = prepared.result()
+        (aside, ids, first, is_keyed), (calls, call_aside, keys) = at_once(
+            lambda: _prepare_legs(legs), lambda: _prepare_calls(calls)
+        )
         report(1, _N_STEPS, "reducing legs to calls")
         named, linked_named = name_calls(keys, ids)
         groups = group_legs(first, named, linked_named, is_keyed=is_keyed)
-        split_names = keys.uuid.take(pa.array(groups.named, mask=groups.named < 0))
+        # The parts of groups that were split are told apart by the call they name.
+        parts = pa.array(groups.named, mask=(groups.named < 0) | ~groups.is_split)
+        split_names = (
+            keys.uuid.take(parts) if groups.is_split.any() else pa.nulls(len(groups), pa.large_string())
+        )
         cdr_calls = reduce_legs(legs, aside.counted, groups, split_names)
         report(2, _N_STEPS, "matching calls")
         matches = match_calls(
             calls, cdr_calls, groups=groups, keys=keys, legs=ids, linked_named=linked_named, rules=rules
         )
+        sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
         sorting = sort_rows(
-            calls,
-            cdr_calls,
+            sides.of_calls,
+            sides.of_cdr,
             matches,
             rules,
             period=period,
@@ -119,7 +124,6 @@ def reconcile(
             n_legs=len(legs),
         )
         report(3, _N_STEPS, "comparing and diagnosing")
-        sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
         compared = sides.where(sorting.matched)
         resolved, basis = resolve_duration(calls, cdr_calls, matches.pairs, rules, sides=compared)
         comparing = pool.submit(_compare, compared, matches.pairs, resolved)

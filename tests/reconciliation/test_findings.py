@@ -64,6 +64,18 @@ def test_evidence_is_limited_where_it_is_shown_and_whole_in_the_frame() -> None:
     assert len(finding.evidence) == 2000
 
 
+def test_a_page_of_findings_has_one_row_each_and_folds_the_evidence_away() -> None:
+    found = three()
+    page = found._repr_html_()
+    table, _, below = page.partition("</table>")
+    for finding in found:
+        assert f"<b>{finding.code}</b>" in table
+    assert "<details>" not in table
+    assert "+44••••••••23" not in table
+    assert "+44••••••••23" in below
+    assert below.count("<details>") == below.count("</details>") > 0
+
+
 def test_no_findings_say_so() -> None:
     assert str(Findings()) == "No findings."
     assert "No findings" in Findings()._repr_html_()

@@ -37,8 +37,8 @@ def test_a_roll_up_counts_calls_and_seconds_by_cause(matched: Any, row: Any) -> 
         ["duration_seconds", "cut-by-crash", 1],
         ["ended_at", "cut-by-crash", 1],
     ]
-    assert rolled["delta_s"].tolist() == [-34.0, 0.0, 100.0, 0.0]
-    assert rolled["gross_s"].tolist() == [34.0, 0.0, 100.0, 0.0]
+    assert rolled["delta_s"].tolist() == [-34.0, pd.NA, 100.0, pd.NA]
+    assert rolled["gross_s"].tolist() == [34.0, pd.NA, 100.0, pd.NA]
     assert rolled["share_of_field"].round(3).tolist() == [0.667, 1.0, 0.333, 1.0]
     assert rolled["share_of_compared"].round(3).tolist() == [0.333, 0.167, 0.167, 0.167]
 

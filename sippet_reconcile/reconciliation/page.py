@@ -1,0 +1,79 @@
+"""The parts that the pages of findings and of a reconciliation are put together from.
+
+Input are frames and findings, output is HTML that is escaped already: no scripts, no
+outside files, colours from the notebook's theme. What a reader needs at once stands
+open; what proves it is folded away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from sippet_reconcile._display import escape, html_table, plural
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sippet_reconcile.reconciliation.findings import Finding
+
+__all__ = ["compact_table", "findings_table", "folded", "headline", "shown_evidence"]
+
+SHOWN_ROWS: Final = 10
+"""Rows of evidence that a finding shows; all of them stay in its frame."""
+
+NUMBER_COLUMNS: Final = ("from_number", "to_number")
+"""Columns of evidence that hold phone numbers and are masked when shown."""
+
+_COLOURS: Final = {"stop": "#c62828", "warn": "#ef8f00", "info": "#5c8fd6"}
+_SHORT_CELL: Final = re.compile(r"<(t[dh])([^>]*)>([^<]{1,40})</\1>")
+
+
+def headline(text: str) -> str:
+    """Return the sentence that comes first."""
+    return f'<p style="font-size:1.2em;font-weight:600;margin:.2em 0 .4em">{escape(text)}</p>'
+
+
+def folded(title: str, *parts: str) -> str:
+    """Return HTML parts that open on a click."""
+    summary = f'<summary style="cursor:pointer;padding:.15em 0">{escape(title)}</summary>'
+    return f"<details>{summary}{''.join(parts)}</details>"
+
+
+def compact_table(frame: pd.DataFrame, *, max_rows: int = SHOWN_ROWS, masked: Sequence[str] = ()) -> str:
+    """Return a table whose short cells, dates and numbers above all, stay on one line."""
+    table = html_table(frame, max_rows=max_rows, masked=masked, plain_numbers=("source_row",))
+    table = _SHORT_CELL.sub(r'<\1\2 style="white-space:nowrap">\3</\1>', table)
+    return f'<div style="overflow-x:auto">{table}</div>'
+
+
+def readable(evidence: pd.DataFrame) -> pd.DataFrame:
+    """Return evidence without its index, unless the index has a name and so says something."""
+    return evidence.reset_index() if evidence.index.name else evidence.reset_index(drop=True)
+
+
+def shown_evidence(finding: Finding) -> str:
+    """Return the first rows of a finding's evidence, numbers masked; nothing where there is none."""
+    rows = readable(finding.evidence)
+    return compact_table(rows, masked=NUMBER_COLUMNS) if len(rows) else ""
+
+
+def findings_table(findings: Iterable[Finding]) -> str:
+    """Return one row per finding: how serious it is, its code, what was seen, what to do; the evidence folded below."""
+    findings = list(findings)
+    cell = '<td style="white-space:nowrap">'
+    rows = "".join(
+        f'<tr>{cell}<span style="color:{_COLOURS[finding.severity.value]}">●</span> {escape(finding.severity.value)}</td>'
+        f"{cell}<b>{escape(finding.code)}</b></td><td>{escape(finding.message)}</td><td>{escape(finding.advice)}</td></tr>"
+        for finding in findings
+    )
+    heads = "".join(f"<th>{name}</th>" for name in ("severity", "finding", "what was seen", "what to do"))
+    proven = [
+        folded(f"{finding.code}: {plural(len(finding.evidence), 'row')}", evidence)
+        for finding in findings
+        if (evidence := shown_evidence(finding))
+    ]
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" + (
+        folded("Evidence", *proven) if proven else ""
+    )

@@ -6,8 +6,8 @@ that `LEGS` describes, then ``is_helper`` and the kept columns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
@@ -32,13 +32,13 @@ from sippet_reconcile.cdr.sniff import (
     take_sample,
 )
 from sippet_reconcile.cdr.sources import Paths, find_files, open_sources
-from sippet_reconcile.cdr.spec import CdrFormat, Options
-from sippet_reconcile.cdr.tables import one_array
+from sippet_reconcile.cdr.spec import Options
+from sippet_reconcile.cdr.tables import in_threads, one_array
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.normalize import check_country
 from sippet_reconcile.period import load_zone
 from sippet_reconcile.progress import Progress, reporting
-from sippet_reconcile.schema import LEGS, Legs, arrow_to_frame
+from sippet_reconcile.schema import Legs, arrow_to_frame, text_series
 
 __all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "sniff_cdr"]
 
@@ -224,12 +224,11 @@ def _request(
 def _joined(parts: Sequence[Part], request: Request) -> Legs:
     """Put the files together and settle what only all of them can: which legs are linked."""
     tables = [part.table for part in parts] or [empty_legs(request)]
-    table = tables[0] if len(tables) == 1 else pa.concat_tables(tables).combine_chunks()
-    for format_ in {part.format.name: part.format for part in parts if part.format is not None}.values():
-        if format_.relink is not None and table.num_rows:
-            everywhere = all(part.format is format_ for part in parts if part.table.num_rows)
-            table = _relinked(table, format_, everywhere=everywhere)
-    legs = arrow_to_frame(table)
+    table = tables[0] if len(tables) == 1 else _contiguous(pa.concat_tables(tables))
+    steps: list[Callable[[], Any]] = [lambda: arrow_to_frame(table), lambda: _relinked(table, parts)]
+    legs, linked = in_threads(lambda step: step(), steps, n_rows=table.num_rows)
+    if linked is not None:
+        legs = legs.assign(linked_id=text_series(linked))
     legs.attrs[ATTRS_KEY] = {
         "clocks": sorted(
             {f"{part.clock.name} ({part.clock.how})" for part in parts if part.clock is not None}
@@ -239,15 +238,29 @@ def _joined(parts: Sequence[Part], request: Request) -> Legs:
     return Legs(legs)
 
 
-def _relinked(table: pa.Table, format_: CdrFormat, *, everywhere: bool) -> pa.Table:
-    assert format_.relink is not None  # noqa: S101 - the caller looked
-    place = LEGS.names.index("linked_id")
-    leg_id, linked = one_array(table.column("leg_id")), one_array(table.column("linked_id"))
-    if everywhere:
-        relinked = format_.relink(leg_id, linked)
-    else:
+def _contiguous(table: pa.Table) -> pa.Table:
+    """Copy each column into one piece, but those that hold one text per file and are views of it."""
+
+    def column(name: str) -> Any:
+        found = table.column(name)
+        return found if name in {"source_file", "source_sha256", "format"} else found.combine_chunks()
+
+    names = table.column_names
+    return pa.table(in_threads(column, names, n_rows=table.num_rows), names=names)
+
+
+def _relinked(table: pa.Table, parts: Sequence[Part]) -> pa.LargeStringArray | None:
+    """Return the linked ids anew; None where they stay."""
+    delivered = linked = one_array(table.column("linked_id"))
+    leg_id = one_array(table.column("leg_id"))
+    formats = {part.format.name: part.format for part in parts if part.format is not None}
+    for format_ in formats.values():
+        if format_.relink is None or not table.num_rows:
+            continue
+        if all(part.format is format_ for part in parts if part.table.num_rows):
+            linked = format_.relink(leg_id, linked)
+            continue
         mask = pc.equal(table.column("format"), format_.name).combine_chunks()
-        relinked = pc.replace_with_mask(
-            linked, mask, format_.relink(leg_id.filter(mask), linked.filter(mask))
-        )
-    return table if relinked is linked else table.set_column(place, table.schema.field(place), relinked)
+        anew = format_.relink(leg_id.filter(mask), linked.filter(mask))
+        linked = pc.replace_with_mask(linked, mask, anew)
+    return None if linked is delivered else linked

@@ -21,6 +21,7 @@ import sippet_reconcile as sr
 from sippet_reconcile.cdr import sources
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.reader import MAX_LINE, Layout, _Careful, read_delimited, read_regular
+from sippet_reconcile.cdr.tables import repeated
 from sippet_reconcile.schema import LEGS
 
 Line = Callable[..., bytes]
@@ -354,3 +355,11 @@ def test_dates_that_only_the_whole_file_settles_are_settled_in_pieces_too(
     mixed = in_file(path.read_bytes() + b"10/14/2026 08:00:00,x\n")
     with pytest.raises(sr.CdrFormatError, match="line 2: the date"):
         sr.read_cdr(mixed, columns=columns, timezone="UTC")
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("value", ["Master.csv", "", None])
+def test_one_text_for_all_rows_is_as_long_as_the_rows(size: int, value: str | None) -> None:
+    column = repeated(value, size)
+    assert (len(column), column.null_count) == (size, size if value is None else 0)
+    assert column.unique().to_pylist() == ([value] if size else [])

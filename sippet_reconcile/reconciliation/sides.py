@@ -75,10 +75,11 @@ class Columns:
 
     def show_fractions(self, *names: str) -> bool:
         """Tell whether any instant of some columns has a fraction of a second."""
-        return any(
-            self._keep("fraction", name, lambda name=name: has_fraction(self.instants(name)))
-            for name in names
-        )
+        return any(self._shows_fraction(name) for name in names)
+
+    def _shows_fraction(self, name: str) -> bool:
+        shown: bool = self._keep("fraction", name, lambda: has_fraction(self.instants(name)))
+        return shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,7 +221,8 @@ def instants_of(series: pd.Series[pd.Timestamp], clock_offset_s: float = 0.0) ->
     """Return instants without their zone (UTC), a clock offset removed; missing is NaT."""
     plain = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     offset = offset_us(clock_offset_s)
-    return plain - np.timedelta64(offset, "us") if offset else plain
+    shifted: NDArray[np.datetime64] = np.subtract(plain, np.timedelta64(offset, "us")) if offset else plain
+    return shifted
 
 
 def text_codes(series: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:

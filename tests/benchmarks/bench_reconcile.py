@@ -1,20 +1,30 @@
 """Time reading and reconciling a month against what merely reading it with pandas costs.
 
-Usage: python tests/benchmarks/bench_reconcile.py [ROWS] [ROUNDS]
+Usage: python tests/benchmarks/bench_reconcile.py [--rows 1000000] [--rounds 5] [--json OUT.json]
 
 The export comes from generate.py. The calls are derived from its legs: 3 % wrong durations,
 1 % wrong statuses, 0.5 % without an end, 0.5 % on one side only each way, 10 % without a
-call_uuid, in another order. Rounds are interleaved; the median, the best and the ratio are
-printed, and the counts that every round must agree on.
+call_uuid, in another order. Each step of each round is a fresh process, and the rounds go
+over all steps in turn, so that a busy machine slows them all. Inputs are in memory before
+the clock starts, and each process runs its step three times: the first also fetches memory
+from the system. Shown are the medians and bests over all runs, the processor time, the
+peak of memory, and the ratio to pandas; every round must find the same.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import platform
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +34,11 @@ import pandas as pd
 
 import sippet_reconcile as sr
 
+PANDAS, READ, RECONCILE = "pandas.read_csv, typed, dates", "read_cdr", "reconcile"
+STEPS = (PANDAS, READ, RECONCILE)
+REPEATS = 3
+RESULTS = Path(__file__).with_name("results") / "bench_reconcile.json"
+COUNTED = ("matched", "only_in_cdr", "only_in_api", "ambiguous_calls", "discrepancies")
 ZONE, COUNTRY = "Europe/London", "GB"
 NAMES = [
     "caller", "source", "destination", "context", "start", "answer", "end", "duration", "billsec", "cause",
@@ -70,63 +85,135 @@ def read_with_pandas(path: Path) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def timed(step: Callable[[], Any]) -> tuple[float, Any]:
-    begin = time.perf_counter()
-    result = step()
-    return time.perf_counter() - begin, result
+def read_with_us(path: Path) -> pd.DataFrame:
+    """Read the file into legs."""
+    return sr.read_cdr(path, timezone=ZONE, country=COUNTRY, progress=False)
 
 
-def main(rows: int, rounds: int) -> None:
-    """Print the table."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "Master.csv"
-        generator = Path(__file__).with_name("generate.py")
-        subprocess.run(
-            [sys.executable, str(generator), str(path), str(rows)], check=True, stdout=subprocess.DEVNULL
+def prepare(folder: Path, rows: int) -> None:
+    """Write the export, its legs but for one in 200, and the calls."""
+    path = folder / "Master.csv"
+    generator = Path(__file__).with_name("generate.py")
+    subprocess.run(
+        [sys.executable, str(generator), str(path), str(rows)], check=True, stdout=subprocess.DEVNULL
+    )
+    legs = read_with_us(path)
+    derive_calls(legs).to_pickle(folder / "calls.pkl")
+    legs.iloc[rows // 200 :].reset_index(drop=True).to_pickle(folder / "legs.pkl")
+
+
+def load_step(folder: Path, name: str) -> Callable[[], Any]:
+    """Return a step whose inputs are in memory, or in the system's cache of files."""
+    path = folder / "Master.csv"
+    path.read_bytes()
+    if name == PANDAS:
+        return lambda: read_with_pandas(path)
+    if name == READ:
+        return lambda: read_with_us(path)
+    legs, calls = pd.read_pickle(folder / "legs.pkl"), pd.read_pickle(folder / "calls.pkl")  # noqa: S301 - our own
+    return lambda: sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+
+
+def measure(folder: Path, name: str) -> dict[str, Any]:
+    """Run one step and return its figures."""
+    step = load_step(folder, name)
+    wall: list[float] = []
+    cpu: list[float] = []
+    for _ in range(REPEATS):
+        begin, begin_cpu = time.perf_counter(), time.process_time()
+        result = step()
+        wall.append(time.perf_counter() - begin)
+        cpu.append(time.process_time() - begin_cpu)
+    said = result.summary() if name == RECONCILE else {}
+    return {
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "found": [said[key] for key in COUNTED if key in said],
+    }
+
+
+def run_rounds(folder: Path, rounds: int) -> list[dict[str, dict[str, Any]]]:
+    """Measure every step in each round, each in a process of its own."""
+    measured: list[dict[str, dict[str, Any]]] = []
+    for _ in range(rounds):
+        figures: dict[str, dict[str, Any]] = {}
+        for name in STEPS:
+            command = [sys.executable, __file__, "--step", name, "--folder", str(folder)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            figures[name] = json.loads(done.stdout)
+        measured.append(figures)
+    return measured
+
+
+def summarise(measured: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:
+    """Return median and best of each step over all rounds, and of reading and reconciling together."""
+    table: dict[str, dict[str, float]] = {}
+    for name in STEPS:
+        wall = [value for figures in measured for value in figures[name]["wall_s"]]
+        cpu = [value for figures in measured for value in figures[name]["cpu_s"]]
+        table[name] = {
+            "median_s": median(wall),
+            "best_s": min(wall),
+            "cpu_s": median(cpu),
+            "peak_mb": max(figures[name]["peak_mb"] for figures in measured),
+        }
+    read, reconcile = table[READ], table[RECONCILE]
+    both = {key: read[key] + reconcile[key] for key in ("median_s", "best_s", "cpu_s")}
+    table[f"{READ} + {RECONCILE}"] = {**both, "peak_mb": max(read["peak_mb"], reconcile["peak_mb"])}
+    for figures in table.values():
+        figures["x_pandas"] = figures["median_s"] / table[PANDAS]["median_s"]
+        figures["x_pandas_best"] = figures["best_s"] / table[PANDAS]["best_s"]
+    return table
+
+
+def main(rows: int, rounds: int, target: Path) -> None:
+    """Measure, print the table and write it down."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, rows)
+        size = (folder / "Master.csv").stat().st_size
+        measured = run_rounds(folder, rounds)
+    table = summarise(measured)
+    found = {tuple(figures[RECONCILE]["found"]) for figures in measured}
+    print(f"{rows:,} rows, {size / 1e6:,.0f} MB, {rounds} rounds of {REPEATS}")
+    for step, figures in table.items():
+        print(
+            f"{step:30} median {figures['median_s']:6.2f} s  best {figures['best_s']:6.2f} s  "
+            f"cpu {figures['cpu_s']:6.2f} s  peak {figures['peak_mb']:6,.0f} MB  "
+            f"{figures['x_pandas']:5.2f} x pandas (best {figures['x_pandas_best']:.2f})"
         )
-
-        def read() -> pd.DataFrame:
-            return sr.read_cdr(path, timezone=ZONE, country=COUNTRY, progress=False)
-
-        legs = read()
-        calls = derive_calls(legs)
-        cut = legs.iloc[rows // 200 :].reset_index(drop=True)
-        rules = sr.Rules(duration="billable")
-        seconds: dict[str, list[float]] = {}
-        found: set[tuple[int, ...]] = set()
-        for _ in range(rounds):
-            for name, step in (
-                ("pandas.read_csv, typed, dates", lambda: read_with_pandas(path)),
-                ("read_cdr", read),
-                ("reconcile", lambda: sr.reconcile(cut, calls, rules=rules, progress=False)),
-            ):
-                took, result = timed(step)
-                seconds.setdefault(name, []).append(took)
-                if isinstance(result, sr.Reconciliation):
-                    said = result.summary()
-                    found.add(
-                        tuple(
-                            said[key]
-                            for key in (
-                                "matched",
-                                "only_in_cdr",
-                                "only_in_api",
-                                "ambiguous_calls",
-                                "discrepancies",
-                            )
-                        )
-                    )
-        both = [a + b for a, b in zip(seconds["read_cdr"], seconds["reconcile"], strict=True)]
-        seconds["read_cdr + reconcile"] = both
-        base = median(seconds["pandas.read_csv, typed, dates"])
-        print(f"{rows:,} rows, {path.stat().st_size / 1e6:,.0f} MB, {rounds} rounds")
-        for name, values in seconds.items():
-            print(
-                f"{name:32} median {median(values):7.2f} s   best {min(values):7.2f} s   {median(values) / base:5.2f} x pandas"
-            )
-        print("matched, only in CDR, only in API, ambiguous, discrepancies:", *sorted(found))
+    both = table[f"{READ} + {RECONCILE}"]
+    print(f"Reading and reconciling takes {both['x_pandas']:.2f} of the time that pandas takes to read.")
+    print(", ".join(COUNTED), *sorted(found))
+    if len(found) != 1:
+        sys.exit("the rounds did not find the same")
+    packages = ("pandas", "pyarrow", "numpy", "sippet-reconcile")
+    record = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "rows": rows,
+        "bytes": size,
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load": os.getloadavg(),
+        "versions": {package: metadata.version(package) for package in packages},
+        "table": table,
+        "rounds": measured,
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    print(f"written to {target}")
 
 
 if __name__ == "__main__":
-    arguments = [int(text) for text in sys.argv[1:]]
-    main(*[*arguments, *(1_000_000, 3)[len(arguments) :]])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=RESULTS)
+    parser.add_argument("--step", choices=STEPS, help="measure one step only, as each round does")
+    parser.add_argument("--folder", type=Path, help="where the inputs of that step are")
+    given = parser.parse_args()
+    if given.step:
+        print(json.dumps(measure(given.folder, given.step)))
+    else:
+        main(given.rows, given.rounds, given.json)

@@ -109,3 +109,64 @@ def test_nothing_in_nothing_out() -> None:
     assert match_positions(empty, empty).tolist() == []
     assert first_occurrence(empty).tolist() == []
     assert normal_ids(pd.Series([], dtype="str")).dtype == "str"
+
+
+uuids = st.uuids().map(str)
+in_many_forms = st.one_of(
+    st.none(),
+    uuids,
+    uuids.map(str.upper),
+    uuids.map(lambda text: text.replace("-", "")),
+    uuids.map(lambda text: f" {text} "),
+    st.sampled_from(["", "-", "-" * 36, " " * 36, "g" * 36, "é" * 18]),
+)
+
+
+def plain_id(value: str | None) -> str | None:
+    return None if value is None else value.strip().lower().replace("-", "") or None
+
+
+@given(st.one_of(st.lists(uuids, max_size=30), st.lists(st.none() | uuids), st.lists(in_many_forms)))
+@settings(max_examples=50)
+def test_ids_come_into_one_form_whatever_form_most_of_them_have(values: list[str | None]) -> None:
+    found = normal_ids(pd.Series(values, dtype="str"))
+    assert [None if pd.isna(value) else value for value in found] == [plain_id(value) for value in values]
+
+
+def test_ids_in_a_part_of_a_column_come_into_one_form() -> None:
+    whole = pd.Series(
+        ["00000000-0000-4000-8000-00000000000a", None, "00000000-0000-4000-8000-00000000000b"], dtype="str"
+    )
+    assert normal_ids(whole.iloc[2:]).tolist() == ["0000000000004000800000000000000b"]
+    assert normal_ids(whole.iloc[1:]).isna().tolist() == [True, False]
+
+
+@given(st.integers(1, 40), st.data())
+@settings(max_examples=50)
+def test_texts_of_one_length_hash_as_they_do_among_others(length: int, data: st.DataObject) -> None:
+    text = st.text(alphabet="abc-09", min_size=length, max_size=length)
+    values = data.draw(st.lists(st.none() | text, max_size=30))
+    expected = [0 if value is None else plain_hash(value) for value in values]
+    assert hash_text(pa.array(values, TEXT)).tolist() == expected
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 32, 63, 64, 65, 200])
+def test_a_single_differing_byte_is_seen_wherever_it_stands(length: int) -> None:
+    def all_alike(array: pa.LargeStringArray) -> np.ndarray:
+        return np.full(len(array), 7, np.uint64)
+
+    kept = "a" * length
+    for place in range(length):
+        other = kept[:place] + "b" + kept[place + 1 :]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keys, "hash_text", all_alike)
+            assert match_positions(
+                pa.array([kept, other], TEXT), pa.array([kept, "c" * 80], TEXT)
+            ).tolist() == [0, -1]
+
+
+def test_a_lookup_is_asked_often() -> None:
+    lookup = keys.TextLookup(pa.array([None, "a", "b", "a"], TEXT))
+    assert lookup.find(pa.array(["a", None, "z", "b"], TEXT)).tolist() == [1, -1, -1, 2]
+    assert lookup.find(pa.array([], TEXT)).tolist() == []
+    assert keys.TextLookup(pa.array([None], TEXT)).find(pa.array(["a", None], TEXT)).tolist() == [-1, -1]

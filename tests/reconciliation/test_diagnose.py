@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.period import Period
+from sippet_reconcile.reconciliation import coverage
 from sippet_reconcile.reconciliation.check import check_calls
 from sippet_reconcile.reconciliation.clocks import StartGaps, find_clock_offset, find_timezone_shift
 from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
@@ -453,6 +454,17 @@ def test_numbers_without_e164_or_that_mostly_differ_are_odd(matched: Any, row: A
     other = matched([row(call={"from_number": "+442079460999"}) for _ in range(60)])
     assert "number-format" in of(other, comparison=other.compare())
     assert "number-format" not in of(matched([row() for _ in range(60)]))
+
+
+def test_the_form_of_numbers_is_judged_from_evenly_spaced_pairs(
+    matched: Any, row: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coverage, "_FORMAT_LOOKED_AT", 50)
+    local = {"from_number": "02079460123", "from_e164": None}
+    finding = of(matched([row(cdr=local) if n % 2 else row() for n in range(400)]))["number-format"]
+    assert finding.evidence["n_calls"].tolist() == [50]
+    assert 20 <= finding.evidence["n_affected"].iloc[0] <= 30
+    assert "of 50 pairs looked at" in finding.message
 
 
 def test_agreeing_sides_have_no_findings_but_the_basis(matched: Any, row: Any) -> None:

@@ -37,7 +37,7 @@ _STYLE: Final = """<style>
 .sippet{font-family:system-ui,sans-serif;font-size:.92em;line-height:1.45;max-width:72em}
 .sippet h4{margin:.2em 0 .4em;font-size:1.1em}
 .sippet .sub{opacity:.75;margin:.1em 0 .6em}
-.sippet table{border-collapse:collapse;margin:.4em 0 .8em;font-size:.95em}
+.sippet table{border-collapse:collapse;color:inherit;margin:.4em 0 .8em;font-size:.95em}
 .sippet th,.sippet td{border-bottom:1px solid rgba(128,128,128,.35);padding:.22em .7em;text-align:left;vertical-align:top}
 .sippet td.n,.sippet th.n{text-align:right;font-variant-numeric:tabular-nums}
 .sippet .card{border:1px solid rgba(128,128,128,.4);border-left:4px solid currentColor;border-radius:4px;padding:.7em 1em;margin:.3em 0}

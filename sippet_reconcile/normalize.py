@@ -46,6 +46,9 @@ Micros: TypeAlias = "NDArray[np.int64]"
 _TEXT: Final = pa.large_string()
 _SPACE: Final = 32  # the highest ASCII byte that is white space or a control character
 _NOT_ASCII: Final = 128
+_NULLS: Final = pa.array(["NULL", "null", r"\N"], _TEXT)  # what databases print where a value is missing
+_NULL_LENGTHS: Final = (4, 2)
+_NULL_INITIALS: Final = tuple(b"Nn\\")
 
 # ---------------------------------------------------------------- text
 
@@ -80,14 +83,16 @@ def with_missing(array: pa.LargeStringArray, missing: Mask) -> pa.LargeStringArr
 
 
 def clean_text(array: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Return text without white space around it; what is empty then is missing.
+    r"""Return text without white space around it; what is empty then is missing.
 
+    So is a value that is nothing but ``NULL``, ``null`` or ``\N``: an export of a
+    database prints those, and as an id they would join what has nothing in common.
     Where nothing has to be trimmed, offsets and bytes are shared with the input.
 
     Examples
     --------
-    >>> clean_text(pa.array([" a ", "", "b", "  "], pa.large_string())).to_pylist()
-    ['a', None, 'b', None]
+    >>> clean_text(pa.array([" a ", "", "b", "  ", "NULL"], pa.large_string())).to_pylist()
+    ['a', None, 'b', None, None]
     """
     starts, data = _layout(array)
     lengths = np.diff(starts)
@@ -99,8 +104,27 @@ def clean_text(array: pa.LargeStringArray) -> pa.LargeStringArray:
         edges = (first <= _SPACE) | (last <= _SPACE) | (first >= _NOT_ASCII) | (last >= _NOT_ASCII)
         if bool(edges.any()):
             array = pc.utf8_trim_whitespace(array)
-            lengths = np.diff(_layout(array)[0])
-    return with_missing(array, lengths == 0)
+            starts, data = _layout(array)
+            lengths = np.diff(starts)
+    missing = lengths == 0
+    missing[_null_words(array, starts, data, lengths)] = True
+    return with_missing(array, missing)
+
+
+def _null_words(
+    array: pa.LargeStringArray, starts: Micros, data: NDArray[np.uint8], lengths: Micros
+) -> NDArray[np.int64]:
+    """Return the rows that hold a word for a missing value; only values of their length are looked at."""
+    four, two = _NULL_LENGTHS
+    rows = np.flatnonzero((lengths == four) | (lengths == two))
+    if len(rows) == 0:
+        return rows
+    first = data[starts[rows]]
+    capital, small, backslash = _NULL_INITIALS
+    rows = rows[(first == capital) | (first == small) | (first == backslash)]
+    if len(rows) == 0:
+        return rows
+    return rows[np.asarray(pc.is_in(array.take(pa.array(rows)), value_set=_NULLS))]
 
 
 def map_distinct(array: pa.LargeStringArray, mapping: Callable[[str], str | None]) -> pa.LargeStringArray:

@@ -326,3 +326,28 @@ def test_a_description_counts_what_is_there(freeswitch: Line) -> None:
     assert said["problems"][0]["where"] == "<stream>:2"
     # From 10:00 to 15:00 UTC nothing began.
     assert [gap["hours"] for gap in said["hours_without_rows"]] == [5]
+
+
+@pytest.mark.parametrize("word", ["NULL", "null", r"\N", " NULL "])
+def test_a_word_for_null_is_missing_in_every_field(word: str) -> None:
+    columns = {
+        "started_at": "Start", "ended_at": "End", "total_s": "Total", "billable_s": "Talk", "call_key": "Id",
+        "from_number": "From", "to_number": "To", "sip_username": "User", "status": "Result",
+    }  # fmt: skip
+    row = ",".join(["2026-10-01 09:00:00", *[word] * 8])
+    legs = read(f"{','.join(columns.values())}\n{row}\n{row}\n", columns=columns, timezone="UTC")
+    said = ["ended_at", "total_s", "call_key", "leg_id", "linked_id", "from_number", "to_number"]
+    assert legs[[*said, "sip_username", "cause", "problem"]].isna().all(axis=None)
+
+
+def test_a_name_that_only_contains_null_stays() -> None:
+    names = ["Null", "NULLA", "nul", "N", "NULL NULL", r"\n"]
+    frame = pd.DataFrame({"S": ["2026-10-01 09:00:00"] * len(names), "U": names})
+    legs = sr.cdr_from_frame(frame, columns={"started_at": "S", "sip_username": "U"}, timezone="UTC")
+    assert legs["sip_username"].tolist() == names
+
+
+def test_rows_whose_id_is_null_are_not_one_call() -> None:
+    table = "Id,Start,Talk\nNULL,2026-10-01 09:00:00,60\nNULL,2026-10-01 11:00:00,30\n"
+    columns = {"started_at": "Start", "billable_s": "Talk", "call_key": "Id"}
+    assert read(table, columns=columns, timezone="UTC")["linked_id"].isna().all()

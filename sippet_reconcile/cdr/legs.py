@@ -245,9 +245,12 @@ def _answered_and_status(
         answered = talked | by_word
     else:
         answered = by_word
-        undecided = undecided | (codes == _CODE["unknown"])
     overruled = (talked | (answered & record.answer_decides)) & ~by_word & ~in_progress
     codes[by_word & ~answered] = _CODE["unknown"]
+    if record.answered is None or record.billable is not None:
+        # Blank seconds and no word that is known: nobody can say that it was not answered.
+        # Only an answer time that stands for both columns says so by being absent.
+        undecided |= ~answered & np.isnan(times.billable) & (codes == _CODE["unknown"])
     codes[overruled] = _CODE["completed"]
     status = pa.array(LEG_STATUSES, TEXT).take(pa.array(codes))
     return pa.array(answered, mask=undecided if bool(undecided.any()) else None), status

@@ -336,7 +336,16 @@ def test_a_word_for_null_is_missing_in_every_field(word: str) -> None:
     }  # fmt: skip
     row = ",".join(["2026-10-01 09:00:00", *[word] * 8])
     legs = read(f"{','.join(columns.values())}\n{row}\n{row}\n", columns=columns, timezone="UTC")
-    said = ["ended_at", "total_s", "call_key", "leg_id", "linked_id", "from_number", "to_number"]
+    said = [
+        "ended_at",
+        "total_s",
+        "billable_s",
+        "call_key",
+        "leg_id",
+        "linked_id",
+        "from_number",
+        "to_number",
+    ]
     assert legs[[*said, "sip_username", "cause", "problem"]].isna().all(axis=None)
 
 
@@ -351,3 +360,40 @@ def test_rows_whose_id_is_null_are_not_one_call() -> None:
     table = "Id,Start,Talk\nNULL,2026-10-01 09:00:00,60\nNULL,2026-10-01 11:00:00,30\n"
     columns = {"started_at": "Start", "billable_s": "Talk", "call_key": "Id"}
     assert read(table, columns=columns, timezone="UTC")["linked_id"].isna().all()
+
+
+def test_blank_billable_seconds_are_not_zero_without_a_word_that_says_so() -> None:
+    table = "Start,End,Talk,Id,Result\n" + "".join(
+        f"2026-10-01 09:00:00,2026-10-01 09:01:00,{talk},{n},{word}\n"
+        for n, (talk, word) in enumerate(
+            [("", ""), ("", "who knows"), ("", "Busy"), ("0", ""), ("", "Answered")]
+        )
+    )
+    columns = {"started_at": "Start", "ended_at": "End", "billable_s": "Talk", "call_key": "Id"}
+    without_word = read(table, columns=columns, timezone="UTC")
+    assert without_word["is_answered"].isna().tolist() == [True, True, True, False, True]
+    assert without_word["billable_s"].isna().tolist() == [True, True, True, False, True]
+    legs = read(table, columns={**columns, "status": "Result"}, timezone="UTC")
+    assert legs["status"].tolist() == ["unknown", "unknown", "busy", "unknown", "completed"]
+    assert legs["is_answered"].tolist() == [pd.NA, pd.NA, False, False, True]
+    assert legs["billable_s"].tolist() == [pd.NA, pd.NA, 0.0, 0.0, pd.NA]
+
+
+def test_an_answer_time_that_is_blank_beside_blank_seconds_and_no_known_word_says_nothing() -> None:
+    table = "Start,Answer,Talk,Result\n" + "".join(
+        f"2026-10-01 09:00:00,,{talk},{word}\n"
+        for talk, word in [("", "who knows"), ("", "Answered"), ("0", "")]
+    )
+    columns = {"started_at": "Start", "answered_at": "Answer", "billable_s": "Talk", "status": "Result"}
+    legs = read(table, columns=columns, timezone="UTC")
+    assert legs["is_answered"].tolist() == [pd.NA, pd.NA, False]
+    assert legs["billable_s"].tolist() == [pd.NA, pd.NA, 0.0]
+
+
+@pytest.mark.parametrize("status", ["", "surprise"])
+def test_a_twilio_call_without_a_known_status_and_without_seconds_is_undecided(status: str) -> None:
+    row = f'CA1,,+442079460123,client:ana,{status},"Thu, 01 Oct 2026 09:00:00 +0000","Thu, 01 Oct 2026 09:01:00 +0000",,inbound'
+    leg = read(f"{TWILIO}\n{row}\n").iloc[0]
+    assert leg["status"] == "unknown"
+    assert pd.isna(leg["is_answered"])
+    assert pd.isna(leg["billable_s"])

@@ -88,7 +88,8 @@ def test_csv_says_the_same_as_json(read: Read, header: str) -> None:
         ({"status": "completed", "duration": "0"}, "completed", True, 0),
         ({"status": "completed", "duration": ""}, "completed", True, None),
         ({"status": "busy", "duration": "683"}, "completed", True, 683),
-        ({"status": "odd", "duration": ""}, "unknown", False, 0),
+        ({"status": "odd", "duration": ""}, "unknown", None, None),
+        ({"status": "odd", "duration": "0"}, "unknown", False, 0),
     ],
 )
 def test_an_empty_duration_is_zero_only_where_the_call_is_over_and_was_not_answered(

@@ -38,6 +38,7 @@ _CODE: Final = {status: place for place, status in enumerate(LEG_STATUSES)}
 _ANSWERED_CODES: Final = (_CODE["completed"], _CODE["voicemail"])
 _COARSE: Final = "times are printed without seconds"
 MICROS: Final = 1_000_000
+_MINUTE: Final = 60 * MICROS
 
 
 @dataclass(frozen=True)
@@ -188,25 +189,31 @@ def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options
 
 
 def _derived(record: Record, times: _Times, billable: Seconds) -> tuple[Seconds, Seconds, Timeline]:
-    """Fill what a table leaves out and its other columns imply; only for tables that ask for it."""
+    """Fill what a table leaves out and its other columns imply; only for tables that ask for it.
+
+    A time printed without seconds implies nothing: it may be up to a minute off.
+    """
     line, total = times.line, times.total
     if not record.derive_missing:
         return total, billable, line
     ended, has_end, answered, has_answer = line.ended, line.has_end, line.answered, line.has_answer
     if record.ended is None:
-        by_total = line.has_start & ~np.isnan(total)
-        by_talk = has_answer & ~np.isnan(billable) & ~by_total
+        by_total = line.has_start & ~times.started.coarse & ~np.isnan(total)
+        by_talk = has_answer & ~times.answered.coarse & ~np.isnan(billable) & ~by_total
         ended = np.where(
             by_total, line.started + _micros(total), np.where(by_talk, answered + _micros(billable), 0)
         )
         has_end = by_total | by_talk
     if record.answered is None:
-        has_answer = has_end & (billable > 0) & (record.ended is not None or record.total is not None)
+        by_end = has_end & ~times.ended.coarse
+        has_answer = by_end & (billable > 0) & (record.ended is not None or record.total is not None)
         answered = np.where(has_answer, ended - _micros(billable), 0)
     if record.total is None:
-        total = np.where(line.has_start & has_end, (ended - line.started) / MICROS, np.nan)
+        exact = line.has_start & has_end & ~times.started.coarse & ~times.ended.coarse
+        total = np.where(exact, (ended - line.started) / MICROS, np.nan)
     if record.billable is None and record.answered is not None:
-        billable = np.where(has_answer & has_end, (ended - answered) / MICROS, billable)
+        exact = has_answer & has_end & ~times.answered.coarse & ~times.ended.coarse
+        billable = np.where(exact, (ended - answered) / MICROS, billable)
     filled = Timeline(line.started, answered, ended, line.has_start, has_answer, has_end, line.doubts)
     return total, billable, filled
 
@@ -311,7 +318,9 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
     add(times.bad_billable, "billable seconds '{}' are no number", record.billable)
     add(times.total < 0, "total seconds '{}' are negative", record.total)
     add(times.billable < 0, "billable seconds '{}' are negative", record.billable)
-    add(line.has_start & line.has_end & (line.ended < line.started), "it ends before it starts")
+    # An end without seconds stands for its whole minute.
+    latest = np.where(ended.coarse, line.ended + _MINUTE, line.ended)
+    add(line.has_start & line.has_end & (latest < line.started), "it ends before it starts")
     if not reasons:
         return None
     return reduce(_joined, reasons)

@@ -397,3 +397,28 @@ def test_a_twilio_call_without_a_known_status_and_without_seconds_is_undecided(s
     assert leg["status"] == "unknown"
     assert pd.isna(leg["is_answered"])
     assert pd.isna(leg["billable_s"])
+
+
+@pytest.mark.parametrize(
+    ("mapped", "cells"),
+    [
+        ({"ended_at": "A"}, "2026-10-01 09:02"),
+        ({"total_s": "A"}, "65"),
+        ({"answered_at": "A", "ended_at": "B"}, "2026-10-01 09:00,2026-10-01 09:02:05"),
+        ({"answered_at": "A", "billable_s": "B"}, "2026-10-01 09:00,60"),
+        ({"ended_at": "A", "billable_s": "B"}, "2026-10-01 09:02,60"),
+    ],
+)
+def test_nothing_is_worked_out_from_times_without_seconds(mapped: dict[str, str], cells: str) -> None:
+    table = f"Start,{','.join(mapped.values())}\n2026-10-01 09:00,{cells}\n"
+    leg = read(table, columns={"started_at": "Start", **mapped}, timezone="UTC").iloc[0]
+    assert leg["started_at"] == utc("2026-10-01 09:00")
+    derived = {"answered_at", "ended_at", "total_s", "billable_s"} - set(mapped)
+    assert leg[list(derived)].isna().all()
+    assert pd.isna(leg["problem"])
+
+
+def test_an_end_without_seconds_is_not_before_a_start_in_its_minute() -> None:
+    table = "S,E\n2026-10-01 09:00:30,2026-10-01 09:00\n2026-10-01 09:01:30,2026-10-01 09:00\n"
+    legs = read(table, columns={"started_at": "S", "ended_at": "E"}, timezone="UTC")
+    assert legs["problem"].isna().tolist() == [True, False]

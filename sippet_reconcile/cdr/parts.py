@@ -125,20 +125,21 @@ def sample_of(raw: RawTable) -> Sample:
 
 
 def _format_of(sample: Sample, where: str, request: Request) -> CdrFormat:
-    """Return the format: the one that was said, if the content can be that, or the one that fits."""
+    """Return the format: the one that was said, if the content can be that, or the one that fits.
+
+    What was said is believed where no value looks right, as long as the rows are of the
+    right width and those of no other format: each row then says what is wrong with it.
+    """
     if request.format is None:
         format_, evidence = choose_format(sample, where)
         LOG.info("%s is read as %s: %s", where, format_.name, "; ".join(evidence.reasons))
         return format_
     if request.columns is None:
         evidence = request.format.recognise(sample)
-        if evidence.score == 0:
-            best = candidates(sample)[0]
-            hint = (
-                f"it looks like {best.format}"
-                if best.score >= ENOUGH
-                else "name its columns with columns={...}"
-            )
+        best = candidates(sample)[0]
+        is_other = best.score >= ENOUGH
+        if evidence.score == 0 and (is_other or not evidence.is_possible):
+            hint = f"it looks like {best.format}" if is_other else "name its columns with columns={...}"
             line = sample.lines[0] + 1 if sample.lines else None
             msg = (
                 f"{where} {describe_sample(sample)}: this is not {request.format.title} "

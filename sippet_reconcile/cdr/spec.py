@@ -77,10 +77,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How well a format fits a sample, from 0 to 1, and why."""
+    """How well a format fits a sample, from 0 to 1, and why.
+
+    `is_possible` says that the records have as many fields as the format's, whatever
+    stands in them: enough for somebody who names the format, but not for a guess.
+    """
 
     score: float
     reasons: tuple[str, ...]
+    is_possible: bool = False
 
 
 @dataclass(frozen=True)

@@ -422,3 +422,50 @@ def test_an_end_without_seconds_is_not_before_a_start_in_its_minute() -> None:
     table = "S,E\n2026-10-01 09:00:30,2026-10-01 09:00\n2026-10-01 09:01:30,2026-10-01 09:00\n"
     legs = read(table, columns={"started_at": "S", "ended_at": "E"}, timezone="UTC")
     assert legs["problem"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("bad", [{"start_stamp": ""}, {"duration": "-5"}, {"billsec": "x"}])
+def test_a_named_format_is_believed_and_the_bad_row_says_why(freeswitch: Line, bad: dict[str, str]) -> None:
+    legs = read(freeswitch(**bad), format="freeswitch", timezone="UTC")
+    assert legs["problem"].notna().tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("bad", "has_problem"),
+    [
+        ({"start": ""}, True),
+        ({"duration": "-5"}, True),
+        ({"disposition": "SURPRISE", "billsec": "0", "answer": ""}, False),
+    ],
+)
+def test_an_asterisk_row_that_was_named_so_is_one_whatever_it_holds(
+    asterisk: Line, bad: dict[str, str], has_problem: bool
+) -> None:
+    leg = read(asterisk(**bad), format="asterisk", timezone="UTC").iloc[0]
+    assert pd.notna(leg["problem"]) == has_problem
+    assert leg["call_key"] == "1790845200.1"
+    if not has_problem:
+        assert (leg["status"], leg["cause"]) == ("unknown", "SURPRISE")
+
+
+def test_status_map_reads_words_that_the_format_does_not_know(asterisk: Line) -> None:
+    data = asterisk(disposition="8") + asterisk(disposition="4", billsec="0", answer="")
+    legs = read(data, format="asterisk", status_map={"8": "completed", "4": "busy"})
+    assert legs["status"].tolist() == ["completed", "busy"]
+
+
+def test_a_named_format_is_not_believed_where_the_rows_have_another_width_or_are_another_format(
+    freeswitch: Line, asterisk: Line
+) -> None:
+    for data, name in [
+        (asterisk(start=""), "freeswitch"),
+        (freeswitch(start_stamp=""), "asterisk"),
+        (freeswitch().replace(b"\n", b',"agent","stat"\n'), "asterisk"),
+        (b"a,b\n1,2\n", "asterisk"),
+    ]:
+        with pytest.raises(sr.CdrFormatError, match="this is not"):
+            read(data, format=name, timezone="UTC")
+    custom = ("clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer", "end",
+              "duration", "billsec", "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "sequence")  # fmt: skip
+    with pytest.raises(sr.CdrFormatError, match="it looks like asterisk-custom"):
+        read(asterisk(names=custom), format="asterisk", timezone="UTC")

@@ -135,6 +135,7 @@ def recognise(sample: Sample, *, widths: range, start: int, what: str) -> Eviden
             f"{len(fitting)} of {len(rows)} rows have {columns} columns",
             f"in {len(good)} dates begin in column {start + 1} and a disposition stands in {start + 6}: {what}",
         ),
+        is_possible=2 * len(fitting) >= len(rows),
     )
 
 

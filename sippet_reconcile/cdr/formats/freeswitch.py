@@ -115,6 +115,7 @@ def recognise(sample: Sample) -> Evidence:
             f"{len(fitting)} of {len(rows)} rows have 15 or 17 columns",
             f"in {len(good)} a uuid stands in column 11, a hangup cause in 10, seconds in 8 and 9, a date in 5",
         ),
+        is_possible=2 * len(fitting) >= len(rows),
     )
 
 

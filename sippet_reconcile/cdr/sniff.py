@@ -27,6 +27,8 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 ENOUGH: Final = 0.5
 """The score from which a format fits a file."""
 
+_ALONE: Final = 0.2  # enough where no other format fits at all: the other rows are broken then
+
 _SHOWN_FIELDS: Final = 6
 
 
@@ -123,7 +125,8 @@ def choose_format(sample: Sample, where: str) -> tuple[CdrFormat, Evidence]:
     """
     ranked = candidates(sample)
     best = ranked[0]
-    if best.score < ENOUGH:
+    is_alone = all(candidate.score == 0 for candidate in ranked[1:])
+    if best.score < (_ALONE if is_alone else ENOUGH):
         msg = (
             f"{where} {describe_sample(sample)}; no known format fits "
             f"(nearest: {best}); pass format= or name its columns with columns={{'started_at': ...}}"

@@ -469,3 +469,15 @@ def test_a_named_format_is_not_believed_where_the_rows_have_another_width_or_are
               "duration", "billsec", "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "sequence")  # fmt: skip
     with pytest.raises(sr.CdrFormatError, match="it looks like asterisk-custom"):
         read(asterisk(names=custom), format="asterisk", timezone="UTC")
+
+
+def test_a_file_most_of_whose_rows_are_bad_is_still_recognised(freeswitch: Line, asterisk: Line) -> None:
+    data = freeswitch() + freeswitch(start_stamp="soon") + freeswitch(start_stamp="")
+    assert read(data, timezone="UTC")["problem"].notna().tolist() == [False, True, True]
+    data = asterisk() + asterisk(start="soon") + asterisk(duration="-5")
+    assert read(data, timezone="UTC")["problem"].notna().tolist() == [False, True, True]
+
+
+def test_a_lone_row_among_many_others_makes_no_format(asterisk: Line) -> None:
+    with pytest.raises(sr.CdrFormatError, match="no known format fits"):
+        read(asterisk() + asterisk(disposition="SURPRISE") * 9, timezone="UTC")

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
-from sippet_reconcile.cdr.stamps import is_date_like
 from sippet_reconcile.cdr.tables import in_threads
 from sippet_reconcile.keys import hash_text
 
@@ -91,7 +90,7 @@ def _layouts(_: Sample) -> Mapping[int, tuple[str, ...]]:
 
 
 def recognise(sample: Sample) -> Evidence:
-    """Judge by where the uuid, the stamps, the seconds and the cause stand."""
+    """Judge by where the uuid, the seconds and the cause stand; a bad start is the row's own problem."""
     if sample.is_json:
         return Evidence(0.0, ("JSON, not lines of text",))
     if {column_key(name) for name in EXAMPLE} <= sample.names:
@@ -104,7 +103,6 @@ def recognise(sample: Sample) -> Evidence:
         row
         for row in fitting
         if _UUID.fullmatch(row[10].strip())
-        and is_date_like(row[4])
         and row[7].strip().isdigit()
         and row[8].strip().isdigit()
         and (not row[9].strip() or _CAUSE.fullmatch(row[9].strip()))
@@ -113,7 +111,7 @@ def recognise(sample: Sample) -> Evidence:
         len(good) / len(rows),
         (
             f"{len(fitting)} of {len(rows)} rows have 15 or 17 columns",
-            f"in {len(good)} a uuid stands in column 11, a hangup cause in 10, seconds in 8 and 9, a date in 5",
+            f"in {len(good)} a uuid stands in column 11, a hangup cause in 10, seconds in 8 and 9",
         ),
         is_possible=2 * len(fitting) >= len(rows),
     )

@@ -163,7 +163,7 @@ def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, wher
         f"{offset_name(measured)} ({count:,} of {int(counts.sum()):,} rows that tell); "
         "pass the zone of the switch's clock, or leave timezone= out"
     )
-    raise CdrFormatError(msg, path=where)
+    raise CdrFormatError(msg)
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,7 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
             f"{options.where}: columns= names {', '.join(map(repr, missing))}, but the table has "
             f"{', '.join(map(repr, fields.raw.columns))}"
         )
-        raise CdrFormatError(msg, path=options.where)
+        raise CdrFormatError(msg)
     get: dict[str, Any] = {name: fields[source] for name, source in sources.items() if source is not None}
     direction = get.get("direction")
     status, cause = get.get("status"), get.get("cause")

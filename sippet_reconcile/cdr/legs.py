@@ -147,7 +147,7 @@ def _kept(fields: Fields, name: str, options: Options) -> pa.LargeStringArray:
     if name not in fields:
         known = ", ".join(fields.raw.columns)
         msg = f"{options.where}: there is no column {name!r} to keep; its columns are {known}"
-        raise CdrFormatError(msg, path=options.where)
+        raise CdrFormatError(msg)
     return fields[name]
 
 
@@ -184,7 +184,7 @@ def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options
             f"{options.where} line {line}: the date '{mask_digits(seen[:_SHOWN])}' can be read with the day or the month "
             "first and no other date settles it; pass dayfirst=True or dayfirst=False"
         )
-        raise CdrFormatError(msg, path=options.where, line=line)
+        raise CdrFormatError(msg, line=line)
     return found
 
 

@@ -34,7 +34,7 @@ from sippet_reconcile.cdr.reader import (
     without_headers,
 )
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, choose_format, describe_sample, take_sample
-from sippet_reconcile.cdr.sources import LARGE, Source
+from sippet_reconcile.cdr.sources import LARGE, Source, blamed_on
 from sippet_reconcile.cdr.spec import CdrFormat, Options, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable, without_rows
 from sippet_reconcile.errors import CdrFormatError
@@ -77,7 +77,12 @@ class Part:
 
 
 def read_source(source: Source, request: Request) -> Part:
-    """Return the legs of one file."""
+    """Return the legs of one file; an error says where it lies."""
+    with blamed_on(source.path):
+        return _read(source, request)
+
+
+def _read(source: Source, request: Request) -> Part:
     if source.size >= LARGE and not source.is_parquet:
         part = _read_in_pieces(source, request)
         if part is not None:
@@ -114,7 +119,7 @@ def read_parquet(source: Source) -> RawTable:
         return table_of_arrow(pyarrow.parquet.read_table(io.BytesIO(source.data)))
     except (pa.ArrowInvalid, OSError) as exc:
         msg = f"{source.name} is a damaged parquet file: {exc}"
-        raise CdrFormatError(msg, path=source.name) from exc
+        raise CdrFormatError(msg) from exc
 
 
 def sample_of(raw: RawTable) -> Sample:
@@ -145,7 +150,7 @@ def _format_of(sample: Sample, where: str, request: Request) -> CdrFormat:
                 f"{where} {describe_sample(sample)}: this is not {request.format.title} "
                 f"({'; '.join(evidence.reasons)}); {hint}"
             )
-            raise CdrFormatError(msg, path=where, line=line)
+            raise CdrFormatError(msg, line=line)
     return request.format
 
 
@@ -175,7 +180,7 @@ def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request
             f"{where} {describe_sample(sample)}: no line near the top names {', '.join(map(repr, missing))}; "
             "check columns= against the header, or pass delimiter="
         )
-        raise CdrFormatError(msg, path=where, line=line)
+        raise CdrFormatError(msg, line=line)
     if format_.layouts is None:
         return 0
     known = sum(column_key(cell) in format_.names for cell in sample.rows[0])

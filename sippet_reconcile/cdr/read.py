@@ -31,7 +31,7 @@ from sippet_reconcile.cdr.sniff import (
     candidates,
     take_sample,
 )
-from sippet_reconcile.cdr.sources import Paths, find_files, open_sources
+from sippet_reconcile.cdr.sources import Paths, blamed_on, find_files, open_sources
 from sippet_reconcile.cdr.spec import Options
 from sippet_reconcile.cdr.tables import in_threads, one_array
 from sippet_reconcile.errors import InputError
@@ -189,9 +189,10 @@ def sniff_cdr(path: Paths) -> list[Candidate]:
         msg = f"sniff_cdr looks at one file, got {len(files)}; pass one path"
         raise InputError(msg)
     source = next(iter(open_sources(files[0])))
-    if source.is_parquet:
-        return candidates(sample_of(read_parquet(source)))
-    return candidates(take_sample(decode(source.data).data, source.name))
+    with blamed_on(source.path):
+        if source.is_parquet:
+            return candidates(sample_of(read_parquet(source)))
+        return candidates(take_sample(decode(source.data).data, source.name))
 
 
 def _request(

@@ -95,7 +95,7 @@ def read_json(data: bytes, where: str) -> list[dict[str, Any]]:
         except ValueError:
             line = getattr(exc, "lineno", None)
             msg = f"{where} line {line}: begins like JSON but is none ({exc}); repair it, or export it as CSV"
-            raise CdrFormatError(msg, path=where, line=line) from exc
+            raise CdrFormatError(msg, line=line) from exc
     if isinstance(document, dict):
         lists = [
             v for v in document.values() if isinstance(v, list) and all(isinstance(item, dict) for item in v)
@@ -104,7 +104,7 @@ def read_json(data: bytes, where: str) -> list[dict[str, Any]]:
         document = filled[0] if len(filled) == 1 else [] if lists and not filled else [document]
     if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
         msg = f"{where}: the JSON holds no list of objects; export the list of calls itself"
-        raise CdrFormatError(msg, path=where)
+        raise CdrFormatError(msg)
     return document
 
 
@@ -131,12 +131,12 @@ def choose_format(sample: Sample, where: str) -> tuple[CdrFormat, Evidence]:
             f"{where} {describe_sample(sample)}; no known format fits "
             f"(nearest: {best}); pass format= or name its columns with columns={{'started_at': ...}}"
         )
-        raise CdrFormatError(msg, path=where, line=_first_line(sample))
+        raise CdrFormatError(msg, line=_first_line(sample))
     rivals = [candidate for candidate in ranked if candidate.score == best.score]
     if len(rivals) > 1:
         listed = " or ".join(str(candidate) for candidate in rivals)
         msg = f"{where} could be {listed}; pass format={best.format!r} or another of them"
-        raise CdrFormatError(msg, path=where, line=_first_line(sample))
+        raise CdrFormatError(msg, line=_first_line(sample))
     return format_named(best.format), Evidence(best.score, best.reasons)
 
 

@@ -14,15 +14,16 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
-from sippet_reconcile.errors import InputError
+from sippet_reconcile.errors import CdrFormatError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Paths", "Source", "find_files", "open_sources"]
+__all__ = ["Paths", "Source", "blamed_on", "find_files", "open_sources"]
 
 Paths: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str] | Iterable[Any]"
 """What ``paths`` accepts: a path, a glob, an open file, or several of them."""
@@ -47,7 +48,8 @@ _PARQUET: Final = b"PAR1"
 class Source:
     """One file of CDRs: its name, its unpacked bytes, and the hash of what was delivered.
 
-    A large plain file is not loaded until somebody asks for all of its bytes.
+    A large plain file is not loaded until somebody asks for all of its bytes. `path` is
+    where it lies, or the archive that it is in; None where it came from a stream.
     """
 
     def __init__(
@@ -56,14 +58,14 @@ class Source:
         self.name = name
         self._data = data
         self._sha256 = sha256
-        self._path = path
+        self.path = path
 
     @property
     def data(self) -> bytes:
         """All bytes, unpacked."""
         if self._data is None:
-            assert self._path is not None  # noqa: S101 - a source has its bytes or its file
-            self._data = _bytes_of(self._path)
+            assert self.path is not None  # noqa: S101 - a source has its bytes or its file
+            self._data = _bytes_of(self.path)
         return self._data
 
     @property
@@ -76,8 +78,8 @@ class Source:
     @property
     def size(self) -> int:
         """How many bytes there are, unpacked."""
-        if self._data is None and self._path is not None:
-            return self._path.stat().st_size
+        if self._data is None and self.path is not None:
+            return self.path.stat().st_size
         return len(self.data)
 
     @property
@@ -87,12 +89,12 @@ class Source:
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """Yield the bytes in pieces that end where lines end; a plain file is hashed on the way."""
-        if self._data is not None or self._path is None:
+        if self._data is not None or self.path is None:
             with io.BytesIO(self.data) as stream:
                 yield from _cut(stream, size)
             return
         digest = hashlib.sha256()
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             for piece in _cut(file, size):
                 digest.update(piece)
                 yield piece
@@ -121,6 +123,16 @@ def _bytes_of(path: Path) -> bytes:
     except OSError as exc:
         msg = f"{path} cannot be read: {exc.strerror or exc}"
         raise InputError(msg) from exc
+
+
+@contextmanager
+def blamed_on(path: Path | None) -> Iterator[None]:
+    """Let an error about the content of a file say where that file lies."""
+    try:
+        yield
+    except CdrFormatError as exc:
+        exc.path = path
+        raise
 
 
 def find_files(paths: Paths) -> list[Path | IO[Any]]:
@@ -174,22 +186,23 @@ def open_sources(file: Path | IO[Any]) -> Iterator[Source]:
     InputError
         If it cannot be read, is encrypted or damaged, or unpacks beyond all measure.
     """
+    path: Path | None
     if isinstance(file, Path):
-        name = file.name
+        name, path = file.name, file
         if file.stat().st_size >= LARGE and _is_plain(file):
-            yield Source(name, path=file)
+            yield Source(name, path=path)
             return
         packed = _bytes_of(file)
     else:
-        name = Path(str(getattr(file, "name", "") or "<stream>")).name
+        name, path = Path(str(getattr(file, "name", "") or "<stream>")).name, None
         content = file.read()
         packed = content.encode("utf-8") if isinstance(content, str) else bytes(content)
     if packed[:4] == _ZIP:
-        yield from _zip_members(name, packed, hashlib.sha256(packed).hexdigest())
+        yield from _zip_members(name, packed, hashlib.sha256(packed).hexdigest(), path)
     elif packed[:2] == _GZIP:
-        yield Source(name, _gunzip(name, packed), sha256=hashlib.sha256(packed).hexdigest())
+        yield Source(name, _gunzip(name, packed), sha256=hashlib.sha256(packed).hexdigest(), path=path)
     else:
-        yield Source(name, packed)
+        yield Source(name, packed, path=path)
 
 
 def _is_plain(path: Path) -> bool:
@@ -229,7 +242,7 @@ def _gunzip(name: str, packed: bytes) -> bytes:
     return b"".join(pieces)
 
 
-def _zip_members(name: str, packed: bytes, sha256: str) -> Iterator[Source]:
+def _zip_members(name: str, packed: bytes, sha256: str, path: Path | None) -> Iterator[Source]:
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             members = [
@@ -253,7 +266,7 @@ def _zip_members(name: str, packed: bytes, sha256: str) -> Iterator[Source]:
                 data = b"".join(pieces)
                 if data[:2] == _GZIP:
                     data = _gunzip(info.filename, data)
-                yield Source(f"{name}/{info.filename}", data, sha256=sha256)
+                yield Source(f"{name}/{info.filename}", data, sha256=sha256, path=path)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as exc:
         # RuntimeError is what zipfile raises for an encrypted member.
         msg = f"{name} cannot be unpacked: {exc}; unpack it yourself and pass the files in it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import io
 import json
@@ -304,7 +305,42 @@ def test_a_file_that_is_something_else_says_so_with_its_line(freeswitch: Line, t
     with pytest.raises(sr.CdrFormatError, match="freeswitch") as caught:
         sr.read_cdr(path, format="asterisk", timezone="UTC", progress=False)
     assert caught.value.line == 1
-    assert Path(str(caught.value.path)).name == "x.csv"
+    assert caught.value.path == path
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_an_error_about_a_file_says_where_it_lies(tmp_path: Path, packed: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(packed(b"hello\nworld\n"))
+    with pytest.raises(sr.CdrFormatError) as caught:
+        sr.read_cdr(path, timezone="UTC", progress=False)
+    assert caught.value.path == path
+
+
+def test_an_error_about_a_member_of_an_archive_says_where_the_archive_lies(tmp_path: Path) -> None:
+    path = tmp_path / "october.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/one.csv", "hello\nworld\n")
+    with pytest.raises(sr.CdrFormatError, match="a/one.csv") as caught:
+        sr.read_cdr([path], timezone="UTC", progress=False)
+    assert caught.value.path == path
+
+
+def test_an_error_found_when_only_looking_says_where_the_file_lies(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b"{broken")
+    with pytest.raises(sr.CdrFormatError, match="begins like JSON") as caught:
+        sr.sniff_cdr(path)
+    assert caught.value.path == path
+
+
+def test_an_error_about_a_stream_or_a_frame_has_no_path() -> None:
+    with pytest.raises(sr.CdrFormatError) as caught:
+        read("hello\nworld\n", timezone="UTC")
+    assert caught.value.path is None
+    with pytest.raises(sr.CdrFormatError) as caught:
+        sr.cdr_from_frame(pd.DataFrame({"a": ["1"]}), timezone="UTC", source="query.csv")
+    assert caught.value.path is None
 
 
 def test_sniffing_names_the_best_format_first_with_reasons(freeswitch: Line, tmp_path: Path) -> None:

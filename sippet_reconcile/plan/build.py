@@ -28,9 +28,11 @@ from sippet_reconcile.plan.model import Plan
 from sippet_reconcile.plan.selection import Where, chosen_rows
 from sippet_reconcile.plan.validation import START_ONLY, value_problem
 from sippet_reconcile.plan.whole_record import judge_calls
+from sippet_reconcile.reconciliation.doubts import END_DOUBTS, doubts_of_end
 from sippet_reconcile.reconciliation.explain import find_explanation
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
+from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
 
 if TYPE_CHECKING:
@@ -46,7 +48,6 @@ __all__ = ["ReconciliationLike", "build_plan", "status_vocabulary"]
 
 NOT_ASKED: Final = "its field was not asked for (fields=…)"
 NOT_CHOSEN: Final = "the call was not chosen (where=…)"
-DOUBTFUL_END: Final = "its end is a local time that daylight saving skips or repeats"
 SHIFTED: Final = "the findings say that the CDR's instants are shifted, so no end is planned"
 NO_SUCH_STATUS: Final = "the API is not known to have this status; name it in status_map, or pass statuses=client.describe().statuses"
 NOT_A_VALUE: Final = "the CDR gives no value that the API takes"
@@ -239,12 +240,12 @@ def _row_reasons(
     is_end, is_status = field.eq("ended_at"), field.eq("status")
     positions = match_positions(text_array(rows["call_id"]), text_array(calls["call_id"]))
     no_start = calls["started_at"].isna().to_numpy()[positions]
-    doubtful = is_end & _has_time_problem(rows, rec)
+    doubts = _doubts_of_end(rows, calls, positions, rec)
     tests: list[tuple[str, Any]] = [
         (NOT_ASKED, ~is_among(field, wanted)),
         (NOT_CHOSEN, ~chosen),
         (START_ONLY, no_start & ~is_status),
-        (DOUBTFUL_END, doubtful),
+        *((reason, is_end & (doubts == code)) for code, reason in enumerate(END_DOUBTS)),
         (SHIFTED, is_end & forbids_ended_at(rec.findings)),
         (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~is_among(rows["value_cdr"], vocabulary)),
         (NOT_A_VALUE, ~_is_value(rows)),
@@ -256,6 +257,22 @@ def _row_reasons(
     for reason, holds in reversed(tests):
         reasons[np.asarray(holds, dtype="bool")] = reason
     return reasons
+
+
+def _doubts_of_end(
+    rows: pd.DataFrame, calls: pd.DataFrame, positions: NDArray[np.int64], rec: ReconciliationLike
+) -> NDArray[np.int8]:
+    """Return per discrepancy why its call's end is not known well enough, as `doubts_of_end` does."""
+    offset_s = float(rec.rules.clock_offset_s)
+    return doubts_of_end(
+        (instants_of(calls["started_at"])[positions], instants_of(calls["ended_at"])[positions]),
+        (
+            instants_of(calls["started_at_cdr"], offset_s)[positions],
+            instants_of(calls["ended_at_cdr"], offset_s)[positions],
+        ),
+        has_time_problem=_has_time_problem(rows, rec),
+        tolerance_s=rec.rules.time_tolerance_s,
+    )
 
 
 def _has_time_problem(rows: pd.DataFrame, rec: ReconciliationLike) -> NDArray[np.bool_]:

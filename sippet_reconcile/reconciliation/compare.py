@@ -197,7 +197,9 @@ def compare_pairs(
         },
     )
     results = measured | named
-    discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded)
+    discrepancies, pair_rows = build_discrepancies(
+        sides, results, basis, rounded, tolerance_s=rules.time_tolerance_s
+    )
     return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
+from sippet_reconcile.reconciliation.doubts import doubts_of_end
 from sippet_reconcile.reconciliation.sides import Sides, micros
 from sippet_reconcile.reconciliation.standing import FieldResult, Standing
 from sippet_reconcile.schema import DISCREPANCIES, MAX_SECONDS, arrow_to_frame
@@ -28,7 +29,12 @@ _CORRECTABLE: Final = ("status", "duration_seconds", "ended_at")
 
 
 def build_discrepancies(
-    sides: Sides, results: Mapping[str, FieldResult], basis: NDArray[np.float64], rounded: NDArray[np.float64]
+    sides: Sides,
+    results: Mapping[str, FieldResult],
+    basis: NDArray[np.float64],
+    rounded: NDArray[np.float64],
+    *,
+    tolerance_s: float,
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Build the frame of the differing rows, in the order of the pairs, then of the fields."""
     rows = [result.rows(Standing.DIFFERS) for result in results.values()]
@@ -46,7 +52,8 @@ def build_discrepancies(
     is_duration = fields == names.index("duration_seconds")
     call_s = np.where(is_duration, at.call_seconds("duration_seconds"), np.nan)
     cdr_s = np.where(is_duration, basis[pair_rows], np.nan)
-    patchable = _is_patchable(at, fields, names, rounded[pair_rows]) & np.asarray(value_cdr.is_valid())
+    patchable = _is_patchable(at, fields, names, rounded[pair_rows], tolerance_s)
+    patchable &= np.asarray(value_cdr.is_valid())
     started = at.call_instants("started_at")
     started = np.where(np.isnat(started), at.cdr_instants("started_at"), started)
     shown_user = pc.coalesce(at.call_text("sip_username"), at.cdr_text("sip_username"))
@@ -84,16 +91,26 @@ def _floats(values: NDArray[np.float64]) -> pa.Array:
 
 
 def _is_patchable(
-    at: Sides, fields: NDArray[Any], names: list[str], rounded: NDArray[np.float64]
+    at: Sides, fields: NDArray[Any], names: list[str], rounded: NDArray[np.float64], tolerance_s: float
 ) -> NDArray[np.bool_]:
     """Mark the rows that a plan may correct.
 
-    A call that never started may get a status only; an end that comes from a local
-    time which daylight saving skips or repeats is not known well enough to be written.
+    A call that never started may get a status only; an end of which `doubts_of_end`
+    has a doubt is not known well enough to be written.
     """
     correctable = np.isin(fields, [names.index(name) for name in _CORRECTABLE])
     has_started = ~np.isnat(at.call_instants("started_at"))
     is_status = fields == names.index("status")
-    doubtful_end = (fields == names.index("ended_at")) & at.cdr_known("time_problem")
+    is_end = fields == names.index("ended_at")
+    doubtful_end = np.zeros(len(fields), np.bool_)
+    doubtful_end[is_end] = (
+        doubts_of_end(
+            (at.call_instants("started_at")[is_end], at.call_instants("ended_at")[is_end]),
+            (at.cdr_instants("started_at")[is_end], at.cdr_instants("ended_at")[is_end]),
+            has_time_problem=at.cdr_known("time_problem")[is_end],
+            tolerance_s=tolerance_s,
+        )
+        >= 0
+    )
     too_long = (fields == names.index("duration_seconds")) & (rounded > MAX_SECONDS)
     return correctable & (has_started | is_status) & ~doubtful_end & ~too_long

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import (
@@ -21,10 +22,15 @@ from sippet_reconcile._display import (
     text_table,
 )
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.schema import PATCHABLE, Bucket
+from sippet_reconcile.reconciliation.doubts import END_DOUBTS, doubts_of_end
+from sippet_reconcile.reconciliation.sides import instants_of
+from sippet_reconcile.schema import PATCHABLE, Bucket, Kind
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sippet_reconcile.reconciliation.result import Reconciliation
+    from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["CallView", "show_call"]
 
@@ -178,7 +184,7 @@ def show_call(rec: Reconciliation, wanted: str, *, show_numbers: bool) -> CallVi
         _legs_shown(own_legs, show_numbers=show_numbers),
         rivals.reset_index(drop=True),
         found if show_numbers else _masked(found),
-        tuple(_notes(rec, bucket, reason, found, call)),
+        tuple(_notes(rec, bucket, reason, found, call=call, cdr=cdr)),
     )
 
 
@@ -253,7 +259,13 @@ def _legs_shown(legs: pd.DataFrame, *, show_numbers: bool) -> pd.DataFrame:
 
 
 def _notes(
-    rec: Reconciliation, bucket: str, reason: str | None, found: pd.DataFrame, call: pd.Series[Any] | None
+    rec: Reconciliation,
+    bucket: str,
+    reason: str | None,
+    found: pd.DataFrame,
+    *,
+    call: pd.Series[Any] | None,
+    cdr: pd.Series[Any] | None,
 ) -> list[str]:
     """Say what may be planned for the call, and what may not."""
     if bucket != Bucket.MATCHED.value:
@@ -261,14 +273,31 @@ def _notes(
         return [f"Nothing is planned for it: {_WHY.get(Bucket(bucket), bucket)}{because}."]
     if not len(found):
         return ["Both sides agree under the rules; there is nothing to plan."]
-    notes = [_note(row, call) for row in found.itertuples(index=False)]
+    doubt = None if call is None or cdr is None else _doubt_of_end(call, cdr, rec.rules)
+    notes = [_note(row, call, doubt) for row in found.itertuples(index=False)]
     stops = rec.findings.stops.codes
     if stops:
         notes.append(f"No plan can be built before this is fixed or accepted: {', '.join(stops)}.")
     return notes
 
 
-def _note(row: Any, call: pd.Series[Any] | None) -> str:
+def _doubt_of_end(call: pd.Series[Any], cdr: pd.Series[Any], rules: Rules) -> str | None:
+    """Say why the CDR's end is not known well enough to be written; None where it is."""
+
+    def at(row: pd.Series[Any], name: str, offset_s: float = 0.0) -> NDArray[np.datetime64]:
+        return instants_of(pd.Series([row[name]], dtype=Kind.INSTANT.value), offset_s)
+
+    offset_s = float(rules.clock_offset_s)
+    code = doubts_of_end(
+        (at(call, "started_at"), at(call, "ended_at")),
+        (at(cdr, "started_at", offset_s), at(cdr, "ended_at", offset_s)),
+        has_time_problem=np.array([isinstance(cdr["time_problem"], str)]),
+        tolerance_s=rules.time_tolerance_s,
+    )[0]
+    return None if code < 0 else END_DOUBTS[code]
+
+
+def _note(row: Any, call: pd.Series[Any] | None, doubt: str | None) -> str:
     what = f"{row.field} differs ({row.explanation})"
     if row.is_patchable:
         return f"{what}: a plan may correct it."
@@ -278,4 +307,6 @@ def _note(row: Any, call: pd.Series[Any] | None) -> str:
         return f"{what}: not planned, as the call never started."
     if not isinstance(row.value_cdr, str):
         return f"{what}: not planned, as there is no value to write."
-    return f"{what}: not planned, as the CDR's value is doubtful (time_problem) or not possible."
+    if row.field == "ended_at" and doubt is not None:
+        return f"{what}: not planned, as {doubt}."
+    return f"{what}: not planned, as the CDR's value is not possible."

@@ -582,3 +582,55 @@ def test_one_call_is_shown_with_its_legs_by_file_and_line(reconciled: Run) -> No
     assert "a.csv:2" in shown
     assert "ring-time-included" in shown
     assert FROM not in shown
+
+
+# ---------------------------------------------------------------- two clocks, seen in one call
+
+
+def left_out(plan: sr.Plan) -> dict[str, str]:
+    """Return field to the reason why it is not planned; one call is meant."""
+    return dict(zip(plan.left_out["field"], plan.left_out["reason"], strict=True))
+
+
+@pytest.mark.parametrize("shift", [3600, -3600, 5, 3])
+def test_an_end_that_differs_as_its_start_does_is_not_planned(reconciled: Run, shift: float) -> None:
+    rec = reconciled([leg(start=shift)], [call(duration_seconds=30)])
+    ends = rec.discrepancies.loc[rec.discrepancies["field"].eq("ended_at")]
+    assert ends["is_patchable"].tolist() == [False]
+    plan = sr.build_plan(rec)
+    assert plan.changes["field"].tolist() == ["duration_seconds"]
+    why = "its start and end differ alike: a clock, not the end"
+    assert left_out(plan)["ended_at"] == why
+    assert why in str(rec.show("id-0"))
+
+
+def test_an_end_that_differs_alone_is_planned(reconciled: Run) -> None:
+    # The start is 5 s off, the end 300 s: no clock explains both.
+    rec = reconciled([leg(start=5, ended_at=at(370))], [call()])
+    assert sr.build_plan(rec).changes["field"].tolist() == ["ended_at"]
+
+
+def test_the_clock_offset_is_removed_before_start_and_end_are_held_together(reconciled: Run) -> None:
+    rec = reconciled([leg(start=5, ended_at=at(85))], [call()], clock_offset_s=5)
+    assert sr.build_plan(rec).changes["after"].tolist() == ["2026-10-05T08:01:20Z"]
+    rec = reconciled([leg(start=10)], [call()], clock_offset_s=5)
+    assert sr.build_plan(rec).changes.empty
+
+
+def test_a_missing_end_is_not_filled_from_a_clock_an_hour_off(reconciled: Run) -> None:
+    rec = reconciled([leg(start=3600)], [call(ended_at=None)])
+    plan = sr.build_plan(rec)
+    assert plan.changes.empty
+    assert left_out(plan)["ended_at"] == "its start is off by whole quarter hours, as a clock is and no end"
+    assert sr.build_plan(reconciled([leg(start=30)], [call(ended_at=None)])).changes["field"].tolist() == [
+        "ended_at"
+    ]
+
+
+def test_a_dozen_of_two_hundred_calls_shifted_by_an_hour_get_no_end(reconciled: Run) -> None:
+    legs, calls = many(200)
+    legs[188:] = [leg(n, 600 * n + 3600, talk=60 + n % 37) for n in range(188, 200)]
+    rec = reconciled(legs, calls)
+    plan = sr.build_plan(rec, accept=("timezone-shift",))
+    assert plan.changes.empty
+    assert len(plan.left_out) == 12

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.reconciliation.doubts import QUARTER_S, QUARTER_SLACK_S
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import gap_in_seconds
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StartGaps", "find_clock_offset", "find_timezone_shift"]
 
-_QUARTER_S: Final = 900
-_SLACK_S: Final = 60  # how far a clock may be off beside the shift
 _LONGEST_SHIFT: Final = 26 * 4  # quarter hours from UTC-12 to UTC+14
 _RUN: Final = 20
 _SHORTEST_RUN: Final = 10
@@ -36,6 +35,7 @@ _SHARE: Final = 0.8
 _MIXED_SHARE: Final = 0.2
 _MIXED_PAIRS: Final = 20
 _OFFSET_PAIRS: Final = 20
+_UNANIMOUS: Final = 5  # so many are enough where not one disagrees
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +71,9 @@ class StartGaps:
         part, gaps = sides.where(sure), gaps[sure]
         files, names = _by_appearance(*part.cdr_codes("source_file"))
         quarters = np.zeros(len(gaps), np.int64)
-        far = np.flatnonzero(np.abs(gaps) >= _QUARTER_S - _SLACK_S)
-        nearest = np.rint(gaps[far] / _QUARTER_S).astype(np.int64)
-        quarters[far] = np.where(np.abs(gaps[far] - nearest * _QUARTER_S) <= _SLACK_S, nearest, 0)
+        far = np.flatnonzero(np.abs(gaps) >= QUARTER_S - QUARTER_SLACK_S)
+        nearest = np.rint(gaps[far] / QUARTER_S).astype(np.int64)
+        quarters[far] = np.where(np.abs(gaps[far] - nearest * QUARTER_S) <= QUARTER_SLACK_S, nearest, 0)
         return cls(part, gaps, files, names, quarters)
 
 
@@ -119,6 +119,8 @@ def find_timezone_shift(starts: StartGaps) -> Finding | None:
     """
     part, files, names, quarters = starts.sides, starts.files, starts.names, starts.quarters
     is_shift = (quarters != 0) & (np.abs(quarters) <= _LONGEST_SHIFT)
+    if _is_unanimous(is_shift, quarters):
+        return _shift_finding(part, quarters, files, names, is_shift)
     if int(is_shift.sum()) < _SHORTEST_RUN:
         return None
     order = _in_order(part, files)
@@ -141,6 +143,10 @@ def find_timezone_shift(starts: StartGaps) -> Finding | None:
     return _shift_finding(part, quarters, files, names, shifted)
 
 
+def _is_unanimous(is_shift: NDArray[np.bool_], quarters: NDArray[np.int64]) -> bool:
+    return len(quarters) >= _UNANIMOUS and bool(is_shift.all()) and bool((quarters == quarters[0]).all())
+
+
 def _shift_finding(
     part: Sides,
     quarters: NDArray[np.int64],
@@ -149,7 +155,7 @@ def _shift_finding(
     shifted: NDArray[np.bool_],
 ) -> Finding:
     started = pd.Series(part.call_instants("started_at")).dt.tz_localize("UTC")
-    rows = pd.DataFrame({"file": files, "shift_s": quarters * _QUARTER_S, "started_at": started})
+    rows = pd.DataFrame({"file": files, "shift_s": quarters * QUARTER_S, "started_at": started})
     grouped = rows[shifted].groupby(["file", "shift_s"], sort=True)
     evidence = grouped.agg(
         first_started_at=("started_at", "min"),
@@ -220,12 +226,15 @@ def find_clock_offset(starts: StartGaps, rules: Rules) -> Finding | None:
     """
     part, gaps, files, names = starts.sides, starts.gap_s, starts.files, starts.names
     usable = np.flatnonzero(starts.quarters == 0)
-    if len(usable) < _OFFSET_PAIRS:
+    if len(usable) < _UNANIMOUS:
         return None
     if len(usable) < len(gaps):
         gaps, files, part = gaps[usable], files[usable], part.at(usable)
     tolerance = rules.time_tolerance_s
     offset = float(np.median(gaps))
+    is_few = len(gaps) < _OFFSET_PAIRS
+    if is_few and (len(gaps) < len(starts.gap_s) or (np.abs(gaps - offset) > max(tolerance, 1.0)).any()):
+        return None  # so few say something only where not one disagrees
     length = max(_OFFSET_PAIRS, len(gaps) // 200)
     counts = np.bincount(files)
     astray = np.bincount(files, weights=np.abs(gaps - offset) > max(tolerance, 1.0))
@@ -240,7 +249,7 @@ def find_clock_offset(starts: StartGaps, rules: Rules) -> Finding | None:
     begins = np.cumsum(sizes) - sizes
     medians = gaps[inside][begins + sizes // 2]
     near = np.bincount(runs, weights=np.abs(gaps - medians[runs]) <= max(tolerance, 1.0))
-    steady = (near >= _SHARE * sizes) & (sizes >= _OFFSET_PAIRS // 2)
+    steady = (near >= _SHARE * sizes) & (sizes >= (1 if is_few else _OFFSET_PAIRS // 2))
     if float(sizes[steady].sum()) < _SHARE * len(gaps):
         return None  # the gaps are no clock's doing: setup or ringing time, perhaps
     is_drifting = bool((np.abs(medians[steady] - offset) > max(tolerance, 1.0)).any())

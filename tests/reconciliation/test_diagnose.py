@@ -146,8 +146,10 @@ def test_two_clocks_mixed_in_one_file_are_seen(matched: Any, row: Any) -> None:
 def test_single_wrong_starts_are_no_shift(matched: Any, row: Any) -> None:
     scattered = [shifted(row, n, 3600 if n % 10 == 0 else 0) for n in range(300)]
     assert find_timezone_shift(StartGaps.of(exact(matched(scattered)))) is None
-    few = [shifted(row, n, 3600) for n in range(9)]
+    few = [shifted(row, n, 3600) for n in range(4)]
     assert find_timezone_shift(StartGaps.of(exact(matched(few)))) is None
+    one_disagrees = [shifted(row, n, 3600 * (n > 0)) for n in range(9)]
+    assert find_timezone_shift(StartGaps.of(exact(matched(one_disagrees)))) is None
     by_numbers = [row(rule=2, cdr={"started_at": START + pd.Timedelta(hours=1)}) for _ in range(50)]
     assert find_timezone_shift(StartGaps.of(exact(matched(by_numbers)))) is None
 
@@ -204,9 +206,23 @@ def test_gaps_that_vary_or_are_tolerated_or_few_are_no_offset(matched: Any, row:
         is None
     )
     assert (
-        find_clock_offset(StartGaps.of(exact(matched([shifted(row, n, 37) for n in range(19)]))), BILLABLE)
+        find_clock_offset(StartGaps.of(exact(matched([shifted(row, n, 37) for n in range(4)]))), BILLABLE)
         is None
     )
+    for astray in (0, 3600):
+        one_disagrees = [shifted(row, n, 37 if n else astray) for n in range(19)]
+        assert find_clock_offset(StartGaps.of(exact(matched(one_disagrees))), BILLABLE) is None
+
+
+@pytest.mark.parametrize("count", [5, 9, 19])
+def test_five_pairs_are_enough_where_not_one_disagrees(matched: Any, row: Any, count: int) -> None:
+    files = [{"source_file": f"{n % 2}.csv"} for n in range(count)]
+    hour = of(matched([shifted(row, n, 3600, **files[n]) for n in range(count)]))["timezone-shift"]
+    assert hour.severity == "stop"
+    assert hour.evidence["n_shifted"].sum() == count
+    offset = of(matched([shifted(row, n, 37, **files[n]) for n in range(count)]))["clock-offset"]
+    assert (offset.severity, offset.evidence["n_pairs"].sum()) == ("stop", count)
+    assert not offset.evidence["is_drifting"].any()
 
 
 @settings(max_examples=25, deadline=None)

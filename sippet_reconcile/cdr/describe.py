@@ -95,6 +95,9 @@ def describe_cdr(legs: pd.DataFrame) -> CdrDescription:
         "latest_start": started.max() if started.notna().any() else None,
         "rows_with_problem": int((~usable).sum()),
         "rows_with_time_problem": int(legs["time_problem"].notna().sum()),
+        "rows_without_seconds": int(legs["is_coarse"].fillna(value=False).sum())
+        if "is_coarse" in legs
+        else 0,
         "answered": int(legs["is_answered"].fillna(value=False).sum()),
         "billable_s": float(legs["billable_s"].fillna(0).sum()),
         "helper_legs": int(legs["is_helper"].fillna(value=False).sum()) if "is_helper" in legs else 0,

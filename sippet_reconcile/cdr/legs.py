@@ -1,7 +1,7 @@
 """Turn what a format found into legs: typed, in UTC, with a status and every reason why a row is no use.
 
 Input is a format's `Record` of text columns and where the rows came from, output is
-an Arrow table with the columns of `LEGS`, then ``is_helper`` and the kept columns.
+an Arrow table with the columns of `LEGS`, then ``is_helper``, ``is_coarse`` and the kept columns.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ Seconds: TypeAlias = "NDArray[np.float64]"
 _SHOWN: Final = 40
 _CODE: Final = {status: place for place, status in enumerate(LEG_STATUSES)}
 _ANSWERED_CODES: Final = (_CODE["completed"], _CODE["voicemail"])
-_COARSE: Final = "times are printed without seconds"
 MICROS: Final = 1_000_000
 _MINUTE: Final = 60 * MICROS
 
@@ -116,6 +115,7 @@ def build_legs(
         "status": status,
         "cause": record.cause,
         "is_helper": pa.array(np.zeros(size, bool) if record.is_helper is None else record.is_helper),
+        "is_coarse": pa.array(times.started.coarse | times.answered.coarse | times.ended.coarse),
     }
     for name in options.keep:
         columns[f"x_{name}"] = _kept(fields, name, options)
@@ -223,13 +223,11 @@ def _micros(seconds: Seconds) -> NDArray[np.int64]:
 
 
 def _time_problems(times: _Times) -> pa.LargeStringArray | None:
-    coarse = times.started.coarse | times.answered.coarse | times.ended.coarse
-    if not times.line.doubts and not bool(coarse.any()):
+    if not times.line.doubts:
         return None
-    words: NDArray[Any] = np.full(len(coarse), None, dtype=object)
-    words[coarse] = _COARSE
+    words: NDArray[Any] = np.full(len(times.started.known), None, dtype=object)
     for row, text in times.line.doubts.items():
-        words[row] = text if words[row] is None else f"{words[row]}; {text}"
+        words[row] = text
     return pa.array(words, TEXT)
 
 

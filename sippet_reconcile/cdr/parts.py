@@ -330,7 +330,9 @@ def _totals_lines(fields: Fields, started: pa.LargeStringArray) -> NDArray[np.bo
 
 def empty_legs(request: Request) -> pa.Table:
     """Return a table of no legs with every column."""
-    table = LEGS.arrow.empty_table().append_column("is_helper", pa.array([], pa.bool_()))
+    table = LEGS.arrow.empty_table()
+    for name in ("is_helper", "is_coarse"):
+        table = table.append_column(name, pa.array([], pa.bool_()))
     for name in request.options.keep:
         table = table.append_column(f"x_{name}", pa.array([], TEXT))
     return table

@@ -1,7 +1,7 @@
 """Read CDR exports into legs: one row per record, usable or not, whatever the format.
 
 Input are files or a frame and what the caller knows about them; output is the frame
-that `LEGS` describes, then ``is_helper`` and the kept columns.
+that `LEGS` describes, then ``is_helper``, ``is_coarse`` and the kept columns.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def read_cdr(
     -------
     DataFrame
         The columns of `sippet_reconcile.schema.LEGS`; then ``is_helper`` (boolean, True
-        for legs that belong to the switch's inner workings); then the kept columns.
+        for legs that belong to the switch's inner workings) and ``is_coarse`` (boolean,
+        True where a time is printed without seconds); then the kept columns.
 
     Raises
     ------

@@ -517,3 +517,25 @@ def test_a_file_most_of_whose_rows_are_bad_is_still_recognised(freeswitch: Line,
 def test_a_lone_row_among_many_others_makes_no_format(asterisk: Line) -> None:
     with pytest.raises(sr.CdrFormatError, match="no known format fits"):
         read(asterisk() + asterisk(disposition="SURPRISE") * 9, timezone="UTC")
+
+
+def test_times_without_seconds_are_marked_and_are_no_time_problem() -> None:
+    table = "S,A,E\n" + "".join(
+        f"{start},{answer},{end}\n"
+        for start, answer, end in [
+            ("2026-10-01 09:00:00", "2026-10-01 09:00:05", "2026-10-01 09:01:05"),
+            ("2026-10-01 09:00", "2026-10-01 09:00:05", "2026-10-01 09:01:05"),
+            ("2026-10-01 09:00:00", "2026-10-01 09:00", "2026-10-01 09:01:05"),
+            ("2026-10-01 09:00:00", "", "2026-10-01 09:01"),
+            ("2026-10-25 01:30", "", ""),
+        ]
+    )
+    columns = {"started_at": "S", "answered_at": "A", "ended_at": "E"}
+    legs = read(table, columns=columns, timezone="Europe/London")
+    assert list(legs.columns) == [*LEGS.names, "is_helper", "is_coarse"]
+    assert legs["is_coarse"].dtype == "boolean"
+    assert legs["is_coarse"].tolist() == [False, True, True, True, True]
+    assert legs["time_problem"].isna().tolist() == [True, True, True, True, False]
+    assert "without seconds" not in legs["time_problem"][4]
+    assert sr.describe_cdr(legs).summary()["rows_without_seconds"] == 4
+    assert str(read("", columns=columns)["is_coarse"].dtype) == "boolean"

@@ -29,7 +29,7 @@ def test_the_summary_counts(legs: pd.DataFrame) -> None:
     summary = sr.describe_cdr(legs).summary()
     expected = {
         "rows": 6, "files": 1, "format": "freeswitch", "clock": "UTC (given)", "rows_with_problem": 2,
-        "rows_with_time_problem": 0, "answered": 5, "billable_s": 300.0, "helper_legs": 0, "repeated_records": 1,
+        "rows_with_time_problem": 0, "rows_without_seconds": 0, "answered": 5, "billable_s": 300.0, "helper_legs": 0, "repeated_records": 1,
         "calls_by_linked_id": 1, "most_legs_of_a_call": 6, "share_of_called_in_e164": 1.0, "share_of_callers_in_e164": 0.0,
         "statuses": {"completed": 5, "busy": 1},
     }  # fmt: skip

@@ -275,7 +275,7 @@ def test_an_empty_file_has_no_legs_but_every_column(read: Read, caplog: pytest.L
         legs = read(b"\n\n", keep=["accountcode"])
     assert len(legs) == 0
     assert {name: str(dtype) for name, dtype in legs.dtypes.items()} == {
-        **LEGS.dtypes, "is_helper": "boolean", "x_accountcode": "str",
+        **LEGS.dtypes, "is_helper": "boolean", "is_coarse": "boolean", "x_accountcode": "str",
     }  # fmt: skip
     assert "holds no record" in caplog.text
 

@@ -25,7 +25,7 @@ UNANSWERED = {"answer_stamp": "", "end_stamp": "2026-10-01 09:00:20", "duration"
 
 def test_each_column_means_what_the_template_says(freeswitch: Line, read: Read) -> None:
     legs = read(freeswitch(bleg_uuid=uuid(9)), timezone="Europe/London", keep=["read_codec"])
-    assert list(legs.columns) == [*LEGS.names, "is_helper", "x_read_codec"]
+    assert list(legs.columns) == [*LEGS.names, "is_helper", "is_coarse", "x_read_codec"]
     assert {name: str(legs[name].dtype) for name in LEGS.names} == LEGS.dtypes
     leg = legs.iloc[0]
     assert leg[["format", "leg_id", "call_key", "linked_id"]].tolist() == [

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from sippet_reconcile._display import plural
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.frames import table_of_arrow, table_of_objects, unique_names
 from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["LOG", "Part", "Request", "empty_legs", "read_parquet", "read_source", "read_table", "sample_of"]
 
 LOG: Final = logging.getLogger("sippet_reconcile.cdr")
-_TOTALS: Final = r"(?i)^(?:grand |sub)?totals?\b"
+_TOTALS: Final = (
+    r"(?i)^(?:grand[ -]?|sub[ -]?)?totals?(?:\s*:)?(?:\s*\(?[\d.,: ]+\)?(?:\s*(?:calls?|records?|rows?))?)?$"
+)
 _HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
 _PIECE: Final = 4 << 20
 _WORKERS: Final = 2
@@ -190,13 +193,24 @@ def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request
 def _to_legs(raw: RawTable, format_: CdrFormat, origin: Origin, request: Request) -> Part:
     if raw.notes:
         LOG.info("%s: %s", origin.name, "; ".join(raw.notes))
-    columns, clock = _columns_of(raw, format_, origin.name, request)
-    return Part(legs_table(columns, format_, origin), format_, clock, origin.name, raw.notes)
+    columns, clock, n_totals = _columns_of(raw, format_, origin.name, request)
+    notes = (*raw.notes, *_totals_note(origin.name, n_totals))
+    return Part(legs_table(columns, format_, origin), format_, clock, origin.name, notes)
+
+
+def _totals_note(name: str, n_totals: int) -> tuple[str, ...]:
+    """Say, also in the log, how many lines were taken as totals: they are the only ones that become no rows."""
+    if n_totals == 0:
+        return ()
+    note = f"{plural(n_totals, 'line')} without a start taken as totals"
+    LOG.info("%s: %s", name, note)
+    return (note,)
 
 
 def _columns_of(
     raw: RawTable, format_: CdrFormat, name: str, request: Request
-) -> tuple[dict[str, Any], Clock]:
+) -> tuple[dict[str, Any], Clock, int]:
+    """Return the columns of the legs, the clock they were read by, and how many lines were totals."""
     options = replace(request.options, where=name)
     raw = _renamed(raw, format_)
     fields = Fields(raw)
@@ -206,7 +220,7 @@ def _columns_of(
     if totals is not None:
         fields = Fields(without_rows(raw, totals))
         record = format_.interpret(fields, options)
-    return build_legs(fields, record, format_, options)
+    return *build_legs(fields, record, format_, options), 0 if totals is None else int(totals.sum())
 
 
 def _read_in_pieces(source: Source, request: Request) -> Part | None:
@@ -232,7 +246,7 @@ def _read_in_pieces(source: Source, request: Request) -> Part | None:
     state = _Pieces(layout, format_, source.name, request)
     pile = Pile(source.size / max(len(first), 1))
     clock: Clock | None = None
-    lines = layout.first_line
+    lines, n_totals = layout.first_line, 0
     begins = itertools.chain([line_start(plain, layout.first_line)], itertools.repeat(0))
     with ThreadPoolExecutor(_WORKERS) as pool:
         waiting: deque[Future[_Piece | None]] = deque()
@@ -250,9 +264,9 @@ def _read_in_pieces(source: Source, request: Request) -> Part | None:
                 # Only now is it known on which line the piece began.
                 done.columns["source_row"] = pc.add(done.columns["source_row"], lines)
                 pile.add(done.columns)
-                lines, clock = lines + done.n_lines, done.clock
+                lines, clock, n_totals = lines + done.n_lines, done.clock, n_totals + done.n_totals
     table = legs_table(pile.finished(), format_, Origin(source.name, source.sha256))
-    return Part(table, format_, clock, source.name)
+    return Part(table, format_, clock, source.name, _totals_note(source.name, n_totals))
 
 
 def _plain(piece: bytes) -> bytes | None:
@@ -276,6 +290,7 @@ class _Piece:
     columns: dict[str, Any]
     clock: Clock
     n_lines: int
+    n_totals: int
 
 
 @dataclass(frozen=True)
@@ -297,10 +312,10 @@ class _Pieces:
             raw = without_headers(raw, self.layout)
         request = replace(self.request, options=replace(self.request.options, in_pieces=True))
         try:
-            columns, clock = _columns_of(raw, self.format, self.name, request)
+            columns, clock, n_totals = _columns_of(raw, self.format, self.name, request)
         except CdrFormatError:
             return None  # read as a whole, it is either settled there or raised with the right line
-        return _Piece(columns, clock, n_lines)
+        return _Piece(columns, clock, n_lines, n_totals)
 
 
 def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:
@@ -313,7 +328,7 @@ def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:
 
 
 def _totals_lines(fields: Fields, started: pa.LargeStringArray) -> NDArray[np.bool_] | None:
-    """Mark the lines that add up the others: no start, and a first cell that says total."""
+    """Mark the lines that add up the others: no start, and a first cell that says nothing but total."""
     wordy = pc.fill_null(pc.greater_equal(started, pa.scalar("A", TEXT)), fill_value=True)
     without_start = np.flatnonzero(np.asarray(wordy))
     if len(without_start) == 0 or not fields.raw.columns:

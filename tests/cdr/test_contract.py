@@ -6,6 +6,7 @@ import gzip
 import inspect
 import io
 import json
+import logging
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -539,3 +540,60 @@ def test_times_without_seconds_are_marked_and_are_no_time_problem() -> None:
     assert "without seconds" not in legs["time_problem"][4]
     assert sr.describe_cdr(legs).summary()["rows_without_seconds"] == 4
     assert str(read("", columns=columns)["is_coarse"].dtype) == "boolean"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "Total",
+        "TOTALS",
+        "Grand total",
+        "Subtotal:",
+        "Total: 3",
+        "Total (1,204)",
+        "totals 3 calls",
+        "Total 0:02:00",
+    ],
+)
+def test_a_line_that_adds_up_the_others_is_no_record_and_is_counted(
+    cell: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f'Name,Start,Talk\nAnn,2026-10-01 09:00:00,60\n"{cell}",,60\n'
+    with caplog.at_level(logging.INFO, logger="sippet_reconcile.cdr"):
+        legs = read(text, columns={"started_at": "Start", "billable_s": "Talk"}, timezone="UTC")
+    assert legs["source_row"].tolist() == [2]
+    assert "1 line without a start taken as totals" in caplog.text
+    assert "<stream>: 1 line without a start taken as totals" in sr.describe_cdr(legs).notes
+
+
+@pytest.mark.parametrize(
+    ("cell", "start"),
+    [
+        ("Total Wine Ltd", ""),
+        ("Total-Energies", ""),
+        ("Totally Ltd", ""),
+        ("Total", "2026-10-01 10:00:00"),
+        ("Ann", "Total"),
+        ("Total 3 Ltd", "soon"),
+    ],
+)
+def test_a_caller_whose_name_begins_with_total_is_a_record(cell: str, start: str) -> None:
+    text = f"Name,Start,Talk\nAnn,2026-10-01 09:00:00,60\n{cell},{start},60\n"
+    legs = read(text, columns={"started_at": "Start", "billable_s": "Talk"}, timezone="UTC")
+    assert legs["source_row"].tolist() == [2, 3]
+    assert pd.isna(legs["problem"][1]) == start.startswith("2026")
+
+
+def test_totals_lines_of_a_large_file_are_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 200)
+    path = tmp_path / "x.csv"
+    path.write_text("Name,Start,Talk\n" + ("Ann,2026-10-01 09:00:00,60\n" * 10 + "Total,,600\n") * 3)
+    columns = {"started_at": "Start", "billable_s": "Talk"}
+    with caplog.at_level(logging.INFO, logger="sippet_reconcile.cdr"):
+        legs = sr.read_cdr(path, columns=columns, timezone="UTC", progress=False)
+    assert len(legs) == 30
+    assert caplog.text.count("x.csv: 3 lines without a start taken as totals") == 1

@@ -243,11 +243,16 @@ def _whole(
     started = several.least(np.where(instants["started_at"] == _NAT, _LATE, instants["started_at"]))
     answered = several.least(np.where(instants["answered_at"] == _NAT, _LATE, instants["answered_at"]))
     ended = several.most(instants["ended_at"])
+    # A leg that spoke, and whose own end or start is unknown, may reach beyond all the others.
+    speaks = ~_silent(legs, several)
+    lost_start = several.most((speaks & (instants["started_at"] == _NAT)).astype(np.int8)).astype(np.bool_)
+    lost_end = several.most((speaks & (instants["ended_at"] == _NAT)).astype(np.int8)).astype(np.bool_)
+    ended = np.where(lost_end, _NAT, ended)
     for name, values in (("started_at", started), ("answered_at", answered), ("ended_at", ended)):
         result[name] = _patched_instants(
             columns[name], several.calls, np.where(values == _LATE, _NAT, values)
         )
-    known = (started != _LATE) & (ended != _NAT) & (ended >= started)
+    known = (started != _LATE) & (ended != _NAT) & (ended >= started) & ~lost_start
     total = np.where(known, (np.where(known, ended, 0) - np.where(known, started, 0)) / MICROS, np.nan)
     result["total_s"] = _patched_seconds(columns["total_s"], several.calls, total)
     is_answered, known_answer = _any_answered(legs, several)
@@ -292,6 +297,16 @@ def _flags(legs: pd.DataFrame, at: NDArray[np.int64]) -> tuple[NDArray[np.bool_]
     """Return ``is_answered`` as true where it is, and as known."""
     series = legs["is_answered"]
     return series.to_numpy("bool", na_value=False)[at], series.notna().to_numpy()[at]
+
+
+def _silent(legs: pd.DataFrame, several: _Several) -> NDArray[np.bool_]:
+    """Mark the legs that certainly never talked and lasted no time: they say nothing about when the call was."""
+    billable, total = (
+        legs[name].to_numpy("float64", na_value=np.nan)[several.rows] for name in ("billable_s", "total_s")
+    )
+    answered, answer_known = _flags(legs, several.rows)
+    lasted = answered | (billable > 0) | (total > 0)
+    return ~lasted & ((answer_known & ~answered) | (billable == 0))
 
 
 def _any_answered(legs: pd.DataFrame, several: _Several) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -634,3 +634,32 @@ def test_a_dozen_of_two_hundred_calls_shifted_by_an_hour_get_no_end(reconciled: 
     plan = sr.build_plan(rec, accept=("timezone-shift",))
     assert plan.changes.empty
     assert len(plan.left_out) == 12
+
+
+# ---------------------------------------------------------------- legs of which something is not known
+
+TWICE = "ended_at 2026-10-25 01:10:00 occurred twice in Europe/London"
+
+
+@pytest.mark.parametrize(("doubt", "bucket"), [(None, "cdr-open"), (TWICE, "matched")])
+@pytest.mark.parametrize("ended_at", [at(330), None])
+def test_a_call_with_a_leg_of_unknown_end_is_not_shortened(
+    reconciled: Run, doubt: str | None, bucket: str, ended_at: pd.Timestamp | None
+) -> None:
+    # The second leg talked 200 s and its end is not known; the API's record is right.
+    second = leg(0, 60, talk=200, linked_id="g", ended_at=None, time_problem=doubt)
+    agreeing = call(ended_at=ended_at, duration_seconds=330)
+    rec = reconciled([leg(linked_id="g"), second], [agreeing], duration="total")
+    assert buckets(rec) == (bucket, bucket)
+    assert sr.build_plan(rec).changes.empty
+
+
+def test_a_call_with_a_leg_of_unknown_start_is_not_shortened(reconciled: Run) -> None:
+    first = leg(
+        0, 0, started_at=None, answered_at=None, linked_id="g", time_problem="started_at occurred twice"
+    )
+    rec = reconciled(
+        [first, leg(0, 100, linked_id="g")], [call(ended_at=at(170), duration_seconds=170)], duration="total"
+    )
+    assert rec.pairs["total_s_cdr"].isna().all()
+    assert sr.build_plan(rec).changes.empty

@@ -209,6 +209,35 @@ def test_a_doubtful_end_of_any_leg_is_told(make_legs, leg):
     assert only_call(make_legs(rows))["time_problem"] == "ended_at repeated"
 
 
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"answered_at": None, "billable_s": None, "is_answered": True},
+        {"answered_at": None, "billable_s": 30, "is_answered": None},
+        {"answered_at": None, "billable_s": 0, "is_answered": False, "total_s": 30},
+        {"answered_at": None, "billable_s": None, "is_answered": None},
+    ],
+)
+def test_a_leg_whose_end_is_unknown_leaves_that_of_the_call_unknown(make_legs, leg, known):
+    lost = leg(5, 10, 60, ended_at=None, total_s=None) | known
+    call = only_call(make_legs([leg(0, 5, 65), lost]))
+    assert pd.isna(call["ended_at"])
+    assert pd.isna(call["total_s"])
+
+
+def test_a_silent_leg_without_times_takes_nothing_from_the_others(make_legs, leg, at):
+    silent = leg(0, ended_at=None, started_at=None, total_s=None, billable_s=None, is_answered=False)
+    for total_s, billable_s in ((None, None), (0, 0)):
+        call = only_call(make_legs([leg(0, 5, 65), silent | {"total_s": total_s, "billable_s": billable_s}]))
+        assert (call["ended_at"], call["total_s"], call["billable_s"]) == (at(65), 65, 60)
+
+
+def test_a_leg_whose_start_is_unknown_leaves_the_total_unknown(make_legs, leg, at):
+    call = only_call(make_legs([leg(0, 5, 65), leg(5, 10, 60, started_at=None)]))
+    assert pd.isna(call["total_s"])
+    assert call["ended_at"] == at(65)
+
+
 INTERVAL = st.tuples(st.integers(0, 60), st.integers(0, 40))
 
 

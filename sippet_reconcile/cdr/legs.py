@@ -82,8 +82,13 @@ def build_legs(
     size = len(fields)
     times = _read_times(fields, record, options)
     statuses = {**format_.statuses, **options.status_map}
+    broken = None if fields.raw.problem is None else np.asarray(fields.raw.problem.is_valid())
     answered, status = _answered_and_status(record, times, statuses, size)
     billable = times.billable
+    if broken is not None:
+        # What a broken row still holds stays as it stood; that something is absent from it means nothing.
+        silent = pa.array(broken & ~np.asarray(pc.fill_null(answered, fill_value=False)))
+        answered = pc.if_else(silent, pa.scalar(None, pa.bool_()), answered)
     unanswered = np.asarray(pc.fill_null(pc.invert(answered), fill_value=False))
     billable = np.where(unanswered & np.isnan(billable) & ~times.bad_billable, 0.0, billable)
     total, billable, line = _derived(record, times, billable)

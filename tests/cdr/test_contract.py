@@ -597,3 +597,36 @@ def test_totals_lines_of_a_large_file_are_counted_too(
         legs = sr.read_cdr(path, columns=columns, timezone="UTC", progress=False)
     assert len(legs) == 30
     assert caplog.text.count("x.csv: 3 lines without a start taken as totals") == 1
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'"a","b"\n',
+        b'"Ann","1001","+442079460123","default","2026-10-01 09:00:00","","2026-10-01 09:01:05","65"\n',
+        b'"Ann","1001","+442079460123","default","2026-10-01 09:00:00"\n',
+        b'"Ann","1001","cut',
+        b"a," * 20 + b"\n",
+    ],
+)
+def test_a_broken_row_is_not_taken_as_unanswered(freeswitch: Line, broken: bytes) -> None:
+    legs = read(freeswitch() + broken, timezone="UTC")
+    assert legs["problem"].isna().tolist() == [True, False]
+    assert legs["is_answered"].tolist() == [True, pd.NA]
+    assert legs["billable_s"].tolist() == [60.0, pd.NA]
+
+
+def test_what_a_broken_row_still_holds_stays(freeswitch: Line) -> None:
+    short = freeswitch().replace(b',"PCMU"\n', b"\n")
+    leg = read(freeswitch() + short, timezone="UTC").iloc[1]
+    assert pd.notna(leg["problem"])
+    assert (leg["is_answered"], leg["billable_s"]) == (True, 60.0)
+
+
+def test_a_row_without_uniqueid_is_told_from_others_by_linkedid_and_sequence(asterisk: Line) -> None:
+    data = asterisk(19) + asterisk(19, sequence="8") + asterisk(19, sequence="") + asterisk(19, linkedid="")
+    legs = read(data, timezone="UTC")
+    assert legs["leg_id"].isna().tolist() == [False, False, True, True]
+    assert legs["leg_id"][:2].tolist() == ["1790845200.1/7", "1790845200.1/8"]
+    assert read(asterisk(21))["leg_id"][0] == "1790845200.1/7"
+    assert read(asterisk(18))["leg_id"][0] == "1790845200.1"

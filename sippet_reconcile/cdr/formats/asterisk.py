@@ -170,6 +170,18 @@ def _numbers(fields: Fields) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
     return caller, called
 
 
+def _leg_ids(
+    uniqueid: pa.LargeStringArray, linkedid: pa.LargeStringArray, sequence: pa.LargeStringArray
+) -> pa.LargeStringArray:
+    """Return what tells a row from all others: an id and the sequence, or the uniqueid alone."""
+    slash = pa.scalar("/", uniqueid.type)
+    return pc.coalesce(
+        pc.binary_join_element_wise(uniqueid, sequence, slash),
+        uniqueid,
+        pc.binary_join_element_wise(linkedid, sequence, slash),
+    )
+
+
 def _own_uuid(fields: Fields) -> pa.LargeStringArray:
     """Return the UUID that the platform stored in userfield or accountcode, where it did."""
     found = [
@@ -204,7 +216,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         ended=fields["end"],
         total=fields["duration"],
         billable=fields["billsec"],
-        leg_id=pc.coalesce(pc.binary_join_element_wise(uniqueid, sequence, pa.scalar("/", text)), uniqueid),
+        leg_id=_leg_ids(uniqueid, linkedid, sequence),
         call_key=pc.coalesce(_own_uuid(fields), uniqueid),
         linked_id=linked,
         direction=pc.if_else(inbound, pa.scalar("inbound", text), pa.scalar(None, text)),

@@ -71,36 +71,41 @@ def find_call_problems(
     *,
     first_with_uuid: NDArray[np.int64] | None = None,
     columns: Columns | None = None,
+    is_asked: NDArray[np.bool_] | None = None,
 ) -> list[Finding]:
     """Return the findings about calls that need no CDR; the calls must fit `schema.CALLS`.
 
     `first_with_uuid` is for each call the position of the first one with the same
     ``call_uuid``, where somebody has worked that out and each call is there once;
-    `columns` are then those of the calls.
+    `columns` are then those of the calls. `is_asked` marks the calls that are spoken of,
+    all of them where it is not given; a shared ``call_uuid`` is told with every call
+    that has it, as soon as one of them is spoken of.
     """
     if first_with_uuid is None:
-        calls, columns = _newest(calls), None
+        rows = _newest(calls)
+        calls, columns = calls.iloc[rows], None
+        is_asked = None if is_asked is None else is_asked[rows]
         first_with_uuid = first_occurrence(text_array(normal_ids(calls["call_uuid"])))
     columns = Columns(calls) if columns is None else columns
     found = [
-        _stuck_calls(columns, rules),
-        _impossible_calls(columns, rules),
-        _duplicate_calls(calls, first_with_uuid),
+        _stuck_calls(columns, rules, is_asked),
+        _impossible_calls(columns, rules, is_asked),
+        _duplicate_calls(calls, first_with_uuid, is_asked),
     ]
     return [finding for finding in found if finding is not None]
 
 
-def _newest(calls: pd.DataFrame) -> pd.DataFrame:
-    """Return each call once, as it was read last: a call that was read twice is no second call."""
+def _newest(calls: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the position of each call once, as it was read last: a call that was read twice is no second call."""
     first = first_occurrence(text_array(calls["id"]))
     rows = np.arange(len(first))
     if bool((first == rows).all()):
-        return calls
+        return rows
     fetched = calls["fetched_at"].reset_index(drop=True)
     order = fetched.sort_values(kind="stable", na_position="first").index.to_numpy()
     newest = rows.copy()
     newest[first[order]] = order  # of several readings the last one assigned stays
-    return calls.iloc[newest[first == rows]]
+    return newest[first == rows]
 
 
 def _has_status(columns: Columns, words: Sequence[str]) -> NDArray[np.bool_]:
@@ -115,12 +120,13 @@ def _evidence(calls: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
     return chosen.rename(columns={"id": "call_id"})
 
 
-def _stuck_calls(columns: Columns, rules: Rules) -> Finding | None:
+def _stuck_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_] | None) -> Finding | None:
     is_open = _has_status(columns, rules.open_statuses)
     no_end = np.isnat(columns.instants("ended_at"))
     # Where it is not known when a row was fetched, or when the call began, its age is not known.
     age = gap_in_seconds(columns.instants("fetched_at"), columns.instants("started_at"))
-    rows = np.flatnonzero((is_open | no_end) & (age > rules.settle_s))
+    stuck = (is_open | no_end) & (age > rules.settle_s)
+    rows = np.flatnonzero(stuck if is_asked is None else stuck & is_asked)
     if len(rows) == 0:
         return None
     evidence = _evidence(columns.frame, rows).assign(
@@ -135,13 +141,14 @@ def _stuck_calls(columns: Columns, rules: Rules) -> Finding | None:
     return Finding("stuck-calls", Severity.WARN, message, evidence, advice)
 
 
-def _impossible_calls(columns: Columns, rules: Rules) -> Finding | None:
+def _impossible_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_] | None) -> Finding | None:
     length = gap_in_seconds(columns.instants("ended_at"), columns.instants("started_at"))
     seconds = columns.seconds("duration_seconds")
     backwards = length < 0
     too_long = (length >= 0) & (seconds > length + rules.duration_tolerance_s)
     negative = seconds < 0
-    rows = np.flatnonzero(backwards | too_long | negative)
+    impossible = backwards | too_long | negative
+    rows = np.flatnonzero(impossible if is_asked is None else impossible & is_asked)
     if len(rows) == 0:
         return None
     reasons = np.select(
@@ -151,18 +158,24 @@ def _impossible_calls(columns: Columns, rules: Rules) -> Finding | None:
     )
     evidence = _evidence(columns.frame, rows).assign(reason=pd.Series(reasons, dtype="str"))
     message = (
-        f"{plural(len(rows), 'call')} cannot be as they stand: {int(backwards.sum()):,} ended before they started, "
-        f"{int(too_long.sum()):,} last longer than from start to end, {int(negative.sum()):,} have a negative duration."
+        f"{plural(len(rows), 'call')} cannot be as they stand: {int(backwards[rows].sum()):,} ended before they started, "
+        f"{int(too_long[rows].sum()):,} last longer than from start to end, {int(negative[rows].sum()):,} have a negative duration."
     )
     advice = "A plan leaves a call out unless its change makes the whole record possible; read the rows in .evidence."
     return Finding("impossible-calls", Severity.WARN, message, evidence, advice)
 
 
-def _duplicate_calls(calls: pd.DataFrame, first: NDArray[np.int64]) -> Finding | None:
+def _duplicate_calls(
+    calls: pd.DataFrame, first: NDArray[np.int64], is_asked: NDArray[np.bool_] | None
+) -> Finding | None:
     later = first != np.arange(len(first))
     if not bool(later.any()):
         return None
     repeated = np.unique(first[later])
+    if is_asked is not None:
+        repeated = np.intersect1d(repeated, first[is_asked])
+        if len(repeated) == 0:
+            return None
     members = np.flatnonzero(np.isin(first, repeated))
     members = members[np.argsort(first[members], kind="stable")]
     evidence = _evidence(calls, members)

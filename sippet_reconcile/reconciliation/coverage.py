@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.compare import Comparison
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["Material", "find_coverage_problems", "find_empty_side"]
+__all__ = ["Material", "find_coverage_problems", "find_empty_side", "in_buckets"]
 
 _ENOUGH_ROWS: Final = 20
 _LOW_RATE: Final = 0.8

@@ -21,11 +21,16 @@ from sippet_reconcile.reconciliation.basis import (
 )
 from sippet_reconcile.reconciliation.check import check_calls, find_call_problems
 from sippet_reconcile.reconciliation.clocks import StartGaps, find_clock_offset, find_timezone_shift
-from sippet_reconcile.reconciliation.coverage import Material, find_coverage_problems, find_empty_side
+from sippet_reconcile.reconciliation.coverage import (
+    Material,
+    find_coverage_problems,
+    find_empty_side,
+    in_buckets,
+)
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.reconciliation.statuses import NO_STATUS, normal_word, status_words
-from sippet_reconcile.schema import LEG_STATUSES
+from sippet_reconcile.schema import LEG_STATUSES, Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +68,9 @@ def diagnose(
     calls, cdr_calls
         All calls and all reduced CDR calls.
     pairs
-        All pairs, those outside the period too: clocks do not stop at a month's end.
+        All pairs, those outside the period too: clocks do not stop at a month's end, and
+        what speaks of clocks or of the meaning of a column is judged from all that an id
+        matched. What speaks of single calls leaves out those outside the period.
     rules
         With ``duration`` settled.
     basis
@@ -107,6 +114,9 @@ def diagnose(
     )
     empty = find_empty_side(material)
     starts = StartGaps.of(exact)
+    is_asked = None
+    if period is not None and call_buckets is not None:
+        is_asked = ~in_buckets(call_buckets, Bucket.OUTSIDE_PERIOD)
     shift = find_timezone_shift(starts)
     found: list[Finding | None] = [
         empty,
@@ -115,19 +125,29 @@ def diagnose(
         # With nothing to compare the basis cannot be known, and need not be.
         find_duration_basis(basis) if empty is None else None,
         find_rounded_durations(exact, rules),
-        _status_vocabulary(sides, rules),
-        *find_call_problems(calls, rules, first_with_uuid=first_with_uuid, columns=sides.of_calls),
+        _status_vocabulary(sides, rules, is_asked),
+        *find_call_problems(
+            calls, rules, first_with_uuid=first_with_uuid, columns=sides.of_calls, is_asked=is_asked
+        ),
         *find_coverage_problems(material, clocks_agree=shift is None),
     ]
     return Findings(finding for finding in found if finding is not None)
 
 
-def _status_vocabulary(sides: Sides, rules: Rules) -> Finding | None:
-    """Say so where one side uses status words that the other side, and the rules, do not know."""
+def _status_vocabulary(
+    sides: Sides, rules: Rules, is_asked: NDArray[np.bool_] | None = None
+) -> Finding | None:
+    """Say so where one side uses status words that the other side, and the rules, do not know.
+
+    Words are counted among the calls that are spoken of; a word that any call has is known to the API.
+    """
     call_codes, call_words = sides.of_calls.codes("status")
-    counts = np.bincount(call_codes + 1, minlength=len(call_words) + 1)[1:]
+    asked_codes = call_codes if is_asked is None else call_codes[is_asked]
+    counts = np.bincount(asked_codes + 1, minlength=len(call_words) + 1)[1:]
     occurring = {word: int(n) for word, n in zip(call_words, counts, strict=True)}
     cdr_codes, cdr_words = sides.cdr_codes("status")
+    if is_asked is not None:
+        cdr_codes = cdr_codes[is_asked[sides.call_pos]]
     matched = np.bincount(cdr_codes + 1, minlength=len(cdr_words) + 1)[1:]
     known_to_api = {normal_word(word) for word in call_words}
     meanings = status_words((*LEG_STATUSES, *cdr_words), occurring, rules)
@@ -140,7 +160,7 @@ def _status_vocabulary(sides: Sides, rules: Rules) -> Finding | None:
     understood = {normal_word(word) for word in rules.open_statuses}
     understood = understood.union(*(meaning.agreeing for meaning in meanings.values()))
     for word, count in occurring.items():
-        if normal_word(word) not in understood:
+        if count and normal_word(word) not in understood:
             rows.append(("api", word, count, "neither open nor what any CDR status maps to"))
     if not rows:
         return None

@@ -663,3 +663,48 @@ def test_a_call_with_a_leg_of_unknown_start_is_not_shortened(reconciled: Run) ->
     )
     assert rec.pairs["total_s_cdr"].isna().all()
     assert sr.build_plan(rec).changes.empty
+
+
+# ---------------------------------------------------------------- what is outside the period
+
+
+def test_what_is_outside_the_period_is_in_no_finding(reconciled: Run) -> None:
+    outside = [
+        call(0, status="ringing", ended_at=None),
+        call(5, ended_at=at(-50)),
+        call(6),
+        call(7, call_uuid="uuid-6", status="weird"),
+        call(8),
+    ]
+    legs = [leg(8, status="voicemail"), leg(9, 1000)]
+    rec = reconciled(legs, [*outside, call(9, 1000)], between(500, 2000))
+    assert rec.calls["bucket"].tolist() == ["outside_period"] * 5 + ["matched"]
+    assert rec.findings.codes == ()
+    assert set(reconciled(legs, [*outside, call(9, 1000)]).findings.codes) == {
+        "stuck-calls",
+        "impossible-calls",
+        "duplicate-calls",
+        "status-vocabulary",
+    }
+
+
+def test_findings_count_what_is_inside_the_period_alone(reconciled: Run) -> None:
+    calls = [call(n, start, ended_at=at(start - 5)) for n, start in enumerate((0, 1000, 1100))]
+    finding = reconciled([leg(9, 1000)], [*calls, call(9, 1000)], between(500, 2000)).findings[
+        "impossible-calls"
+    ]
+    assert finding.evidence["call_id"].tolist() == ["id-1", "id-2"]
+    assert "2 ended before they started" in finding.message
+
+
+def test_a_call_uuid_shared_across_the_edge_of_the_period_is_told_with_both_calls(reconciled: Run) -> None:
+    calls = [call(0, 0), call(1, 1000, call_uuid="uuid-0"), call(9, 1500)]
+    finding = reconciled([leg(9, 1500)], calls, between(500, 2000)).findings["duplicate-calls"]
+    assert finding.evidence["call_id"].tolist() == ["id-0", "id-1"]
+
+
+def test_a_call_read_twice_outside_the_period_is_in_no_finding(reconciled: Run) -> None:
+    early = [call(0, status="ringing", ended_at=None, fetched_at=at(86400 * days)) for days in (30, 31)]
+    rec = reconciled([leg(9, 1000)], [*early, call(9, 1000)], between(500, 2000))
+    assert rec.calls["bucket"].tolist() == ["duplicate", "outside_period", "matched"]
+    assert rec.findings.codes == ()

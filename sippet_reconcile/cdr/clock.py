@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.stamps import Stamps
 
-__all__ = ["Clock", "Timeline", "find_clock", "timeline"]
+__all__ = ["OFFSETS", "Clock", "Timeline", "find_clock", "timeline"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Micros: TypeAlias = "NDArray[np.int64]"
@@ -34,6 +34,9 @@ _FITS: Final = 2 * MICROS  # seconds are cut, and cut times are subtracted
 _DOMINANT: Final = 0.5  # share of the telling rows that one offset must have
 _STRAY: Final = 0.05  # share from which a second offset is no accident of later segments
 _FEW: Final = 3
+
+OFFSETS: Final = "offsets or epochs in the data"
+"""How a clock is known that no time needed."""
 
 COLUMNS: Final = ("started_at", "answered_at", "ended_at")
 
@@ -107,7 +110,7 @@ def find_clock(
         If the ids say that the zone is another one.
     """
     if started.n_local == 0 and all(stamps.n_local == 0 for stamps in others):
-        return Clock(zone, 0, "offsets or epochs in the data")
+        return Clock(zone, 0, OFFSETS)
     told = (
         np.zeros(len(started.known), bool) if epoch is None else started.known & ~started.is_utc & (epoch > 0)
     )

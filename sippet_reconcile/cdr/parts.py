@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.cdr.clock import OFFSETS, Clock
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.frames import table_of_arrow, table_of_objects, unique_names
 from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
@@ -45,7 +46,6 @@ from sippet_reconcile.schema import LEGS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.clock import Clock
 
 __all__ = ["LOG", "Part", "Request", "empty_legs", "read_parquet", "read_source", "read_table", "sample_of"]
 
@@ -194,8 +194,18 @@ def _to_legs(raw: RawTable, format_: CdrFormat, origin: Origin, request: Request
     if raw.notes:
         LOG.info("%s: %s", origin.name, "; ".join(raw.notes))
     columns, clock, n_totals = _columns_of(raw, format_, origin.name, request)
+    _tell_of_zone(origin.name, request, is_needed=clock.how != OFFSETS or len(raw) == 0)
     notes = (*raw.notes, *_totals_note(origin.name, n_totals))
     return Part(legs_table(columns, format_, origin), format_, clock, origin.name, notes)
+
+
+def _tell_of_zone(name: str, request: Request, *, is_needed: bool) -> None:
+    """Say in the log that a zone was given and no time is local: the offsets in the data hold."""
+    zone = request.options.zone
+    if zone is not None and not is_needed:
+        LOG.info(
+            "%s: timezone=%r is not used, as every time carries its own offset or is an epoch", name, zone.key
+        )
 
 
 def _totals_note(name: str, n_totals: int) -> tuple[str, ...]:
@@ -264,8 +274,11 @@ def _read_in_pieces(source: Source, request: Request) -> Part | None:
                 # Only now is it known on which line the piece began.
                 done.columns["source_row"] = pc.add(done.columns["source_row"], lines)
                 pile.add(done.columns)
-                lines, clock, n_totals = lines + done.n_lines, done.clock, n_totals + done.n_totals
+                lines, n_totals = lines + done.n_lines, n_totals + done.n_totals
+                # One piece with a local time makes the file's clock that of the zone.
+                clock = done.clock if clock is None or clock.how == OFFSETS else clock
     table = legs_table(pile.finished(), format_, Origin(source.name, source.sha256))
+    _tell_of_zone(source.name, request, is_needed=clock is None or clock.how != OFFSETS)
     return Part(table, format_, clock, source.name, _totals_note(source.name, n_totals))
 
 

@@ -630,3 +630,26 @@ def test_a_row_without_uniqueid_is_told_from_others_by_linkedid_and_sequence(ast
     assert legs["leg_id"][:2].tolist() == ["1790845200.1/7", "1790845200.1/8"]
     assert read(asterisk(21))["leg_id"][0] == "1790845200.1/7"
     assert read(asterisk(18))["leg_id"][0] == "1790845200.1"
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+def test_offsets_in_the_data_win_over_the_zone_and_the_log_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, in_pieces: bool
+) -> None:
+    if in_pieces:
+        monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 200)
+    path, columns = tmp_path / "x.csv", {"started_at": "S", "billable_s": "T"}
+    path.write_text("S,T\n" + "2026-10-01T09:00:00+02:00,60\n" * 20)
+    said = "x.csv: timezone='Europe/London' is not used"
+    with caplog.at_level(logging.INFO, logger="sippet_reconcile.cdr"):
+        legs = sr.read_cdr(path, columns=columns, timezone="Europe/London", progress=False)
+    assert (legs["started_at"] == utc("2026-10-01 07:00:00")).all()
+    assert caplog.text.count(said) == 1
+    caplog.clear()
+    path.write_text("S,T\n2026-10-01 09:00:00,60\n" + "2026-10-01T09:00:00+02:00,60\n" * 20)
+    with caplog.at_level(logging.INFO, logger="sippet_reconcile.cdr"):
+        legs = sr.read_cdr(path, columns=columns, timezone="Europe/London", progress=False)
+    assert legs["started_at"].tolist() == [utc("2026-10-01 08:00:00"), *[utc("2026-10-01 07:00:00")] * 20]
+    assert said not in caplog.text

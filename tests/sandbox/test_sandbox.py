@@ -329,7 +329,7 @@ def test_serve_runs_until_it_is_interrupted(tmp_path, document):
         f"done = serve({str(path)!r}, token={SESAME!r}, on_started=lambda s: print(s.url, flush=True))\n"
         "print(len(done.requests))\n"
     )
-    with subprocess.Popen(  # noqa: S603 - our own interpreter on our own code
+    with subprocess.Popen(
         [sys.executable, "-W", "error", "-c", code],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

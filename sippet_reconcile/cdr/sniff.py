@@ -29,6 +29,7 @@ ENOUGH: Final = 0.5
 
 _ALONE: Final = 0.2  # enough where no other format fits at all: the other rows are broken then
 
+_SHOWN_CANDIDATES: Final = 3
 _SHOWN_FIELDS: Final = 6
 
 
@@ -127,9 +128,12 @@ def choose_format(sample: Sample, where: str) -> tuple[CdrFormat, Evidence]:
     best = ranked[0]
     is_alone = all(candidate.score == 0 for candidate in ranked[1:])
     if best.score < (_ALONE if is_alone else ENOUGH):
+        near = [str(candidate) for candidate in ranked if candidate.score > 0][:_SHOWN_CANDIDATES]
+        known = ", ".join(candidate.format for candidate in ranked)
+        nearest = f"nearest: {'; '.join(near)}" if near else f"it resembles none of {known}"
         msg = (
-            f"{where} {describe_sample(sample)}; no known format fits "
-            f"(nearest: {best}); pass format= or name its columns with columns={{'started_at': ...}}"
+            f"{where} {describe_sample(sample)}; no known format fits ({nearest}); "
+            "pass format=, or name its columns: columns={'started_at': 'its start column', ...}"
         )
         raise CdrFormatError(msg, line=_first_line(sample))
     rivals = [candidate for candidate in ranked if candidate.score == best.score]

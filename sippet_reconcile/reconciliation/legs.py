@@ -18,8 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import SchemaError
-from sippet_reconcile.keys import are_unique, combine_hashes, first_occurrence, hash_text
-from sippet_reconcile.normalize import clean_text
+from sippet_reconcile.keys import are_unique, combine_hashes, first_occurrence, hash_text, match_positions
 from sippet_reconcile.reconciliation.core import instants_us
 from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
 
@@ -193,14 +192,49 @@ def group_by_id(
 ) -> tuple[NDArray[np.int64], bool]:
     """Return for each leg the first one of its group, and whether every leg has an id to be grouped by.
 
-    Legs with one `linked_id` are one group; a leg without it is grouped by its
-    `call_key`; a leg with neither stands alone.
+    Legs with one `linked_id` are one group. A leg without it joins the one group in
+    which its `call_key` occurs; where there is none, or more than one, it is grouped
+    by its `call_key` alone. A leg with neither stands alone. Both ids are in the form
+    in which they are compared, see `normal_ids`.
+
+    Examples
+    --------
+    >>> linked, key = (pa.array(ids, pa.large_string()) for ids in (["g", None, None], ["a", "a", "b"]))
+    >>> first, is_keyed = group_by_id(linked, key)
+    >>> first.tolist(), is_keyed
+    ([0, 0, 2], True)
     """
-    linked_id = clean_text(linked_id)
-    key = clean_text(call_key) if linked_id.null_count == len(linked_id) else linked_id
-    if key.null_count:
-        key = pc.coalesce(key, clean_text(call_key))
-    return first_occurrence(pc.utf8_lower(key)), key.null_count == 0
+    if linked_id.null_count == len(linked_id):
+        key = call_key
+    elif linked_id.null_count:
+        key = pc.coalesce(linked_id, _joined(linked_id, call_key), call_key)
+    else:
+        key = linked_id
+    return first_occurrence(key), key.null_count == 0
+
+
+def _joined(linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return for each leg without a linked id that of the one group in which its key occurs; else missing."""
+    is_linked = np.asarray(linked_id.is_valid())
+    linked = np.flatnonzero(is_linked)
+    asks = np.flatnonzero(~is_linked & np.asarray(call_key.is_valid()))
+    names, keys, wanted = (
+        take_text(linked_id, linked),
+        take_text(call_key, linked),
+        take_text(call_key, asks),
+    )
+    group, first = first_occurrence(names), first_occurrence(keys)
+    lowest, highest = np.full(len(linked), len(linked)), np.full(len(linked), -1)
+    np.minimum.at(lowest, first, group)
+    np.maximum.at(highest, first, group)
+    found = match_positions(wanted, keys)
+    # A key may be the linked id of a group as well: then that group has to be the same one.
+    as_link = match_positions(wanted, names)
+    is_one = (found >= 0) & (lowest[found] == highest[found])
+    is_one &= (as_link < 0) | (as_link == lowest[found])
+    origin = np.full(len(linked_id), -1, np.int64)
+    origin[asks[is_one]] = lowest[found[is_one]]
+    return names.take(pa.array(origin, mask=origin < 0))
 
 
 def group_legs(

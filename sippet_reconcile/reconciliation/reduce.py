@@ -139,7 +139,12 @@ def reduce_legs(
     if several is not None:
         leader[several.calls] = several.rows[several.starts]
     columns: dict[str, Any] = {}
-    columns["cdr_id"] = _cdr_ids(legs, leader, groups, split_names)
+    names = leader
+    if several is not None and legs["linked_id"].hasnans:
+        # The id of a group is that of its legs which have one.
+        names = leader.copy()
+        names[several.calls] = several.first_where(legs["linked_id"].notna().to_numpy()[several.rows])
+    columns["cdr_id"] = _cdr_ids(legs, names, groups, split_names)
     columns["n_legs"] = pd.arrays.IntegerArray(groups.size.astype(np.int64), np.zeros(len(groups), np.bool_))
     one_to_one = (
         len(leader) == len(legs) and several is None and np.array_equal(leader, np.arange(len(leader)))

@@ -175,7 +175,8 @@ def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.in
     linked_id, call_key = (text_array(legs[name]) for name in ("linked_id", "call_key"))
     if len(aside.counted) < len(legs):
         linked_id, call_key = take_text(linked_id, aside.counted), take_text(call_key, aside.counted)
-    return aside, leg_keys(call_key, linked_id), *group_by_id(linked_id, call_key)
+    ids = leg_keys(call_key, linked_id)
+    return aside, ids, *group_by_id(ids.linked, ids.key)
 
 
 def _compare(sides: Sides, pairs: PairPositions, rules: Rules) -> Comparison:

@@ -708,3 +708,42 @@ def test_a_call_read_twice_outside_the_period_is_in_no_finding(reconciled: Run) 
     rec = reconciled([leg(9, 1000)], [*early, call(9, 1000)], between(500, 2000))
     assert rec.calls["bucket"].tolist() == ["duplicate", "outside_period", "matched"]
     assert rec.findings.codes == ()
+
+
+# ---------------------------------------------------------------- which legs are one call
+
+
+def test_linked_ids_group_whatever_their_case_and_dashes(reconciled: Run) -> None:
+    legs = [leg(call_key="a-1", linked_id="AB-CD"), leg(call_key="a-2", linked_id="abcd", start=20)]
+    rec = reconciled(legs, [call(call_uuid="ab-cd")])
+    assert rec.pairs["n_legs"].tolist() == [2]
+    assert rec.legs["cdr_id"].tolist() == ["AB-CD", "AB-CD"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_leg_without_a_linked_id_joins_the_group_that_has_its_key(reconciled: Run, turned: bool) -> None:
+    # The leg that names no group comes first in time, so it leads the call and yet does not name it.
+    legs = [leg(linked_id=None), leg(start=70, linked_id="g", call_key="UUID0"), leg(3, 600, linked_id="h")]
+    rec = reconciled(legs[::-1] if turned else legs, [call()])
+    assert rec.pairs["n_legs"].tolist() == [2]
+    assert rec.pairs["cdr_id"].tolist() == ["g"]
+    assert rec.only_in_cdr["cdr_id"].tolist() == ["h"]
+
+
+def test_a_leg_whose_key_occurs_in_two_groups_joins_none(reconciled: Run) -> None:
+    legs = [
+        leg(linked_id="g", call_key="k"),
+        leg(1, 600, linked_id="h", call_key="k"),
+        leg(2, 900, linked_id=None, call_key="k"),
+    ]
+    assert reconciled(legs, [call()]).cdr_calls["n_legs"].tolist() == [1, 1, 1]
+
+
+def test_a_key_that_is_the_linked_id_of_another_group_is_decided_by_nobody(reconciled: Run) -> None:
+    legs = [
+        leg(linked_id="g", call_key="k"),
+        leg(1, 600, linked_id="k", call_key="x"),
+        leg(2, 900, linked_id=None, call_key="k"),
+    ]
+    groups = reconciled(legs, [call()]).legs["cdr_id"]
+    assert groups[0] != groups[1] == groups[2]

@@ -277,8 +277,11 @@ def by_hand(legs, calls, window, margin):  # noqa: PLR0912, PLR0915 - the rules 
     uuid = [normal(call[0]) for call in calls]
     named = [normal(leg[0]) if normal(leg[0]) in uuid else None for leg in legs]
     groups = defaultdict(list)
-    for place, leg in enumerate(legs):
-        groups[normal(leg[1]) or normal(leg[0]) or ("alone", place)].append(place)
+    for place, (key, link) in enumerate((normal(leg[0]), normal(leg[1])) for leg in legs):
+        # A leg without a link joins the one group that has its key, on a leg of it or as its name.
+        having = {normal(leg[1]) for leg in legs if leg[1] and key in (normal(leg[0]), normal(leg[1]))}
+        joined = having.pop() if key and len(having) == 1 else key
+        groups[link or joined or ("alone", place)].append(place)
     parts = {}
     for key, members in groups.items():
         names = {named[place] for place in members} - {None}

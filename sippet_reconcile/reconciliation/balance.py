@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
+from sippet_reconcile.normalize import e164_array
 from sippet_reconcile.reconciliation.core import at_once, instant_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Bucket
@@ -213,7 +214,7 @@ def _is_internal(columns: Columns, rules: Rules) -> NDArray[np.bool_]:
     frame = columns.frame
     if not rules.internal_numbers:
         return internal
-    own = pa.array(rules.internal_numbers, pa.large_string())
+    own = _own_numbers(rules.internal_numbers)
     both = np.ones(len(frame), np.bool_)
     for party in ("from", "to"):
         is_own = np.zeros(len(frame), np.bool_)
@@ -223,6 +224,19 @@ def _is_internal(columns: Columns, rules: Rules) -> NDArray[np.bool_]:
                 is_own |= np.asarray(pc.is_in(trimmed, value_set=own))
         both &= is_own
     return internal | both
+
+
+def _own_numbers(numbers: tuple[str, ...]) -> pa.LargeStringArray:
+    """Return one's own numbers as they were written and, where they have one, in E.164.
+
+    Examples
+    --------
+    >>> _own_numbers(("101", "0044 20 7946 0123")).to_pylist()
+    ['101', '0044 20 7946 0123', '+442079460123']
+    """
+    written = [number.strip() for number in numbers]
+    dialled = pc.replace_substring_regex(pa.array(written, pa.large_string()), r"^00", "+")
+    return pa.array([*written, *e164_array(dialled).drop_null().to_pylist()], pa.large_string())
 
 
 def _is_open(cdr_calls: Columns) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.errors import InputError, SchemaError
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.period import Period
@@ -78,7 +79,9 @@ def reconcile(
     Returns
     -------
     Reconciliation
-        Every leg and every call is in exactly one bucket of it.
+        Every leg and every call is in exactly one bucket of it. What no id matched and
+        has no start of its own belongs to no period: it is excluded, a call as
+        ``never-started`` and a CDR call as ``no-start``.
 
     Raises
     ------
@@ -195,9 +198,18 @@ def _check_arguments(period: object, rules: object) -> None:
 def _one_api(calls: pd.DataFrame) -> str | None:
     urls = sorted(calls["api_url"].dropna().unique().tolist())
     if len(urls) > 1:
+        urls = sorted({_one_spelling(url) for url in urls})
+    if len(urls) > 1:
         msg = f"calls come from {len(urls)} APIs: {', '.join(urls)}; reconcile one at a time"
         raise SchemaError(msg)
     return urls[0] if urls else None
+
+
+def _one_spelling(url: str) -> str:
+    try:
+        return normalise_url(url)
+    except InputError:
+        return url  # no address that anybody could call, and so the same as nothing but itself
 
 
 def _calls_aside(calls: pd.DataFrame) -> dict[Bucket, tuple[NDArray[np.int64], str]]:

@@ -170,7 +170,7 @@ class Reconciliation:
         Parameters
         ----------
         call_id
-            The API's id; a ``call_uuid`` or ``cdr_id`` is looked up as well.
+            The API's id, whatever its case; a ``call_uuid`` or ``cdr_id`` is looked up as well.
         show_numbers
             Show phone numbers in full; they are masked otherwise.
 

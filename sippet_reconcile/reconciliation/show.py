@@ -198,6 +198,12 @@ def _equals(column: pd.Series[str], value: str | None) -> pd.Series[bool]:
     return column.eq(value).fillna(value=False).astype("bool")
 
 
+def _named(ids: pd.Series[str], wanted: str) -> pd.Series[bool]:
+    """Mark the id as it is spelled; where nothing is spelled so, whatever its case."""
+    exact = _equals(ids, wanted)
+    return exact if bool(exact.any()) else _equals(ids.str.strip().str.lower(), wanted.strip().lower())
+
+
 def _first(frame: pd.DataFrame, mask: pd.Series[bool]) -> pd.Series[Any] | None:
     rows = frame.loc[mask]
     return rows.iloc[0] if len(rows) else None
@@ -206,7 +212,7 @@ def _first(frame: pd.DataFrame, mask: pd.Series[bool]) -> pd.Series[Any] | None:
 def _find_call(calls: pd.DataFrame, wanted: str) -> pd.Series[Any] | None:
     """Return the call of an id; where it was read several times, the copy that took part."""
     for name in ("id", "call_uuid"):
-        rows = calls.loc[_equals(calls[name], wanted)]
+        rows = calls.loc[_named(calls[name], wanted)]
         if len(rows):
             taking_part = rows.loc[rows["bucket"].ne(Bucket.DUPLICATE.value)]
             return (taking_part if len(taking_part) else rows).iloc[0]
@@ -214,10 +220,11 @@ def _find_call(calls: pd.DataFrame, wanted: str) -> pd.Series[Any] | None:
 
 
 def _find_cdr(cdr_calls: pd.DataFrame, legs: pd.DataFrame, wanted: str) -> str | None:
-    if bool(_equals(cdr_calls["cdr_id"], wanted).any()):
-        return wanted
+    cdr = _first(cdr_calls, _named(cdr_calls["cdr_id"], wanted))
+    if cdr is not None:
+        return str(cdr["cdr_id"])
     for name in ("call_key", "linked_id", "leg_id"):
-        leg = _first(legs, _equals(legs[name], wanted) & legs["cdr_id"].notna())
+        leg = _first(legs, _named(legs[name].where(legs["cdr_id"].notna()), wanted))
         if leg is not None:
             return str(leg["cdr_id"])
     return None

@@ -747,3 +747,46 @@ def test_a_key_that_is_the_linked_id_of_another_group_is_decided_by_nobody(recon
     ]
     groups = reconciled(legs, [call()]).legs["cdr_id"]
     assert groups[0] != groups[1] == groups[2]
+
+
+# ---------------------------------------------------------------- the same in another spelling
+
+
+@pytest.mark.parametrize(
+    "own", [("+44 20 7946 0123", "+44 20 7946 0999"), ("00442079460123", " 0044 20 7946 0999 ")]
+)
+def test_internal_numbers_are_compared_as_numbers(reconciled: Run, own: tuple[str, ...]) -> None:
+    rec = reconciled([leg(), leg(1, 900)], [call()], internal_numbers=own)
+    assert rec.calls["reason"].tolist() == ["internal"]
+    assert rec.legs["reason"].tolist() == ["internal", "internal"]
+
+
+def test_one_api_may_be_spelled_in_several_ways(make_legs: Frames, make_calls: Frames) -> None:
+    spelled = ["https://api.example", "HTTPS://API.example:443/", "https://api.example/"]
+    calls = make_calls([call(n, 600 * n, api_url=url) for n, url in enumerate(spelled)])
+    rec = sr.reconcile(make_legs([leg()]), calls, rules=sr.Rules(duration="billable"), progress=False)
+    assert rec.api_url == "https://api.example"
+    for other in ("http://api.example", "https://api.example/v2", "not a url"):
+        mixed = make_calls([call(0), call(1, 600, api_url=other)])
+        with pytest.raises(sr.SchemaError, match="2 APIs"):
+            sr.reconcile(make_legs([leg()]), mixed, progress=False)
+
+
+@pytest.mark.parametrize("wanted", ["ID-0", "id-0", " Id-0 ", "UUID-0"])
+def test_a_call_is_shown_whatever_the_case_of_its_id(reconciled: Run, wanted: str) -> None:
+    assert reconciled([leg()], [call()]).show(wanted).call_id == "id-0"
+
+
+@pytest.mark.parametrize("wanted", ["UUID-5", "Leg-5"])
+def test_a_cdr_call_is_shown_whatever_the_case_of_its_id(reconciled: Run, wanted: str) -> None:
+    assert reconciled([leg(5)], [call()]).show(wanted).cdr_id == "uuid-5"
+
+
+def test_an_id_spelled_as_asked_comes_before_one_in_another_case(reconciled: Run) -> None:
+    calls = [call(0, id="ab"), call(1, 600, id="AB")]
+    assert reconciled([leg()], calls).show("AB").call_id == "AB"
+
+
+def test_a_leg_without_a_start_that_no_id_matched_belongs_to_no_period(reconciled: Run) -> None:
+    rec = reconciled([leg(started_at=None, **NO_KEY)], [call()], between(0, 100))
+    assert rec.legs["reason"].tolist() == ["no-start"]

@@ -32,6 +32,7 @@ from sippet_reconcile.reconciliation.doubts import END_DOUBTS, doubts_of_end
 from sippet_reconcile.reconciliation.explain import find_explanation
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
+from sippet_reconcile.reconciliation.legs import flags_of
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
 
@@ -270,13 +271,14 @@ def _doubts_of_end(
             instants_of(calls["started_at_cdr"], offset_s)[positions],
             instants_of(calls["ended_at_cdr"], offset_s)[positions],
         ),
-        has_time_problem=_has_time_problem(rows, rec),
+        has_time_problem=_of_cdr(rows, rec, rec.cdr_calls["time_problem"].notna().to_numpy()),
+        is_coarse=_of_cdr(rows, rec, flags_of(rec.cdr_calls, "is_coarse")),
         tolerance_s=rec.rules.time_tolerance_s,
     )
 
 
-def _has_time_problem(rows: pd.DataFrame, rec: ReconciliationLike) -> NDArray[np.bool_]:
-    problem = rec.cdr_calls["time_problem"].notna().to_numpy()
+def _of_cdr(rows: pd.DataFrame, rec: ReconciliationLike, problem: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a flag of the CDR calls for each discrepancy."""
     positions = match_positions(text_array(rows["cdr_id"]), text_array(rec.cdr_calls["cdr_id"]))
     return np.append(problem, False)[positions]  # position -1 means no CDR call, hence no problem
 

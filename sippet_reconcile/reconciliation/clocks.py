@@ -18,7 +18,6 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.doubts import QUARTER_S, QUARTER_SLACK_S
 from sippet_reconcile.reconciliation.findings import Finding, Severity
-from sippet_reconcile.reconciliation.sides import gap_in_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +65,7 @@ class StartGaps:
     @classmethod
     def of(cls, sides: Sides) -> StartGaps:
         """Measure the gaps of exactly matched pairs."""
-        gaps = gap_in_seconds(sides.cdr_instants("started_at"), sides.call_instants("started_at"))
+        gaps = sides.gap_s("started_at")
         sure = ~np.isnan(gaps) & ~sides.cdr_known("time_problem")
         part, gaps = sides.where(sure), gaps[sure]
         files, names = _by_appearance(*part.cdr_codes("source_file"))

@@ -228,7 +228,8 @@ def _digits(seconds: NDArray[np.float64]) -> pa.Array:
 
 def _compare_instants(sides: Sides, name: str, rules: Rules) -> FieldResult:
     call, cdr = sides.call_instants(name), sides.cdr_instants(name)
-    gap_s = gap_in_seconds(cdr, call)
+    gap_s = sides.gap_s(name)
+    is_coarse = sides.cdr_flags("is_coarse")
     whole = _whole_seconds(cdr) if sides.of_cdr.show_fractions(name) else cdr
     # Whether any fetched instant has a fraction tells what the server keeps.
     server_keeps_fractions = sides.of_calls.show_fractions("ended_at", "started_at")
@@ -236,9 +237,12 @@ def _compare_instants(sides: Sides, name: str, rules: Rules) -> FieldResult:
     if server_keeps_fractions:
         written = cdr
         # A stamp without a fraction was cut: it stands for its whole second, and so does what it is held against.
-        seen_gap_s = gap_in_seconds(cdr, np.where(cdr == whole, _whole_seconds(call), call))
+        cut_gap_s = gap_in_seconds(cdr, np.where(cdr == whole, _whole_seconds(call), call))
+        seen_gap_s = np.where(is_coarse, gap_s, cut_gap_s) if is_coarse.any() else cut_gap_s
     too_far = np.isnat(call) | (np.abs(micros(seen_gap_s)) > micros(rules.time_tolerance_s))
-    standing = stand(~np.isnat(cdr), same=written == call, too_far=too_far)
+    # A stamp without seconds agrees with every moment of its minute.
+    same = (written == call) | (is_coarse & (gap_s == 0))
+    standing = stand(~np.isnat(cdr), same=same, too_far=too_far)
 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return _instant_text(call[rows]), _instant_text(written[rows])

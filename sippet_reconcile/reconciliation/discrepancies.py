@@ -108,6 +108,7 @@ def _is_patchable(
             (at.call_instants("started_at")[is_end], at.call_instants("ended_at")[is_end]),
             (at.cdr_instants("started_at")[is_end], at.cdr_instants("ended_at")[is_end]),
             has_time_problem=at.cdr_known("time_problem")[is_end],
+            is_coarse=at.cdr_flags("is_coarse")[is_end],
             tolerance_s=tolerance_s,
         )
         >= 0

@@ -20,12 +20,13 @@ __all__ = ["END_DOUBTS", "QUARTER_S", "QUARTER_SLACK_S", "doubts_of_end"]
 
 END_DOUBTS: Final = (
     "its end is a local time that daylight saving skips or repeats",
+    "its times are printed without seconds",
     "its start and end differ alike: a clock, not the end",
     "its start is off by whole quarter hours, as a clock is and no end",
 )
 """Why an end is not written, by code; the first that holds is given."""
 
-_DAYLIGHT, _ALIKE, _ZONE = range(len(END_DOUBTS))
+_DAYLIGHT, _COARSE, _ALIKE, _ZONE = range(len(END_DOUBTS))
 
 QUARTER_S: Final = 900
 """Zones are whole quarter hours apart."""
@@ -39,6 +40,7 @@ def doubts_of_end(
     cdr: tuple[NDArray[np.datetime64], NDArray[np.datetime64]],
     *,
     has_time_problem: NDArray[np.bool_],
+    is_coarse: NDArray[np.bool_],
     tolerance_s: float,
 ) -> NDArray[np.int8]:
     """Return per row a position in `END_DOUBTS`; -1 where nothing speaks against the CDR's end.
@@ -53,6 +55,8 @@ def doubts_of_end(
         Start and end of each side.
     has_time_problem
         Marks the rows whose local time daylight saving skips or repeats.
+    is_coarse
+        Marks the rows whose times are printed without seconds.
     tolerance_s
         How far clocks may be apart.
 
@@ -60,9 +64,9 @@ def doubts_of_end(
     --------
     >>> at = [np.array([f"2026-10-01T{time}"], "datetime64[us]") for time in ("08:00:00", "08:01:00")]
     >>> later = [instants + np.timedelta64(5, "s") for instants in at]
-    >>> options = {"has_time_problem": np.array([False]), "tolerance_s": 2}
+    >>> options = {"has_time_problem": np.array([False]), "is_coarse": np.array([False]), "tolerance_s": 2}
     >>> doubts_of_end((at[0], at[1]), (later[0], later[1]), **options).tolist()
-    [1]
+    [2]
     >>> doubts_of_end((at[0], at[1]), (at[0], later[1]), **options).tolist()
     [-1]
     """
@@ -74,7 +78,7 @@ def doubts_of_end(
     quarters = np.rint(start_gap / QUARTER_S)
     is_zone = (quarters != 0) & (np.abs(start_gap - quarters * QUARTER_S) <= QUARTER_SLACK_S)
     is_zone &= np.isnan(end_gap) & ~np.isnat(cdr[1])
-    tests = ((_DAYLIGHT, has_time_problem), (_ALIKE, is_alike), (_ZONE, is_zone))
+    tests = ((_DAYLIGHT, has_time_problem), (_COARSE, is_coarse), (_ALIKE, is_alike), (_ZONE, is_zone))
     codes = np.full(len(start_gap), -1, np.int8)
     # The first that holds gives the reason, so the last is written first.
     for code, holds in reversed(tests):

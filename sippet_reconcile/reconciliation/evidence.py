@@ -58,6 +58,8 @@ class Evidence:
         """The CDR's seconds with ringing; from start to end where the export has no such column."""
         total = self.sides.cdr_seconds("total_s")
         span = gap_in_seconds(self.sides.cdr_instants("ended_at"), self.sides.cdr_instants("started_at"))
+        # Between stamps without seconds nobody can count seconds.
+        span[self.sides.cdr_flags("is_coarse")] = np.nan
         return np.where(np.isnan(total), span, total)
 
     @cached_property
@@ -87,12 +89,12 @@ class Evidence:
     @cached_property
     def end_gap_s(self) -> Seconds:
         """CDR end minus API end."""
-        return gap_in_seconds(self.sides.cdr_instants("ended_at"), self.sides.call_instants("ended_at"))
+        return self.sides.gap_s("ended_at")
 
     @cached_property
     def start_gap_s(self) -> Seconds:
         """CDR start minus API start."""
-        return gap_in_seconds(self.sides.cdr_instants("started_at"), self.sides.call_instants("started_at"))
+        return self.sides.gap_s("started_at")
 
     @cached_property
     def has_status(self) -> Mask:

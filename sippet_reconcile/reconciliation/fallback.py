@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.normalize import e164_array
-from sippet_reconcile.reconciliation.core import at_once, instants_us, offset_us
-from sippet_reconcile.reconciliation.legs import take_text
+from sippet_reconcile.reconciliation.core import MICROS, at_once, instants_us, offset_us
+from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Kind, text_array
@@ -112,7 +112,9 @@ def match_by_numbers(
     if not len(call):
         return CloseCalls.none()
     gap = np.abs(left.start[call] - right.start[cdr])
-    margin = 2 * offset_us(rules.time_tolerance_s)
+    margin = np.full(len(gap), 2 * offset_us(rules.time_tolerance_s))
+    # A start without seconds may have been at any moment of its minute.
+    margin[flags_of(cdr_calls, COARSE_COLUMN)[right.rows[cdr]]] += 60 * MICROS
     near_call, only_call = _near(call, gap, len(left.rows), margin)
     near_cdr, only_cdr = _near(cdr, gap, len(right.rows), margin)
     mutual = near_call & near_cdr
@@ -124,7 +126,7 @@ def match_by_numbers(
 
 
 def _near(
-    row: NDArray[np.int64], gap: NDArray[np.int64], n_rows: int, margin: int
+    row: NDArray[np.int64], gap: NDArray[np.int64], n_rows: int, margin: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Mark the candidate pairs that are as good as the nearest of their row, and those that are alone in it."""
     nearest = np.full(n_rows, np.iinfo(np.int64).max)

@@ -25,13 +25,25 @@ from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Groups", "LegsAside", "group_by_id", "group_legs", "set_aside", "take_text", "text_rank"]
+__all__ = [
+    "Groups",
+    "LegsAside",
+    "flags_of",
+    "group_by_id",
+    "group_legs",
+    "set_aside",
+    "take_text",
+    "text_rank",
+]
 
 _WHERE_FROM: Final = frozenset({"source_file", "source_row", "source_sha256"})
 """Columns that say where a record stood, which differ between two copies of it."""
 
 HELPER_COLUMN: Final = "is_helper"
 """Optional column of the legs: rows that a switch writes beside the real legs of a call."""
+
+COARSE_COLUMN: Final = "is_coarse"
+"""Optional column of the legs: rows whose times are printed without seconds."""
 
 
 def take_text(array: pa.LargeStringArray, positions: NDArray[np.int64]) -> pa.LargeStringArray:
@@ -84,7 +96,7 @@ def set_aside(legs: pd.DataFrame) -> LegsAside:
     duplicates, original = _duplicates(legs, usable)
     counted = usable.copy()
     counted[duplicates] = False
-    helper = _helpers(legs) & counted
+    helper = flags_of(legs, HELPER_COLUMN) & counted
     counted &= ~helper
     bucket = {
         Bucket.UNUSABLE: np.flatnonzero(~usable),
@@ -94,13 +106,20 @@ def set_aside(legs: pd.DataFrame) -> LegsAside:
     return LegsAside(bucket, original, np.flatnonzero(counted))
 
 
-def _helpers(legs: pd.DataFrame) -> NDArray[np.bool_]:
-    if HELPER_COLUMN not in legs.columns:
+def flags_of(legs: pd.DataFrame, name: str) -> NDArray[np.bool_]:
+    """Return an optional column of flags; what is missing is not set, and so is a column that is not there.
+
+    Raises
+    ------
+    SchemaError
+        If the column holds no flags.
+    """
+    if name not in legs.columns:
         return np.zeros(len(legs), np.bool_)
     try:
-        return legs[HELPER_COLUMN].astype("boolean").to_numpy("bool", na_value=False)
+        return legs[name].astype("boolean").to_numpy("bool", na_value=False)
     except (TypeError, ValueError) as exc:
-        msg = f"legs: column {HELPER_COLUMN!r} is {legs[HELPER_COLUMN].dtype}, expected boolean"
+        msg = f"legs: column {name!r} is {legs[name].dtype}, expected boolean"
         raise SchemaError(msg) from exc
 
 

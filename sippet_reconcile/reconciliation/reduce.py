@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.normalize import clean_text
 from sippet_reconcile.reconciliation.core import MICROS, instants_us
-from sippet_reconcile.reconciliation.legs import take_text, text_rank
+from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text, text_rank
 from sippet_reconcile.schema import LEG_STATUSES, LEGS, Column, FrameSchema, Kind, text_array, text_series
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ CDR_CALLS: Final = FrameSchema(
         ),
         Column("n_legs", Kind.INTEGER, "legs that count"),
         *(_LEG_COLUMNS[name] for name in _KEPT),
+        Column("is_coarse", Kind.FLAG, "the times of some leg that counts are printed without seconds"),
         *(
             Column(f"{which}_{name}", Kind.SECONDS, f"{name}: {which} of the legs that count")
             for name in _SECONDS
@@ -153,6 +154,11 @@ def reduce_legs(
         if name in LEGS.names:
             series = legs[name]
             columns[name] = series.array if one_to_one else series.array.take(leader)
+    coarse = flags_of(legs, COARSE_COLUMN)
+    is_coarse = coarse[leader]
+    if several is not None:
+        is_coarse[several.calls] = several.most(coarse[several.rows].astype(np.int8)).astype(np.bool_)
+    columns["is_coarse"] = pd.arrays.BooleanArray(is_coarse, np.zeros(len(is_coarse), np.bool_))
     if several is not None:
         columns.update(_whole(legs, leader, several, columns))
         columns.update(_leg_seconds(legs, several, columns))
@@ -250,6 +256,8 @@ def _whole(
     ended = several.most(instants["ended_at"])
     # A leg that spoke, and whose own end or start is unknown, may reach beyond all the others.
     speaks = ~_silent(legs, several)
+    # Between stamps without seconds nobody can count seconds.
+    is_coarse = several.most((speaks & flags_of(legs, COARSE_COLUMN)[at]).astype(np.int8)).astype(np.bool_)
     lost_start = several.most((speaks & (instants["started_at"] == _NAT)).astype(np.int8)).astype(np.bool_)
     lost_end = several.most((speaks & (instants["ended_at"] == _NAT)).astype(np.int8)).astype(np.bool_)
     ended = np.where(lost_end, _NAT, ended)
@@ -257,7 +265,7 @@ def _whole(
         result[name] = _patched_instants(
             columns[name], several.calls, np.where(values == _LATE, _NAT, values)
         )
-    known = (started != _LATE) & (ended != _NAT) & (ended >= started) & ~lost_start
+    known = (started != _LATE) & (ended != _NAT) & (ended >= started) & ~lost_start & ~is_coarse
     total = np.where(known, (np.where(known, ended, 0) - np.where(known, started, 0)) / MICROS, np.nan)
     result["total_s"] = _patched_seconds(columns["total_s"], several.calls, total)
     is_answered, known_answer = _any_answered(legs, several)
@@ -340,6 +348,7 @@ def _talk_seconds(
     derived = talked & ~has_answer_time & (end != _NAT) & (billable >= 0)
     begin[derived] = end[derived] - np.rint(billable[derived] * MICROS).astype(np.int64)
     placed = talked & (begin != _NAT) & (end != _NAT) & (end >= begin)
+    placed &= ~flags_of(legs, COARSE_COLUMN)[several.rows]
     union = _union_us(several, begin, end, placed) / MICROS
     n_talked = several.total(talked.astype(np.int64))
     own = several.total(np.where(talked & ~np.isnan(billable), billable, 0.0))

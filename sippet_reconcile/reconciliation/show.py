@@ -299,6 +299,7 @@ def _doubt_of_end(call: pd.Series[Any], cdr: pd.Series[Any], rules: Rules) -> st
         (at(call, "started_at"), at(call, "ended_at")),
         (at(cdr, "started_at", offset_s), at(cdr, "ended_at", offset_s)),
         has_time_problem=np.array([isinstance(cdr["time_problem"], str)]),
+        is_coarse=np.array([cdr.get("is_coarse", False)], np.bool_),
         tolerance_s=rules.time_tolerance_s,
     )[0]
     return None if code < 0 else END_DOUBTS[code]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "Sides", "gap_in_seconds", "has_fraction", "instants_of", "micros", "text_codes"]
 
+_TO_THE_END_OF_A_MINUTE: Final = np.timedelta64(60 * MICROS - 1, "us")
 _MOST_OF: Final = 4
 """A part of a quarter or more gathers its columns through the whole."""
 
@@ -59,7 +60,12 @@ class Columns:
 
     def flags(self, name: str) -> NDArray[np.bool_]:
         """Return a column of flags."""
-        return self._keep("flags", name, lambda: self.frame[name].to_numpy("bool", na_value=False))
+        return self._keep("flags", name, lambda: self._flags(name))
+
+    def _flags(self, name: str) -> NDArray[np.bool_]:
+        if name == "is_coarse" and name not in self.frame.columns:  # saved by a version that did not know it
+            return np.zeros(len(self.frame), np.bool_)
+        return self.frame[name].to_numpy("bool", na_value=False)
 
     def text(self, name: str) -> pa.LargeStringArray:
         """Return a column of text."""
@@ -197,6 +203,17 @@ class Sides:
     def cdr_codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
         """Return a column of few distinct texts of the CDR calls as codes and the words; missing has the code -1."""
         return self._gather("cdr", "codes", name), self.of_cdr.codes(name)[1]
+
+    def gap_s(self, name: str) -> NDArray[np.float64]:
+        """Return CDR minus API of an instant that both sides have, in seconds; NaN where either is missing.
+
+        A stamp without seconds stands for its whole minute: the gap is that to its nearest moment.
+        """
+        call, cdr = self.call_instants(name), self.cdr_instants(name)
+        is_coarse = self.cdr_flags("is_coarse")
+        if is_coarse.any():
+            cdr = np.where(is_coarse, np.clip(call, cdr, cdr + _TO_THE_END_OF_A_MINUTE), cdr)
+        return gap_in_seconds(cdr, call)
 
     def cdr_known(self, name: str) -> NDArray[np.bool_]:
         """Mark the pairs whose CDR call has a text."""

@@ -65,7 +65,8 @@ def reconcile(
     ----------
     legs
         As `read_cdr` returns them: one row per record of the export. Extra columns and
-        any index are kept. A boolean column ``is_helper`` marks legs that do not count.
+        any index are kept. A boolean column ``is_helper`` marks legs that do not count,
+        ``is_coarse`` those whose times are printed without seconds.
     calls
         As `fetch_calls`, `get_calls` or `read_calls` return them.
     period

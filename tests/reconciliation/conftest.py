@@ -89,6 +89,7 @@ def build(rows: Sequence[Row]) -> Matched:
             "to_e164": both["to_number"],
             "cause": "NORMAL_CLEARING",
             "time_problem": None,
+            "is_coarse": False,
             **both,
             **row.cdr,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -790,3 +791,77 @@ def test_an_id_spelled_as_asked_comes_before_one_in_another_case(reconciled: Run
 def test_a_leg_without_a_start_that_no_id_matched_belongs_to_no_period(reconciled: Run) -> None:
     rec = reconciled([leg(started_at=None, **NO_KEY)], [call()], between(0, 100))
     assert rec.legs["reason"].tolist() == ["no-start"]
+
+
+# ---------------------------------------------------------------- times printed without seconds
+
+
+def coarse_leg(n: int = 0, start: float = 0, **other: Any) -> dict[str, Any]:
+    """A leg of a minute whose stamps show the minute only, and that counts no seconds of its own."""
+    stamps = {"started_at": at(start), "answered_at": at(start), "ended_at": at(start + 60)}
+    return leg(n, start, is_coarse=True, total_s=None, billable_s=None, **(stamps | other))
+
+
+@pytest.mark.parametrize(
+    ("started", "ended", "differing"),
+    [
+        (0, 60, []),
+        (59.9, 119.9, []),
+        (61, 121, []),
+        (-2, 58, []),
+        (63, 70, ["started_at"]),
+        (10, 57, ["ended_at"]),
+        (10, 123, ["ended_at"]),
+    ],
+)
+def test_a_stamp_without_seconds_stands_for_its_whole_minute(
+    reconciled: Run, started: float, ended: float, differing: list[str]
+) -> None:
+    rec = reconciled([coarse_leg()], [call(started_at=at(started), ended_at=at(ended))])
+    assert rec.discrepancies["field"].tolist() == differing
+    assert sr.build_plan(rec).changes.empty
+
+
+def test_no_end_is_planned_from_times_without_seconds(reconciled: Run) -> None:
+    for end in (at(600), None):
+        rec = reconciled([coarse_leg()], [call(ended_at=end, status="no_answer")])
+        plan = sr.build_plan(rec, statuses=["completed"])
+        assert plan.changes["field"].tolist() == ["status"]
+        assert left_out(plan) == {"ended_at": "its times are printed without seconds"}
+        assert "its times are printed without seconds" in str(rec.show("id-0"))
+        assert rec.cdr_calls["is_coarse"].tolist() == [True]
+
+
+def test_stamps_without_seconds_are_no_wrong_clock_and_yet_show_a_wrong_zone(reconciled: Run) -> None:
+    calls = [call(n, 600 * n + n % 60, talk=40) for n in range(60)]
+    assert reconciled([coarse_leg(n, 600 * n) for n in range(60)], calls).findings.codes == ()
+    shifted = reconciled([coarse_leg(n, 600 * n + 3600) for n in range(60)], calls)
+    assert shifted.findings.codes == ("timezone-shift",)
+
+
+def test_seconds_of_several_legs_are_not_counted_between_stamps_without_seconds(reconciled: Run) -> None:
+    legs = [coarse_leg(linked_id="g"), coarse_leg(1, 60, linked_id="g")]
+    rec = reconciled(legs, [call(ended_at=at(130), duration_seconds=85)], duration="total")
+    assert rec.pairs[["total_s_cdr", "billable_s_cdr"]].isna().all(axis=None)
+    assert rec.discrepancies.empty
+
+
+def test_two_calls_in_one_minute_are_rivals_for_a_stamp_without_seconds(reconciled: Run) -> None:
+    calls = [call(0, 5, call_uuid=None), call(1, 50, call_uuid=None)]
+    rec = reconciled([coarse_leg(**NO_KEY)], calls)
+    assert rec.calls["bucket"].tolist() == ["ambiguous", "ambiguous"]
+    assert len(reconciled([coarse_leg(**NO_KEY)], calls[1:]).pairs) == 1
+
+
+def test_a_column_of_text_tells_nothing_about_seconds(reconciled: Run) -> None:
+    with pytest.raises(sr.SchemaError, match="is_coarse"):
+        reconciled([leg(is_coarse="maybe")], [call()])
+
+
+def test_stamps_without_seconds_give_no_seconds(make_calls: Frames) -> None:
+    text = b"S,A,E,K\n2026-10-05 08:00,2026-10-05 08:00,2026-10-05 08:01,uuid-0\n"
+    columns = {"started_at": "S", "answered_at": "A", "ended_at": "E", "call_key": "K"}
+    legs = sr.read_cdr(io.BytesIO(text), columns=columns, timezone="UTC", progress=False)
+    calls = make_calls([call(duration_seconds=45)])
+    rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+    assert sr.build_plan(rec).changes.empty

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.plan.frames import NOT_PATCHABLE, PLAN_CALLS, is_among, to_schema
-from sippet_reconcile.schema import PATCHABLE, take, text_array
+from sippet_reconcile.schema import PATCHABLE, Bucket, take, text_array
 
 if TYPE_CHECKING:
     from sippet_reconcile.plan.build import ReconciliationLike
@@ -63,7 +63,11 @@ def calls_of_plan(ids: pd.Series[str], rows: pd.DataFrame, rec: ReconciliationLi
     rows
         Their discrepancies, which name the CDR call of each.
     """
-    calls = take(rec.calls, None, match_positions(text_array(ids), text_array(rec.calls["id"])))
+    known = rec.calls["id"]
+    if "bucket" in rec.calls:
+        # Of a call that was read several times, the copy that was compared.
+        known = known.where(rec.calls["bucket"].ne(Bucket.DUPLICATE.value))
+    calls = take(rec.calls, None, match_positions(text_array(ids), text_array(known)))
     cdr_id = (
         rows.drop_duplicates("call_id").set_index("call_id")["cdr_id"].reindex(ids).reset_index(drop=True)
     )

@@ -865,3 +865,10 @@ def test_stamps_without_seconds_give_no_seconds(make_calls: Frames) -> None:
     calls = make_calls([call(duration_seconds=45)])
     rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
     assert sr.build_plan(rec).changes.empty
+
+
+def test_a_plan_holds_a_call_that_was_read_twice_as_it_was_read_last(reconciled: Run) -> None:
+    read = [call(duration_seconds=5 * days, fetched_at=at(86400 * days)) for days in (1, 2)]
+    plan = sr.build_plan(reconciled([leg()], read))
+    assert plan.changes["before"].tolist() == ["10"]
+    assert plan.calls["duration_seconds"].tolist() == [10]

@@ -33,6 +33,8 @@ __all__ = [
 MAX_ROWS: Final = 50
 """Rows that a table in a notebook shows at most."""
 
+_SHORT: Final = 40
+
 _STYLE: Final = """<style>
 .sippet{font-family:system-ui,sans-serif;font-size:.92em;line-height:1.45;max-width:72em}
 .sippet h4{margin:.2em 0 .4em;font-size:1.1em}
@@ -43,6 +45,8 @@ _STYLE: Final = """<style>
 .sippet .card{border:1px solid rgba(128,128,128,.4);border-left:4px solid currentColor;border-radius:4px;padding:.7em 1em;margin:.3em 0}
 .sippet .stop{border-left-color:#c62828}.sippet .warn{border-left-color:#ef8f00}.sippet .ok{border-left-color:#2e7d32}
 .sippet .more{opacity:.75}
+.sippet .wide{overflow-x:auto}
+.sippet td.s,.sippet td.n,.sippet th{white-space:nowrap}
 </style>"""
 
 
@@ -134,6 +138,7 @@ def html_table(
     max_rows: int = MAX_ROWS,
     masked: Sequence[str] = (),
     plain_numbers: Sequence[str] = (),
+    right: Sequence[str] = (),
 ) -> str:
     """Return a frame as an escaped HTML table that says what it left out.
 
@@ -147,26 +152,36 @@ def html_table(
         Columns of phone numbers, shown masked.
     plain_numbers
         Numeric columns shown without thousands separators (line numbers, years).
+    right
+        Columns of text that is numbers already, set to the right as numbers are.
     """
+    to_the_right = {name for name in frame.columns if _is_number(frame[name].dtype)}.union(right)
     heads = "".join(
-        f'<th class="n">{escape(name)}</th>' if _is_number(frame[name].dtype) else f"<th>{escape(name)}</th>"
+        f'<th class="n">{escape(name)}</th>' if name in to_the_right else f"<th>{escape(name)}</th>"
         for name in frame.columns
     )
     columns: list[list[str]] = []
     for name in frame.columns:
         values = frame[name].head(max_rows).tolist()
-        css = ' class="n"' if _is_number(frame[name].dtype) else ""
+        css = "n" if name in to_the_right else ""
         if name in masked:
             shown = [html.escape(mask_number(v)) for v in values]
         elif name in plain_numbers:
             shown = [escape(v if not isinstance(v, int | float) else f"{v:g}") for v in values]
         else:
             shown = [escape(v) for v in values]
-        columns.append([f"<td{css}>{cell}</td>" for cell in shown])
+        columns.append([_cell(text, css) for text in shown])
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
     more = len(frame) - max_rows
     rest = f'<div class="more">and {more:,} more</div>' if more > 0 else ""
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{rest}"
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="wide">{table}</div>{rest}'
+
+
+def _cell(text: str, css: str) -> str:
+    """Return one cell; what is short, a date or an id, stays on one line."""
+    css = css or ("s" if len(text) <= _SHORT else "")
+    return f'<td class="{css}">{text}</td>' if css else f"<td>{text}</td>"
 
 
 def html_text(text: str) -> str:

@@ -36,3 +36,14 @@ def test_numbers_are_masked_where_asked() -> None:
 def test_columns_of_text_tables_line_up() -> None:
     lines = text_table([["a", 1], ["bb", 1000]], ["name", "rows"]).splitlines()
     assert [len(line) for line in lines] == [11, 11, 11, 11]
+
+
+def test_what_is_short_stays_on_one_line_and_a_wide_table_scrolls() -> None:
+    shown = html_table(
+        pd.DataFrame({"at": ["2026-10-01 08:00:00 UTC"], "why": ["because " * 20], "n": ["1"]}), right=["n"]
+    )
+    assert '<td class="s">2026-10-01 08:00:00 UTC</td>' in shown
+    assert "<td>because because" in shown
+    assert '<td class="n">1</td>' in shown
+    assert '<th class="n">n</th>' in shown
+    assert shown.startswith('<div class="wide"><table>')

@@ -7,7 +7,6 @@ open; what proves it is folded away.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +26,6 @@ NUMBER_COLUMNS: Final = ("from_number", "to_number")
 """Columns of evidence that hold phone numbers and are masked when shown."""
 
 _COLOURS: Final = {"stop": "#c62828", "warn": "#ef8f00", "info": "#5c8fd6"}
-_SHORT_CELL: Final = re.compile(r"<(t[dh])([^>]*)>([^<]{1,40})</\1>")
 
 
 def headline(text: str) -> str:
@@ -42,10 +40,8 @@ def folded(title: str, *parts: str) -> str:
 
 
 def compact_table(frame: pd.DataFrame, *, max_rows: int = SHOWN_ROWS, masked: Sequence[str] = ()) -> str:
-    """Return a table whose short cells, dates and numbers above all, stay on one line."""
-    table = html_table(frame, max_rows=max_rows, masked=masked, plain_numbers=("source_row",))
-    table = _SHORT_CELL.sub(r'<\1\2 style="white-space:nowrap">\3</\1>', table)
-    return f'<div style="overflow-x:auto">{table}</div>'
+    """Return the first rows of a frame, lines of files without thousands separators."""
+    return html_table(frame, max_rows=max_rows, masked=masked, plain_numbers=("source_row",))
 
 
 def readable(evidence: pd.DataFrame) -> pd.DataFrame:

@@ -279,21 +279,9 @@ def _card_table(part: Section) -> str:
         rows = [*rows[: _CARD_ROWS - 1], rows[-1]]
     names = [str(name) for name in part.frame.columns]
     cells = pd.DataFrame(rows, columns=[part.head(name) for name in names], dtype="str")
-    table = _aligned(html_table(cells), [part.is_number(name) for name in names])
+    table = html_table(cells, right=[part.head(name) for name in names if part.is_number(name)])
     rest = f'<div class="more">and {n_rows - _CARD_ROWS:,} more</div>' if n_rows > _CARD_ROWS else ""
     return table + rest
-
-
-def _aligned(table: str, is_number: list[bool]) -> str:
-    """Set the columns of numbers to the right in a table whose cells are text already."""
-    at = -1
-
-    def cell(match: re.Match[str]) -> str:
-        nonlocal at
-        at += 1
-        return f'<{match[1]} class="n">' if is_number[at % len(is_number)] else match[0]
-
-    return re.sub(r"<(t[hd])>", cell, table)
 
 
 @cache

@@ -120,7 +120,6 @@ class RunState:
     """The kind of end of the latest session; None where it still runs, or died."""
     ended_note: str | None = None
     approvals: set[tuple[str | None, str | None]] = field(default_factory=set)
-    n_intents: int = 0
 
 
 def replay(records: pd.DataFrame) -> RunState:
@@ -152,7 +151,6 @@ def replay(records: pd.DataFrame) -> RunState:
             if event == Event.INTENT:
                 call.intent, call.is_open = record, True
                 open_now.add(record["call_id"])
-                state.n_intents += 1
             elif event == Event.ATTEMPT:
                 call.n_attempts += 1
             else:

@@ -52,9 +52,6 @@ class Job:
     attempts: list[Attempt] = field(default_factory=list)
     result: Decision | None = None
     settled_at: datetime | None = None
-    is_stale: bool = False
-    """The re-read grew too old while it waited: nothing was sent, read it again."""
-    error: BaseException | None = None
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -115,7 +112,8 @@ class Sender:
         try:
             result = self._carry(job)
         except StaleError:
-            job.is_stale = True
+            # The re-read grew too old while it waited: nothing was sent, and the unsettled job is read again.
+            return
         except StoppedError:
             if job.attempts:
                 job.settle(

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.reconciliation.compare import COMPARED_FIELDS
 from sippet_reconcile.reconciliation.evidence import Evidence, Mask, Seconds
-from sippet_reconcile.reconciliation.numbers import last_digits
+from sippet_reconcile.reconciliation.numbers import is_true, last_digits
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 
 if TYPE_CHECKING:
@@ -212,22 +213,18 @@ def _tails(e: Evidence) -> tuple[list[pa.Array], list[pa.Array]]:
     return call, cdr
 
 
-def _true(mask: pa.BooleanArray) -> Mask:
-    return mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False)
-
-
 def _parties_swapped(e: Evidence) -> Mask:
     call, cdr = _tails(e)
-    crossed = _true(pc.and_(pc.equal(call[0], cdr[1]), pc.equal(call[1], cdr[0])))
-    two_numbers = _true(pc.and_(pc.not_equal(call[0], ""), pc.not_equal(call[1], "")))
-    return crossed & two_numbers & _true(pc.not_equal(call[0], call[1]))
+    crossed = is_true(pc.and_(pc.equal(call[0], cdr[1]), pc.equal(call[1], cdr[0])))
+    two_numbers = is_true(pc.and_(pc.not_equal(call[0], ""), pc.not_equal(call[1], "")))
+    return crossed & two_numbers & is_true(pc.not_equal(call[0], call[1]))
 
 
 def _extension(e: Evidence) -> Mask:
     call, cdr = _tails(e)
     side = 0 if e.field == "from_number" else 1
     short = pc.less_equal(pc.binary_length(cdr[side]), _EXTENSION_DIGITS)
-    return _true(pc.and_(short, pc.greater(pc.binary_length(call[side]), _EXTENSION_DIGITS)))
+    return is_true(pc.and_(short, pc.greater(pc.binary_length(call[side]), _EXTENSION_DIGITS)))
 
 
 _DURATION: Final = ("duration_seconds",)
@@ -359,16 +356,7 @@ EXPLANATIONS: Final[list[Explanation]] = [
     ),
     Explanation(
         "missing",
-        (
-            "status",
-            "duration_seconds",
-            "ended_at",
-            "started_at",
-            "direction",
-            "from_number",
-            "to_number",
-            "sip_username",
-        ),
+        COMPARED_FIELDS,
         "The API has no value where the CDR has one.",
         "are missing",
         _missing,

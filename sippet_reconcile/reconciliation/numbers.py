@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["as_e164", "compare_numbers", "last_digits"]
+__all__ = ["as_e164", "compare_numbers", "is_true", "last_digits"]
 
 _E164: Final = r"^\+[1-9][0-9]{6,14}$"
 _PUNCTUATION: Final = r"[\s().\-/]"
@@ -51,7 +51,8 @@ def as_e164(numbers: pa.LargeStringArray) -> pa.LargeStringArray:
     )
 
 
-def _true(mask: pa.BooleanArray) -> NDArray[np.bool_]:
+def is_true(mask: pa.BooleanArray) -> NDArray[np.bool_]:
+    """Return a mask of Arrow as numpy, writable; what is missing is not true."""
     return mask.fill_null(fill_value=False).to_numpy(zero_copy_only=False).copy()
 
 
@@ -79,7 +80,7 @@ def compare_numbers(
         Returns the CDR's number of given pairs, in E.164 where it has that.
     """
     call, cdr = sides.call_text(f"{party}_number"), sides.cdr_text(f"{party}_number")
-    agrees = _true(pc.equal(call, cdr))
+    agrees = is_true(pc.equal(call, cdr))
     is_known = agrees.copy()
     rest = np.flatnonzero(~agrees)
     if len(rest):
@@ -101,7 +102,7 @@ def _compare_forms(
     call_e164 = part.call_text(f"{party}_e164") if f"{party}_e164" in part.calls.columns else as_e164(call)
     cdr_e164 = part.cdr_text(f"{party}_e164")
     both = np.asarray(call_e164.is_valid()) & np.asarray(cdr_e164.is_valid())
-    agrees = _true(pc.equal(call_e164, cdr_e164))
+    agrees = is_true(pc.equal(call_e164, cdr_e164))
     is_known = np.asarray(cdr_e164.is_valid()).copy()
     other = np.flatnonzero(~both)
     if len(other):
@@ -110,7 +111,7 @@ def _compare_forms(
             last_digits(call.take(at), number_digits),
             last_digits(cdr.take(at), number_digits),
         )
-        has_digits = _true(pc.greater(pc.binary_length(cdr_tail), 0))
-        agrees[other] = _true(pc.equal(call_tail, cdr_tail)) & has_digits
+        has_digits = is_true(pc.greater(pc.binary_length(cdr_tail), 0))
+        agrees[other] = is_true(pc.equal(call_tail, cdr_tail)) & has_digits
         is_known[other] |= has_digits
     return agrees, is_known

@@ -9,6 +9,7 @@ certificate authority is named by ``SSL_CERT_FILE``. No httpx exception leaves t
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections.abc import Mapping
@@ -139,10 +140,20 @@ class Wire:
         )
         # A transport that was handed in belongs to whoever made it; ours is closed at the latest with this object.
         self._closer = weakref.finalize(self, self._transport.close) if transport is None else None
+        self._lock = threading.Lock()
+        self._n_in_flight = 0
+        self._is_closed = False
 
     def close(self) -> None:
-        """Close the connections; a later request opens new ones."""
-        if self._closer is not None:
+        """Close the connections once no request is in flight; a later request opens one of its own.
+
+        A pool closed under a thread that is just connecting would forget that connection and
+        leave it open, and one closed under a PATCH would lose its answer.
+        """
+        with self._lock:
+            self._is_closed = True
+            is_quiet = self._n_in_flight == 0
+        if is_quiet and self._closer is not None:
             self._transport.close()
 
     def __repr__(self) -> str:
@@ -173,6 +184,18 @@ class Wire:
         body
             The bytes of a PATCH.
         """
+        with self._lock:
+            self._n_in_flight += 1
+        try:
+            return self._send(method, target, body)
+        finally:
+            with self._lock:
+                self._n_in_flight -= 1
+                is_last = self._is_closed and self._n_in_flight == 0
+            if is_last and self._closer is not None:
+                self._transport.close()
+
+    def _send(self, method: str, target: str, body: bytes | None) -> Reply:
         started = time.perf_counter()
         limits = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s)
         status: int | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -234,3 +237,31 @@ def test_many_threads_share_a_client(calls: pd.DataFrame, sandbox: Sandbox) -> N
     assert kinds == ["ok"] * 160
     changed = sandbox.calls.set_index("id").loc[calls["id"].iloc[:160], "duration_seconds"]
     assert changed.tolist() == list(range(160))
+
+
+def test_a_client_that_is_closed_under_a_request_keeps_its_answer(calls: pd.DataFrame) -> None:
+    with Sandbox(calls=calls, faults=Faults(latency_s=0.3)) as sandbox:
+        client, answers = connect(sandbox), []
+        asking = threading.Thread(target=lambda: answers.append(client.attempt_read([calls["id"][0]])))
+        asking.start()
+        while not client._wire._n_in_flight:
+            time.sleep(0.01)
+        client.close()
+        asking.join()
+    assert [answer.kind for answer in answers] == [ExchangeKind.OK]
+
+
+def test_a_refused_fetch_leaves_no_socket_open_behind_it(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaks: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda seen: leaks.append(seen.exc_value))
+    for _ in range(20):
+        with sr.Client(sandbox.url, token=WRONG) as client, pytest.raises(RejectedError):
+            client.fetch_calls("2026-10")
+    for thread in threading.enumerate():
+        if thread.name.startswith("fetch-calls"):
+            thread.join()
+    del client
+    gc.collect()
+    assert leaks == []

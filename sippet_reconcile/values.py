@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from collections.abc import Mapping
 
 __all__ = [
     "INSTANT_FIELDS",
@@ -37,6 +37,7 @@ SECONDS_FIELDS: Final = frozenset({"duration_seconds"})
 """Attributes of a call that hold whole seconds."""
 
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
+_MOST_DECIMALS: Final = 6
 _ISO: Final = (
     r"^(?P<day>\d{4}-\d{2}-\d{2})[T ](?P<time>\d{2}:\d{2}:\d{2})(?:\.(?P<fraction>\d{1,9}))?"
     r"(?P<zone>Z|[+-]\d{2}:?\d{2})?$"
@@ -142,20 +143,28 @@ def parse_value(field: str, text: object) -> str | int | None:
     return int(text) if field in SECONDS_FIELDS else text
 
 
-def same_value(field: str, left: str | None, right: str | None) -> bool:
+def same_value(
+    field: str, left: str | None, right: str | None, *, decimals: Mapping[str, int] | None = None
+) -> bool:
     """Tell whether two texts in API form name the same value of a field.
 
-    Null equals null only. Instants are compared as instants, and at whole seconds
-    where one side has no fraction: a server that keeps seconds cuts what it is sent.
+    Null equals null only. Instants are compared as instants.
+
+    Parameters
+    ----------
+    decimals
+        Field to the decimals of a second that the server answers for it: a server that
+        keeps whole seconds cuts what it is sent, so both sides are cut alike. Fields
+        that are not in there are compared to the microsecond.
 
     Examples
     --------
     >>> same_value("ended_at", "2026-10-01T08:00:00Z", "2026-10-01T08:00:00.000000Z")
     True
     >>> same_value("ended_at", "2026-10-01T08:00:00Z", "2026-10-01T08:00:00.700000Z")
-    True
-    >>> same_value("ended_at", "2026-10-01T08:00:00.1Z", "2026-10-01T08:00:00.7Z")
     False
+    >>> same_value("ended_at", "2026-10-01T08:00:00Z", "2026-10-01T08:00:00.7Z", decimals={"ended_at": 0})
+    True
     >>> same_value("duration_seconds", "060", "60"), same_value("status", None, None)
     (True, True)
     """
@@ -167,8 +176,10 @@ def same_value(field: str, left: str | None, right: str | None) -> bool:
         return int(left) == int(right)
     if field not in INSTANT_FIELDS:
         return left == right
-    first, second = parse_instant(left), parse_instant(right)
-    if first.microsecond == 0 or second.microsecond == 0:
-        return first.replace(microsecond=0) == second.replace(microsecond=0)
-    gap: timedelta = first - second
-    return not gap
+    kept = _MOST_DECIMALS if decimals is None else decimals.get(field, _MOST_DECIMALS)
+    unit = 10 ** max(_MOST_DECIMALS - kept, 0)
+    first, second = (
+        at.replace(microsecond=at.microsecond // unit * unit)
+        for at in (parse_instant(left), parse_instant(right))
+    )
+    return first == second

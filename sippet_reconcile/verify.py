@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.api.documents import Page
 from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report import Document, Section
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sippet_reconcile.api.client import Client
+    from sippet_reconcile.api.exchange import Exchange
 
 __all__ = ["VERIFICATION", "Verification", "verify_run"]
 
@@ -203,7 +205,16 @@ def _expected(sent: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _compared(expected: list[dict[str, Any]], client: Client) -> pd.DataFrame:
-    calls = client.get_calls(list(dict.fromkeys(row["call_id"] for row in expected)))
+    decimals: dict[str, int] = {}
+
+    def learn(exchange: Exchange) -> None:
+        # The frame has lost how the instants were printed, which tells the server's precision.
+        if isinstance(exchange.content, Page):
+            for name, seen in exchange.content.decimals.items():
+                decimals[name] = max(seen, decimals.get(name, 0))
+
+    ids = list(dict.fromkeys(row["call_id"] for row in expected))
+    calls = client.paced(lambda: None, learn).get_calls(ids)
     held = {name: _texts(calls, name) for name in {row["field"] for row in expected}}
     seen = set(calls["id"])
     rows = []
@@ -212,7 +223,8 @@ def _compared(expected: list[dict[str, Any]], client: Client) -> pd.DataFrame:
         if row["call_id"] not in seen:
             verdict = MISSING
         else:
-            verdict = HOLDS if same_value(row["field"], row["expected"], observed) else DIFFERS
+            is_same = same_value(row["field"], row["expected"], observed, decimals=decimals)
+            verdict = HOLDS if is_same else DIFFERS
         rows.append({**row, "observed": observed, "verdict": verdict})
     columns = {name: pd.Series([row[name] for row in rows], dtype="str") for name in VERIFICATION.names}
     return conform(pd.DataFrame(columns), VERIFICATION)

@@ -92,14 +92,24 @@ def test_values_become_the_json_they_are_sent_as() -> None:
         ("duration_seconds", "0", None, False),
         ("ended_at", "2026-10-01T09:00:00+01:00", "2026-10-01T08:00:00.000000Z", True),
         ("ended_at", "2026-10-01T08:00:00Z", "2026-10-01T08:00:01.000000Z", False),
-        ("ended_at", "2026-10-01T08:00:00.250000Z", "2026-10-01T08:00:00Z", True),
+        ("ended_at", "2026-10-01T08:00:00.250000Z", "2026-10-01T08:00:00Z", False),
         ("ended_at", "2026-10-01T08:00:00.250000Z", "2026-10-01T08:00:00.250001Z", False),
     ],
 )
-def test_sameness_is_of_meaning_at_the_coarser_precision(
+def test_sameness_is_of_meaning_to_the_microsecond(
     field: str, left: object, right: object, *, same: bool
 ) -> None:
     assert same_value(field, left, right) is same  # type: ignore[arg-type]  # missing text arrives as NaN too
+
+
+@pytest.mark.parametrize(
+    ("decimals", "same"),
+    [({"ended_at": 0}, True), ({"ended_at": 3}, True), ({"ended_at": 6}, False), ({}, False)],
+)
+def test_instants_are_the_same_at_the_precision_of_a_server(decimals: dict[str, int], *, same: bool) -> None:
+    left, right = "2026-10-01T08:00:00.250100Z", "2026-10-01T08:00:00.250900Z"
+    assert same_value("ended_at", left, right, decimals=decimals) is same
+    assert same_value("ended_at", left, right.replace("00.", "01."), decimals=decimals) is False
 
 
 def test_parse_instant_refuses_what_is_not_one() -> None:

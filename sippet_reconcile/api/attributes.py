@@ -128,16 +128,18 @@ def row_texts(calls: pd.DataFrame) -> dict[str, Any]:
     return texts
 
 
-def answer_problems(call_id: str, sent: Mapping[str, object], answered: Mapping[str, Any]) -> Sequence[str]:
+def answer_problems(
+    call_id: str, sent: Mapping[str, object], answered: Mapping[str, Any], decimals: Mapping[str, int]
+) -> Sequence[str]:
     """Return what in the answer to a PATCH is not as it was sent; nothing where all is well.
 
-    Instants are compared at the server's precision.
+    Instants are compared at the precision of the answer, `decimals` by field.
     """
     problems = []
     if answered["id"] != call_id:
         problems.append(f"the answer is call {answered['id']}")
     for name, value in sent.items():
         wanted = None if value is None else str(value)
-        if not same_value(name, wanted, answered[name]):
+        if not same_value(name, wanted, answered[name], decimals=decimals):
             problems.append(f"{name} was sent as {wanted!r} and reads {answered[name]!r}")
     return problems

@@ -417,7 +417,7 @@ class Client:
         if exchange.kind is not ExchangeKind.OK or exchange.calls is None:
             raise error_of(exchange)
         answered = row_texts(exchange.calls)
-        problems = answer_problems(call_id, sent, answered)
+        problems = answer_problems(call_id, sent, answered, exchange.content.decimals)
         if problems:
             msg = f"PATCH {exchange.path} was answered, but {'; '.join(problems)}: read the call again"
             raise UnexpectedResponseError(msg, status=exchange.status, request_id=exchange.request_id)

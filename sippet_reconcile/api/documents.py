@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_digits
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, Calls, arrow_to_frame, repeat_text, text_series
 from sippet_reconcile.values import INSTANT_FIELDS, SECONDS_FIELDS, text_to_instants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -78,12 +79,14 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """One answer of the index: its rows as an Arrow table, and what it says about further pages."""
+    """One answer: its rows as an Arrow table, and what it says about further pages and about precision."""
 
     rows: pa.Table
     next_link: str | None = None
     total: int | None = None
     is_paged: bool = field(default=False)
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    """Field to the most decimals of a second that its instants were answered with."""
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -211,6 +214,20 @@ def rows_of(resources: object) -> pa.Table:
     return pa.table([columns[name] for name in _ROWS.names], schema=_ROWS)
 
 
+def _decimals(resources: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return how precisely a server answers: of the instants only the text shows whether a fraction is kept.
+
+    A field without any instant says nothing and is left out.
+    """
+    found = {}
+    for name in sorted(INSTANT_FIELDS):
+        text = pa.array([resource["attributes"].get(name) for resource in resources], pa.large_string())
+        if text.null_count < len(text):
+            fraction = pc.struct_field(pc.extract_regex(text, pattern=r"\.(?P<fraction>\d+)"), "fraction")
+            found[name] = pc.max(pc.utf8_length(fraction)).as_py() or 0
+    return found
+
+
 def _document(body: bytes) -> dict[str, Any]:
     document = load_json(body)
     if not isinstance(document, dict) or "data" not in document:
@@ -239,12 +256,14 @@ def read_page(body: bytes) -> Page:
         next_link=next_link if isinstance(next_link, str) and next_link else None,
         total=total if type(total) is int else None,
         is_paged=isinstance(page, dict),
+        decimals=_decimals(document["data"]),
     )
 
 
 def read_resource(body: bytes) -> Page:
     """Read the answer to a PATCH: one resource."""
-    return Page(rows_of([_document(body)["data"]]))
+    resources = [_document(body)["data"]]
+    return Page(rows_of(resources), decimals=_decimals(resources))
 
 
 def patch_body(call_id: str, attributes: dict[str, object]) -> bytes:

@@ -144,6 +144,7 @@ def decide_call(
     *,
     may_be_ours: bool,
     problem: Callable[[str, Mapping[str, str | None]], str | None],
+    decimals: Mapping[str, int],
 ) -> Decision:
     """Say what is to be done about a call that was just read.
 
@@ -158,16 +159,22 @@ def decide_call(
         then `applied`, not `already`.
     problem
         Says what is wrong with the call as it would stand after its PATCH, or None.
+    decimals
+        Field to the decimals of a second that the server answers, at which instants are compared.
     """
     held = {name: observed[name] for name in planned.after}
-    if all(same_value(name, text, held[name]) for name, text in planned.after.items()):
+    if all(same_value(name, text, held[name], decimals=decimals) for name, text in planned.after.items()):
         # Nothing to send, whatever else may have changed.
         if may_be_ours:
             return Decision(Outcome.APPLIED, "reread")
         return Decision(Outcome.ALREADY, "reread")
-    moved = [name for name, text in planned.before.items() if not same_value(name, text, held[name])]
+    moved = [
+        name
+        for name, text in planned.before.items()
+        if not same_value(name, text, held[name], decimals=decimals)
+    ]
     start = observed["started_at"]
-    if planned.checks_start and not same_value("started_at", planned.started_at, start):
+    if planned.checks_start and not same_value("started_at", planned.started_at, start, decimals=decimals):
         moved.append("started_at")
     if moved:
         was = {**planned.before, "started_at": planned.started_at}
@@ -202,7 +209,7 @@ def decide_call(
     return Decision(None)
 
 
-def stays_altered(decision: Decision, left: Mapping[str, object]) -> Decision:
+def stays_altered(decision: Decision, left: Mapping[str, object], decimals: Mapping[str, int]) -> Decision:
     """Return `altered` instead of `drifted` where a call still holds what our own writing left.
 
     Parameters
@@ -211,12 +218,14 @@ def stays_altered(decision: Decision, left: Mapping[str, object]) -> Decision:
         What a re-read came to.
     left
         What the call held, as JSON values, when it was found altered.
+    decimals
+        As for `decide_call`.
     """
     if decision.observed is None or not left:
         return decision
     for name, text in decision.observed.items():
         value = left.get(name)
-        if not same_value(name, None if value is None else str(value), text):
+        if not same_value(name, None if value is None else str(value), text, decimals=decimals):
             return decision
     detail = f"still as our writing left it: {decision.detail}"
     return replace(decision, outcome=Outcome.ALTERED, error_code="altered", detail=detail, drift=())
@@ -226,10 +235,13 @@ def _told(text: str | None) -> str:
     return "null" if text is None else text
 
 
-def judge_answer(planned: PlannedCall, call_id: str, answered: Texts, reread: Texts) -> Decision:
+def judge_answer(
+    planned: PlannedCall, call_id: str, answered: Texts, reread: Texts, decimals: Mapping[str, int]
+) -> Decision:
     """Check the answer to a PATCH: the same call, each sent value as sent, each other value as re-read.
 
-    Values that may hold phone numbers are named, not shown.
+    Instants are compared at the server's precision, `decimals` by field. Values that may
+    hold phone numbers are named, not shown.
     """
     wrong = []
     if call_id != planned.call_id:
@@ -237,7 +249,7 @@ def judge_answer(planned: PlannedCall, call_id: str, answered: Texts, reread: Te
     for name in CALL_ATTRIBUTES:
         is_sent = name in planned.after
         expected = planned.after[name] if is_sent else reread[name]
-        if same_value(name, expected, answered[name]):
+        if same_value(name, expected, answered[name], decimals=decimals):
             continue
         if is_sent:
             wrong.append(f"{name} was sent as {_told(expected)} and reads {_told(answered[name])}")

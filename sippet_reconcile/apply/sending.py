@@ -150,7 +150,8 @@ class Sender:
             job.answered(exchange)
             if exchange.kind is ExchangeKind.OK and exchange.calls is not None:
                 (call_id, answered), *_ = texts_by_id(exchange.calls).items()
-                return judge_answer(job.planned, call_id, answered, job.observed)
+                decimals = self._traffic.decimals_of(exchange)
+                return judge_answer(job.planned, call_id, answered, job.observed, decimals)
             if exchange.kind in _REFUSED:
                 return Decision(Outcome.REJECTED, "answer", exchange.error_code, exchange.error_detail)
             gave_up = self._wait(exchange, len(job.attempts))
@@ -191,7 +192,11 @@ class Sender:
         if observed is None:
             return Decision(Outcome.MISSING, "reread", "not_found", "the API no longer shows this call")
         decision = decide_call(
-            job.planned, observed, may_be_ours=unsure or job.may_be_ours, problem=self._problem
+            job.planned,
+            observed,
+            may_be_ours=unsure or job.may_be_ours,
+            problem=self._problem,
+            decimals=reading.decimals,
         )
         job.observed, job.read_at = observed, reading.read_at
         if decision.outcome is Outcome.DRIFTED and unsure:

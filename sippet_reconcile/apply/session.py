@@ -239,9 +239,13 @@ class Session:
                     continue
                 ours = self._may_be_ours(planned)
                 decision = decide_call(
-                    planned, observed, may_be_ours=ours, problem=self._plan.whole_record_problem
+                    planned,
+                    observed,
+                    may_be_ours=ours,
+                    problem=self._plan.whole_record_problem,
+                    decimals=reading.decimals,
                 )
-                decision = self._still_altered(planned, decision)
+                decision = self._still_altered(planned, decision, reading)
                 if decision.outcome is None:
                     jobs.append(Job(planned, observed, reading.read_at, ours))
                 else:
@@ -275,12 +279,12 @@ class Session:
         call = self._state.calls.get(planned.call_id)
         return call is not None and call.may_be_ours
 
-    def _still_altered(self, planned: PlannedCall, decision: Decision) -> Decision:
+    def _still_altered(self, planned: PlannedCall, decision: Decision, reading: Reading) -> Decision:
         """Keep `altered` as it is while the call holds what our writing left: it is no drift, and can be undone."""
         call = self._state.calls.get(planned.call_id)
         if call is None or call.last is not Outcome.ALTERED or decision.outcome is not Outcome.DRIFTED:
             return decision
-        return stays_altered(decision, call.observed)
+        return stays_altered(decision, call.observed, reading.decimals)
 
     def _read(self, batch: Sequence[PlannedCall]) -> list[tuple[Reading, Sequence[PlannedCall]]] | None:
         """Re-read a batch, several requests at a time; None where the run is to stop."""

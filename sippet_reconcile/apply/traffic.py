@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import random as _random
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ from sippet_reconcile.apply.decisions import texts_by_id
 from sippet_reconcile.apply.stopping import StoppedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sippet_reconcile.api.client import Client
     from sippet_reconcile.api.exchange import Exchange
@@ -69,6 +69,8 @@ class Reading:
     """When the request left: what it shows may be as old as that."""
     exchange: Exchange
     gave_up: str = ""
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    """Field to the decimals of a second that the server has answered so far."""
 
 
 class Traffic:
@@ -78,6 +80,7 @@ class Traffic:
         self._client, self._pacer, self._stop, self._tools = client, pacer, stop, tools
         self._lock = threading.Lock()
         self._latency_s = 0.0
+        self._decimals: dict[str, int] = {}
 
     @property
     def rate(self) -> float:
@@ -131,6 +134,16 @@ class Traffic:
         self._learn(exchange)
         return exchange
 
+    def decimals_of(self, exchange: Exchange) -> Mapping[str, int]:
+        """Return the server's precision by field, to which each usable answer adds what its texts show.
+
+        The most that was ever seen counts: a server that prints a fraction anywhere keeps it everywhere.
+        """
+        with self._lock:
+            for name, seen in exchange.content.decimals.items():
+                self._decimals[name] = max(seen, self._decimals.get(name, 0))
+            return dict(self._decimals)
+
     def read(self, ids: Sequence[str]) -> Reading:
         """Read calls by id, with retries.
 
@@ -147,7 +160,9 @@ class Traffic:
             exchange = self._client.attempt_read(ids)
             self._learn(exchange)
             if exchange.kind is ExchangeKind.OK and exchange.calls is not None:
-                return Reading(texts_by_id(exchange.calls), read_at, exchange)
+                return Reading(
+                    texts_by_id(exchange.calls), read_at, exchange, decimals=self.decimals_of(exchange)
+                )
             if exchange.kind is ExchangeKind.FORBIDDEN:
                 # The sign counts these and stops the run at the third.
                 continue

@@ -78,7 +78,9 @@ def test_what_would_destroy_or_confuse_is_refused(attributes: dict[str, object],
 def test_an_answer_is_compared_at_the_servers_precision() -> None:
     answered = {"id": "a", "ended_at": "2026-10-01T08:00:00Z", "status": "busy", "duration_seconds": "5"}
     sent = {"ended_at": "2026-10-01T08:00:00.700000Z", "status": "busy", "duration_seconds": 5}
-    assert answer_problems("a", sent, answered) == []
+    assert answer_problems("a", sent, answered, {"ended_at": 0}) == []
+    [problem] = answer_problems("a", sent, answered, {"ended_at": 6})
+    assert "ended_at was sent as" in problem
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,12 @@ def test_an_answer_is_compared_at_the_servers_precision() -> None:
 )
 def test_a_value_that_reads_differently_is_named(sent: dict[str, object], told: str) -> None:
     answered = {"id": "a", "ended_at": "2026-10-01T08:00:00Z", "status": "busy", "duration_seconds": "5"}
-    [problem] = answer_problems("a", sent, answered)
+    [problem] = answer_problems("a", sent, answered, {})
     assert told in problem
 
 
 def test_another_call_in_the_answer_is_a_problem() -> None:
-    assert answer_problems("a", {}, {"id": "b"}) == ["the answer is call b"]
+    assert answer_problems("a", {}, {"id": "b"}, {}) == ["the answer is call b"]
 
 
 def test_now_is_an_instant_like_any_other() -> None:

@@ -169,3 +169,23 @@ def test_a_long_error_is_cut_and_its_lines_joined() -> None:
 @given(st.one_of(st.binary(max_size=60), st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda x: st.lists(x, max_size=3) | st.dictionaries(st.sampled_from(["errors", "detail", "code", "source", "pointer", "meta", "error"]), x, max_size=4), max_leaves=8).map(lambda x: json.dumps(x).encode())))  # fmt: skip
 def test_no_error_body_breaks_the_reader(body: bytes) -> None:
     assert all(isinstance(str(problem), str) for problem in read_problems(body))
+
+
+@pytest.mark.parametrize(
+    ("ended", "decimals"),
+    [
+        (["2026-10-01T08:00:00Z"], {"ended_at": 0}),
+        (["2026-10-01T08:00:00.000000Z", None], {"ended_at": 6}),
+        (["2026-10-01T08:00:00Z", "2026-10-01T08:00:00.125+00:00"], {"ended_at": 3}),
+        ([None], {}),
+    ],
+    ids=["none", "six-zeros", "mixed", "no-instant"],
+)
+def test_a_page_tells_the_precision_that_its_texts_show(
+    ended: list[str | None], decimals: dict[str, int]
+) -> None:
+    resources = [
+        {"type": "Call", "id": f"00000000-0000-4000-8000-{n:012d}", "attributes": {"ended_at": text}}
+        for n, text in enumerate(ended)
+    ]
+    assert read_page(json.dumps({"data": resources}).encode()).decimals == decimals

@@ -43,8 +43,12 @@ def planned(before=None, after=None, *, started_at=START, checks_start=True):
     )
 
 
-def decide(call, observed, *, may_be_ours=False, problem=None):
-    return decide_call(call, observed, may_be_ours=may_be_ours, problem=lambda *_: problem)
+SIX, NONE = ({"started_at": n, "ended_at": n} for n in (6, 0))
+"""What servers that answer six decimals, and none, show of their precision."""
+
+
+def decide(call, observed, *, may_be_ours=False, problem=None, decimals=SIX):
+    return decide_call(call, observed, may_be_ours=may_be_ours, problem=lambda *_: problem, decimals=decimals)
 
 
 def test_a_call_at_before_is_sent():
@@ -88,13 +92,32 @@ def test_null_is_a_value():
 def test_the_answer_as_sent_is_applied_at_the_servers_precision():
     call = planned({"ended_at": None}, {"ended_at": "2026-10-01T08:01:00.250000Z"})
     answered = HELD | {"ended_at": "2026-10-01T08:01:00Z"}
-    assert judge_answer(call, "c", answered, HELD).outcome is Outcome.APPLIED
+    assert judge_answer(call, "c", answered, HELD, NONE).outcome is Outcome.APPLIED
+    assert judge_answer(call, "c", answered, HELD, SIX).outcome is Outcome.ALTERED
+
+
+@pytest.mark.parametrize("name", ["started_at", "ended_at"])
+def test_a_drift_within_a_second_is_one_where_the_server_keeps_fractions(name):
+    held = HELD | {name: HELD[name].replace("Z", ".700000Z")}
+    call = planned({"ended_at": END}, {"ended_at": "2026-10-01T08:01:05Z"})
+    assert [row["field"] for row in decide(call, held).drift] == [name]
+    back = planned(
+        {"ended_at": held["ended_at"]}, {"ended_at": "2026-10-01T08:01:05Z"}, started_at=held["started_at"]
+    )
+    assert [row["field"] for row in decide(back, HELD).drift] == [name]
+    assert decide(back, HELD, decimals=NONE).outcome is None
+
+
+def test_a_value_within_a_second_of_the_planned_one_is_not_there_already():
+    call = planned({"ended_at": None}, {"ended_at": "2026-10-01T08:01:00.700000Z"})
+    assert decide(call, HELD).outcome is Outcome.DRIFTED
+    assert decide(call, HELD, decimals=NONE).outcome is Outcome.ALREADY
 
 
 @pytest.mark.parametrize("name", [name for name in CALL_ATTRIBUTES if name != "duration_seconds"])
 def test_any_other_attribute_that_changed_is_altered_and_numbers_are_not_shown(name):
     value = "2026-10-01T09:30:00Z" if name.endswith("_at") else "+442079460555"
-    decision = judge_answer(planned(), "c", HELD | {"duration_seconds": "60", name: value}, HELD)
+    decision = judge_answer(planned(), "c", HELD | {"duration_seconds": "60", name: value}, HELD, SIX)
     assert decision.outcome is Outcome.ALTERED
     assert name in decision.detail
     if "number" in name or "username" in name:
@@ -102,18 +125,18 @@ def test_any_other_attribute_that_changed_is_altered_and_numbers_are_not_shown(n
 
 
 def test_an_answer_about_another_call_is_altered_and_its_values_are_not_kept():
-    decision = judge_answer(planned(), "d", HELD | {"duration_seconds": "60"}, HELD)
+    decision = judge_answer(planned(), "d", HELD | {"duration_seconds": "60"}, HELD, SIX)
     assert (decision.outcome, decision.observed) == (Outcome.ALTERED, None)
 
 
 def test_altered_stays_so_only_while_the_call_holds_what_was_left():
     drifted = decide(planned(), HELD | {"duration_seconds": "55"})
     left = {"duration_seconds": 55, "started_at": START}
-    assert stays_altered(drifted, left).outcome is Outcome.ALTERED
-    assert stays_altered(drifted, left | {"duration_seconds": 54}) is drifted
-    assert stays_altered(drifted, {}) is drifted
+    assert stays_altered(drifted, left, SIX).outcome is Outcome.ALTERED
+    assert stays_altered(drifted, left | {"duration_seconds": 54}, SIX) is drifted
+    assert stays_altered(drifted, {}, SIX) is drifted
     nothing = Decision(Outcome.DRIFTED)
-    assert stays_altered(nothing, left) is nothing
+    assert stays_altered(nothing, left, SIX) is nothing
 
 
 seconds = st.one_of(st.none(), st.integers(0, 5).map(str))

@@ -10,6 +10,7 @@ import pytest
 from sippet_reconcile.errors import PlanDriftError
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import load_run
+from sippet_reconcile.sandbox import Sandbox, Switches
 
 
 def row_of(run, call_id):
@@ -109,8 +110,15 @@ def test_a_sent_value_that_reads_differently_is_altered_stays_so_and_can_be_undo
     assert lab.seconds()[0] == 30
 
 
-def test_a_server_of_whole_seconds_is_no_drift(lab):
+@pytest.mark.parametrize(("decimals", "outcome"), [(0, "applied"), (6, "drifted")])
+def test_a_fraction_that_went_is_drift_only_on_a_server_that_keeps_fractions(lab, decimals, outcome):
     lab.sandbox.change_call(lab.id_of(0), started_at="2026-10-01T08:00:00.400000Z")
     plan = lab.plan(1)
     lab.sandbox.change_call(lab.id_of(0), started_at="2026-10-01T08:00:00Z")
-    assert lab.outcomes(lab.apply(plan)) == ["applied"]
+    port = int(lab.sandbox.url.rpartition(":")[2])
+    lab.sandbox.stop()
+    lab.tap.close()
+    switches = Switches(time_precision=decimals)
+    with Sandbox(lab.sandbox.calls, port=port, token=lab.sandbox.token, switches=switches) as sandbox:
+        assert lab.outcomes(lab.apply(plan)) == [outcome]
+        assert len(sandbox.requests) == (2 if outcome == "applied" else 1)

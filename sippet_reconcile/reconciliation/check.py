@@ -137,7 +137,7 @@ def _stuck_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_] | N
         f"{plural(len(rows), 'call')} began more than {rules.settle_s / 3600:g} h before being fetched and "
         f"never came to an end: {still_open:,} with an open status, {ended_only:,} with a final status but no end."
     )
-    advice = "Those with a CDR are corrected by the plan; for the others look up how they ended and use plan_corrections."
+    advice = "Those with a CDR are corrected by the plan; for the others look up how they ended and correct them from a list (plan_corrections)."
     return Finding("stuck-calls", Severity.WARN, message, evidence, advice)
 
 
@@ -161,7 +161,7 @@ def _impossible_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_
         f"{plural(len(rows), 'call')} cannot be as they stand: {int(backwards[rows].sum()):,} ended before they started, "
         f"{int(too_long[rows].sum()):,} last longer than from start to end, {int(negative[rows].sum()):,} have a negative duration."
     )
-    advice = "A plan leaves a call out unless its change makes the whole record possible; read the rows in .evidence."
+    advice = "A plan leaves a call out unless its change makes the whole record possible; the evidence of this finding lists the calls."
     return Finding("impossible-calls", Severity.WARN, message, evidence, advice)
 
 

@@ -192,24 +192,19 @@ class Groups:
         position of the first call with that key; -1 where they name none.
     is_split
         Marks CDR calls that are one part of a split group.
-    is_keyed
-        Whether every leg has a key by which it was grouped.
     """
 
     cdr_of: NDArray[np.int64]
     size: NDArray[np.int64]
     named: NDArray[np.int64]
     is_split: NDArray[np.bool_]
-    is_keyed: bool
 
     def __len__(self) -> int:
         return len(self.size)
 
 
-def group_by_id(
-    linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray
-) -> tuple[NDArray[np.int64], bool]:
-    """Return for each leg the first one of its group, and whether every leg has an id to be grouped by.
+def group_by_id(linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray) -> NDArray[np.int64]:
+    """Return for each leg the first one of its group.
 
     Legs with one `linked_id` are one group. A leg without it joins the one group in
     which its `call_key` occurs; where there is none, or more than one, it is grouped
@@ -219,9 +214,8 @@ def group_by_id(
     Examples
     --------
     >>> linked, key = (pa.array(ids, pa.large_string()) for ids in (["g", None, None], ["a", "a", "b"]))
-    >>> first, is_keyed = group_by_id(linked, key)
-    >>> first.tolist(), is_keyed
-    ([0, 0, 2], True)
+    >>> group_by_id(linked, key).tolist()
+    [0, 0, 2]
     """
     if linked_id.null_count == len(linked_id):
         key = call_key
@@ -229,7 +223,7 @@ def group_by_id(
         key = pc.coalesce(linked_id, _joined(linked_id, call_key), call_key)
     else:
         key = linked_id
-    return first_occurrence(key), key.null_count == 0
+    return first_occurrence(key)
 
 
 def _joined(linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -256,9 +250,7 @@ def _joined(linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray) -> pa
     return names.take(pa.array(origin, mask=origin < 0))
 
 
-def group_legs(
-    first: NDArray[np.int64], named: NDArray[np.int64], linked_named: NDArray[np.int64], *, is_keyed: bool
-) -> Groups:
+def group_legs(first: NDArray[np.int64], named: NDArray[np.int64], linked_named: NDArray[np.int64]) -> Groups:
     """Return the CDR call of each counted leg.
 
     Where the legs of one group name different calls, each goes with the call that it
@@ -267,14 +259,14 @@ def group_legs(
 
     Parameters
     ----------
-    first, is_keyed
-        As `group_by_id` returns them.
+    first
+        The first leg of each one's group, see `group_by_id`.
     named, linked_named
         The call that each leg names by its key and by its linked id, as a position; -1 for none.
     """
     rows = np.arange(len(first), dtype=np.int64)
     if np.array_equal(first, rows):
-        return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_), is_keyed)
+        return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_))
     first, split = _split(first, named, linked_named)
     leaders = np.flatnonzero(first == rows)
     place = np.empty(len(rows), np.int64)
@@ -285,7 +277,7 @@ def group_legs(
     naming = np.flatnonzero(named >= 0)
     named_by_call[cdr_of[naming]] = named[naming]
     size = np.bincount(cdr_of, minlength=len(leaders))
-    return Groups(cdr_of, size, named_by_call, split[leaders], is_keyed)
+    return Groups(cdr_of, size, named_by_call, split[leaders])
 
 
 def _split(

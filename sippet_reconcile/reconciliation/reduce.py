@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.keys import first_occurrence
+from sippet_reconcile.keys import are_unique, first_occurrence, hash_text
 from sippet_reconcile.normalize import clean_text
 from sippet_reconcile.reconciliation.core import MICROS, instants_us
 from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text, text_rank
@@ -141,10 +141,11 @@ def reduce_legs(
         leader[several.calls] = several.rows[several.starts]
     columns: dict[str, Any] = {}
     names = leader
-    if several is not None and legs["linked_id"].hasnans:
+    if several is not None:
         # The id of a group is that of its legs which have one.
+        has_one = np.asarray(_said(take_text(text_array(legs["linked_id"]), several.rows)).is_valid())
         names = leader.copy()
-        names[several.calls] = several.first_where(legs["linked_id"].notna().to_numpy()[several.rows])
+        names[several.calls] = several.first_where(has_one)
     columns["cdr_id"] = _cdr_ids(legs, names, groups, split_names)
     columns["n_legs"] = pd.arrays.IntegerArray(groups.size.astype(np.int64), np.zeros(len(groups), np.bool_))
     one_to_one = (
@@ -199,17 +200,16 @@ def _cdr_ids(
             else take_text(array, leader)
         )
 
-    ids = clean_text(at_leader("linked_id"))
+    ids = _said(at_leader("linked_id"))
     for name in ("call_key", "leg_id"):
         if ids.null_count == 0:
             break
-        ids = pc.coalesce(ids, clean_text(at_leader(name)))
+        ids = pc.coalesce(ids, _said(at_leader(name)))
     text = pa.large_string()
     if groups.is_split.any():
         part = pc.binary_join_element_wise(ids, pc.fill_null(split_names, "rest"), pa.scalar("/", text))
         ids = pc.if_else(pa.array(groups.is_split), part, ids)
-    if groups.is_keyed and not groups.is_split.any():
-        # Every id is the key of its group, and groups differ in their keys.
+    if ids.null_count == 0 and are_unique(hash_text(ids)):
         return text_series(ids).array
     repeated = ids.is_null().to_numpy(zero_copy_only=False)
     first = first_occurrence(ids)
@@ -223,6 +223,20 @@ def _cdr_ids(
         ids = pc.if_else(pa.array(repeated | shared), told_apart, ids)
         ids = _numbered(ids)
     return text_series(ids).array
+
+
+def _said(ids: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return ids without white space around them; one of nothing but dashes says nothing and is missing.
+
+    Examples
+    --------
+    >>> _said(pa.array([" g-1 ", "-", "--", ""], pa.large_string())).to_pylist()
+    ['g-1', None, None, None]
+    """
+    ids = clean_text(ids)
+    if not pc.any(pc.starts_with(ids, "-")).as_py():
+        return ids
+    return pc.if_else(pc.match_substring_regex(ids, "^-+$"), pa.scalar(None, pa.large_string()), ids)
 
 
 def _numbered(ids: pa.LargeStringArray) -> pa.LargeStringArray:

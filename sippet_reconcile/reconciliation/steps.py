@@ -99,12 +99,12 @@ def reconcile(
     # One more thread: comparing and diagnosing go on at the same time.
     with reporting(progress, unit="step") as report, ThreadPoolExecutor(max_workers=1) as pool:
         report(0, _N_STEPS, "reading ids")
-        (aside, ids, first, is_keyed), (calls, call_aside, keys) = at_once(
+        (aside, ids, first), (calls, call_aside, keys) = at_once(
             lambda: _prepare_legs(legs), lambda: _prepare_calls(calls)
         )
         report(1, _N_STEPS, "reducing legs to calls")
         named, linked_named = name_calls(keys, ids)
-        groups = group_legs(first, named, linked_named, is_keyed=is_keyed)
+        groups = group_legs(first, named, linked_named)
         # The parts of groups that were split are told apart by the call they name.
         parts = pa.array(groups.named, mask=(groups.named < 0) | ~groups.is_split)
         split_names = (
@@ -173,14 +173,14 @@ def _prepare_calls(
     return calls, aside, call_keys(calls, usable)
 
 
-def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.int64], bool]:
+def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.int64]]:
     """Return the legs that count, their keys, and how they are grouped by id."""
     aside = set_aside(legs)
     linked_id, call_key = (text_array(legs[name]) for name in ("linked_id", "call_key"))
     if len(aside.counted) < len(legs):
         linked_id, call_key = take_text(linked_id, aside.counted), take_text(call_key, aside.counted)
     ids = leg_keys(call_key, linked_id)
-    return aside, ids, *group_by_id(ids.linked, ids.key)
+    return aside, ids, group_by_id(ids.linked, ids.key)
 
 
 def _compare(sides: Sides, pairs: PairPositions, rules: Rules) -> Comparison:

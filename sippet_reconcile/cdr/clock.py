@@ -34,6 +34,10 @@ _FITS: Final = 2 * MICROS  # seconds are cut, and cut times are subtracted
 _DOMINANT: Final = 0.5  # share of the telling rows that one offset must have
 _STRAY: Final = 0.05  # share from which a second offset is no accident of later segments
 _FEW: Final = 3
+_HALF_HOUR: Final = 1800 * MICROS  # clocks are changed by this, or by twice or four times as much
+_MOST_CHANGED: Final = 7200 * MICROS
+_FURTHEST: Final = 14 * 3600 * MICROS  # no zone is further from UTC
+_SLACK: Final = 60 * MICROS  # by so much a clock may be set back while it runs
 
 OFFSETS: Final = "offsets or epochs in the data"
 """How a clock is known that no time needed."""
@@ -97,6 +101,33 @@ def _telling(gaps: Micros) -> tuple[Micros, Micros, Micros]:
     return values[order], counts[order], np.where(whole, quarters, np.iinfo(np.int64).min)
 
 
+def _rivals(main: int, gaps: tuple[Micros, Micros, Micros], epochs: Micros) -> list[tuple[int, int]]:
+    """Return the other offsets that the ids show and later segments do not explain, each with its calls.
+
+    Many calls have one, or several in a row: a clock that was changed near the end of a
+    file shows in few calls, but in all of them. A call that also has a leg by the main
+    offset was merely continued later.
+    """
+    values, counts, own = gaps
+    found: list[tuple[int, int]] = []
+    usual: Micros | None = None
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        if value == main or count < _FEW:
+            continue
+        usual = np.sort(epochs[own == main]) if usual is None else usual
+        calls = np.unique(epochs[own == value])
+        place = np.searchsorted(usual, calls)
+        if len(usual):
+            alone = usual[np.minimum(place, len(usual) - 1)] != calls
+            calls, place = calls[alone], place[alone]
+        by = abs(value - main)
+        is_change = by % _HALF_HOUR == 0 and by <= _MOST_CHANGED
+        in_a_row = int(np.bincount(place).max(initial=0)) if is_change else 0
+        if len(calls) >= _FEW and (len(calls) > _STRAY * counts.sum() or in_a_row >= _FEW):
+            found.append((value, len(calls)))
+    return found
+
+
 def find_clock(
     zone: ZoneInfo | None, started: Stamps, others: list[Stamps], epoch: Micros | None, where: str
 ) -> Clock:
@@ -125,15 +156,14 @@ def find_clock(
             "pass timezone= with the zone of the switch's clock, such as timezone='Europe/London' or 'UTC'"
         )
         raise InputError(msg)
-    values, counts, _ = _telling(started.micros[told] - epoch[told])
-    if len(values) == 0:
+    gaps = _telling(started.micros[told] - epoch[told])
+    values, counts, _ = gaps
+    if len(values) == 0 or abs(int(values[0])) > _FURTHEST:
         msg = f"{where}: the epochs in its ids do not fit its start times; pass timezone= with the zone of the switch's clock"
         raise InputError(msg)
-    rivals = [
-        int(v) for v, c in zip(values[1:], counts[1:], strict=True) if c >= _FEW and c > _STRAY * counts.sum()
-    ]
-    if rivals or counts[0] < _DOMINANT * counts.sum():
-        shown = ", ".join(offset_name(v) for v in [int(values[0]), *rivals])
+    rivals = [value for value, _ in _rivals(int(values[0]), gaps, epoch[told])]
+    if rivals or (len(values) > 1 and counts[0] <= _DOMINANT * counts.sum()):
+        shown = ", ".join(offset_name(v) for v in [int(values[0]), *(rivals or values[1:2].tolist())])
         msg = (
             f"{where}: the epochs in its ids show that its clock changed ({shown}), as daylight saving does; "
             "pass timezone= with the zone of the switch's clock"
@@ -147,14 +177,13 @@ def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, wher
     sure = ~(found.repeated | found.skipped)
     if not bool(sure.any()):
         return
-    values, counts, own = _telling(found.first[sure] - epoch[told][sure])
+    gaps = _telling(found.first[sure] - epoch[told][sure])
+    values, counts, own = gaps
     if len(values) == 0:
         return
-    wrong = [
-        (int(v), int(c))
-        for v, c in zip(values, counts, strict=True)
-        if v != 0 and (c >= _DOMINANT * counts.sum() or (c >= _FEW and c > _STRAY * counts.sum()))
-    ]
+    half = _DOMINANT * counts.sum()
+    wrong = [(v, c) for v, c in zip(values.tolist(), counts.tolist(), strict=True) if v != 0 and c >= half]
+    wrong = wrong or _rivals(0, gaps, epoch[told][sure])
     if not wrong:
         return
     gap, count = wrong[0]
@@ -199,7 +228,8 @@ def timeline(
     stamps = (started, answered, ended)
     found = [clock.to_utc(column) for column in stamps]
     known = [column.known for column in stamps]
-    if not any(bool((f.repeated | f.skipped).any()) for f in found):
+    refuted = _refuted(clock, started, found[0], epoch)
+    if not any(bool((f.repeated | f.skipped).any()) for f in found) and not bool(refuted.any()):
         first = [f.first for f in found]
         return Timeline(first[0], first[1], first[2], known[0], known[1], known[2], {})
     at = [f.first.copy() for f in found]
@@ -219,7 +249,7 @@ def timeline(
     billable_us = np.nan_to_num(billable * MICROS).astype(np.int64)
 
     def sure(column: int) -> Mask:
-        return known[column] & ~open_[column] & ~lost[column]
+        return known[column] & ~open_[column] & ~lost[column] & ~refuted
 
     if epoch is not None:
         settle(start, epoch, epoch > 0)
@@ -227,15 +257,38 @@ def timeline(
     settle(start, at[end] - total_us, sure(end) & ~np.isnan(total))
     settle(answer, at[end] - billable_us, sure(end) & (billable > 0))
     settle(end, at[answer] + billable_us, sure(answer) & (billable > 0))
-    doubts = _doubts(clock, stamps, open_, lost)
+    doubts = _doubts(clock, stamps, open_, lost, refuted)
     sure_of = [sure(column) for column in (start, answer, end)]
     return Timeline(at[start], at[answer], at[end], sure_of[start], sure_of[answer], sure_of[end], doubts)
 
 
-def _doubts(clock: Clock, stamps: tuple[Stamps, ...], open_: list[Mask], lost: list[Mask]) -> dict[int, str]:
+def _refuted(clock: Clock, started: Stamps, found: LocalInstants, epoch: Micros | None) -> Mask:
+    """Mark the rows whose start cannot be what the clock says, as it lies before their id was made.
+
+    Where the clock itself was only measured, so are those that a clock put forward
+    would show: they may as well be later segments, but nobody can tell.
+    """
+    if epoch is None:
+        return np.zeros(len(started.known), bool)
+    gap = found.first - epoch
+    strange = gap < -_SLACK
+    if clock.zone is None:
+        over = (gap + _NEAR // 3) % _HALF_HOUR
+        strange |= (gap >= _HALF_HOUR - _NEAR) & (gap <= _MOST_CHANGED + _NEAR) & (over <= _NEAR + _NEAR // 3)
+    return strange & started.known & ~started.is_utc & ~found.repeated & ~found.skipped & (epoch > 0)
+
+
+def _doubts(
+    clock: Clock, stamps: tuple[Stamps, ...], open_: list[Mask], lost: list[Mask], refuted: Mask
+) -> dict[int, str]:
     doubts: dict[int, list[str]] = {}
     for name, column, twice, never in zip(COLUMNS, stamps, open_, lost, strict=True):
-        for mask, words in ((twice, "occurred twice"), (never, "was skipped")):
+        by_id = refuted if name == COLUMNS[0] else np.zeros_like(refuted)
+        for mask, words in (
+            (twice, "occurred twice"),
+            (never, "was skipped"),
+            (by_id, "does not fit the epoch of its id"),
+        ):
             rows = np.flatnonzero(mask)
             shown = np.datetime_as_string(column.micros[rows].view("M8[us]"), unit="s").tolist()
             for row, text in zip(rows.tolist(), shown, strict=True):

@@ -9,6 +9,7 @@ import json
 import logging
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -653,3 +654,82 @@ def test_offsets_in_the_data_win_over_the_zone_and_the_log_says_so(
         legs = sr.read_cdr(path, columns=columns, timezone="Europe/London", progress=False)
     assert legs["started_at"].tolist() == [utc("2026-10-01 08:00:00"), *[utc("2026-10-01 07:00:00")] * 20]
     assert said not in caplog.text
+
+
+def asterisk_call(asterisk: Line, epoch: int, *, ahead_s: int = 0, late_s: int = 0, n: int = 0) -> bytes:
+    """Return a row whose channel was made at `epoch`, printed by a clock that is `ahead_s` ahead of UTC."""
+    start = datetime.fromtimestamp(epoch + late_s + ahead_s, UTC)
+    start, answer, end = (start + timedelta(seconds=s) for s in (0, 5, 65))
+    shown = [at.strftime("%Y-%m-%d %H:%M:%S") for at in (start, answer, end)]
+    return asterisk(start=shown[0], answer=shown[1], end=shown[2], uniqueid=f"{epoch}.{n}")
+
+
+CHANGE = 1792890000  # 2026-10-25 01:00:00 UTC, when the clocks of London were set back
+
+
+def before_and_after_the_change(asterisk: Line, n_after: int) -> tuple[bytes, list[int]]:
+    """Return 200 calls by summer time and a few by winter time, and when each began."""
+    begins = [CHANGE - 7200 - 60 * n for n in range(200, 0, -1)] + [
+        CHANGE + 7200 + 60 * n for n in range(n_after)
+    ]
+    rows = [
+        asterisk_call(asterisk, at, ahead_s=3600 if at < CHANGE else 0, n=n) for n, at in enumerate(begins)
+    ]
+    return b"".join(rows), begins
+
+
+@pytest.mark.parametrize("n_after", [3, 5, 9])
+def test_a_clock_that_changed_near_the_end_of_a_file_has_to_be_named(asterisk: Line, n_after: int) -> None:
+    data, begins = before_and_after_the_change(asterisk, n_after)
+    with pytest.raises(sr.InputError, match="its clock changed"):
+        read(data)
+    with pytest.raises(sr.CdrFormatError, match=r"show UTC\+00:00"):
+        read(data, timezone="Africa/Lagos")  # an hour ahead of UTC all year
+    legs = read(data, timezone="Europe/London")
+    assert legs["started_at"].tolist() == [pd.Timestamp(at, unit="s", tz="UTC") for at in begins]
+    assert legs["time_problem"].isna().all()
+
+
+@pytest.mark.parametrize("zone", [None, "Africa/Lagos"])
+@pytest.mark.parametrize("n_after", [1, 2])
+def test_a_start_before_its_own_id_was_made_is_doubtful_and_gives_no_instant(
+    asterisk: Line, n_after: int, zone: str | None
+) -> None:
+    data, begins = before_and_after_the_change(asterisk, n_after)
+    legs = read(data, timezone=zone)
+    sure = legs.iloc[:200]
+    assert sure["started_at"].tolist() == [pd.Timestamp(at, unit="s", tz="UTC") for at in begins[:200]]
+    assert sure["time_problem"].isna().all()
+    assert legs["time_problem"][200:].str.contains("does not fit the epoch of its id").all()
+    assert legs.loc[200:, ["started_at", "answered_at", "ended_at"]].isna().all(axis=None)
+    assert legs["problem"].isna().all()
+    assert legs["billable_s"].eq(60).all()
+
+
+def test_as_many_rows_by_one_clock_as_by_another_settle_nothing(asterisk: Line) -> None:
+    rows = [asterisk_call(asterisk, CHANGE + at, ahead_s=3600 if at < 0 else 0) for at in (-9000, 9000)]
+    with pytest.raises(sr.InputError, match=r"\(UTC\+00:00, UTC\+01:00\)"):
+        read(b"".join(rows))
+    with pytest.raises(sr.CdrFormatError, match=r"UTC\+01:00"):
+        read(b"".join(rows), timezone="UTC")
+
+
+def test_later_legs_after_a_whole_half_hour_are_no_other_clock(asterisk: Line) -> None:
+    # Each fifth call waits exactly 30 minutes in a queue; three agents then ring at once.
+    rows: list[bytes] = []
+    for n in range(100):
+        at = CHANGE - 86_400 * 20 + 3600 * n
+        rows.append(asterisk_call(asterisk, at, n=n))
+        rows += [asterisk_call(asterisk, at, late_s=1800, n=n)] * 3 if n % 5 == 0 else []
+    data = b"".join(rows)
+    legs = read(data, timezone="UTC")
+    assert len(legs) == 160
+    assert legs["time_problem"].isna().all()
+    # Without a zone nobody can tell such a leg from one by a clock that was put forward.
+    assert read(data)["time_problem"].notna().sum() == 60
+
+
+def test_ids_that_lie_days_from_the_starts_tell_no_zone(asterisk: Line) -> None:
+    data = asterisk_call(asterisk, CHANGE, ahead_s=86_400 * 3) * 5
+    with pytest.raises(sr.InputError, match="do not fit its start times"):
+        read(data)

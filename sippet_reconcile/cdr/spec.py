@@ -110,7 +110,7 @@ class Options:
         words = {status_word(str(word)): str(status) for word, status in (status_map or {}).items()}
         wrong = sorted(set(words.values()) - set(LEG_STATUSES))
         if wrong:
-            msg = f"status_map maps to {', '.join(map(repr, wrong))}; the statuses are {', '.join(LEG_STATUSES)}"
+            msg = f"status_map= maps to {', '.join(map(repr, wrong))}; the statuses are {', '.join(LEG_STATUSES)}"
             raise InputError(msg)
         return words
 

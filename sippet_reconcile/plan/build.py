@@ -215,7 +215,7 @@ def _checked_fields(fields: str | Iterable[str]) -> tuple[str, ...]:
     names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
     unknown = [name for name in names if name not in PATCHABLE]
     if unknown or not names:
-        what = f"fields names {', '.join(map(repr, unknown))}" if unknown else "fields is empty"
+        what = f"fields= names {', '.join(map(repr, unknown))}" if unknown else "fields= is empty"
         msg = f"{what}; only these can be corrected: {', '.join(PATCHABLE)}"
         raise InputError(msg)
     return tuple(name for name in PATCHABLE if name in names)

@@ -60,7 +60,7 @@ def checked_accept(accept: str | Iterable[str]) -> tuple[str, ...]:
     codes = (accept,) if isinstance(accept, str) else tuple(dict.fromkeys(accept))
     unknown = [code for code in codes if code not in CODES]
     if unknown:
-        msg = f"accept names {', '.join(map(repr, unknown))}; the codes are: {', '.join(CODES)}"
+        msg = f"accept= names {', '.join(map(repr, unknown))}; the codes are: {', '.join(CODES)}"
         raise InputError(msg)
     return codes
 
@@ -140,7 +140,7 @@ def checked_words(name: str, words: str | Sequence[str]) -> tuple[str, ...]:
     several = (words,) if isinstance(words, str) else tuple(dict.fromkeys(words))
     wrong = [word for word in several if not isinstance(word, str) or not word.strip()]
     if wrong:
-        msg = f"{name} holds {wrong[0]!r}; allowed are texts that are not empty"
+        msg = f"{name}= holds {wrong[0]!r}; allowed are texts that are not empty"
         raise InputError(msg)
     return several
 
@@ -157,6 +157,6 @@ def checked_url(of_calls: str | None, given: str | None) -> str | None:
         return of_calls
     url = base_url_of(given)
     if of_calls is not None and base_url_of(of_calls) != url:
-        msg = f"the calls were fetched from {of_calls}, so they cannot be corrected at api_url={url}; leave api_url out"
+        msg = f"the calls were fetched from {of_calls}, so they cannot be corrected at api_url={url}; leave api_url= out"
         raise InputError(msg)
     return url

@@ -92,7 +92,7 @@ def test_a_caller_may_say_what_a_cause_means(freeswitch: Line, read: Read) -> No
     data = freeswitch(**UNANSWERED) + freeswitch()
     legs = read(data, timezone="UTC", status_map={"normal clearing": "no_answer"})
     assert legs["status"].tolist() == ["no_answer", "completed"]
-    with pytest.raises(sr.InputError, match="status_map maps to 'gone'"):
+    with pytest.raises(sr.InputError, match="status_map= maps to 'gone'"):
         read(data, timezone="UTC", status_map={"NORMAL_CLEARING": "gone"})
 
 

@@ -484,7 +484,7 @@ class Plan:
             f"Plan {self.short_id}",
             {name: value for name, value in self.summary().items() if name != "plan"},
             *parts,
-            subtitle=f"nothing has been sent · next: {step}",
+            subtitle=f"a plan sends nothing · next: {step}",
             tone="ok" if self.approvals else "warn",
         )
 

@@ -227,8 +227,10 @@ def card(
     )
 
 
-def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
+def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str], *, right: Sequence[str] = ()) -> str:
     """Return an aligned plain-text table: numbers to the right, text to the left.
+
+    Columns named in `right` hold numbers that are text already.
 
     Examples
     --------
@@ -241,13 +243,18 @@ def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str]) -> str:
     raw = [list(row) for row in rows]
     cells = [[show_value(v) for v in row] for row in raw]
     widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(heads)]
-    right = [
-        bool(raw) and all(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in raw)
+    to_the_right = [
+        heads[i] in right
+        or (
+            bool(raw) and all(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in raw)
+        )
         for i in range(len(heads))
     ]
 
     def line(values: Sequence[str]) -> str:
-        padded = [v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, right, strict=True)]
+        padded = [
+            v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, to_the_right, strict=True)
+        ]
         return "  ".join(padded).rstrip()
 
     rule = "  ".join("-" * w for w in widths)

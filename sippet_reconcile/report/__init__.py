@@ -1,4 +1,4 @@
-"""Whole documents, in HTML, Markdown and JSON, from plain data.
+"""Whole documents, in HTML, Markdown, JSON and plain text, from plain data.
 
 `Document` and `Section` are for any result; `DryRunReport` is the one that a plan
 prints. Nothing in here knows a plan or a reconciliation.
@@ -11,6 +11,7 @@ from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
 from sippet_reconcile.report.dry_run import DryRunReport
 from sippet_reconcile.report.durations import in_words, signed_in_words
 from sippet_reconcile.report.facts import DryRunFacts
+from sippet_reconcile.report.text import document_text
 
 __all__ = [
     "MAX_HTML_ROWS",
@@ -22,6 +23,7 @@ __all__ = [
     "DryRunFacts",
     "DryRunReport",
     "Section",
+    "document_text",
     "in_words",
     "signed_in_words",
 ]

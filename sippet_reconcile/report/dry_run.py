@@ -32,6 +32,7 @@ WEBHOOKS: Final = (
     "the corrections arrive at the pace above; tell them before you apply."
 )
 
+_WHY: Final = {"revert": "What is put back", "corrections": "What is corrected"}
 _CAUSES_IN_CHART: Final = 8
 _FIELD_WORDS: Final = {
     "status": "status",
@@ -159,7 +160,9 @@ def _causes(facts: DryRunFacts) -> Section | None:
         return None
     known = changes.assign(match_rule=changes["match_rule"].fillna("no CDR"))
     rows = known.groupby(["field", "explanation"], as_index=False, dropna=False).agg(
-        n_calls=("call_id", "nunique"), delta_s=("delta_s", lambda s: s.sum(min_count=1))
+        n_calls=("call_id", "nunique"),
+        delta_s=("delta_s", lambda s: s.sum(min_count=1)),
+        meaning=("reason", "first"),
     )
     rows = rows.sort_values(["n_calls", "field", "explanation"], ascending=[False, True, True], kind="stable")
     rules = ", ".join(
@@ -179,11 +182,16 @@ def _causes(facts: DryRunFacts) -> Section | None:
         drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in seconds.items())
         charts.append(BarChart("Seconds added or taken away, by cause", drawn))
     return Section(
-        "Why the records are wrong",
+        _WHY.get(facts.plan["kind"], "Why the records are wrong"),
         f"A call may need more than one change. Matched by: {rules}.",
         rows.astype({"n_calls": "Int64", "delta_s": "Float64"}),
         charts=charts,
-        heads={"explanation": "cause", "n_calls": "calls", "delta_s": "change (s)"},
+        heads={
+            "explanation": "cause",
+            "n_calls": "calls",
+            "delta_s": "change (s)",
+            "meaning": "what it means",
+        },
         signed=["delta_s"],
     )
 
@@ -278,7 +286,7 @@ def _left_out(facts: DryRunFacts) -> Section | None:
     rows = rows.sort_values(["n_calls", "reason", "field"], ascending=[False, True, True], kind="stable")
     return Section(
         "Left out, and why",
-        "Differences that were found and are not corrected; each is listed in plan.left_out.",
+        "Differences that were found and are not corrected; the saved plan names every call.",
         rows.astype({"n_calls": "Int64"}),
         heads={"n_calls": "calls"},
     )
@@ -311,7 +319,7 @@ def _forecast(facts: DryRunFacts, summary: Mapping[str, object]) -> Section:
 
 def _approvals(facts: DryRunFacts) -> Section:
     if facts.approvals.empty:
-        step = f"Nobody has approved plan {facts.plan['short_id']} yet. plan.approve(by=…, note=…) does, for exactly this content."
+        step = f"Nobody has approved plan {facts.plan['short_id']} yet. Whoever does answers for exactly this content: plan.approve in a notebook, sippet-reconcile approve in a terminal."
         return Section("Approvals", step, in_card=False)
     return Section(
         "Approvals", "Each names this plan id; any change to the plan drops them.", facts.approvals
@@ -353,7 +361,7 @@ def _changes(facts: DryRunFacts) -> Section | None:
             "source": "evidence",
         },
         signed=["delta_s"],
-        rest=f"The {MAX_HTML_ROWS:,} most significant are here; all of them are in plan.changes and in the saved plan.",
+        rest=f"The {MAX_HTML_ROWS:,} most significant are here; the saved plan holds all of them.",
     )
 
 

@@ -106,9 +106,16 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
     ]
     if summary["net_s"]:
         way = "falls" if summary["net_s"] < 0 else "rises"
-        parts.append(f"Their total duration {way} by {in_words(summary['net_s'])}.")
+        both = (
+            f" ({in_words(summary['added_s'])} added, {in_words(-summary['removed_s'])} taken away)"
+            if summary["added_s"] and summary["removed_s"]
+            else ""
+        )
+        parts.append(f"Their total duration {way} by {in_words(summary['net_s'])}{both}.")
     elif summary["added_s"]:
-        parts.append("Seconds added and taken away are equal.")
+        parts.append(
+            f"Their total duration stays: {in_words(summary['added_s'])} added, and as much taken away."
+        )
     if stops:
         parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
     parts.append("Nothing has been sent.")

@@ -145,3 +145,26 @@ def test_the_title_says_what_kind_of_plan_it_is(make_facts: Make, kind: str, tit
     assert report_of(make_facts([{}], plan={"kind": kind, "n_compared": None})).document.title.startswith(
         title
     )
+
+
+def test_the_verdict_tells_both_directions_where_seconds_are_added_and_taken_away(make_facts: Make) -> None:
+    verdict = report_of(make_facts([{"delta_s": 60.0}, {"delta_s": -3600.0}])).verdict
+    assert "falls by 59 min (1 min added, 1 h taken away)" in verdict
+    assert (
+        "1 min added, and as much" in report_of(make_facts([{"delta_s": 60.0}, {"delta_s": -60.0}])).verdict
+    )
+
+
+def test_each_cause_is_told_in_words_and_a_revert_calls_nothing_wrong(make_facts: Make) -> None:
+    told = section(report_of(make_facts([{"reason": "The ringing is in it."}])), "Why the records are wrong")
+    assert told.frame["meaning"].tolist() == ["The ringing is in it."]
+    undo = report_of(make_facts([{}], plan={"kind": "revert"}))
+    titles = [part.title for part in undo.document.sections]
+    assert "What is put back" in titles
+    assert "Why the records are wrong" not in titles
+
+
+def test_whoever_may_approve_reads_how_in_a_notebook_and_in_a_terminal(make_facts: Make) -> None:
+    said = section(report_of(make_facts([{}])), "Approvals").intro
+    assert "plan.approve" in said
+    assert "sippet-reconcile approve" in said

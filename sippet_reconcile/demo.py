@@ -103,14 +103,19 @@ class Demo:
 
     def summary(self) -> dict[str, Any]:
         """Return what happened as plain values."""
-        pairs, changes = self.reconciliation.pairs, self.plan.changes
+        pairs, found, changes = (
+            self.reconciliation.pairs,
+            self.reconciliation.discrepancies,
+            self.plan.changes,
+        )
         seconds = changes["delta_s"].dropna()
         return {
             "ok": self.ok,
             "cdr_rows": len(self.legs),
             "calls": len(self.calls_before),
             "matched": len(pairs),
-            "wrong_calls": int(self.reconciliation.discrepancies["call_id"].nunique()),
+            "wrong_calls": int(found["call_id"].nunique()),
+            "not_correctable": int((~found.groupby("call_id")["is_patchable"].any()).sum()),
             "ambiguous": int(self.reconciliation.ambiguous["call_id"].nunique()),
             "only_in_cdr": len(self.reconciliation.only_in_cdr),
             "only_in_api": len(self.reconciliation.only_in_api),
@@ -139,7 +144,7 @@ October 2026 of an invented company was reconciled with its FreeSWITCH export.
   read      {plural(s["cdr_rows"], "CDR row")} and {plural(s["calls"], "Call record")}
   matched   {plural(s["matched"], "call")}; {s["only_in_cdr"]} only in the CDRs, {s["only_in_api"]} only on the platform, {s["ambiguous"]} ambiguous and never touched
   found     {plural(s["wrong_calls"], "wrong Call record")}; leading causes: {leading}
-  planned   {plural(s["planned_changes"], "change")} to {plural(s["planned_calls"], "call")}: {s["seconds_added"]:,.0f} s added, {s["seconds_removed"]:,.0f} s taken away; {plural(s["left_out"], "call")} left out, each with a reason
+  planned   {plural(s["planned_changes"], "change")} to {plural(s["planned_calls"], "call")}: {s["seconds_added"]:,.0f} s added, {s["seconds_removed"]:,.0f} s taken away; {plural(s["left_out"], "call")} left out, each with a reason; {s["not_correctable"]} wrong only in what the API takes no correction of
   applied   {plural(s["corrected"], "call")} corrected, {_CANARY} of them first as a canary, with {plural(s["requests"], "request")} in all
   verified  {proof}
 

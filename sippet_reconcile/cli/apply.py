@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, audit_option, progress_of, quiet
+from sippet_reconcile.cli.options import FILE, as_json, audit_option, progress_of, quiet, rows_option
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.plan import show_plan
 from sippet_reconcile.cli.program import Ended, teach
@@ -71,7 +71,8 @@ def apply_command(
     _show_run(run, as_json=as_json)
     code = ended(run)
     if code is Ended.PART_WAY:
-        say(f"Calls are left. The same command goes on: sippet-reconcile apply {plan} --audit {audit}")
+        rate = options["rate"]
+        say(f"Calls are left. To go on: sippet-reconcile apply {plan} --audit {audit} --rate {rate}")
     else:
         say(f"Next: sippet-reconcile verify --audit {audit}")
     context.exit(code)
@@ -153,11 +154,12 @@ def verify_command(context: click.Context, /, *, run_id: str | None, audit: Path
 @click.option("--out", required=True, type=FILE, help="The plan to write (parquet).", metavar="FILE")
 @click.option("--report", type=FILE, help="Write its dry run as one HTML file.", metavar="FILE")
 @click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
+@rows_option
 @as_json
 def revert_command(
-    *, run_id: str | None, audit: Path, out: Path, report: Path | None, rate: str, as_json: bool
+    *, run_id: str | None, audit: Path, out: Path, report: Path | None, rate: str, rows: int, as_json: bool
 ) -> None:
     """Load a run, make the plan that reverts it, and save it."""
     plan = sr.revert_run(sr.load_run(audit, run_id))
     plan.save(out)
-    show_plan(plan, out=out, report=report, rate=rate, as_json=as_json)
+    show_plan(plan, out=out, report=report, rate=rate, rows=rows, as_json=as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, audit_option
+from sippet_reconcile.cli.options import FILE, ROWS, as_json, audit_option
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.program import Ended, teach
 
@@ -61,13 +61,15 @@ def runs_command(*, audit: Path, as_json: bool) -> None:
 @click.argument("run_id", required=False)
 @audit_option
 @click.option("--call", "call_id", help="Only the records of this call.")
-@click.option("--rows", default=40, show_default=True, help="Records to show.")
+@click.option("--rows", type=ROWS, default=40, show_default=True, help="Records to show.")
 @as_json
 def show_command(*, run_id: str | None, audit: Path, call_id: str | None, rows: int, as_json: bool) -> None:
     """Show records."""
     records = sr.AuditLog(audit).records(run_id)
     if call_id:
         records = records[records["call_id"].eq(call_id.lower())]
+        if not len(records):
+            say(f"The log holds no record of the call {call_id}; 'audit show' without --call lists all.")
     if as_json:
         print_json(records)
     else:

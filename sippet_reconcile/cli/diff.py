@@ -10,8 +10,9 @@ import click
 import sippet_reconcile as sr
 from sippet_reconcile.cli.inspect import findings_rows
 from sippet_reconcile.cli.options import (
-    FILE,
     FOLDER,
+    INPUT_FILE,
+    ROWS,
     as_json,
     cdr_arguments,
     cdr_options,
@@ -24,6 +25,7 @@ from sippet_reconcile.cli.options import (
 )
 from sippet_reconcile.cli.output import print_frame, print_json, say
 from sippet_reconcile.cli.program import Ended, teach
+from sippet_reconcile.cli.words import command_words
 
 __all__ = ["diff_command", "print_findings"]
 
@@ -49,7 +51,7 @@ _SHOWN = (
 @click.option(
     "--calls",
     required=True,
-    type=FILE,
+    type=INPUT_FILE,
     help="The Call records, as 'fetch' wrote them, or JSON:API.",
     metavar="FILE",
 )
@@ -61,7 +63,7 @@ _SHOWN = (
 @cdr_options
 @rules_options
 @click.option("--out", type=FOLDER, help="The folder to write for 'plan'.", metavar="FOLDER")
-@click.option("--rows", default=20, show_default=True, help="Differences to show.")
+@click.option("--rows", type=ROWS, default=20, show_default=True, help="Differences to show.")
 @quiet
 @as_json
 @click.pass_context
@@ -102,7 +104,7 @@ def diff_command(
             }
         )
     else:
-        click.echo(repr(rec))
+        _print_verdict(rec.summary())
         print_findings(rec.findings)
         print_frame(by_cause, title="causes")
         print_frame(
@@ -111,13 +113,33 @@ def diff_command(
         largest = rec.discrepancies.sort_values("delta_s", key=abs, ascending=False, kind="stable")
         print_frame(largest, columns=_SHOWN, title="largest differences (CDR minus API, seconds)", most=rows)
     if out is not None:
-        say(f"Written to {out}. Next: sippet-reconcile plan {out} --out plan.parquet --report dry_run.html")
+        say(f"Written to {out}. {_next(rec.summary(), out)}")
     context.exit(Ended.DIFFER if differ else Ended.DONE)
+
+
+def _print_verdict(said: dict[str, Any]) -> None:
+    click.echo(said["verdict"])
+    click.echo(
+        f"{said['matched']:,} calls matched; {said['only_in_cdr']:,} only in the CDR, {said['only_in_api']:,} only in "
+        f"the API, {said['ambiguous_calls']:,} ambiguous, {said['excluded_calls']:,} excluded"
+    )
+
+
+def _next(said: dict[str, Any], out: Path) -> str:
+    if said["stops"]:
+        accept = " ".join(f"--accept {code}" for code in said["stops"])
+        return (
+            "Next: fix what the findings say to stop at, and run diff again; or, if you are sure: "
+            f"sippet-reconcile plan {out} {accept} --out plan.parquet --report dry_run.html"
+        )
+    if not said["patchable_calls"]:
+        return "There is nothing that a plan could correct."
+    return f"Next: sippet-reconcile plan {out} --out plan.parquet --report dry_run.html"
 
 
 def print_findings(findings: Any) -> None:
     """Print each finding as a sentence with its severity and its advice."""
     for finding in findings:
-        click.echo(f"\n{str(finding.severity).upper()} {finding.code}: {finding.message}")
+        click.echo(f"\n{str(finding.severity).upper()} {finding.code}: {command_words(finding.message)}")
         if finding.advice:
-            click.echo(f"  {finding.advice}")
+            click.echo(f"  {command_words(finding.advice)}")

@@ -58,6 +58,7 @@ def fetch_command(*, out: Path, as_json: bool, quiet: bool, **options: Any) -> N
     if period is None:
         msg = "say which calls: --month YYYY-MM, or --start and --end"
         raise InputError(msg)
+    out.parent.mkdir(parents=True, exist_ok=True)  # rather than finding out once everything is fetched
     with sr.Client() as client:
         calls = client.fetch_calls(
             period,

@@ -8,9 +8,18 @@ from typing import Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, cdr_arguments, cdr_options, progress_of, quiet
+from sippet_reconcile.cli.options import (
+    INPUT_FILE,
+    ROWS,
+    as_json,
+    cdr_arguments,
+    cdr_options,
+    progress_of,
+    quiet,
+)
 from sippet_reconcile.cli.output import frame_rows, print_frame, print_json
 from sippet_reconcile.cli.program import teach
+from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
 
 __all__ = ["inspect_command"]
@@ -34,8 +43,8 @@ _SHOWN = (
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[CDR]...")
 @cdr_options
-@click.option("--calls", type=FILE, help="Call records to look at instead, or as well.", metavar="FILE")
-@click.option("--rows", default=5, show_default=True, help="Rows to show as they were read.")
+@click.option("--calls", type=INPUT_FILE, help="Call records to look at instead, or as well.", metavar="FILE")
+@click.option("--rows", type=ROWS, default=5, show_default=True, help="Rows to show as they were read.")
 @quiet
 @as_json
 def inspect_command(
@@ -62,7 +71,7 @@ def inspect_command(
         if as_json:
             result["findings"] = findings_rows(findings)
         else:
-            click.echo(findings)
+            click.echo(command_words(str(findings)))
     if as_json:
         print_json(result)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "FILE",
     "FOLDER",
+    "INPUT_FILE",
+    "ROWS",
     "as_json",
     "audit_option",
     "cdr_arguments",
@@ -32,12 +34,15 @@ __all__ = [
     "period_options",
     "progress_of",
     "quiet",
+    "rows_option",
     "rules_from",
     "rules_options",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
+INPUT_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+ROWS = click.IntRange(min=0)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 RULE_OPTIONS: tuple[tuple[str, Any, str], ...] = (
@@ -67,6 +72,9 @@ def _together(options: Iterable[Callable[[Any], Any]]) -> Callable[[F], F]:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+rows_option = click.option(
+    "--rows", type=ROWS, default=20, show_default=True, help="Rows to show of each table; a report holds all."
+)
 quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 audit_option = click.option(
     "--audit", required=True, type=FOLDER, help="The folder of the audit log.", metavar="FOLDER"
@@ -165,7 +173,9 @@ def period_from(options: dict[str, Any], timezone: str | None) -> Period | None:
 
 rules_options = _together(
     [
-        click.option("--rules", type=FILE, help="Rules as TOML; single options override it.", metavar="FILE"),
+        click.option(
+            "--rules", type=INPUT_FILE, help="Rules as TOML; single options override it.", metavar="FILE"
+        ),
         *(
             click.option(
                 f"--{name.replace('_', '-')}", name, type=kind, default=None, help=text[0].upper() + text[1:]

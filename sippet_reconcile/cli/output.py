@@ -73,15 +73,16 @@ def print_frame(
     columns: Sequence[str] | None = None,
     title: str | None = None,
     most: int = _MOST_ROWS,
+    err: bool = False,
 ) -> None:
-    """Write a table on stdout, its first rows, and how many more there are."""
+    """Write a table on stdout (or stderr), its first rows, and how many more there are."""
     from sippet_reconcile._display import mask_number, text_table  # noqa: PLC0415 - it needs pandas
 
     names = [str(name) for name in columns or frame.columns if name in frame.columns]
     if title:
-        click.echo(f"\n{title}")
+        click.echo(f"\n{title}", err=err)
     if not len(frame):
-        click.echo("(none)")
+        click.echo("(none)", err=err)
         return
     shown = frame.head(most)
 
@@ -96,9 +97,11 @@ def print_frame(
         return [f"{v[:_LONGEST]}…" if isinstance(v, str) and len(v) > _LONGEST else v for v in values]
 
     table = [cells(name) for name in names]
-    click.echo(text_table(list(zip(*table, strict=True)), [name.replace("_", " ") for name in names]))
+    click.echo(
+        text_table(list(zip(*table, strict=True)), [name.replace("_", " ") for name in names]), err=err
+    )
     if len(frame) > most:
-        click.echo(f"and {len(frame) - most:,} more")
+        click.echo(f"and {len(frame) - most:,} more", err=err)
 
 
 def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json
+from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, rows_option
 from sippet_reconcile.cli.output import print_json, print_summary, say
 from sippet_reconcile.cli.program import teach
+from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,10 +65,14 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 )
 @click.option("--accept", multiple=True, metavar="CODE", help="Accept a finding that says stop; repeatable.")
 @click.option("--api-url", help="The API the plan is for, where the calls do not tell.")
-@click.option("--corrections", type=FILE, help="A table of corrections instead of a CDR.", metavar="FILE")
-@click.option("--calls", type=FILE, help="The Call records that the corrections are for.", metavar="FILE")
 @click.option(
-    "--rules", type=FILE, help="The rules that corrected records must keep, as TOML.", metavar="FILE"
+    "--corrections", type=INPUT_FILE, help="A table of corrections instead of a CDR.", metavar="FILE"
+)
+@click.option(
+    "--calls", type=INPUT_FILE, help="The Call records that the corrections are for.", metavar="FILE"
+)
+@click.option(
+    "--rules", type=INPUT_FILE, help="The rules that corrected records must keep, as TOML.", metavar="FILE"
 )
 @click.option("--reason", help="Why the corrections are made.")
 @click.option(
@@ -76,6 +81,7 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 @click.option(
     "--drop", multiple=True, metavar="CALL_ID", help="Leave such calls out of an earlier plan; repeatable."
 )
+@rows_option
 @as_json
 def plan_command(
     *,
@@ -83,6 +89,7 @@ def plan_command(
     out: Path | None,
     report: Path | None,
     rate: str,
+    rows: int,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -93,7 +100,7 @@ def plan_command(
             plan = getattr(plan, name)(list(options[name]))
     if out is not None:
         plan.save(out)
-    show_plan(plan, out=out, report=report, rate=rate, as_json=as_json)
+    show_plan(plan, out=out, report=report, rate=rate, rows=rows, as_json=as_json)
 
 
 def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
@@ -136,8 +143,12 @@ def _read_corrections(path: Path) -> pd.DataFrame:
         raise InputError(msg) from exc
 
 
-def show_plan(plan: Plan, *, out: Path | None, report: Path | None, rate: str, as_json: bool) -> None:
+def show_plan(
+    plan: Plan, *, out: Path | None, report: Path | None, rate: str, rows: int, as_json: bool
+) -> None:
     """Show the dry run of a plan on stdout, and write it where asked."""
+    from sippet_reconcile.report import document_text  # noqa: PLC0415 - only where a plan is shown
+
     dry_run = plan.dry_run(rate=rate)
     written = []
     if report is not None:
@@ -154,11 +165,12 @@ def show_plan(plan: Plan, *, out: Path | None, report: Path | None, rate: str, a
             }
         )
         return
-    click.echo(dry_run.to_markdown())
+    click.echo(command_words(document_text(dry_run.document, max_rows=rows)))
     for path in written:
         say(f"The dry run is in {path}.")
     if out is not None:
-        say(f"The plan is in {out}. Nothing has been sent. Next: sippet-reconcile approve {out} --by NAME")
+        following = f"Next: sippet-reconcile approve {out} --by NAME" if len(plan) else "It corrects nothing."
+        say(f"The plan is in {out}. Nothing has been sent. {following}")
 
 
 @click.command(

@@ -6,6 +6,7 @@ sentence on stderr, and only ``--debug`` shows where it came from.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from enum import IntEnum
 from importlib import import_module
@@ -13,9 +14,14 @@ from typing import Any
 
 import click
 
+from sippet_reconcile.cli.output import print_frame
+from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import ReconcileError
 
 __all__ = ["Ended", "Program", "teach"]
+
+_LOGGER = "sippet_reconcile"
+_FRAMES = ("failures", "drift")
 
 
 class Ended(IntEnum):
@@ -68,12 +74,18 @@ class Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; say in one sentence what went wrong, and leave with its code."""
+        notes = _Notes(logging.WARNING)
+        logger = logging.getLogger(_LOGGER)
+        logger.addHandler(notes)
         try:
             return super().invoke(ctx)
         except ReconcileError as exc:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"error: {exc}", err=True)
+            click.echo(f"error: {command_words(str(exc))}", err=True)
+            for name in _FRAMES:
+                if getattr(exc, name, None) is not None:
+                    print_frame(getattr(exc, name), err=True)
             ctx.exit(exc.exit_code)
         except BrokenPipeError:
             raise  # click ends quietly where the reader of a pipe has left
@@ -81,8 +93,19 @@ class Program(click.Group):
             # A folder that cannot be written, a full disk, a path that is a directory: nothing of ours to trace.
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"error: {exc}", err=True)
+            told = f"{exc.filename}: {exc.strerror}" if exc.filename and exc.strerror else exc
+            click.echo(f"error: {told}", err=True)
             ctx.exit(Ended.INPUT)
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
             ctx.exit(Ended.INTERRUPTED)
+        finally:
+            logger.removeHandler(notes)
+
+
+class _Notes(logging.Handler):
+    """Shows what steps log, on stderr and in the words of the command line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        click.echo(f"note: {command_words(record.getMessage())}", err=True)

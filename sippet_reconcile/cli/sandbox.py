@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sippet_reconcile.cli.options import FILE
+from sippet_reconcile.cli.options import INPUT_FILE
 from sippet_reconcile.cli.output import say
 from sippet_reconcile.cli.program import teach
 
@@ -30,11 +30,17 @@ __all__ = ["sandbox_command"]
 )
 @click.option(
     "--calls",
-    type=FILE,
+    type=INPUT_FILE,
     help="JSON:API document or parquet; the sample month where not given.",
     metavar="FILE",
 )
-@click.option("--port", default=0, show_default=True, help="The port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default=True,
+    help="The port; 0 takes a free one.",
+)
 @click.option("--latency", "latency_s", default=0.0, show_default=True, help="Seconds before each answer.")
 @click.option(
     "--throttle-share", default=0.0, show_default=True, help="Share of requests refused as too many."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -81,8 +82,15 @@ def test_fetch_of_nothing_sensible_is_an_input_error(online, tmp_path, words, se
     assert not out.exists()
 
 
-def test_fetch_into_a_folder_that_is_not_there_is_an_input_error(online, tmp_path):
-    assert "nowhere" in online("fetch", *MONTH, "--out", tmp_path / "nowhere" / "x.parquet", code=2).stderr
+def test_fetch_makes_the_folder_it_writes_to_or_says_so_before_it_asks(online, api, tmp_path):
+    out = tmp_path / "2026" / "calls.parquet"
+    online("fetch", *MONTH, "--out", out)
+    assert len(pd.read_parquet(out)) > 2000
+    asked = len(api.requests)
+    said = online("fetch", *MONTH, "--out", out / "x.parquet", code=2).stderr
+    assert str(out) in said
+    assert "Errno" not in said
+    assert len(api.requests) == asked
 
 
 def test_doctor_is_content_with_a_sandbox(online, api):
@@ -102,9 +110,11 @@ def test_a_wrong_token_ends_with_the_code_of_the_api_and_is_not_shown(online):
 
 
 def test_an_api_that_is_not_there_ends_with_its_code(shell):
-    with Sandbox() as gone:
-        shell.env |= {"SIPPET_API_URL": gone.url, "SIPPET_API_TOKEN": "x"}
-    assert shell.json("doctor", code=3)["api"]["reachable"] is False
+    with socket.socket() as taken:  # without listening: nobody else gets this port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        shell.env |= {"SIPPET_API_URL": url, "SIPPET_API_TOKEN": "x"}
+        assert shell.json("doctor", code=3)["api"]["reachable"] is False
 
 
 def test_without_an_address_nothing_is_asked(shell, tmp_path):
@@ -123,12 +133,15 @@ def test_the_sandbox_prints_what_to_export_and_stops_at_ctrl_c(shell, tmp_path):
         "0.001",
     ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        words = server.stdout.readline().split()
-        assert words[0] == "export"
-        shell.env |= dict(word.split("=", 1) for word in words[1:])
-        out = tmp_path / "calls.parquet"
-        shell("fetch", *MONTH, "--out", out)
-        server.send_signal(signal.SIGINT)
-        assert "stopped" in server.communicate(timeout=20)[1]
+        try:
+            words = server.stdout.readline().split()
+            assert words[0] == "export"
+            shell.env |= dict(word.split("=", 1) for word in words[1:])
+            out = tmp_path / "calls.parquet"
+            shell("fetch", *MONTH, "--out", out)
+            server.send_signal(signal.SIGINT)
+            assert "stopped" in server.communicate(timeout=300)[1]
+        finally:
+            server.kill()
     assert server.returncode == 0
     assert len(sr.read_calls(out)) > 2000

@@ -71,3 +71,8 @@ def test_a_log_that_is_not_there_is_an_input_error(shell, tmp_path):
 
 def test_an_unknown_run_is_an_input_error_that_names_the_known_ones(shell, audit):
     assert "run-1" in shell("audit", "show", "run-9", "--audit", audit, code=2).stderr
+
+
+def test_a_call_without_records_is_said_to_have_none(shell, audit):
+    done = shell("audit", "show", "--audit", audit, "--call", "nobody")
+    assert "no record of the call nobody" in done.stderr

@@ -79,3 +79,9 @@ def test_each_single_valued_rule_has_an_option_whose_help_tells_the_true_default
 
 def test_fields_that_may_be_planned_are_the_patchable_ones():
     assert tuple(options_of("plan")["fields"].type.choices) == sr.PATCHABLE
+
+
+def test_numbers_that_cannot_be_are_refused_by_the_options(shell, sample):
+    assert "--port" in shell("sandbox", "--port", 99999, code=2).stderr
+    words = ("inspect", sample / "freeswitch" / "Master.csv", "--timezone", "Europe/London")
+    assert "--rows" in shell(*words, "--rows", -1, code=2).stderr

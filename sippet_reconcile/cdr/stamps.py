@@ -30,10 +30,12 @@ MICROS: Final = 1_000_000
 _TEXT: Final = pa.large_string()
 _WITH_SECONDS: Final = 19  # "YYYY-MM-DD HH:MM:SS"
 _SENTINEL_YEAR: Final = 1972  # exports write 1970-01-01, 1000-01-01 or 0000-00-00 for "never"
+_SENTINEL_START: Final = 2000  # ... or the first second of this year, the default of a Kamailio table
+_LAST_YEAR: Final = 2100  # from then on a date is a mistake, or stands for "not yet"
 
 _NEVER: Final = r"^(?:0+|-1|(?i:null|none|nil|nan|n/a|unknown)|\\N|-+|0000[-/]00[-/]00.*|(?:0?[01]|00)[-/](?:0?1|00)[-/](?:0000|1000|1970).*)$"
 _CLOCK: Final = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
-_ZONE: Final = r"\s*(?P<zone>Z|UTC|GMT|UT|[+-]\d{2}:?\d{2}|[+-]\d{2})?"
+_ZONE: Final = r"\s*(?P<zone>Z|UTC|GMT|UT|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?"
 _YEAR_FIRST: Final = (
     rf"^(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}})(?:[Tt]|[ ,]+){_CLOCK}{_ZONE}$"
 )
@@ -121,8 +123,9 @@ def read_stamps(array: pa.LargeStringArray, *, dayfirst: bool | None = None) -> 
     nothing = np.zeros(len(array), bool)
     quick = _cast(array)
     if quick is not None:
-        known = filled & (quick >= _start_of(_SENTINEL_YEAR))
-        return Stamps(np.where(known, quick, 0), known, nothing, nothing, nothing)
+        late = filled & (quick >= _start_of(_LAST_YEAR))
+        known = filled & ~_is_sentinel(quick) & ~late
+        return Stamps(np.where(known, quick, 0), known, nothing, late, nothing)
     micros = np.zeros(len(array), np.int64)
     known, is_utc, coarse = nothing.copy(), nothing.copy(), nothing.copy()
     never = np.asarray(pc.fill_null(pc.match_substring_regex(array, _NEVER), fill_value=False))
@@ -145,8 +148,13 @@ def read_stamps(array: pa.LargeStringArray, *, dayfirst: bool | None = None) -> 
         rows, at = rows[good], at[good]
         micros[rows], known[rows], is_utc[rows], coarse[rows] = at, True, utc[good], without_seconds[good]
         left[rows] = False
-    sentinel = known & (micros < _start_of(_SENTINEL_YEAR))
-    return Stamps(np.where(sentinel, 0, micros), known & ~sentinel, is_utc, left, coarse & ~sentinel)
+    late = known & (micros >= _start_of(_LAST_YEAR))
+    known &= ~_is_sentinel(micros) & ~late
+    return Stamps(np.where(known, micros, 0), known, is_utc & known, left | late, coarse & known)
+
+
+def _is_sentinel(micros: Micros) -> Mask:
+    return (micros < _start_of(_SENTINEL_YEAR)) | (micros == _start_of(_SENTINEL_START))
 
 
 def _start_of(year: int) -> int:

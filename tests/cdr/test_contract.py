@@ -733,3 +733,32 @@ def test_ids_that_lie_days_from_the_starts_tell_no_zone(asterisk: Line) -> None:
     data = asterisk_call(asterisk, CHANGE, ahead_s=86_400 * 3) * 5
     with pytest.raises(sr.InputError, match="do not fit its start times"):
         read(data)
+
+
+@pytest.mark.parametrize("never", ["2000-01-01 00:00:00", "2000-01-01T00:00:00+00:00"])
+def test_the_default_of_a_table_is_no_answer_time(freeswitch: Line, never: str) -> None:
+    data = freeswitch(answer_stamp=never, billsec="0", hangup_cause="NO_ANSWER")
+    leg = read(data, timezone="UTC").iloc[0]
+    assert pd.isna(leg["answered_at"])
+    assert (leg["is_answered"], leg["status"]) == (False, "no_answer")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/London"])
+@pytest.mark.parametrize(
+    "end", ["9999-12-31 23:59:59", "9999-12-31 23:59", "2206-10-01 09:01:05", "9999-12-31T23:59:59Z"]
+)
+def test_a_date_in_another_century_is_a_problem_of_its_row(freeswitch: Line, end: str, zone: str) -> None:
+    legs = read(freeswitch() + freeswitch(end_stamp=end) + freeswitch(start_stamp=end), timezone=zone)
+    assert legs["problem"].isna().tolist() == [True, False, False]
+    assert legs["problem"][1] == f"end '{end}' is not a date and time"
+    assert pd.isna(legs["ended_at"][1])
+    assert pd.isna(legs["started_at"][2])
+
+
+@pytest.mark.parametrize("offset", ["+99:00", "+24:00", "+05:75", "-1500", " CET", " EST"])
+def test_an_offset_that_no_zone_has_is_a_problem(offset: str) -> None:
+    table = f"Id,Start\na,2026-10-01T09:00:00{offset}\nb,2026-10-01T09:00:00+05:45\n"
+    legs = read(table, columns={"call_key": "Id", "started_at": "Start"})
+    assert legs["problem"].isna().tolist() == [False, True]
+    assert pd.isna(legs["started_at"][0])
+    assert legs["started_at"][1] == utc("2026-10-01 03:15")

@@ -14,6 +14,7 @@ from sippet_reconcile.cdr.stamps import day_comes_first, read_stamps
 
 TEXT = pa.large_string()
 FIRST, LAST = datetime(1973, 1, 1), datetime(2099, 1, 1)  # noqa: DTZ001 - as printed, without a zone
+NEVER = datetime(2000, 1, 1)  # noqa: DTZ001 - the default of a table, no time
 
 
 def at(text: str, **options: bool) -> tuple[str, bool] | None:
@@ -94,7 +95,9 @@ def test_only_a_part_above_twelve_settles_which_comes_first() -> None:
     assert found("13/9/2017 8:00", "9/13/2017 8:00") is None
 
 
-@given(st.lists(st.datetimes(FIRST, LAST), min_size=1, max_size=20), st.booleans())
+@given(
+    st.lists(st.datetimes(FIRST, LAST).filter(lambda at: at != NEVER), min_size=1, max_size=20), st.booleans()
+)
 @settings(max_examples=50)
 def test_the_quick_way_and_the_careful_way_agree(moments: list[datetime], with_fraction: bool) -> None:
     moments = [m if with_fraction else m.replace(microsecond=0) for m in moments]

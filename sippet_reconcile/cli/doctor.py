@@ -12,6 +12,7 @@ import sippet_reconcile as sr
 from sippet_reconcile.cli.options import as_json
 from sippet_reconcile.cli.output import print_json, print_summary
 from sippet_reconcile.cli.program import Ended, teach
+from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
 
 __all__ = ["doctor_command"]
@@ -48,9 +49,8 @@ def doctor_command(context: click.Context, /, *, as_json: bool) -> None:
             {"installation": here, "api": None if check is None else check.summary() | {"ok": check.ok}}
         )
     elif check is not None:
-        print_summary(
-            check.summary(), title="the API can be read" if check.ok else "the API cannot be used yet"
-        )
+        said = {name: command_words(v) if isinstance(v, str) else v for name, v in check.summary().items()}
+        print_summary(said, title="the API can be read" if check.ok else "the API cannot be used yet")
     if check is None:
         msg = "SIPPET_API_URL is not set, so no API was asked; set it and SIPPET_API_TOKEN, or try: sippet-reconcile demo"
         raise InputError(msg)

@@ -39,7 +39,8 @@ def document_text(document: Document, *, max_rows: int = 20) -> str:
     <BLANKLINE>
       calls  3
     """
-    blocks = ["\n".join(part for part in (document.title, document.subtitle, document.verdict) if part)]
+    said = textwrap.fill(document.verdict, _WIDTH)
+    blocks = ["\n".join(part for part in (document.title, document.subtitle, said) if part)]
     if document.facts:
         names = [str(name).replace("_", " ") for name in document.facts]
         width = max(map(len, names))
@@ -54,31 +55,31 @@ def document_text(document: Document, *, max_rows: int = 20) -> str:
 
 
 def _section(part: Section, max_rows: int) -> str:
-    lines = [part.title.upper()]
-    lines += textwrap.wrap(part.intro, _WIDTH)
-    lines += [f"{chart.title}: {chart.description}" for chart in part.charts if part.frame is None]
+    lines = [part.title.upper(), *textwrap.wrap(part.intro, _WIDTH)]
+    for chart in part.charts:
+        if part.frame is None:
+            lines += textwrap.wrap(f"{chart.title}: {chart.description}", _WIDTH)
     if part.frame is not None and len(part.frame):
         most = len(part.frame) if part.total else max_rows
-        names = [str(name) for name in part.frame.columns]
-        rows = part.cells(most)
-        if any(len(cell) > _LONG for row in rows for cell in row):
-            lines += [line for row in rows for line in _paragraph(row)]
-        else:
-            right = [part.head(name) for name in names if part.is_number(name)]
-            lines.append(text_table(rows, [part.head(name) for name in names], right=right))
+        lines += _table(part, most)
         if len(part.frame) > most:
             lines.append(f"and {len(part.frame) - most:,} more")
-    lines += textwrap.wrap(part.note, _WIDTH)
-    return "\n".join(lines)
+    return "\n".join([*lines, *textwrap.wrap(part.note, _WIDTH)])
 
 
-def _paragraph(row: list[str]) -> list[str]:
-    """Return a row that is too long for a table: what is short on one line, the sentences under it."""
-    short = [cell for cell in row if len(cell) <= _LONG and cell != "–"]
-    long = [cell for cell in row if len(cell) > _LONG]
-    wrapped = [
-        line
-        for cell in long
-        for line in textwrap.wrap(cell, _WIDTH, initial_indent="    ", subsequent_indent="    ")
-    ]
-    return [f"  {'  '.join(short)}", *wrapped]
+def _table(part: Section, max_rows: int) -> list[str]:
+    """Return a table of what is short; the sentences of a row stand under it."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    names, rows = [str(name) for name in part.frame.columns], part.cells(max_rows)
+    long = {at for at in range(len(names)) if any(len(row[at]) > _LONG for row in rows)}
+    short = [at for at in range(len(names)) if at not in long]
+    right = [part.head(names[at]) for at in short if part.is_number(names[at])]
+    heads, rule, *told = text_table(
+        [[row[at] for at in short] for row in rows], [part.head(names[at]) for at in short], right=right
+    ).split("\n")
+    lines = [heads, rule]
+    for row, line in zip(rows, told, strict=True):
+        lines.append(line)
+        for at in sorted(long):
+            lines += textwrap.wrap(row[at], _WIDTH, initial_indent="    ", subsequent_indent="    ")
+    return lines

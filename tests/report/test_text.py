@@ -31,7 +31,9 @@ def test_a_table_with_a_total_is_whole() -> None:
 def test_sentences_stand_under_their_row_and_no_line_is_long() -> None:
     frame = pd.DataFrame({"code": ["stuck-calls"], "message": ["It is a long story. " * 12]})
     lines = document_text(Document("D", "V.", sections=[Section("Findings", frame=frame)])).splitlines()
-    assert "  stuck-calls" in lines
+    assert lines[3:6] == ["FINDINGS", "code", "-----------"]
+    assert lines[6] == "stuck-calls"
+    assert lines[7].startswith("    It is a long story.")
     assert max(map(len, lines)) <= 110
     assert " ".join(" ".join(lines).split()).count("It is a long story.") == 12
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from sippet_reconcile._display import card, html_text, show_value
 from sippet_reconcile.api.description import ApiDescription
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
-from sippet_reconcile.api.windows import Window, read_window
+from sippet_reconcile.api.reading import read_window
+from sippet_reconcile.api.windows import Window
 from sippet_reconcile.errors import ApiError, RejectedError
 
 if TYPE_CHECKING:

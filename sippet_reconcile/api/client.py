@@ -31,9 +31,10 @@ from sippet_reconcile.api.documents import (
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of, judge
 from sippet_reconcile.api.fetch import Fetch, one_row_per_id
 from sippet_reconcile.api.queries import chunk_ids, filter_pairs, target_of, valid_id, valid_ids
+from sippet_reconcile.api.reading import Answer, read_window
 from sippet_reconcile.api.retry import GiveUp, decide
 from sippet_reconcile.api.urls import CALLS_PATH, base_url_of
-from sippet_reconcile.api.windows import MARGIN_S, Answer, Window, WindowQueue, as_period, read_window
+from sippet_reconcile.api.windows import MARGIN_S, Window, WindowQueue, as_period
 from sippet_reconcile.api.wire import Secret, Timeouts, Transport, Wire
 from sippet_reconcile.errors import InputError, UnexpectedResponseError
 from sippet_reconcile.progress import Progress, reporting

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from sippet_reconcile.api.windows import Answer, Window, WindowQueue
+    from sippet_reconcile.api.reading import Answer
+    from sippet_reconcile.api.windows import Window, WindowQueue
     from sippet_reconcile.progress import Reporter
 
 __all__ = ["Fetch", "count_conflicts", "one_row_per_id"]

@@ -90,6 +90,8 @@ class Index:
             return (started is None) == (value == "true")
         if key == "filter[started_at][gte]":
             return started is not None and datetime.fromisoformat(started) >= datetime.fromisoformat(value)
+        if key.endswith("[id][not_eq]"):
+            return one["id"] != value
         if key == "filter[started_at][lt]":
             return started is not None and datetime.fromisoformat(started) < datetime.fromisoformat(value)
         return True

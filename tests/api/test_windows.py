@@ -194,7 +194,7 @@ def test_a_started_call_among_the_never_started_is_noticed(client_of: Make, api:
         client_of(handler).fetch_calls(OCTOBER, progress=False)
 
 
-@pytest.mark.parametrize("limit", [25, 50, 100])
+@pytest.mark.parametrize("limit", [10, 20, 25, 64, 100])
 def test_a_server_that_cuts_its_answers_in_silence_is_seen_through(
     client_of: Make, make_index: Any, api: Any, limit: int
 ) -> None:
@@ -213,6 +213,50 @@ def test_a_cut_within_one_second_cannot_be_seen_through_and_is_told(
     same = [api.resource(n, "2026-10-05T00:00:09.000000Z") for n in range(20, 120)]
     with pytest.raises(UnexpectedResponseError, match="at most 25 calls at once"):
         client_of(make_index([*first, *same], limit=25)).fetch_calls(OCTOBER, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("started_at", "told"),
+    [("2026-10-05T00:00:09.000000Z", "start in one second"), (None, "have no start")],
+    ids=["one-second", "never-started"],
+)
+def test_a_cut_where_no_later_start_can_be_asked_for_is_told(
+    client_of: Make, make_index: Any, api: Any, started_at: str | None, told: str
+) -> None:
+    calls = [api.resource(n, started_at) for n in range(1, 66)]
+    with pytest.raises(UnexpectedResponseError, match=f"at most 64 calls at once.*{told}"):
+        client_of(make_index(calls, limit=64)).fetch_calls(OCTOBER, progress=False)
+
+
+@pytest.mark.parametrize("started_at", ["2026-10-05T00:00:09.000000Z", None], ids=["one-second", "never"])
+def test_a_round_number_of_calls_that_is_all_there_is_no_cut(
+    client_of: Make, make_index: Any, api: Any, started_at: str | None
+) -> None:
+    calls = [api.resource(n, started_at) for n in range(1, 51)]
+    found = client_of(make_index(calls)).fetch_calls(OCTOBER, progress=False)
+    assert sorted(found["id"]) == sorted(one["id"] for one in calls)
+
+
+def test_a_call_made_while_a_round_number_is_looked_into_is_no_cut(
+    client_of: Make, make_index: Any, api: Any
+) -> None:
+    index = make_index([api.resource(n, None) for n in range(1, 51)])
+
+    def another(request: httpx.Request) -> None:
+        if "not_eq" in str(request.url):
+            index.resources.append(api.resource(51, None))
+
+    index.refuse = another
+    assert len(client_of(index).fetch_calls(OCTOBER, progress=False)) == 51
+
+
+def test_a_cut_is_found_under_a_filter_of_the_callers_own(client_of: Make, make_index: Any, api: Any) -> None:
+    index = make_index([api.resource(n, None) for n in range(1, 40)], limit=25)
+    with pytest.raises(UnexpectedResponseError, match="at most 25 calls at once"):
+        client_of(index).fetch_calls(OCTOBER, filters={"status": "completed"}, progress=False)
+    assert any(
+        "filter%5Band%5D%5B0%5D%5Band%5D%5B1%5D%5Bid%5D%5Bnot_eq%5D" in target for target in index.targets()
+    )
 
 
 def test_further_pages_are_followed_on_the_own_host_only(client_of: Make, api: Any) -> None:

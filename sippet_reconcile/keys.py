@@ -197,50 +197,58 @@ def _hash_even(array: pa.LargeStringArray, starts: Positions, content: NDArray[n
 def _hash_uneven(starts: Positions, content: NDArray[np.uint8]) -> Hashes:
     """Hash values of any lengths, eight words to a fetch."""
     size = len(starts) - 1
-    lines = _windows(content, _LINE)
     hashes = np.empty(size, np.uint64)
-    for begin in range(0, size, _BLOCK):
-        end = min(begin + _BLOCK, size)
-        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), lines)
     # A fetch must not reach behind the bytes: the values that end there are hashed from a copy with room.
     at_the_end = int(np.searchsorted(starts[:-1], content.size - 2 * _LINE))
     while at_the_end and starts[at_the_end] > content.size - 2 * _LINE:
         at_the_end -= 1
+    for begin in range(0, at_the_end, _BLOCK):
+        end = min(begin + _BLOCK, at_the_end)
+        hashes[begin:end] = _hash_block(starts[begin:end], np.diff(starts[begin : end + 1]), content)
     if at_the_end < size:
-        origin = int(starts[at_the_end])
-        padded = np.concatenate([content[origin:], np.zeros(_LINE, np.uint8)])
-        room = _windows(padded, _LINE)
-        hashes[at_the_end:] = _hash_block(starts[at_the_end:-1] - origin, np.diff(starts[at_the_end:]), room)
+        padded = np.concatenate([content[starts[at_the_end] :], np.zeros(2 * _LINE, np.uint8)])
+        rest = starts[at_the_end:] - starts[at_the_end]
+        hashes[at_the_end:] = _hash_block(rest[:-1], np.diff(rest), padded)
     return hashes
 
 
-def _hash_block(starts: Positions, lengths: Positions, lines: NDArray[np.void]) -> Hashes:
-    """Hash values word by word, eight words to a fetch; a last word that is not full is masked."""
-    whole, tail = np.divmod(lengths, _WORD)
-    n_lines, n_words = np.divmod(whole, _LINE // _WORD)
-    last = len(lines) - 1
+def _hash_block(starts: Positions, lengths: Positions, content: NDArray[np.uint8]) -> Hashes:
+    """Hash values word by word; the words that all of them have, then those of the longer ones, then what is left.
+
+    Behind each value there is room for a fetch.
+    """
+    whole, tail = lengths // _WORD, lengths % _WORD
+    shortest = int(whole.min())
     hashes = lengths.astype(np.uint64) * _MIX + np.uint64(1)
-    for n in range(int(n_lines.max(initial=0)) + 1):
-        # Words that a value has in this fetch: all, its last few, or none any more.
-        left = np.clip(whole - n * (_LINE // _WORD), 0, _LINE // _WORD)
-        rows: Any = slice(None)
-        if 2 * np.count_nonzero(n_lines >= n) < len(starts):
-            rows = np.flatnonzero(n_lines >= n)
-            left = left[rows]
-        current = hashes[rows]
-        fetched = lines[np.minimum(starts[rows] + n * _LINE, last)]
-        words = fetched.view("<u8").reshape(len(fetched), -1)
-        shortest, longest = int(left.min(initial=0)), int(left.max(initial=0))
-        for i in range(longest):
-            mixed = _mix(current, words[:, i])
-            current = mixed if i < shortest else np.where(left > i, mixed, current)
-        ends = np.flatnonzero((n_lines[rows] == n) & (tail[rows] > 0))
-        if len(ends):
-            spare = ((_WORD - tail[rows][ends]) * _WORD).astype(np.uint64)
-            word = (words[ends, n_words[rows][ends]] << spare) >> spare
-            current[ends] = _mix(current[ends], word)
-        hashes[rows] = current
-    return hashes
+    lines = _windows(content, _LINE)
+    _mix_words(hashes, starts, [0] * shortest, lines)
+    beyond = whole - shortest
+    if beyond.any():
+        # In the order of their lengths, those that have a further word stand together at the end.
+        order = np.argsort(beyond.astype(np.min_scalar_type(beyond.max())), kind="stable")
+        without = np.searchsorted(beyond[order], np.arange(beyond.max()), side="right").tolist()
+        ordered = hashes[order]
+        _mix_words(ordered, starts[order] + shortest * _WORD, without, lines)
+        hashes[order] = ordered
+    spare = ((_WORD - tail) * _WORD).astype(np.uint64)
+    last = _windows(content, _WORD)[starts + lengths - tail].view("<u8") << spare >> spare
+    return np.where(tail > 0, _mix(hashes, last), hashes)
+
+
+def _mix_words(hashes: Hashes, starts: Positions, without: Sequence[int], lines: NDArray[np.void]) -> None:
+    """Fold word after word into the hashes, in place; `without` says how many rows at the beginning have none."""
+    spare = np.empty_like(hashes)
+    first, words = 0, np.empty((0, 0), np.uint64)
+    for n, begin in enumerate(without):
+        place = n % (_LINE // _WORD)
+        if place == 0:
+            first = begin
+            words = lines[starts[begin:] + n * _WORD].view("<u8").reshape(len(hashes) - begin, -1)
+        mixed, shifted = hashes[begin:], spare[begin:]
+        mixed ^= words[begin - first :, place]
+        mixed *= _MULTIPLIER
+        np.right_shift(mixed, _SHIFT, out=shifted)
+        mixed ^= shifted
 
 
 def combine_hashes(columns: Sequence[Hashes]) -> Hashes:

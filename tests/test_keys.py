@@ -59,6 +59,12 @@ def test_a_stored_hash_means_the_same_tomorrow(values: list[str]) -> None:
     assert hash_text(pa.array(values, TEXT)).tolist() == [plain_hash(value) for value in values]
 
 
+def test_lines_of_many_lengths_hash_as_each_does_alone() -> None:
+    lengths = [*np.random.default_rng(5).integers(0, 260, 9_000).tolist(), 0, 2_500, 7, 8, 9, 64, 65, 5]
+    values = [('"ü,' + str(length) * length)[:length] for length in lengths]
+    assert hash_text(pa.array(values, TEXT)).tolist() == [plain_hash(value) for value in values]
+
+
 @given(few, few)
 @settings(max_examples=50)
 def test_match_positions_agrees_with_a_plain_search(left: list[str | None], right: list[str | None]) -> None:

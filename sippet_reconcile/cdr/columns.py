@@ -142,6 +142,8 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
         sip_username=get.get("sip_username"),
         word=status if status is not None else cause,
         cause=_cause(status, cause),
+        # Some systems print an answer time for each call that reached a queue: talk time tells then.
+        zero_decides=status is not None,
         derive_missing=True,
     )
 

@@ -6,7 +6,7 @@ an Arrow table with the columns of `LEGS`, then ``is_helper``, ``is_coarse`` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -36,8 +36,10 @@ Seconds: TypeAlias = "NDArray[np.float64]"
 _SHOWN: Final = 40
 _CODE: Final = {status: place for place, status in enumerate(LEG_STATUSES)}
 _ANSWERED_CODES: Final = (_CODE["completed"], _CODE["voicemail"])
+_UNANSWERED_CODES: Final = tuple(_CODE[s] for s in ("busy", "no_answer", "missed", "canceled", "failed"))
 MICROS: Final = 1_000_000
 _MINUTE: Final = 60 * MICROS
+_CUT: Final = MICROS  # one column may be cut to the second and another one not
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def build_legs(
         "to_e164": to_e164,
         "sip_username": record.sip_username,
         "started_at": _instants(line.started, line.has_start),
-        "answered_at": _instants(line.answered, line.has_answer),
+        "answered_at": _instants(line.answered, line.has_answer & ~unanswered),
         "ended_at": _instants(line.ended, line.has_end),
         "total_s": pa.array(total, from_pandas=True),
         "billable_s": pa.array(billable, from_pandas=True),
@@ -172,9 +174,19 @@ def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
         text_to_seconds, [_or_missing(record.total, size), _or_missing(record.billable, size)]
     )
     epoch = record.epoch
+    if fields.raw.problem is not None and options.zone is None and epoch is None:
+        columns = _without_zoneless_rests(columns, np.asarray(fields.raw.problem.is_valid()))
+        started, answered, ended = columns
     clock = find_clock(options.zone, started, [answered, ended], epoch, options.where)
     line = timeline(clock, started, answered, ended, total=total, billable=billable, epoch=epoch)
     return _Times(started, answered, ended, total, billable, clock, line, bad_total, bad_billable)
+
+
+def _without_zoneless_rests(columns: list[Stamps], broken: Mask) -> list[Stamps]:
+    """Drop the local times of broken rows where no whole row has one: an offset that was cut off asks for no zone."""
+    if any(bool((column.known & ~column.is_utc & ~broken).any()) for column in columns):
+        return columns
+    return [replace(column, known=column.known & column.is_utc) for column in columns]
 
 
 def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options) -> bool | None:
@@ -248,9 +260,11 @@ def _answered_and_status(
     picked_up = times.answered.known
     by_word = np.isin(codes, _ANSWERED_CODES)
     in_progress = codes == _CODE["in_progress"]
-    undecided = in_progress & ~talked & ~picked_up
+    undecided = (in_progress | times.answered.unreadable) & ~talked & ~picked_up
     if record.answered is not None:
         answered = picked_up | talked
+        if record.zero_decides:
+            answered &= talked | (times.billable != 0) | ~np.isin(codes, _UNANSWERED_CODES)
     elif record.billable is not None:
         answered = talked | by_word
     else:
@@ -323,7 +337,15 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
     add(times.billable < 0, "billable seconds '{}' are negative", record.billable)
     # An end without seconds stands for its whole minute.
     latest = np.where(ended.coarse, line.ended + _MINUTE, line.ended)
-    add(line.has_start & line.has_end & (latest < line.started), "it ends before it starts")
+    backwards = line.has_start & line.has_end & (latest < line.started)
+    add(backwards, "it ends before it starts")
+    # Only an answer time that was delivered: one that was worked out may lie early by rounded seconds.
+    at, has_answer = times.line.answered, times.line.has_answer & ~backwards
+    latest_answer = np.where(answered.coarse, at + _MINUTE, at)
+    add(
+        line.has_start & has_answer & (latest_answer < line.started - _CUT), "it is answered before it starts"
+    )
+    add(line.has_end & has_answer & (at > latest + _CUT), "it is answered after it ends")
     if not reasons:
         return None
     return reduce(_joined, reasons)

@@ -120,7 +120,8 @@ class Record:
     """What a format found in its columns: trimmed text, one element per row; None where it has no such column.
 
     `word` is what the status table maps. `answer_decides` is False where an answer
-    time beside zero seconds does not overrule the status word. `calls_out` marks rows
+    time beside zero seconds does not overrule the status word; `zero_decides` is True
+    where it does not even count beside one for an unanswered call. `calls_out` marks rows
     that are outbound if the called number is an outside one. `epoch` is an instant in
     UTC near the start, in microseconds, 0 where the row has none. `start_required` is
     False where a call may be recorded before it starts.
@@ -144,6 +145,7 @@ class Record:
     is_helper: NDArray[np.bool_] | None = None
     epoch: NDArray[np.int64] | None = None
     answer_decides: bool = True
+    zero_decides: bool = False
     start_required: bool = True
     derive_missing: bool = False
 

@@ -357,7 +357,7 @@ def test_a_description_counts_what_is_there(freeswitch: Line) -> None:
     data = (
         freeswitch()
         + freeswitch(start_stamp="soon")
-        + freeswitch(start_stamp="2026-10-01 15:00:00", end_stamp="")
+        + freeswitch(start_stamp="2026-10-01 15:00:00", answer_stamp="2026-10-01 15:00:05", end_stamp="")
     )
     said = sr.describe_cdr(read(data, timezone="UTC")).summary()
     assert (said["rows"], said["rows_with_problem"], said["format"]) == (3, 1, "freeswitch")
@@ -762,3 +762,74 @@ def test_an_offset_that_no_zone_has_is_a_problem(offset: str) -> None:
     assert legs["problem"].isna().tolist() == [False, True]
     assert pd.isna(legs["started_at"][0])
     assert legs["started_at"][1] == utc("2026-10-01 03:15")
+
+
+ANSWER_TABLE = {"started_at": "S", "answered_at": "A", "ended_at": "E", "billable_s": "T", "status": "R"}
+
+
+@pytest.mark.parametrize(
+    ("talk", "word", "answered", "status"),
+    [
+        ("0", "NO ANSWER", False, "no_answer"),
+        ("0", "FAILED", False, "failed"),
+        ("0:00:00", "Busy", False, "busy"),
+        ("0", "ANSWERED", True, "completed"),
+        ("0", "who knows", True, "completed"),
+        ("0", "", True, "completed"),
+        ("12", "NO ANSWER", True, "completed"),
+        ("", "NO ANSWER", True, "completed"),
+    ],
+)
+def test_an_answer_time_beside_no_talk_and_a_word_for_unanswered_is_no_answer(
+    talk: str, word: str, answered: bool, status: str
+) -> None:
+    table = f"S,A,E,T,R\n2026-10-01 09:00:00,2026-10-01 09:00:05,2026-10-01 09:00:17,{talk},{word}\n"
+    leg = read(table, columns=ANSWER_TABLE, timezone="UTC").iloc[0]
+    assert (leg["is_answered"], leg["status"]) == (answered, status)
+    assert pd.notna(leg["answered_at"]) == answered
+    assert pd.isna(leg["problem"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ("2026-10-01 08:59:58", "it is answered before it starts"),
+        ("2026-10-01 08:59:59", None),
+        ("2026-10-01 09:01:06", None),
+        ("2026-10-01 09:01:07", "it is answered after it ends"),
+        ("2026-10-01 08:59", None),
+        ("2026-10-01 08:58", "it is answered before it starts"),
+    ],
+)
+def test_an_answer_outside_its_call_is_a_problem(freeswitch: Line, answer: str, reason: str | None) -> None:
+    start = "2026-10-01 09:00:30" if answer.endswith(("08:59", "08:58")) else "2026-10-01 09:00:00"
+    if answer.endswith("08:59"):
+        start = "2026-10-01 08:59:30"
+    leg = read(freeswitch(start_stamp=start, answer_stamp=answer), timezone="UTC").iloc[0]
+    assert (None if pd.isna(leg["problem"]) else leg["problem"]) == reason
+
+
+def test_an_answer_that_was_worked_out_from_rounded_seconds_is_no_problem() -> None:
+    table = "S,E,T\n2026-10-01 09:00:00,2026-10-01 09:00:40,60\n"
+    leg = read(table, columns={"started_at": "S", "ended_at": "E", "billable_s": "T"}, timezone="UTC").iloc[0]
+    assert pd.isna(leg["problem"])
+    assert leg["billable_s"] == 60
+
+
+def test_an_answer_that_cannot_be_read_is_not_taken_as_unanswered() -> None:
+    table = "S,A,E,T,R\n2026-10-01 09:00:00,yes,2026-10-01 09:01:00,,\n"
+    leg = read(table, columns=ANSWER_TABLE, timezone="UTC").iloc[0]
+    assert "'yes' is not a date" in leg["problem"]
+    assert pd.isna(leg["is_answered"])
+    assert pd.isna(leg["billable_s"])
+
+
+def test_a_last_row_that_lost_its_offset_asks_for_no_zone() -> None:
+    row = "CA1,,+442079460123,+442079460124,completed,2026-10-01T09:00:00Z,2026-10-01T09:01:00Z,60,inbound\n"
+    cut = row[: row.index("Z") - len("00Z") + 1]
+    legs = read(f"{TWILIO}\n{row}{row[: row.index('Z')]}")
+    assert legs["problem"].isna().tolist() == [True, False]
+    assert legs["started_at"].tolist() == [utc("2026-10-01 09:00:00"), pd.NaT]
+    assert read(f"{TWILIO}\n{row}{cut}")["problem"].notna().sum() == 1
+    with pytest.raises(sr.InputError, match="timezone="):
+        read(f"{TWILIO}\n{row.replace('Z', '')}{row[: row.index('Z')]}")

@@ -20,7 +20,11 @@ def legs(freeswitch: Line, read: Read) -> pd.DataFrame:
     lines += [
         freeswitch(start_stamp="x<b>"),
         freeswitch(start_stamp="y"),
-        freeswitch(start_stamp="2026-10-01 13:59:00", end_stamp="2026-10-01 14:00:00"),
+        freeswitch(
+            start_stamp="2026-10-01 13:59:00",
+            answer_stamp="2026-10-01 13:59:05",
+            end_stamp="2026-10-01 14:00:00",
+        ),
     ]
     return read(b"".join(lines), format="freeswitch", timezone="UTC")
 

@@ -96,7 +96,12 @@ def test_only_a_part_above_twelve_settles_which_comes_first() -> None:
 
 
 @given(
-    st.lists(st.datetimes(FIRST, LAST).filter(lambda at: at != NEVER), min_size=1, max_size=20), st.booleans()
+    st.lists(
+        st.datetimes(FIRST, LAST).filter(lambda at: at.replace(microsecond=0) != NEVER),
+        min_size=1,
+        max_size=20,
+    ),
+    st.booleans(),
 )
 @settings(max_examples=50)
 def test_the_quick_way_and_the_careful_way_agree(moments: list[datetime], with_fraction: bool) -> None:

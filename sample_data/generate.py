@@ -88,8 +88,8 @@ One month of calls of an invented company, Larkfield Heating, in October 2026 (E
 same errors of the platform. Names are invented, and every number is from a range reserved for fiction: 020 7946
 0000–0999, 01632 960000–960999, 07700 900000–900999, and North American 555-0100 to 555-0199.
 
-`generate.py` writes all of it, the same bytes every time, with nothing but Python's standard library:
-`python sample_data/generate.py`.
+In the project's source, `python sample_data/generate.py` writes all of it, the same bytes every time, with nothing but
+Python's standard library.
 
 ## The files
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import os
-import re
 import time
 from datetime import UTC, datetime
 from random import random as _random
@@ -18,10 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from sippet_reconcile.api.attributes import answer_problems, row_texts, valid_attributes
 from sippet_reconcile.api.check import CheckResult, check_client, sees_calls
+from sippet_reconcile.api.credentials import secret_of
 from sippet_reconcile.api.description import ApiDescription, read_description
 from sippet_reconcile.api.documents import (
-    DocumentError,
-    Page,
     calls_frame,
     patch_body,
     read_page,
@@ -31,11 +29,11 @@ from sippet_reconcile.api.documents import (
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of, judge
 from sippet_reconcile.api.fetch import Fetch, one_row_per_id
 from sippet_reconcile.api.queries import chunk_ids, filter_pairs, target_of, valid_id, valid_ids
-from sippet_reconcile.api.reading import Answer, read_window
+from sippet_reconcile.api.reading import Answer, read_ids, read_window, reader_of
 from sippet_reconcile.api.retry import GiveUp, decide
 from sippet_reconcile.api.urls import CALLS_PATH, base_url_of
 from sippet_reconcile.api.windows import MARGIN_S, Window, WindowQueue, as_period
-from sippet_reconcile.api.wire import Secret, Timeouts, Transport, Wire
+from sippet_reconcile.api.wire import Timeouts, Transport, Wire
 from sippet_reconcile.errors import InputError, UnexpectedResponseError
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Calls
@@ -43,6 +41,8 @@ from sippet_reconcile.schema import Calls
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
+
+    import pyarrow as pa
 
     from sippet_reconcile.period import Period
 
@@ -52,23 +52,6 @@ MAX_IDS: Final = 50
 """Ids in one read: about 3,500 bytes of URL."""
 
 _OPEN_API: Final = "/api/open_api"
-_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
-
-
-def _secret(token: str | None, api_key: str | None) -> Secret | None:
-    if token is None and api_key is None:
-        token = os.environ.get("SIPPET_API_TOKEN") or None
-        api_key = os.environ.get("SIPPET_API_KEY") or None
-    if token is not None and api_key is not None:
-        msg = "a token and an API key are given (arguments, or SIPPET_API_TOKEN and SIPPET_API_KEY): keep one of them"
-        raise InputError(msg)
-    for name, value in (("token", token), ("api_key", api_key)):
-        if value is not None and (not isinstance(value, str) or not _TOKEN.fullmatch(value.strip())):
-            msg = f"{name} is empty, or holds spaces or characters that no HTTP header can carry"
-            raise InputError(msg)
-    if token is not None:
-        return Secret("Authorization", "Bearer ", token.strip())
-    return Secret("x-api-key", "", api_key.strip()) if api_key is not None else None
 
 
 class Client:
@@ -120,7 +103,7 @@ class Client:
             raise InputError(msg)
         self.base_url: str = base_url_of(url)
         timeouts = Timeouts(connect_s=min(10.0, timeout), read_s=timeout, total_s=max(300.0, 5 * timeout))
-        self._wire = Wire(self.base_url, _secret(token, api_key), timeouts=timeouts, transport=transport)
+        self._wire = Wire(self.base_url, secret_of(token, api_key), timeouts=timeouts, transport=transport)
         self._sleep, self._clock, self._now, self._random = sleep, clock, now, random
         self._gate: Callable[[], object] | None = None
         self._on_exchange: Callable[[Exchange], None] | None = None
@@ -228,27 +211,11 @@ class Client:
             msg = f"one read takes 1 to {MAX_IDS} ids, got {len(wanted)}"
             raise InputError(msg)
 
-        def parse(body: bytes) -> Page:
-            page = read_page(body)
-            found = page.rows.column("id").to_pylist()
-            strangers = len(set(found) - set(wanted))
-            if strangers:
-                msg = f"{strangers} of {len(found)} calls were not asked for: the filter did not take effect"
-                raise DocumentError(msg)
-            if len(set(found)) != len(found):
-                msg = "a call is in the answer twice"
-                raise DocumentError(msg)
-            is_part = page.next_link is not None or (page.total is not None and page.total > len(found))
-            if is_part and len(found) < len(wanted):
-                msg = "the answer is only a first page, so it does not show which calls are missing"
-                raise DocumentError(msg)
-            return page
-
         def finish(exchange: Exchange) -> Exchange:
             return exchange.with_calls(self._frame(exchange))
 
         target = target_of(CALLS_PATH, filter_pairs({"id": wanted}))
-        return self._attempt("GET", target, parse=parse, finish=finish)
+        return self._attempt("GET", target, parse=reader_of(wanted), finish=finish)
 
     def _repeat(self, attempt: Callable[[], Exchange]) -> tuple[Exchange, str]:
         """Repeat a read while that is known to help; return the last exchange and why it was the last."""
@@ -356,10 +323,11 @@ class Client:
             Where none of the ids was found and no other call is visible either.
         """
         wanted = valid_ids(ids)
-        tables = []
+        tables: list[pa.Table] = []
         for chunk in chunk_ids(wanted, MAX_IDS):
-            exchange = self._persist(lambda chunk=chunk: self.attempt_read(chunk))  # type: ignore[misc]  # a default, bound per chunk
-            tables.append(with_source(exchange.content.rows, self.base_url, exchange.asked_at))
+            tables += read_ids(
+                lambda ids: self._persist(lambda: self.attempt_read(ids)), chunk, self.base_url
+            )
         calls = one_row_per_id(calls_frame(tables))
         if wanted and calls.empty:
             self._require_visible(f"none of {len(wanted):,} calls was found")
@@ -394,7 +362,7 @@ class Client:
         call_id
             The call's ``id``.
         attributes
-            Any of ``status``, ``duration_seconds``, ``ended_at`` and ``call_source``.
+            Any of ``status``, ``duration_seconds``, ``ended_at`` and ``call_source``, each with a value.
 
         Returns
         -------
@@ -414,6 +382,10 @@ class Client:
             Where the answer is another call, or a value reads differently than it was sent.
         """
         call_id, sent = valid_id(call_id), valid_attributes(attributes)
+        cleared = [name for name, value in sent.items() if value is None]
+        if cleared:
+            msg = f"{', '.join(cleared)} must have a value: only the revert of a run takes one away again"
+            raise InputError(msg)
         exchange = self.attempt_patch(call_id, sent)
         if exchange.kind is not ExchangeKind.OK or exchange.calls is None:
             raise error_of(exchange)

@@ -173,7 +173,7 @@ def judge(
         try:
             content = parse(reply.body)
         except DocumentError as exc:
-            return Exchange(ExchangeKind.MALFORMED, **common, error_detail=str(exc))
+            return Exchange(ExchangeKind.MALFORMED, **common, error_detail=scrub(str(exc)))
         return Exchange(ExchangeKind.OK, **common, content=content)
     problems = [problem.scrubbed(scrub) for problem in read_problems(reply.body)]
     first = problems[0] if problems else None

@@ -131,8 +131,11 @@ def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None
     if bad.any():
         msg = f"{source}: {int(bad.sum()):,} of {len(frame):,} rows have no UUID in the column 'id'"
         raise InputError(msg)
-    frame = frame.assign(id=frame["id"].str.lower())
-    if url is not None and frame["api_url"].dropna().map(normalise_url).ne(url).any():
+    urls = frame["api_url"].map(
+        {text: _one_spelling(text, source) for text in frame["api_url"].dropna().unique()}
+    )
+    frame = frame.assign(id=frame["id"].str.lower(), api_url=urls.astype("str"))
+    if url is not None and frame["api_url"].dropna().ne(url).any():
         msg = f"{source}: the calls are from {frame['api_url'].dropna().iloc[0]}, not from {url}"
         raise SchemaError(msg)
     if url is not None:
@@ -142,6 +145,14 @@ def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None
             fetched_at=pd.Series(pd.Timestamp(at), index=frame.index, dtype="datetime64[us, UTC]")
         )
     return Calls(frame[CALLS.names])
+
+
+def _one_spelling(url: str, source: Path) -> str:
+    try:
+        return normalise_url(url)
+    except InputError as exc:
+        msg = f"{source}: api_url: {exc}"
+        raise InputError(msg) from exc
 
 
 def _with_defaults(frame: pd.DataFrame, url: str | None, at: datetime | None) -> pd.DataFrame:

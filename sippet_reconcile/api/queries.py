@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -138,10 +139,10 @@ def _value(name: str, value: object) -> str:
     if name in INSTANT_FIELDS:
         return instant_text(value, what)
     if name in SECONDS_FIELDS:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_SECONDS:
+        if isinstance(value, bool) or not isinstance(value, Integral) or not 0 <= int(value) <= MAX_SECONDS:
             msg = f"{what} must be whole seconds from 0 to {MAX_SECONDS}, got {value!r}"
             raise InputError(msg)
-        return str(value)
+        return str(int(value))
     text = value.strip() if isinstance(value, str) else ""
     if not text or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         msg = f"{what} needs text that is not empty (None asks for calls without a value), got {type(value).__name__}"
@@ -221,6 +222,7 @@ def filter_pairs(filters: Mapping[str, Any] | None, prefix: str = "filter") -> P
             raise InputError(msg)
         elif isinstance(wanted, Mapping):
             _refuse_empty(name, wanted)
+            _refuse_repeated(name, wanted)
             pairs += chain.from_iterable(
                 _condition(prefix, name, str(op), value) for op, value in wanted.items()
             )
@@ -230,6 +232,13 @@ def filter_pairs(filters: Mapping[str, Any] | None, prefix: str = "filter") -> P
             is_list = isinstance(wanted, _LISTS) and not isinstance(wanted, str)
             pairs += _condition(prefix, name, "in" if is_list else "eq", wanted)
     return pairs
+
+
+def _refuse_repeated(name: str, wanted: Mapping[Any, Any]) -> None:
+    operators = [_LONG.get(str(operator), str(operator)) for operator in wanted]
+    if len(set(operators)) < len(operators):
+        msg = f"the filter on {name} names one operator twice ({', '.join(map(str, wanted))}): only one of the two would hold"
+        raise InputError(msg)
 
 
 def _refuse_empty(name: str, wanted: object) -> None:

@@ -1,6 +1,6 @@
-"""Read one window to its proven end, and refuse answers that cannot be believed.
+"""Read a window, or calls by their ids, to the proven end, and refuse answers that cannot be believed.
 
-Input is a window and the function that asks; output is its rows, or an error where an
+Input is what is asked for and the function that asks; output is its rows, or an error where an
 answer shows that the filter did not take effect, or that the server holds calls back.
 """
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.api.documents import with_source
+from sippet_reconcile.api.documents import DocumentError, Page, read_page, with_source
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
 from sippet_reconcile.api.proof import count_misfits, count_outside, may_be_a_limit
 from sippet_reconcile.api.queries import target_of, window_pairs
@@ -21,12 +21,11 @@ from sippet_reconcile.api.urls import CALLS_PATH, is_same_host
 from sippet_reconcile.errors import UnexpectedResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from sippet_reconcile.api.documents import Page
     from sippet_reconcile.api.windows import Window
 
-__all__ = ["Answer", "next_target", "read_window"]
+__all__ = ["Answer", "next_target", "read_ids", "read_window", "reader_of"]
 
 _MAX_PAGES: Final = 10_000
 
@@ -238,3 +237,40 @@ class _Reading:
     @staticmethod
     def _target(window: Window, filters: Mapping[str, Any] | None) -> str:
         return target_of(CALLS_PATH, window_pairs(window.start, window.end, filters))
+
+
+def reader_of(ids: Collection[str]) -> Callable[[bytes], Page]:
+    """Return what reads an answer to a question for these calls, and refuses one that is none."""
+    wanted = set(ids)
+
+    def parse(body: bytes) -> Page:
+        page = read_page(body)
+        found = page.rows.column("id").to_pylist()
+        strangers = len(set(found) - wanted)
+        if strangers:
+            msg = f"{strangers} of {len(found)} calls were not asked for: the filter did not take effect"
+            raise DocumentError(msg)
+        if len(set(found)) != len(found):
+            msg = "a call is in the answer twice"
+            raise DocumentError(msg)
+        is_part = page.next_link is not None or (page.total is not None and page.total > len(found))
+        if is_part and len(found) < len(wanted):
+            msg = "the answer is only a first page, so it does not show which calls are missing"
+            raise DocumentError(msg)
+        return page
+
+    return parse
+
+
+def read_ids(ask: Callable[[Sequence[str]], Exchange], ids: Sequence[str], base_url: str) -> list[pa.Table]:
+    """Read calls by their ids, and again those that a server which caps its answers held back."""
+    tables: list[pa.Table] = []
+    is_open = True
+    while ids and is_open:
+        exchange = ask(ids)
+        rows = exchange.content.rows
+        tables.append(with_source(rows, base_url, exchange.asked_at))
+        found = set(rows.column("id").to_pylist())
+        ids = [call_id for call_id in ids if call_id not in found]
+        is_open = may_be_a_limit(len(found))
+    return tables

@@ -256,13 +256,22 @@ def test_numbers_in_filters_reach_no_log(
 
 
 def test_ids_are_read_in_chunks_and_each_once(client_of: Make, make_index: Any, api: Any) -> None:
-    index = make_index([api.resource(n, f"2026-10-{1 + n % 28:02}T00:00:00Z") for n in range(1, 131)])
-    wanted = pd.Series([api.call_id(n) for n in range(1, 131)])
+    index = make_index([api.resource(n, f"2026-10-{1 + n % 28:02}T00:00:00Z") for n in range(1, 132)])
+    wanted = pd.Series([api.call_id(n) for n in range(1, 132)])
     calls = client_of(index).get_calls(pd.concat([wanted, wanted.str.upper(), pd.Series([api.call_id(999)])]))
     assert sorted(calls["id"]) == sorted(wanted)
     assert calls["started_at"].is_monotonic_increasing
     assert len(index.requests) == 3
     assert max(len(target) for target in index.targets()) < 4000
+
+
+@pytest.mark.parametrize("limit", [10, 20, 25])
+def test_a_server_that_caps_its_answers_is_asked_for_the_rest_of_the_ids(
+    client_of: Make, make_index: Any, api: Any, limit: int
+) -> None:
+    index = make_index([api.resource(n) for n in range(1, 121)], limit=limit)
+    calls = client_of(index).get_calls([api.call_id(n) for n in range(1, 121)])
+    assert sorted(calls["id"]) == sorted(api.call_id(n) for n in range(1, 121))
 
 
 def test_no_ids_ask_for_nothing(client_of: Make, make_index: Any) -> None:
@@ -333,6 +342,15 @@ def test_reads_give_up(client_of: Make, make_index: Any, api: Any) -> None:
 
 
 # One correction
+
+
+@pytest.mark.parametrize("field", ["status", "duration_seconds", "ended_at", "call_source"])
+def test_a_value_is_not_taken_away_by_hand(client_of: Make, api: Any, field: str) -> None:
+    requests: list[httpx.Request] = []
+    client = client_of(lambda request: requests.append(request) or echo(api)(request))
+    with pytest.raises(InputError, match=field):
+        client.patch_call(api.call_id(1), {"status": "busy", field: None})
+    assert requests == []
 
 
 def test_a_correction_is_sent_once_and_its_answer_returned(client_of: Make, api: Any) -> None:

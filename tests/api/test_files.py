@@ -70,6 +70,16 @@ def test_calls_of_two_apis_are_not_mixed(calls: pd.DataFrame, tmp_path: Path) ->
         sr.read_calls(write_calls(mixed, path))
 
 
+def test_one_api_in_several_spellings_is_one(calls: pd.DataFrame, tmp_path: Path) -> None:
+    spelled = ["https://api.example.com", "HTTPS://API.example.com:443", "https://api.example.com/", None]
+    calls.assign(api_url=spelled).to_parquet(tmp_path / "calls.parquet")
+    found = sr.read_calls(tmp_path / "calls.parquet")
+    assert found["api_url"].dropna().tolist() == ["https://api.example.com"] * 3
+    calls.assign(api_url="no url").to_parquet(tmp_path / "odd.parquet")
+    with pytest.raises(InputError, match=r"odd\.parquet: api_url"):
+        sr.read_calls(tmp_path / "odd.parquet")
+
+
 @pytest.mark.parametrize("form", ["document", "documents", "resources", "single", "gzip"])
 def test_documents_in_any_form_are_read(api: Any, tmp_path: Path, form: str) -> None:
     first, second = (

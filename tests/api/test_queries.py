@@ -74,6 +74,7 @@ def test_a_filter_is_spelled_as_the_api_reads_it(
         ({"stauts": "busy"}, "no attribute 'stauts'"),
         ({"organisation_id": "x"}, "no attribute"),
         ({"status": {"gt": "a"}}, "no operator 'gt'"),
+        ({"duration_seconds": {"gte": 1, "greater_than_or_equal": 5}}, "one operator twice"),
         ({"status": {"contains": "a"}}, "no operator 'contains'"),
         ({"status": {"regex": "a"}}, "no operator 'regex'"),
         ({"status": []}, "empty"),

@@ -91,6 +91,18 @@ def reconcile(
         was handed in twice with different values.
     InputError
         If period or rules are not what they should be.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"))
+    >>> rec.rollup(by=["field", "explanation"]).columns.tolist()[:3]
+    ['field', 'explanation', 'n_calls']
+    >>> int(rec.balance["rows"].sum()) == len(legs) + len(calls)
+    True
     """
     _check_arguments(period, rules)
     # Shallow copies: whoever writes into the originals later does not write into these.

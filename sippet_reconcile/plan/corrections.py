@@ -112,6 +112,17 @@ def plan_corrections(
         If the plan touches more calls than the guards allow.
     InputError
         If there is no reason, or an option is not one.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> fix = calls.query("status == 'completed' and duration_seconds > 60").head(1)
+    >>> fix = fix.rename(columns={"id": "call_id"})[["call_id"]].assign(duration_seconds="60")
+    >>> plan = sr.plan_corrections(calls, fix, reason="ticket 4711")
+    >>> plan.changes.loc[0, ["field", "after", "reason"]].tolist()
+    ['duration_seconds', '60', 'ticket 4711']
     """
     if not isinstance(reason, str) or not reason.strip():
         msg = "corrections need a reason that reviewers understand, such as reason='ticket 4711'"

@@ -56,6 +56,14 @@ def check_calls(calls: pd.DataFrame, *, rules: Rules | None = None) -> Findings:
     Findings
         ``stuck-calls``, ``impossible-calls``, ``duplicate-calls``, and ``empty-side``
         where there is no call at all. Every affected call is in the evidence.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> sr.check_calls(calls).codes
+    ('impossible-calls', 'stuck-calls')
     """
     calls = conform(calls, CALLS)
     if len(calls) == 0:

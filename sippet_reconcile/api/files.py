@@ -89,6 +89,14 @@ def read_calls(
         Where the file is neither, or does not hold calls; it names what does not fit.
     SchemaError
         Where a saved frame lacks columns, or mixes the calls of two APIs.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> calls["id"].is_unique, calls["fetched_at"].iloc[0].isoformat()
+    (True, '2026-11-01T03:00:00+00:00')
     """
     source = Path(path)
     at = None if fetched_at is None else parse_instant(instant_text(fetched_at, "fetched_at"))

@@ -120,6 +120,19 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
     InputError
         If the folder holds no reconciliation, part of it is missing, or it was
         written in a layout that this version does not know.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> import tempfile
+    >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = sr.load_reconciliation(rec.save(f"{folder}/october"))
+    ...     again.discrepancies.equals(rec.discrepancies)
+    True
     """
     source = Path(folder)
     values = _read_values(source)

@@ -273,14 +273,19 @@ def _doubts_of_end(
         ),
         has_time_problem=_of_cdr(rows, rec, rec.cdr_calls["time_problem"].notna().to_numpy()),
         is_coarse=_of_cdr(rows, rec, flags_of(rec.cdr_calls, "is_coarse")),
+        total_s=_of_cdr(
+            rows, rec, rec.cdr_calls["total_s"].to_numpy("float64", na_value=np.nan), nothing=np.nan
+        ),
         tolerance_s=rec.rules.time_tolerance_s,
     )
 
 
-def _of_cdr(rows: pd.DataFrame, rec: ReconciliationLike, problem: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return a flag of the CDR calls for each discrepancy."""
+def _of_cdr(
+    rows: pd.DataFrame, rec: ReconciliationLike, values: NDArray[Any], *, nothing: Any = False
+) -> NDArray[Any]:
+    """Return a flag, or another value, of the CDR calls for each discrepancy."""
     positions = match_positions(text_array(rows["cdr_id"]), text_array(rec.cdr_calls["cdr_id"]))
-    return np.append(problem, False)[positions]  # position -1 means no CDR call, hence no problem
+    return np.append(values, nothing)[positions]  # position -1 means no CDR call, hence no problem
 
 
 def _is_value(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -46,10 +46,10 @@ __all__ = [
 BUCKETS: Final = tuple(bucket.value for bucket in Bucket)
 """The buckets by code."""
 
-REASONS: Final = ("internal", "cdr-open", "too-young", "never-started", "no-start")
+REASONS: Final = ("internal", "legs-apart", "cdr-open", "too-young", "never-started", "no-start")
 """Why rows are excluded, by code; the first that holds is given."""
 
-_INTERNAL, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START = range(len(REASONS))
+_INTERNAL, _LEGS_APART, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START = range(len(REASONS))
 _NONE: Final = -1
 _NAT: Final = np.iinfo(np.int64).min
 _SIDES: Final = {
@@ -173,13 +173,15 @@ def sort_rows(
     young = _too_young(cdr_end, np.full(len(cdr_end), young_if_after), rules)
     _exclude(cdr_bucket, cdr_reason, only & young, _TOO_YOUNG)
     _exclude(cdr_bucket, cdr_reason, only & is_open, _CDR_OPEN)
+    is_apart = cdr_calls.is_known("legs_problem")
+    _exclude(cdr_bucket, cdr_reason, only & is_apart, _LEGS_APART)
     _exclude(cdr_bucket, cdr_reason, only & cdr.internal, _INTERNAL)
     only_call = call_bucket == code_of(Bucket.ONLY_IN_API)
     _exclude(call_bucket, call_reason, only_call & call.internal, _INTERNAL)
     read = fetched[matches.pairs.call_pos]
     read = np.where(read == _NAT, young_if_after, read)
     is_young = _too_young(cdr_end[matches.pairs.cdr_pos], read, rules)
-    bucket, reason = _paired(matches.pairs, call, cdr, is_open=is_open, is_young=is_young)
+    bucket, reason = _paired(matches.pairs, call, cdr, is_open=is_open, is_apart=is_apart, is_young=is_young)
     for target, codes in ((call_bucket, bucket), (call_reason, reason)):
         target[matches.pairs.call_pos] = codes
     for target, codes in ((cdr_bucket, bucket), (cdr_reason, reason)):
@@ -286,9 +288,10 @@ def _paired(
     cdr: _Side,
     *,
     is_open: NDArray[np.bool_],
+    is_apart: NDArray[np.bool_],
     is_young: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return bucket and reason of every pair; `is_open` is per CDR call, `is_young` per pair."""
+    """Return bucket and reason of every pair; `is_open` and `is_apart` are per CDR call, `is_young` per pair."""
     call_start, cdr_start = call.start[pairs.call_pos], cdr.start[pairs.cdr_pos]
     inside = call.inside[pairs.call_pos]
     # A call that never started belongs where its CDR started; where nothing is known, nothing puts it outside.
@@ -298,6 +301,7 @@ def _paired(
     reason = np.full(len(pairs), _NONE, np.int8)
     _exclude(bucket, reason, is_young, _TOO_YOUNG)
     _exclude(bucket, reason, is_open[pairs.cdr_pos], _CDR_OPEN)
+    _exclude(bucket, reason, is_apart[pairs.cdr_pos], _LEGS_APART)
     _exclude(bucket, reason, call.internal[pairs.call_pos] | cdr.internal[pairs.cdr_pos], _INTERNAL)
     bucket[~inside], reason[~inside] = code_of(Bucket.OUTSIDE_PERIOD), _NONE
     return bucket, reason

@@ -29,6 +29,7 @@ __all__ = [
     "at_once",
     "instant_us",
     "instants_us",
+    "latest_so_far",
     "offset_us",
     "start_gap_s",
 ]
@@ -133,6 +134,24 @@ def instant_us(at: datetime) -> int:
 def offset_us(seconds: float) -> int:
     """Return seconds as whole microseconds."""
     return round(seconds * MICROS)
+
+
+def latest_so_far(group: NDArray[np.int64], instants: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return for each row the latest instant up to it within its group; groups count up from row to row.
+
+    Examples
+    --------
+    >>> latest_so_far(np.array([0, 0, 0, 1]), np.array([5, 3, 9, 1])).tolist()
+    [5, 5, 9, 1]
+    """
+    if not len(instants):
+        return instants
+    # Instants are replaced by their rank, and the group in front of the rank makes a
+    # running maximum start afresh with every group.
+    by_time = np.argsort(instants, kind="stable")
+    rank = np.empty(len(instants), np.int64)
+    rank[by_time] = np.arange(len(instants))
+    return instants[by_time[np.maximum.accumulate(group * len(instants) + rank) % len(instants)]]
 
 
 def start_gap_s(

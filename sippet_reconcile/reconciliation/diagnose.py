@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.reconciliation.apart import find_legs_apart
 from sippet_reconcile.reconciliation.basis import (
     DurationBasis,
     find_duration_basis,
@@ -129,6 +130,7 @@ def diagnose(
         *find_call_problems(
             calls, rules, first_with_uuid=first_with_uuid, columns=sides.of_calls, is_asked=is_asked
         ),
+        None if cdr_buckets is None else find_legs_apart(cdr_calls, in_buckets(cdr_buckets, Bucket.EXCLUDED)),
         *find_coverage_problems(material, clocks_agree=shift is None),
     ]
     return Findings(finding for finding in found if finding is not None)

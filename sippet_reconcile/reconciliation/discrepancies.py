@@ -109,6 +109,7 @@ def _is_patchable(
             (at.cdr_instants("started_at")[is_end], at.cdr_instants("ended_at")[is_end]),
             has_time_problem=at.cdr_known("time_problem")[is_end],
             is_coarse=at.cdr_flags("is_coarse")[is_end],
+            total_s=at.cdr_seconds("total_s")[is_end],
             tolerance_s=tolerance_s,
         )
         >= 0

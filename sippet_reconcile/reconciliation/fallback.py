@@ -91,8 +91,8 @@ def match_by_numbers(
     calls, cdr_calls
         Both frames.
     free_calls, free_cdr
-        Mark the rows that may still be matched. CDR calls with a doubtful local time,
-        and rows without a start or without a digit in either number, stay unmatched.
+        Mark the rows that may still be matched. CDR calls with a doubtful local time or
+        with legs that cannot be those of one call, and rows without a start or without a digit in either number, stay unmatched.
     rules
         `start_window_s`, `number_digits`, `time_tolerance_s` and `clock_offset_s` are used.
 
@@ -102,6 +102,7 @@ def match_by_numbers(
     where a side has none and the last `number_digits` digits are equal.
     """
     settled = np.asarray(text_array(cdr_calls["time_problem"]).is_null())
+    settled &= np.asarray(text_array(cdr_calls["legs_problem"]).is_null())
     left, right = at_once(
         lambda: _side(calls, free_calls, rules, offset=0),
         lambda: _side(cdr_calls, free_cdr & settled, rules, offset=offset_us(rules.clock_offset_s)),

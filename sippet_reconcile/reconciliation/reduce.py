@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.keys import are_unique, first_occurrence, hash_text
 from sippet_reconcile.normalize import clean_text
-from sippet_reconcile.reconciliation.core import MICROS, instants_us
+from sippet_reconcile.reconciliation.apart import legs_problems
+from sippet_reconcile.reconciliation.core import MICROS, instants_us, latest_so_far
 from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text, text_rank
 from sippet_reconcile.schema import LEG_STATUSES, LEGS, Column, FrameSchema, Kind, text_array, text_series
 
@@ -66,6 +67,7 @@ CDR_CALLS: Final = FrameSchema(
         ),
         Column("n_legs", Kind.INTEGER, "legs that count"),
         *(_LEG_COLUMNS[name] for name in _KEPT),
+        Column("legs_problem", Kind.TEXT, "why its legs cannot be those of one call"),
         Column("is_coarse", Kind.FLAG, "the times of some leg that counts are printed without seconds"),
         *(
             Column(f"{which}_{name}", Kind.SECONDS, f"{name}: {which} of the legs that count")
@@ -97,6 +99,12 @@ class _Several:
     calls: NDArray[np.int64]
     starts: NDArray[np.int64]
     of: NDArray[np.int64]
+
+    def place_of(self, n_calls: int) -> pa.Array:
+        """Return for every CDR call its place in `calls`; missing where it has one leg."""
+        place = np.full(n_calls, -1, np.int64)
+        place[self.calls] = np.arange(len(self.calls))
+        return pa.array(place, mask=place < 0)
 
     def first_where(self, known: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return per call the position of its first leg for which something is known, else of its first leg."""
@@ -159,6 +167,10 @@ def reduce_legs(
     is_coarse = coarse[leader]
     if several is not None:
         is_coarse[several.calls] = several.most(coarse[several.rows].astype(np.int8)).astype(np.bool_)
+    problem = pa.nulls(len(leader), pa.large_string())
+    if several is not None:
+        problem = _legs_problem(legs, several).take(several.place_of(len(leader)))
+    columns["legs_problem"] = text_series(problem).array
     columns["is_coarse"] = pd.arrays.BooleanArray(is_coarse, np.zeros(len(is_coarse), np.bool_))
     if several is not None:
         columns.update(_whole(legs, leader, several, columns))
@@ -185,6 +197,12 @@ def _several(legs: pd.DataFrame, counted: NDArray[np.int64], groups: Groups) -> 
     at, call = at[order], call[order]
     new = np.diff(call, prepend=-1) != 0
     return _Several(at, call[new], np.flatnonzero(new), np.cumsum(new) - 1)
+
+
+def _legs_problem(legs: pd.DataFrame, several: _Several) -> pa.LargeStringArray:
+    started, answered, ended = (instants_us(legs[name])[several.rows] for name in _INSTANTS)
+    keys = take_text(text_array(legs["call_key"]), several.rows).dictionary_encode().indices.fill_null(-1)
+    return legs_problems(several.of, started, answered, ended, keys.to_numpy(zero_copy_only=False))
 
 
 def _cdr_ids(
@@ -384,12 +402,7 @@ def _union_us(
         return lengths
     rows = rows[np.lexsort((begin[rows], several.of[rows]))]
     call, begin, end = several.of[rows], begin[rows], end[rows]
-    # The latest end so far within each call: ends are replaced by their rank, and the
-    # call in front of the rank makes a running maximum start afresh with every call.
-    by_end = np.argsort(end, kind="stable")
-    rank = np.empty(len(end), np.int64)
-    rank[by_end] = np.arange(len(end))
-    latest = end[by_end[np.maximum.accumulate(call * len(end) + rank) % len(end)]]
+    latest = latest_so_far(call, end)
     covered_to = np.concatenate([begin[:1], latest[:-1]])
     covered_to = np.where(np.diff(call, prepend=-1) != 0, begin, covered_to)
     added = np.maximum(end - np.maximum(begin, covered_to), 0)

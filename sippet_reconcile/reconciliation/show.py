@@ -300,6 +300,7 @@ def _doubt_of_end(call: pd.Series[Any], cdr: pd.Series[Any], rules: Rules) -> st
         (at(cdr, "started_at", offset_s), at(cdr, "ended_at", offset_s)),
         has_time_problem=np.array([isinstance(cdr["time_problem"], str)]),
         is_coarse=np.array([cdr.get("is_coarse", False)], np.bool_),
+        total_s=pd.Series([cdr["total_s"]], dtype="Float64").to_numpy("float64", na_value=np.nan),
         tolerance_s=rules.time_tolerance_s,
     )[0]
     return None if code < 0 else END_DOUBTS[code]

@@ -110,7 +110,7 @@ def build(rows: Sequence[Row]) -> Matched:
 def frame_of(rows: list[dict[str, Any]], schema: Any) -> pd.DataFrame:
     columns = {}
     for column in schema.columns:
-        values = [row[column.name] for row in rows]
+        values = [row.get(column.name) for row in rows]
         if column.kind.value.startswith("datetime"):
             columns[column.name] = pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
         else:

@@ -101,3 +101,78 @@ def test_a_leg_whose_linked_id_says_nothing_does_not_name_its_group(reconciled: 
     ]
     rec = reconciled(legs, [call(0), call(1, 600)])
     assert rec.legs["cdr_id"].tolist() == ["g", "g", "h", "h"]
+
+
+# ---------------------------------------------------------------- legs that cannot be those of one call
+
+
+def moved(one: dict[str, Any], seconds: float, **other: Any) -> dict[str, Any]:
+    """The same leg as another clock shows it."""
+    instants = ("started_at", "answered_at", "ended_at")
+    return {
+        **one,
+        **{name: one[name] + pd.Timedelta(seconds=seconds) for name in instants},
+        "source_file": "b.csv",
+        **other,
+    }
+
+
+@pytest.mark.parametrize("shift", [3600, -3600, 1800, 7200, 3601])
+@pytest.mark.parametrize("talk", [60, 9000], ids=["short", "longer than the shift"])
+def test_one_call_read_in_two_zones_is_excluded_and_told(reconciled: Run, shift: float, talk: int) -> None:
+    # Taken for parallel legs, they would lengthen the call by the difference of the zones.
+    rec = reconciled([leg(0, 0, talk), moved(leg(0, 0, talk), shift)], [call(0, 0, talk)])
+    assert rec.calls["reason"].tolist() == ["legs-apart"]
+    assert rec.legs["reason"].tolist() == ["legs-apart", "legs-apart"]
+    assert planned(rec) == []
+    told = rec.findings["duplicate-rows"]
+    assert told.evidence["cdr_id"].tolist() == ["uuid-0"]
+    assert "1 CDR call" in told.message
+
+
+def test_one_record_read_in_two_zones_is_excluded(reconciled: Run) -> None:
+    twice = leg(0, record_hash=7)
+    rec = reconciled([twice, moved(twice, 3600)], [call(0)])
+    assert rec.calls["reason"].tolist() == ["legs-apart"]
+
+
+@pytest.mark.parametrize(("silence", "bucket"), [(3600, "matched"), (3601, "excluded")])
+def test_an_id_used_again_hours_later_is_no_longer_one_call(
+    reconciled: Run, silence: float, bucket: str
+) -> None:
+    # The first leg ends after 70 seconds.
+    rec = reconciled([leg(0), leg(0, 70 + silence, 300)], [call(0)])
+    assert rec.calls["bucket"].tolist() == [bucket]
+    assert bool(planned(rec)) == (bucket == "matched")
+
+
+def test_a_long_leg_bridges_the_silence_between_two_others(reconciled: Run) -> None:
+    legs = [leg(0, 0, 9000, linked_id="g"), leg(1, 5, 60, linked_id="g"), leg(2, 8000, 90, linked_id="g")]
+    assert reconciled(legs, [call(0, 0, 9000)]).pairs["n_legs"].tolist() == [3]
+
+
+def test_a_leg_of_unknown_end_may_have_filled_the_silence(reconciled: Run) -> None:
+    unknown = leg(0, 20, ended_at=None, time_problem="ended_at: twice")
+    assert reconciled([leg(0), unknown, leg(0, 9000, 90)], [call(0)]).calls["bucket"].tolist() == ["matched"]
+
+
+def test_legs_apart_are_never_matched_by_numbers_and_are_excluded_unmatched(reconciled: Run) -> None:
+    rec = reconciled([leg(5), leg(5, 9000)], [call(0)])
+    assert rec.legs["reason"].tolist() == ["legs-apart", "legs-apart"]
+    assert rec.calls["bucket"].tolist() == ["only_in_api"]
+
+
+def test_legs_as_long_as_each_other_a_minute_apart_are_one_call(reconciled: Run) -> None:
+    rec = reconciled([leg(0), leg(0, 60)], [call(0)])
+    assert rec.pairs["billable_s_cdr"].tolist() == [120]
+
+
+@pytest.mark.parametrize(("off", "is_planned"), [(3600, False), (-1800, False), (3601, False), (300, True)])
+def test_an_end_is_not_planned_that_the_cdrs_own_seconds_contradict_by_a_zone(
+    reconciled: Run, off: float, is_planned: bool
+) -> None:
+    # The start agrees, the CDR counts 70 seconds, and yet its end is elsewhere.
+    rec = reconciled([leg(0, 0, 60, ended_at=at(70 + off))], [call(0, 0, 60, ended_at=at(50))])
+    assert [field for _, field in planned(rec)] == ["ended_at"] * is_planned
+    assert rec.discrepancies["is_patchable"].tolist() == [is_planned]
+    assert ("own seconds" in str(rec.show("id-0"))) != is_planned

@@ -1,0 +1,108 @@
+"""Which CDR calls cannot be one call, because of when their legs were.
+
+Input are the legs of the CDR calls that have several, sorted by call and by time;
+output is a text per call, and a finding about all of them. The legs of a call follow or overlap one another. Where
+nobody was on the line for hours, one id was used for two calls; where a leg is there
+again whole quarter hours later, one call was read in two zones. The start, the end
+and the seconds of such a group are those of no call, so nothing is concluded from it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from sippet_reconcile._display import plural
+from sippet_reconcile.reconciliation.core import MICROS, latest_so_far
+from sippet_reconcile.reconciliation.doubts import QUARTER_S
+from sippet_reconcile.reconciliation.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["find_legs_apart", "legs_problems"]
+
+_MOST_SILENCE_S: Final = 3_600
+"""Between two legs of one call there may be as long a time without any leg."""
+
+_COPY_SLACK_S: Final = 2
+"""How exactly two copies of a leg are whole quarter hours apart."""
+
+_NAT: Final = np.iinfo(np.int64).min
+
+
+def legs_problems(
+    call: NDArray[np.int64],
+    started: NDArray[np.int64],
+    answered: NDArray[np.int64],
+    ended: NDArray[np.int64],
+    key: NDArray[np.int64],
+) -> pa.LargeStringArray:
+    """Return for each call why its legs cannot be those of one call; missing where they can.
+
+    Parameters
+    ----------
+    call
+        The call of each leg, counted from 0 and ascending; there is one at least.
+    started, answered, ended
+        Microseconds since 1970, the smallest int64 where missing; starts ascend within each call.
+    key
+        A code of each leg's own id: two copies of one leg share it.
+
+    Examples
+    --------
+    >>> minutes = np.array([0, 1, 0, 60, 0, 121]) * 60_000_000
+    >>> never = np.full(6, _NAT)
+    >>> call = np.array([0, 0, 1, 1, 2, 2])
+    >>> legs_problems(call, minutes, never, minutes + 60_000_000, np.zeros(6, np.int64)).to_pylist()
+    [None, 'a leg is there again 60 min later', 'no leg at all for 120 min']
+    """
+    n_calls = int(call[-1]) + 1
+    problems = np.full(n_calls, "", dtype=object)
+    is_timed = (started != _NAT) & (ended != _NAT)
+    # A leg of unknown times may have filled any silence.
+    all_timed = np.bincount(call[~is_timed], minlength=n_calls) == 0
+    timed = np.flatnonzero(is_timed)
+    call, started, answered, ended, key = (a[timed] for a in (call, started, answered, ended, key))
+    is_next = (call[1:] == call[:-1]) & all_timed[call[1:]]
+    silence = np.where(is_next, started[1:] - latest_so_far(call, ended)[:-1], 0)
+    for place in np.flatnonzero(silence > _MOST_SILENCE_S * MICROS):
+        problems[call[place]] = f"no leg at all for {_minutes(silence[place])} min"
+    rang = np.where(answered == _NAT, -1, answered - started)
+    lasted = ended - started
+    order = np.lexsort((started, rang, lasted, key, call))
+    one, other = order[:-1], order[1:]
+    later = started[other] - started[one]
+    quarters = np.rint(later / (QUARTER_S * MICROS))
+    is_copy = (quarters > 0) & (np.abs(later - quarters * QUARTER_S * MICROS) <= _COPY_SLACK_S * MICROS)
+    for values in (call, key, lasted, rang):
+        is_copy &= values[one] == values[other]
+    for place in np.flatnonzero(is_copy & (lasted[one] > 0)):
+        problems[call[one[place]]] = f"a leg is there again {_minutes(later[place])} min later"
+    return pa.array([text or None for text in problems], pa.large_string())
+
+
+def _minutes(micros: int) -> int:
+    return round(micros / (60 * MICROS))
+
+
+def find_legs_apart(cdr_calls: pd.DataFrame, is_asked: NDArray[np.bool_]) -> Finding | None:
+    """Say so where CDR calls of the period have legs that cannot be those of one call."""
+    rows = np.flatnonzero(is_asked & cdr_calls["legs_problem"].notna().to_numpy())
+    if not len(rows):
+        return None
+    shown = ["cdr_id", "n_legs", "legs_problem", "started_at", "ended_at", "source_file", "source_row"]
+    evidence = cdr_calls[shown].iloc[rows].sort_values("cdr_id", ignore_index=True)
+    n_copies = int(evidence["legs_problem"].str.startswith("a leg").sum())
+    message = (
+        f"{plural(len(rows), 'CDR call')} have legs that cannot be those of one call: in {n_copies:,} a leg is there "
+        f"again whole quarter hours later, in {len(rows) - n_copies:,} there is none for hours. They are excluded."
+    )
+    advice = (
+        "Read each export once, and in the zone it was written in; where one id is used for several calls, "
+        "read a column that tells them apart as call_key or linked_id."
+    )
+    return Finding("duplicate-rows", Severity.WARN, message, evidence, advice)

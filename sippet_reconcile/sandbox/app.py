@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["TRANSPORT", "SandboxApp"]
+__all__ = ["TRANSPORT", "SandboxApp", "break_connection"]
 
 TRANSPORT: Final = "sippet.transport"
 """Where the scope of a request holds its connection, so that it can be broken."""
@@ -106,7 +106,7 @@ class SandboxApp:
             await _reset(scope, receive)
             return
         word = _word(fault) if is_allowed else "rate_limit"
-        response = self._answer(request, fault) if is_allowed else self._throttled(1)
+        response = self._answer(request, fault) if is_allowed else request.name(self._throttled(1))
         is_held = await self._pause(fault.hold_s)
         await _compress(response, request.headers.get("accept-encoding", ""))
         if not is_held or fault.kind in {FaultKind.LOST_ANSWER, FaultKind.DROPPED_ANSWER}:
@@ -118,9 +118,9 @@ class SandboxApp:
 
     def _answer(self, request: Incoming, fault: Fault) -> Response:
         if fault.kind is FaultKind.THROTTLE:
-            return self._throttled(fault.retry_after_s)
+            return request.name(self._throttled(fault.retry_after_s))
         if fault.kind is FaultKind.ERROR:
-            return _server_error(fault)
+            return _server_error(fault, request)
         response = self.handlers.respond(request)
         if fault.kind is FaultKind.GARBLED:
             return plain_response(200, b"<html><body>Sign in to continue</body></html>", "text/html")
@@ -223,9 +223,9 @@ def _retry_after(seconds: float | None) -> dict[str, str]:
     return {} if seconds is None else {"retry-after": f"{seconds:g}"}
 
 
-def _server_error(fault: Fault) -> Response:
+def _server_error(fault: Fault, request: Incoming) -> Response:
     if fault.status == _SERVER_ERROR:
-        return plain_response(500, framework_document(500), f"{JSON_API}; charset=utf-8")
+        return request.name(plain_response(500, framework_document(500), f"{JSON_API}; charset=utf-8"))
     headers = _retry_after(fault.retry_after_s) if fault.status == _UNAVAILABLE else {}
     return plain_response(
         fault.status, _PROXY_PAGE % (fault.status, fault.status), "text/html", headers=headers
@@ -252,12 +252,15 @@ async def _break_answer(response: Response, fault: Fault, scope: Scope, receive:
 
 
 async def _reset(scope: Scope, receive: Receive) -> None:
-    """Break the connection so that the client sees a reset."""
-    transport = scope[TRANSPORT]
+    break_connection(scope[TRANSPORT])
+    await _until_gone(receive)
+
+
+def break_connection(transport: asyncio.Transport) -> None:
+    """Break a connection so that the client sees a reset."""
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
     transport.abort()
-    await _until_gone(receive)
 
 
 async def _until_gone(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:

@@ -20,7 +20,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.sandbox.app import TRANSPORT, SandboxApp
+from sippet_reconcile.sandbox.app import TRANSPORT, SandboxApp, break_connection
 from sippet_reconcile.sandbox.faults import Faults, FaultSource
 from sippet_reconcile.sandbox.handlers import Handlers
 from sippet_reconcile.sandbox.journal import Journal, ReceivedRequest
@@ -126,6 +126,7 @@ class Sandbox:
         )
         self._thread.start()
         if not self._server.is_ready.wait(_START_TIMEOUT_S):
+            self.stop()
             msg = f"the sandbox did not start within {_START_TIMEOUT_S:g} s"
             raise InputError(msg)
         return self
@@ -344,22 +345,29 @@ class _Server(uvicorn.Server):
 
         The parent waits a tenth of a second at least, and for half-sent requests longer.
         """
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            with suppress(NotImplementedError):  # Windows accepts in another way
+                loop.remove_reader(listener)
+        # A connection accepted just now attaches itself to its server; a closed server would refuse it and leave it open.
+        await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         connections: Any = self.server_state.connections
+        ours = asyncio.current_task()
         deadline = time.monotonic() + _GRACE_S
-        while connections and time.monotonic() < deadline:
+        # For a moment such a connection is a task, and not yet one of the connections.
+        while connections or asyncio.all_tasks() - {ours}:
+            is_late = time.monotonic() >= deadline
             for connection in list(connections):
-                if connection.cycle is None or connection.cycle.response_complete:
+                is_idle = connection.cycle is None or connection.cycle.response_complete
+                if is_idle and not connection.transport.is_closing():
                     connection.transport.close()
+                elif is_late:
+                    break_connection(connection.transport)
             await asyncio.sleep(_SHORT_S)
-        for connection in list(connections):
-            connection.transport.abort()
-        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
-        for server in self.servers:
-            await server.wait_closed()
 
     def stop(self) -> None:
         """Ask the server to end: pauses are cut short, their connections broken."""

@@ -72,7 +72,7 @@ def _document():
 
 def _raw(sandbox, request):
     """Send bytes on a fresh connection and return all that comes back until it closes."""
-    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=10) as wire:
+    with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2])), timeout=60) as wire:
         wire.sendall(request)
         pieces = []
         while piece := wire.recv(65536):
@@ -110,6 +110,7 @@ def connect():
                 httpx.Client(
                     base_url=sandbox.url,
                     headers={"accept": JSON_API, "authorization": f"Bearer {sandbox.token}", **headers},
+                    timeout=60,
                 )
             )
 

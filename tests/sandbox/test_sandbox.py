@@ -6,9 +6,12 @@ import asyncio
 import gzip
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import ExitStack, suppress
 
 import httpx
 import pandas as pd
@@ -16,6 +19,7 @@ import pytest
 
 from sippet_reconcile.errors import InputError, SchemaError
 from sippet_reconcile.sandbox import Faults, Sandbox, Switches
+from sippet_reconcile.sandbox.server import _Server
 from sippet_reconcile.schema import CALLS, check_frame
 
 FIRST = "11111111-1111-4111-8111-111111111111"
@@ -33,7 +37,7 @@ CALL_BODY = b'{"data":{"attributes":{"status":"busy"}}}'
 )
 def test_the_token_opens_the_door(start, headers):
     sandbox = start(token=SESAME)
-    assert httpx.get(f"{sandbox.url}/api/calls", headers=headers).status_code == 200
+    assert httpx.get(f"{sandbox.url}/api/calls", headers=headers, timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -58,7 +62,7 @@ def test_the_token_opens_the_door(start, headers):
 )
 def test_without_the_token_the_switch_decides(start, headers, failure, answered):
     sandbox = start(token=SESAME, switches=Switches(auth_failure=failure))
-    answer = httpx.get(f"{sandbox.url}/api/calls", headers=headers)
+    answer = httpx.get(f"{sandbox.url}/api/calls", headers=headers, timeout=60)
     status, content_type, body = answered
     assert (answer.status_code, answer.headers["content-type"]) == (status, content_type)
     assert body in answer.content
@@ -73,6 +77,7 @@ def test_without_the_token_nothing_is_written(start, failure, status):
         f"{sandbox.url}/api/calls/{FIRST}",
         content=CALL_BODY,
         headers={"content-type": "application/vnd.api+json"},
+        timeout=60,
     )
     assert answer.status_code == status
     assert "busy" not in set(sandbox.calls["status"])
@@ -81,7 +86,7 @@ def test_without_the_token_nothing_is_written(start, failure, status):
 @pytest.mark.parametrize(("failure", "status"), [("403", 400), ("401-json", 401)])
 def test_a_policy_refuses_after_the_request_is_read_and_a_plug_before(start, failure, status):
     sandbox = start(switches=Switches(auth_failure=failure))
-    assert httpx.get(f"{sandbox.url}/api/calls?sort=nope").status_code == status
+    assert httpx.get(f"{sandbox.url}/api/calls?sort=nope", timeout=60).status_code == status
 
 
 def test_a_token_can_expire_while_the_sandbox_runs(start, connect):
@@ -256,34 +261,60 @@ def test_a_restart_keeps_address_calls_and_journal(document):
     sandbox = Sandbox(document, token=SESAME)
     with sandbox:
         url = sandbox.url
-        assert httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME}).status_code == 200
+        assert httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME}, timeout=60).status_code == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/api/calls")
     sandbox.stop()
     with sandbox:
         assert sandbox.url == url
-        assert httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME}).status_code == 200
+        assert httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME}, timeout=60).status_code == 200
         assert len(sandbox.requests) == 2
 
 
 def test_stopping_breaks_what_is_in_flight_and_leaves_no_thread(document):
-    sandbox = Sandbox(document, faults=Faults(latency_s=60)).start()
+    sandbox = Sandbox(document, faults=Faults(latency_s=600)).start()
     errors = []
 
     def ask():
         try:
-            httpx.get(f"{sandbox.url}/api/calls", timeout=30)
+            httpx.get(f"{sandbox.url}/api/calls", timeout=300)
         except httpx.HTTPError as exc:
             errors.append(type(exc))
 
     asking = threading.Thread(target=ask)
     asking.start()
     while not sandbox.requests:
-        pass
+        time.sleep(0.005)
     sandbox.stop()
     asking.join()
     assert errors == [httpx.ReadError]
     assert "sippet-sandbox" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("n_steps", range(6))
+def test_stopping_closes_what_was_accepted_at_the_very_last(document, monkeypatch, n_steps):
+    main_loop, is_over, may_go_on = _Server.main_loop, threading.Event(), threading.Event()
+
+    async def ended_late(server):
+        await main_loop(server)
+        is_over.set()
+        may_go_on.wait()  # The loop stands still, so that all who knock now are accepted in one step.
+        for _ in range(n_steps):
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(_Server, "main_loop", ended_late)
+    sandbox = Sandbox(document).start()
+    stopping = threading.Thread(target=sandbox.stop)
+    stopping.start()
+    is_over.wait()
+    with ExitStack() as stack:
+        address = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        wires = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(5)]
+        may_go_on.set()
+        stopping.join()
+        for wire in wires:
+            with suppress(ConnectionResetError):
+                assert wire.recv(1) == b""
 
 
 def test_a_sandbox_that_never_ran_has_no_url():
@@ -308,10 +339,12 @@ def test_the_sandbox_works_inside_a_running_event_loop(document):
         with Sandbox(document) as sandbox:
             # Called without await, as a cell of a notebook does: its own loop stands still meanwhile.
             blocking = httpx.get(  # noqa: ASYNC210 - that is the point
-                f"{sandbox.url}/api/calls", headers={"x-api-key": sandbox.token}
+                f"{sandbox.url}/api/calls", headers={"x-api-key": sandbox.token}, timeout=60
             )
             async with httpx.AsyncClient() as client:
-                waiting = await client.get(f"{sandbox.url}/api/calls", headers={"x-api-key": sandbox.token})
+                waiting = await client.get(
+                    f"{sandbox.url}/api/calls", headers={"x-api-key": sandbox.token}, timeout=60
+                )
         return blocking.status_code, waiting.status_code
 
     assert asyncio.run(cell()) == (200, 200)
@@ -337,9 +370,9 @@ def test_serve_runs_until_it_is_interrupted(tmp_path, document):
     ) as process:
         try:
             url = process.stdout.readline().strip()
-            answer = httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME})
+            answer = httpx.get(f"{url}/api/calls", headers={"x-api-key": SESAME}, timeout=60)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
+            out, err = process.communicate(timeout=300)
         finally:
             process.kill()
     assert len(answer.json()["data"]) == 4

@@ -152,8 +152,11 @@ class Wire:
         """
         with self._lock:
             self._is_closed = True
-            is_quiet = self._n_in_flight == 0
-        if is_quiet and self._closer is not None:
+            self._close_if_quiet()
+
+    def _close_if_quiet(self) -> None:
+        """Close the pool of a closed wire; called under the lock, so that no request begins meanwhile."""
+        if self._is_closed and self._n_in_flight == 0 and self._closer is not None:
             self._transport.close()
 
     def __repr__(self) -> str:
@@ -191,9 +194,7 @@ class Wire:
         finally:
             with self._lock:
                 self._n_in_flight -= 1
-                is_last = self._is_closed and self._n_in_flight == 0
-            if is_last and self._closer is not None:
-                self._transport.close()
+                self._close_if_quiet()
 
     def _send(self, method: str, target: str, body: bytes | None) -> Reply:
         started = time.perf_counter()

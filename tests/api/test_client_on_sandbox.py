@@ -212,7 +212,7 @@ def test_nobody_at_home_is_told_as_not_sent() -> None:
 
 
 def test_an_answer_that_never_comes_is_lost(calls: pd.DataFrame) -> None:
-    with Sandbox(calls=calls, faults=Faults(latency_s=0.5)) as sandbox:
+    with Sandbox(calls=calls, faults=Faults(latency_s=600)) as sandbox:
         client = connect(sandbox, timeout=0.1)
         exchange = client.attempt_patch(calls["id"].iloc[0], {"status": "busy"})
     assert exchange.kind is ExchangeKind.LOST
@@ -242,15 +242,29 @@ def test_many_threads_share_a_client(calls: pd.DataFrame, sandbox: Sandbox) -> N
 
 
 def test_a_client_that_is_closed_under_a_request_keeps_its_answer(calls: pd.DataFrame) -> None:
-    with Sandbox(calls=calls, faults=Faults(latency_s=0.3)) as sandbox:
+    with Sandbox(calls=calls, faults=Faults(latency_s=1.0)) as sandbox:
         client, answers = connect(sandbox), []
         asking = threading.Thread(target=lambda: answers.append(client.attempt_read([calls["id"][0]])))
         asking.start()
-        while not client._wire._n_in_flight:
+        while not sandbox.requests:
             time.sleep(0.01)
         client.close()
         asking.join()
     assert [answer.kind for answer in answers] == [ExchangeKind.OK]
+
+
+def test_no_request_begins_while_the_connections_are_being_closed(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with connect(sandbox) as client:
+        wire, is_shut = client._wire, []
+        close = wire._transport.close
+        monkeypatch.setattr(wire._transport, "close", lambda: (is_shut.append(wire._lock.locked()), close()))
+        client.check()
+        client.close()
+        client.check()
+    assert is_shut
+    assert all(is_shut)
 
 
 def test_a_refused_fetch_leaves_no_socket_open_behind_it(

@@ -206,11 +206,11 @@ def test_a_thread_behind_another_lets_go_too() -> None:
     pacer.pause(3600)
     head = threading.Thread(target=pacer.acquire, kwargs={"cancelled": stop.is_set})
     head.start()
-    assert asleep.wait(10)
+    assert asleep.wait(60)
     assert pacer.acquire(cancelled=lambda: True) is False  # while the head still sleeps
     assert head.is_alive()
     stop.set()
-    head.join(10)
+    head.join(60)
     assert not head.is_alive()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
@@ -127,13 +126,14 @@ def n_attempts(audit):
     return int(records["event"].eq("attempt").sum())
 
 
-def fast_time(factor):
-    """Return tools with which time runs so many times faster, and no back-off."""
-    return Tools(
-        clock=lambda: time.monotonic() * factor,
-        sleep=lambda seconds: time.sleep(seconds / factor),
-        random=lambda: 0.0,
-    )
+def virtual_time():
+    """Return tools whose time passes only while a request waits for its permit, and no back-off."""
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds  # only the head of the queue sleeps, so nobody else writes
+
+    return Tools(clock=lambda: now[0], sleep=sleep, random=lambda: 0.0)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def lab(tmp_path):
     tap = Wiretap()
     with (
         Sandbox(make_calls(12)) as sandbox,
-        Client(sandbox.url, token=sandbox.token, timeout=5.0, transport=tap) as client,
+        Client(sandbox.url, token=sandbox.token, timeout=60.0, transport=tap) as client,
     ):
         audit = tmp_path / "audit"
 
@@ -156,7 +156,7 @@ def lab(tmp_path):
         yield SimpleNamespace(
             tap=tap,
             apply=apply,
-            fast_time=fast_time,
+            virtual_time=virtual_time,
             n_attempts=lambda: n_attempts(audit),
             sent_without_reading=lambda: sent_without_reading(sandbox),
             outcomes=lambda run: run.records.set_index("call_id")["outcome"].sort_index().tolist(),

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 
 import httpx
 import pandas as pd
 import pytest
 
-from sippet_reconcile.api import Client
-from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.apply.traffic import Tools
 from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.errors import ApiError, AuditError
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import Outcome, load_run
-from sippet_reconcile.sandbox import Fault, Faults, Sandbox, Switches
+from sippet_reconcile.sandbox import Fault, Faults
 
 
 def row_of(run, call_id):
@@ -118,14 +115,17 @@ def test_a_throttle_pauses_everybody_and_what_was_read_before_it_is_read_again(l
     assert lab.n_attempts() == len(lab.patches()) == 13
 
 
-def test_no_more_requests_arrive_in_a_second_than_the_rate_says(lab, tmp_path):
-    # One more than the rate of the run, for the read that the plan is made from.
-    with Sandbox(lab.make_calls(12), switches=Switches(rate_limit_per_s=8)) as sandbox:
-        client = Client(sandbox.url, token=sandbox.token)
-        plan = lab.plan_with(client, 12)
-        run = apply_plan(plan, client, tmp_path / "audit", rate="7/s", progress=False)
-        assert run.count(Outcome.APPLIED) == 12
-        assert sandbox.rate_violations == 0
+def test_no_more_requests_leave_in_a_second_than_the_rate_says(lab):
+    """On a clock that only the wait for a permit moves, whatever else the machine does meanwhile."""
+    plan, tools, left_at = lab.plan(), lab.virtual_time(), []
+    lab.sandbox.clear_requests()
+    lab.sandbox.faults = Faults(script=[500, "lost_answer", "reset"], methods=("PATCH",))
+    lab.tap.on_patch = lambda _number, _request: left_at.append(tools.clock())
+    lab.tap.on_read = lambda _request: left_at.append(tools.clock())
+    run = lab.apply(plan, tools, rate="7/s", concurrency=1)
+    assert run.count(Outcome.APPLIED) == 12
+    assert len(left_at) == len(lab.sandbox.requests) > 14
+    assert all(later - earlier >= 1 for earlier, later in zip(left_at, left_at[7:], strict=False))
 
 
 def test_retries_are_used_up_and_the_call_is_failed(lab):
@@ -239,14 +239,13 @@ def test_three_403_in_a_row_stop_the_run(lab):
 
 def test_a_re_read_older_than_15_seconds_is_repeated(lab):
     plan = lab.plan(5)
-    jump = [0.0]
+    now = [0.0]
 
-    def later(number, _request):
-        if number in {2, 4}:
-            jump[0] += 16.0
+    def pass_time(seconds):
+        now[0] += seconds
 
-    lab.tap.on_patch = later
-    tools = Tools(clock=lambda: time.monotonic() + jump[0], random=lambda: 0.0)
+    lab.tap.on_patch = lambda number, _request: pass_time(16.0 if number in {2, 4} else 0.0)
+    tools = Tools(clock=lambda: now[0], sleep=pass_time, random=lambda: 0.0)
     run = lab.apply(plan, tools, concurrency=1)
     assert lab.outcomes(run) == ["applied"] * 5
     n_reads = sum(request.method == "GET" for request in lab.sandbox.requests)
@@ -256,7 +255,7 @@ def test_a_re_read_older_than_15_seconds_is_repeated(lab):
 
 def test_chunks_are_written_down_before_the_next_one_begins(lab):
     plan = lab.plan()
-    lab.apply(plan, lab.fast_time(20), rate="1/s")
+    lab.apply(plan, lab.virtual_time(), rate="1/s")
     events = AuditLog(lab.audit).records()["event"].tolist()
     order = [event for event in events if event in {"intent", "outcome"}]
     assert order == ["intent"] * 9 + ["outcome"] * 9 + ["intent"] * 3 + ["outcome"] * 3
@@ -271,7 +270,7 @@ def test_a_log_that_cannot_be_written_stops_before_anything_more_is_sent(lab, tm
 
     lab.tap.on_patch = lose_the_folder
     with pytest.raises(AuditError, match="cannot be written"):
-        lab.apply(plan, lab.fast_time(20), rate="1/s")
+        lab.apply(plan, lab.virtual_time(), rate="1/s")
     assert len(lab.patches()) == 9
     (tmp_path / "elsewhere").rename(lab.audit)
     state = load_run(lab.audit)

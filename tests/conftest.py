@@ -1,14 +1,25 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the same surroundings for all, wherever they run."""
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("sippet", deadline=None)
+# A slow or busy machine is no failure.
+settings.register_profile("sippet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("sippet")
+
+# A shell starts background jobs with Ctrl-C ignored, and the programs that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The servers of tests are on this machine, where a proxy does not look for them.
+for name in [name for name in os.environ if name.lower() in {"http_proxy", "https_proxy", "all_proxy"}]:
+    del os.environ[name]
 
 
 @pytest.fixture(scope="session")

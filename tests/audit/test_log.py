@@ -99,14 +99,14 @@ def test_a_second_writer_is_told_who_holds_the_log(log):
 
 def test_another_process_is_refused_and_gets_the_log_once_its_holder_is_killed(log):
     code = """
-        import sys, time
+        import sys
         from sippet_reconcile.audit import AuditLog
         with AuditLog(sys.argv[1]).writing():
             print("held", flush=True)
-            time.sleep(60)
+            sys.stdin.read()
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(log.path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(AuditError, match=f"process {holder.pid}"), log.writing():
             pass

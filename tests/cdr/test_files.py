@@ -313,7 +313,7 @@ def test_a_large_file_read_in_pieces_gives_the_same_legs(
 
 
 @given(data=st.data())
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_pieces_and_the_whole_agree_on_dirt_too(
     data: st.DataObject, freeswitch: Line, in_file: InFile
 ) -> None:

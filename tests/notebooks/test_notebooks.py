@@ -43,7 +43,11 @@ def test_each_cell_runs_and_ends_in_something_to_look_at(
         monkeypatch.delenv(name)
     notebook: NotebookNode = jupytext.read(source)
     NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=600,
+        startup_timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     silent = [

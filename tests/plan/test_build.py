@@ -309,7 +309,11 @@ def test_inputs_are_not_changed(make_rec: Make) -> None:
         pd.testing.assert_frame_equal(getattr(rec, name), frame)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_rows_decides_nothing(make_rec: Make, seed: int) -> None:
     rec = make_rec([RING, RING, OPEN, RING, VOICEMAIL, OPEN], known_statuses=("completed", "voice-mail"))

@@ -111,7 +111,11 @@ def test_an_approval_names_the_plan_and_its_person(plan: Plan) -> None:
             plan.approve(by=nobody)  # type: ignore[arg-type]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(picked=st.lists(st.booleans(), min_size=4, max_size=4))
 def test_keep_and_drop_partition_the_plan_and_lose_the_approvals(plan: Plan, picked: list[bool]) -> None:
     chosen = plan.calls["call_id"][picked]

@@ -42,7 +42,11 @@ def assert_same(left: Plan, right: Plan) -> None:
         assert getattr(left, name) == getattr(right, name), name
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(texts=st.tuples(TEXTS, TEXTS, TEXTS), seconds=st.integers(0, 110), word=st.text("abc_-é", min_size=1))
 def test_a_saved_plan_loads_equal(
     make_rec: Make, tmp_path: Path, *, texts: tuple[str, str, str], seconds: int, word: str

@@ -22,6 +22,7 @@ __all__ = [
     "escape",
     "html_table",
     "html_text",
+    "label",
     "mask_digits",
     "mask_number",
     "plural",
@@ -93,6 +94,21 @@ def plural(count: int, word: str, words: str | None = None) -> str:
     ('1 call', '1,204 calls', '2 discrepancies')
     """
     return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
+def label(name: object) -> str:
+    """Return a name as people read it: without underscores, its unit in brackets.
+
+    Examples
+    --------
+    >>> label("n_calls"), label("net_s"), label("approved_by"), label("SIPPET_API_URL")
+    ('calls', 'net (s)', 'approved by', 'SIPPET_API_URL')
+    """
+    text = str(name)
+    if text.isupper():
+        return text
+    text = text.removeprefix("n_")
+    return f"{text[:-2]} (s)".replace("_", " ") if text.endswith("_s") else text.replace("_", " ")
 
 
 _DIGITS: Final = re.compile(r"\d{5,}")
@@ -216,7 +232,7 @@ def card(
     """
     sub = f'<div class="sub">{escape(subtitle)}</div>' if subtitle else ""
     rows = "".join(
-        f"<tr><th>{escape(str(name).replace('_', ' '))}</th><td>{escape(value)}</td></tr>"
+        f"<tr><th>{escape(label(name))}</th><td>{escape(value)}</td></tr>"
         for name, value in (values or {}).items()
     )
     table = f"<table><tbody>{rows}</tbody></table>" if rows else ""

@@ -19,6 +19,14 @@ _SHOWN = (
 )  # fmt: skip
 
 
+_RUN = ("run_id", "plan_id", "started_at", "n_sessions", "n_calls")
+_OUTCOMES = (
+    "applied", "already", "drifted", "rejected", "missing", "failed", "altered", "unknown", "without_outcome",
+)  # fmt: skip
+_ENDED = ("ended", "approved_by", "reverts_run_id")
+_SHORT_ID = 12
+
+
 @click.group(
     "audit",
     short_help="Look into an audit log: runs, show, verify, export.",
@@ -46,7 +54,10 @@ def runs_command(*, audit: Path, as_json: bool) -> None:
     if as_json:
         print_json(runs)
     else:
-        print_frame(runs)
+        # An outcome that no run had is no column, and ids are shown by their beginning: --json has everything.
+        outcomes = [name for name in _OUTCOMES if runs[name].any()]
+        short = runs.assign(plan_id=runs["plan_id"].str[:_SHORT_ID])
+        print_frame(short, columns=(*_RUN, *outcomes, *_ENDED))
 
 
 @audit_command.command(

@@ -76,7 +76,7 @@ def print_frame(
     err: bool = False,
 ) -> None:
     """Write a table on stdout (or stderr), its first rows, and how many more there are."""
-    from sippet_reconcile._display import mask_number, text_table  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile._display import label, mask_number, text_table  # noqa: PLC0415 - it needs pandas
 
     names = [str(name) for name in columns or frame.columns if name in frame.columns]
     if title:
@@ -97,20 +97,18 @@ def print_frame(
         return [f"{v[:_LONGEST]}…" if isinstance(v, str) and len(v) > _LONGEST else v for v in values]
 
     table = [cells(name) for name in names]
-    click.echo(
-        text_table(list(zip(*table, strict=True)), [name.replace("_", " ") for name in names]), err=err
-    )
+    click.echo(text_table(list(zip(*table, strict=True)), [label(name) for name in names]), err=err)
     if len(frame) > most:
         click.echo(f"and {len(frame) - most:,} more", err=err)
 
 
 def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:
     """Write names and plain values on stdout; nested values become one line each."""
-    from sippet_reconcile._display import show_value  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile._display import label, show_value  # noqa: PLC0415 - it needs pandas
 
     if title:
         click.echo(title)
-    names = {name: str(name) if str(name).isupper() else str(name).replace("_", " ") for name in values}
+    names = {name: label(name) for name in values}
     width = max((len(name) for name in names.values()), default=0)
     for name, value in values.items():
         if isinstance(value, Mapping):

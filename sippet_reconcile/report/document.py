@@ -22,7 +22,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from sippet_reconcile._display import card, escape, html_table, mask_number, section, show_value
+from sippet_reconcile._display import card, escape, html_table, label, mask_number, section, show_value
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Section:
 
     def head(self, name: str) -> str:
         """Return what stands above a column."""
-        return self.heads.get(name, name.replace("_", " "))
+        return self.heads.get(name, label(name))
 
     def cells(self, max_rows: int) -> list[list[str]]:
         """Return the first rows as text, numbers of phones masked."""
@@ -198,8 +198,8 @@ class Document:
         return _template().render(
             document=self,
             sections=[_prepared(part, f"s{at}") for at, part in enumerate(self.sections)],
-            facts=[(str(k).replace("_", " "), show_value(v)) for k, v in self.facts.items()],
-            about=[(str(k).replace("_", " "), show_value(v)) for k, v in self.about.items()],
+            facts=[(label(k), show_value(v)) for k, v in self.facts.items()],
+            about=[(label(k), show_value(v)) for k, v in self.about.items()],
             page_rows=_PAGE_ROWS,
             style=Markup(style),  # noqa: S704 - our own file
             script=Markup(script),  # noqa: S704 - our own file
@@ -216,7 +216,7 @@ class Document:
         lines += [f"*{_markdown(self.subtitle)}*", ""] if self.subtitle else []
         lines += [f"**{_markdown(self.verdict)}**", ""]
         for name, value in self.facts.items():
-            lines.append(f"- {_markdown(str(name).replace('_', ' '))}: {_markdown(show_value(value))}")
+            lines.append(f"- {_markdown(label(name))}: {_markdown(show_value(value))}")
         lines += [""] if self.facts else []
         for part in self.sections:
             lines += [f"## {_markdown(part.title)}", ""]
@@ -228,10 +228,7 @@ class Document:
             lines += [_markdown(part.note), ""] if part.note else []
         if self.about:
             lines += ["## About this document", ""]
-            lines += [
-                f"- {_markdown(str(k).replace('_', ' '))}: {_markdown(show_value(v))}"
-                for k, v in self.about.items()
-            ]
+            lines += [f"- {_markdown(label(k))}: {_markdown(show_value(v))}" for k, v in self.about.items()]
             lines.append("")
         text = "\n".join(lines)
         if path is not None:

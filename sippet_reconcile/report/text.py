@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile._display import show_value, text_table
+from sippet_reconcile._display import label, show_value, text_table
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document, Section
@@ -42,7 +42,7 @@ def document_text(document: Document, *, max_rows: int = 20) -> str:
     said = textwrap.fill(document.verdict, _WIDTH)
     blocks = ["\n".join(part for part in (document.title, document.subtitle, said) if part)]
     if document.facts:
-        names = [str(name).replace("_", " ") for name in document.facts]
+        names = [label(name) for name in document.facts]
         width = max(map(len, names))
         blocks.append(
             "\n".join(

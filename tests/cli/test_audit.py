@@ -27,7 +27,10 @@ def audit(tmp_path):
 
 
 def test_runs_are_listed(shell, audit):
-    assert "run-1" in shell("audit", "runs", "--audit", audit).stdout
+    shown = shell("audit", "runs", "--audit", audit).stdout
+    assert "run-1" in shown
+    assert "rejected" not in shown, "an outcome that no run had is no column"
+    assert max(map(len, shown.splitlines())) < 160
     (run,) = shell.json("audit", "runs", "--audit", audit)
     assert (run["run_id"], run["applied"], run["started_at"]) == ("run-1", 1, "2026-10-01T12:00:00+00:00")
 

@@ -59,11 +59,13 @@ def test_only_the_columns_that_are_there_are_shown(capsys):
 
 def test_summaries_show_missing_as_a_dash_and_nested_values_on_one_line(capsys):
     print_summary(
-        {"n_calls": 1204, "by": {"a": 1, "b": None}, "codes": ("x", "y"), "gone": None}, title="run"
+        {"n_calls": 1204, "net_s": -3.0, "by": {"a": 1, "b": None}, "codes": ("x", "y"), "gone": None},
+        title="run",
     )
     assert capsys.readouterr().out.splitlines() == [
         "run",
-        "  n calls  1,204",
+        "  calls    1,204",
+        "  net (s)  -3",
         "  by       a 1, b –",
         "  codes    x, y",
         "  gone     –",

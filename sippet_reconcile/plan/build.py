@@ -161,6 +161,17 @@ def build_plan(
         If a finding says stop, or the plan would touch more calls than the guards allow.
     InputError
         If an option is not one.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"))
+    >>> plan = sr.build_plan(rec, where="explanation == 'missing'", api_url="https://api.example.com")
+    >>> plan.changes["explanation"].unique().tolist(), plan.changes["before"].isna().all().item()
+    (['missing'], True)
     """
     wanted = _checked_fields(fields)
     accepted = checked_accept(accept)

@@ -15,12 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes
-from sippet_reconcile.keys import hash_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["table_of_arrow", "table_of_frame", "table_of_objects", "unique_names"]
+__all__ = ["table_of_arrow", "table_of_frame", "unique_names"]
 
 _EXACT: Final = 2**53  # whole numbers up to here survive as floats
 
@@ -104,17 +103,3 @@ def _print(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return str(int(value))
     return str(value)
-
-
-def table_of_objects(records: Sequence[dict[str, Any]]) -> RawTable:
-    """Return JSON objects as text, one column per member; rows are numbered from 1."""
-    names = dict.fromkeys(name for record in records for name in record)
-    columns = {name: pa.array([_member(record.get(name)) for record in records], TEXT) for name in names}
-    whole = pa.array([json.dumps(record, sort_keys=True) for record in records], TEXT)
-    return RawTable(columns, np.arange(1, len(records) + 1, dtype=np.int64), hash_text(whole))
-
-
-def _member(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value) if isinstance(value, dict | list | bool) else _print(value)

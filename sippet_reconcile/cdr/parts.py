@@ -25,8 +25,9 @@ import pyarrow.parquet
 from sippet_reconcile._display import plural
 from sippet_reconcile.cdr.clock import OFFSETS, Clock
 from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.frames import table_of_arrow, table_of_objects, unique_names
+from sippet_reconcile.cdr.frames import table_of_arrow, unique_names
 from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
+from sippet_reconcile.cdr.objects import read_objects
 from sippet_reconcile.cdr.pile import Pile
 from sippet_reconcile.cdr.reader import (
     Layout,
@@ -86,7 +87,7 @@ def read_source(source: Source, request: Request) -> Part:
 
 
 def _read(source: Source, request: Request) -> Part:
-    if source.size >= LARGE and not source.is_parquet:
+    if source.size >= LARGE and not source.is_parquet and not source.begins_like_json:
         part = _read_in_pieces(source, request)
         if part is not None:
             return part
@@ -99,7 +100,8 @@ def _read(source: Source, request: Request) -> Part:
         return Part(empty_legs(request), None, None, source.name)
     format_ = _format_of(sample, source.name, request)
     if sample.records is not None:
-        raw = table_of_objects([dict(record) for record in sample.records])
+        understood = [*format_.names, *(request.columns or {}).values()]
+        raw = read_objects(decoded.data, source.name, understood, request.options.keep)
     else:
         raw = read_delimited(decoded.data, _layout(sample, format_, source.name, request))
     raw = replace(raw, notes=(*decoded.notes, *raw.notes))

@@ -6,12 +6,12 @@ records and the formats that fit it, best first.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile._display import mask_digits
 from sippet_reconcile.cdr.formats import all_formats, format_named
+from sippet_reconcile.cdr.objects import first_objects
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Sample
 from sippet_reconcile.cdr.tokens import split_line
 from sippet_reconcile.errors import CdrFormatError, InputError
@@ -59,8 +59,8 @@ def take_sample(data: bytes, where: str, delimiter: str | None = None) -> Sample
         msg = f"delimiter {delimiter!r} is not a single character such as ',', ';' or '\\t'"
         raise InputError(msg)
     head = data[:_BYTES]
-    if head.lstrip()[:1] in {b"{", b"["} and head.lstrip()[:1] != b"":
-        return Sample(records=read_json(data, where))
+    if head.lstrip()[:1] in {b"{", b"["}:
+        return Sample(records=first_objects(data, where, _ROWS))
     text = head.decode("utf-8", errors="replace").replace("\0", "")
     lines = text.split("\n")
     if len(data) > _BYTES and len(lines) > 1:
@@ -83,30 +83,6 @@ def _delimiter(lines: Sequence[str]) -> str:
         return (wide.count(usual) / len(widths), usual)
 
     return max(_DELIMITERS, key=rank) if lines else ","
-
-
-def read_json(data: bytes, where: str) -> list[dict[str, Any]]:
-    """Return the objects of a JSON document: a list, the one list of objects inside an object, or lines."""
-    try:
-        document = json.loads(data)
-    except ValueError as exc:
-        lines = [line for line in data.split(b"\n") if line.strip()]
-        try:
-            document = [json.loads(line) for line in lines]
-        except ValueError:
-            line = getattr(exc, "lineno", None)
-            msg = f"{where} line {line}: begins like JSON but is none ({exc}); repair it, or export it as CSV"
-            raise CdrFormatError(msg, line=line) from exc
-    if isinstance(document, dict):
-        lists = [
-            v for v in document.values() if isinstance(v, list) and all(isinstance(item, dict) for item in v)
-        ]
-        filled = [v for v in lists if v]
-        document = filled[0] if len(filled) == 1 else [] if lists and not filled else [document]
-    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
-        msg = f"{where}: the JSON holds no list of objects; export the list of calls itself"
-        raise CdrFormatError(msg)
-    return document
 
 
 def candidates(sample: Sample) -> list[Candidate]:
@@ -152,7 +128,7 @@ def describe_sample(sample: Sample) -> str:
     """Say what the file begins with, numbers masked."""
     if sample.records is not None:
         names: Mapping[str, Any] = sample.records[0] if sample.records else {}
-        return f"holds {len(sample.records):,} JSON objects with {', '.join(list(names)[:_SHOWN_FIELDS])}"
+        return f"holds JSON objects with {', '.join(list(names)[:_SHOWN_FIELDS])}"
     row = sample.rows[0] if sample.rows else []
     shown = ", ".join(repr(mask_digits(cell[:40])) for cell in row[:_SHOWN_FIELDS])
     return f"line {_first_line(sample)} has {len(row)} fields, {shown}{', ...' if len(row) > _SHOWN_FIELDS else ''}"

@@ -7,6 +7,7 @@ the file as it was delivered.
 
 from __future__ import annotations
 
+import codecs
 import glob
 import hashlib
 import io
@@ -39,6 +40,7 @@ LARGE: Final = 32 << 20
 """From this size on a plain file is read piece by piece."""
 
 _PIECE: Final = 1 << 20
+_LOOK: Final = 256
 _GLOB: Final = frozenset("*?[")
 _ZIP: Final = b"PK\x03\x04"
 _GZIP: Final = b"\x1f\x8b"
@@ -86,6 +88,16 @@ class Source:
     def is_parquet(self) -> bool:
         """Whether the bytes are a parquet file; such files are always loaded."""
         return self._data is not None and self._data[:4] == _PARQUET and self._data[-4:] == _PARQUET
+
+    @property
+    def begins_like_json(self) -> bool:
+        """Whether it begins like JSON, which has no lines to be cut at."""
+        if self._data is None and self.path is not None:
+            with self.path.open("rb") as file:
+                head = file.read(_LOOK)
+        else:
+            head = self.data[:_LOOK]
+        return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in {b"{", b"["}
 
     def pieces(self, size: int) -> Iterator[bytes]:
         """Yield the bytes in pieces that end where lines end; a plain file is hashed on the way."""

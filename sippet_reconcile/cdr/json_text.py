@@ -1,0 +1,338 @@
+"""Take a JSON export apart into its records, some thousand at a time.
+
+Input are decoded bytes, output are lists of records as Python objects: the elements
+of a list, of the one list of objects in a document, of several such documents one
+behind the other, or the documents themselves (JSON lines). Numbers stay the text
+that they are in the file.
+
+A large text is cut where one record ends and the next begins. Whether a cut was right
+is not guessed: a JSON text is one list exactly if its parts are lists when put into
+brackets, so a part that can be read proves it, and one that cannot is read again
+record by record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Final
+
+from sippet_reconcile.errors import CdrFormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Broken", "JsonRecords", "Repeated"]
+
+PIECE: Final = 4 << 20
+_HEAD: Final = 1 << 16  # what stands around the list of a document is shorter
+_LISTS: Final = frozenset({"calls", "cdrs", "data", "items", "objects", "records", "results"})
+"""How the list of a page is called; in a file of one document it may have any name."""
+
+_SPACE: Final = re.compile(rb"[ \t\r\n]*")
+_SPACE_OR_COMMA: Final = re.compile(r"[ \t\r\n,]*")
+_MEMBER: Final = re.compile(r'[ \t\r\n,]*"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*')
+_OPENS: Final = re.compile(r"\[[ \t\r\n]*\{")
+_NEXT_ELEMENT: Final = re.compile(rb"\}[ \t\r\n]*(?=,[ \t\r\n]*\{)")
+_LAST_ELEMENT: Final = re.compile(rb"\}[ \t\r\n]*(?=\])")
+# No text holds a bare line feed: these two stand between documents and nowhere else.
+_NEXT_DOCUMENT: Final = re.compile(rb"\}[ \t\r]*\n[ \t\r\n]*(?=\{)")
+_BETWEEN_DOCUMENTS: Final = re.compile(r"\}[ \t\r]*\n[ \t\r\n]*\{")
+_HALF_A_WORD: Final = re.compile(r"-|t(?:ru?)?|f(?:a(?:ls?)?)?|n(?:ul?)?|\.|[eE][+-]?")
+_ESCAPE: Final = len(r"\u0000")
+_ENDS_EARLY: Final = "the file ends before its list of records does; export it again"
+
+
+class Repeated(dict[str, Any]):
+    """An object that names some of its members twice with different values; the last of each counts."""
+
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What stands in the place of a record and is no JSON."""
+
+    text: str
+    problem: str
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    twice = Repeated(members)
+    twice.names = tuple(dict.fromkeys(name for name, value in pairs if value != members[name]))
+    return twice if twice.names else members
+
+
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=str
+)
+
+
+def _decode_one(text: str, at: int) -> tuple[Any, int]:
+    try:
+        return _DECODER.raw_decode(text, at)
+    except RecursionError:
+        msg = "nested too deeply"
+    raise json.JSONDecodeError(msg, text, at)
+
+
+def _is_cut(text: str, error: json.JSONDecodeError) -> bool:
+    """Tell whether the text is right as far as it goes."""
+    rest = text[error.pos :].strip()
+    return (
+        not rest
+        or error.msg.startswith("Unterminated")
+        or (error.msg.startswith("Invalid \\u") and len(rest) <= _ESCAPE)
+        or _HALF_A_WORD.fullmatch(rest) is not None
+    )
+
+
+def _lists_in(document: dict[str, Any]) -> list[str]:
+    """Return the members that are lists with objects in them."""
+    return [
+        name
+        for name, value in document.items()
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value)
+    ]
+
+
+class JsonRecords:
+    """The records of one JSON text.
+
+    Iterating yields lists of them in their order: objects, whatever else stands in the
+    place of one, and `Broken` for what cannot be read. `notes` then say what concerns
+    the whole file.
+
+    Raises
+    ------
+    CdrFormatError
+        While iterating, where the text is no JSON and it cannot be told where the next
+        record begins.
+
+    Examples
+    --------
+    >>> [records for records in JsonRecords(b'{"calls": [{"sid": "a"}, {"sid": 7}], "page": 0}', "x.json")]
+    [[{'sid': 'a'}, {'sid': '7'}]]
+    """
+
+    def __init__(self, data: bytes, where: str, *, piece: int = PIECE) -> None:
+        self._data = data
+        self._where = where
+        self._piece = piece
+        self._at = 0
+        self._begun = False
+        self.notes: list[str] = []
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        while self._skip_space() < len(self._data):
+            if self._data[self._at] == ord("["):
+                self._at += 1
+                yield from self._elements()
+            else:
+                yield from self._documents()
+            self._begun = True
+
+    def _skip_space(self) -> int:
+        found = _SPACE.match(self._data, self._at)
+        self._at = self._at if found is None else found.end()
+        return self._at
+
+    def _cut_behind(self, pattern: re.Pattern[bytes], least: int) -> int | None:
+        """Return where a piece that is at least so long may end; None where none of about that length may."""
+        begin = self._at + least
+        if begin >= len(self._data):
+            return None
+        found = pattern.search(self._data, begin, begin + 2 * least)
+        return None if found is None else found.end()
+
+    def _text(self, end: int) -> str:
+        return self._data[self._at : end].decode("utf-8")
+
+    def _error(self, error: json.JSONDecodeError, at: int) -> CdrFormatError:
+        line = self._data.count(b"\n", 0, at) + 1
+        column = at - self._data.rfind(b"\n", 0, at)
+        msg = (
+            f"{self._where} line {line}: begins like JSON but is none ({error.msg} at column {column}); "
+            "repair it, or export it as CSV"
+        )
+        return CdrFormatError(msg, line=line)
+
+    # ---------------------------------------------------------------- documents
+
+    def _documents(self) -> Iterator[list[Any]]:
+        """Read documents one behind the other, each a record or a page of records."""
+        end = self._cut_behind(_NEXT_DOCUMENT, self._piece)
+        if end is None:
+            if len(self._data) - self._at > 3 * self._piece and self._enter_list(any_name=True):
+                yield from self._elements()
+                self._leave_document()
+                return
+            end = len(self._data)
+        text = self._text(end)
+        try:
+            documents = _DECODER.decode(f"[{_BETWEEN_DOCUMENTS.sub('},{', text)}]")
+        except (json.JSONDecodeError, RecursionError):
+            yield from self._one_by_one(text, end)
+            return
+        self._at = end
+        yield self._records_of(documents, is_all=not self._begun and end == len(self._data))
+
+    def _one_by_one(self, text: str, end: int) -> Iterator[list[Any]]:
+        begin, at = self._at, 0
+        while True:
+            found = _SPACE_OR_COMMA.match(text, at)
+            at = at if found is None else found.end()
+            if at >= len(text):
+                self._at = end
+                return
+            try:
+                document, stop = _decode_one(text, at)
+            except json.JSONDecodeError as exc:
+                self._at = begin + len(text[:at].encode())
+                if self._enter_list(any_name="\n{" not in text):
+                    yield from self._elements()
+                    self._leave_document()
+                    return
+                stop = text.find("\n{", at) + 1 or len(text)
+                if stop == len(text) and end == len(self._data) and not self._begun:
+                    raise self._error(exc, begin + len(text[: exc.pos].encode())) from exc
+                is_cut = stop == len(text) and end == len(self._data) and _is_cut(text, exc)
+                problem = "the record is cut off" if is_cut else f"the record is not JSON ({exc.msg})"
+                yield [Broken(text[at:stop].strip(), problem)]
+            else:
+                is_all = not self._begun and not text[stop:].strip()
+                yield self._records_of([document], is_all=is_all and end == len(self._data))
+            self._begun, at = True, stop
+
+    def _records_of(self, documents: list[Any], *, is_all: bool) -> list[Any]:
+        if not is_all or len(documents) > 1:
+            if set(map(type, documents)) == {dict}:
+                named = _LISTS.intersection(set().union(*documents))
+                if not any(list in set(map(type, map(methodcaller("get", n), documents))) for n in named):
+                    return documents
+            pages = [self._records_in(document) for document in documents]
+            return [record for page in pages for record in page]
+        (document,) = documents
+        if isinstance(document, dict):
+            filled = _lists_in(document)
+            if len(filled) == 1:
+                return list(document[filled[0]])
+        return self._records_in(document)
+
+    def _records_in(self, document: Any) -> list[Any]:
+        """Return the records of one document among several: a page's, or the document itself."""
+        if isinstance(document, list):
+            return document
+        if isinstance(document, dict):
+            lists = [name for name in document if name in _LISTS and isinstance(document[name], list)]
+            if len(lists) == 1 and set(_lists_in(document)) <= set(lists):
+                return list(document[lists[0]])
+        return [document]
+
+    def _enter_list(self, *, any_name: bool) -> bool:
+        """Go to the first element of the list that a document holds; False where it holds none near its beginning."""
+        head = self._data[self._at : self._at + _HEAD].decode("utf-8", errors="ignore")
+        at = 1
+        while head.startswith("{") and (member := _MEMBER.match(head, at)) is not None:
+            at = member.end()
+            is_known = member[1] in _LISTS and head.startswith("[", at)
+            if is_known or (any_name and not self._begun and _OPENS.match(head, at) is not None):
+                self._at += len(head[: at + 1].encode())
+                return True
+            try:
+                _, at = _decode_one(head, at)
+            except json.JSONDecodeError:
+                return False
+        return False
+
+    def _leave_document(self) -> None:
+        """Go behind the end of the document whose list was read."""
+        opened = '{"":0'
+        for end in (self._at + _HEAD, len(self._data)):
+            text = opened + self._data[self._at : end].decode("utf-8", errors="ignore")
+            try:
+                document, stop = _decode_one(text, 0)
+            except json.JSONDecodeError as exc:
+                if end < len(self._data):
+                    continue
+                if not _is_cut(text, exc):
+                    raise self._error(exc, self._at + len(text[len(opened) : exc.pos].encode())) from exc
+                self._end_early()
+                return
+            if _lists_in(document):
+                msg = (
+                    f"{self._where}: the JSON holds several lists of objects; export the list of calls itself"
+                )
+                raise CdrFormatError(msg)
+            self._at += len(text[len(opened) : stop].encode())
+            return
+
+    def _end_early(self) -> None:
+        self._at = len(self._data)
+        self.notes = [_ENDS_EARLY]
+
+    # ---------------------------------------------------------------- elements
+
+    def _elements(self) -> Iterator[list[Any]]:
+        """Read the elements of a list up to behind its end."""
+        while self._skip_space() < len(self._data):
+            if self._data[self._at] == ord("]"):
+                self._at += 1
+                return
+            if self._data[self._at] == ord(","):
+                self._at += 1
+            end = self._cut_behind(_NEXT_ELEMENT, self._piece)
+            for stop in self._stops(end):
+                values = self._whole_elements(stop)
+                if values is not None:
+                    yield values
+                    break
+            else:
+                yield self._elements_one_by_one(len(self._data) if end is None else end)
+        self._end_early()
+
+    def _stops(self, end: int | None) -> Iterator[int]:
+        """Yield where a piece of a list may end: where it was cut, or where the list seems to end."""
+        if end is not None:
+            yield end
+        last = _LAST_ELEMENT.search(self._data, self._at, self._at + 3 * self._piece)
+        if last is not None:
+            yield last.end()
+
+    def _whole_elements(self, end: int) -> list[Any] | None:
+        try:
+            values: list[Any] = _DECODER.decode(f"[{self._text(end)}]")
+        except (json.JSONDecodeError, RecursionError):
+            return None
+        self._at = end
+        return values
+
+    def _elements_one_by_one(self, end: int) -> list[Any]:
+        """Read elements up to a place, or up to the end of the list if that comes first."""
+        values: list[Any] = []
+        text, at = self._text(end), 0
+        while True:
+            found = _SPACE_OR_COMMA.match(text, at)
+            at = at if found is None else found.end()
+            if at >= len(text) or text[at] == "]":
+                self._at += len(text[:at].encode())
+                return values
+            try:
+                value, at = _decode_one(text, at)
+            except json.JSONDecodeError as exc:
+                self._at += len(text[:at].encode())
+                if end < len(self._data):  # the place lies within a text: look further
+                    end = self._cut_behind(_NEXT_ELEMENT, 2 * max(end - self._at, 1)) or len(self._data)
+                    text, at = self._text(end), 0
+                    continue
+                if not _is_cut(text.rstrip(), exc):
+                    raise self._error(exc, self._at + len(text[at : exc.pos].encode())) from exc
+                values.append(Broken(text[at:].strip(), "the record is cut off"))
+                self._at = end
+                return values
+            values.append(value)

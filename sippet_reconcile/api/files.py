@@ -104,7 +104,7 @@ def read_calls(
     try:
         body = source.read_bytes()
     except OSError as exc:
-        msg = f"{source}: cannot be read ({exc.strerror or type(exc).__name__})"
+        msg = f"{source} cannot be read ({exc.strerror or type(exc).__name__})"
         raise InputError(msg) from exc
     if body.startswith(_PARQUET):
         calls = _saved_frame(body, source, url, at)
@@ -125,7 +125,7 @@ def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None
     try:
         table = pq.read_table(io.BytesIO(body))
     except pa.ArrowException as exc:
-        msg = f"{source}: is not a readable parquet file: {exc}"
+        msg = f"{source} is not a readable parquet file: {exc}"
         raise InputError(msg) from exc
     frame = _with_defaults(arrow_to_frame(table.replace_schema_metadata()), url, at)
     try:
@@ -185,12 +185,12 @@ def _documents(body: bytes, source: Path, url: str | None, at: datetime | None) 
         try:
             body = gzip.decompress(body)
         except (OSError, EOFError, zlib.error) as exc:
-            msg = f"{source}: is not a whole gzip file ({type(exc).__name__})"
+            msg = f"{source} is not a whole gzip file ({type(exc).__name__})"
             raise InputError(msg) from exc
     try:
         tables = [rows_of(resources) for resources in _parts(load_json(body))]
     except DocumentError as exc:
-        msg = f"{source}: is neither parquet nor a JSON:API document of calls: {exc}"
+        msg = f"{source} is neither parquet nor a JSON:API document of calls: {exc}; pass calls as they were fetched, or an answer of GET /api/calls"
         raise InputError(msg) from exc
     if at is None:
         at = _latest_instant(tables)

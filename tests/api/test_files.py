@@ -138,7 +138,7 @@ def test_what_holds_no_calls_says_so_with_its_name(tmp_path: Path, body: bytes, 
 
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nothing\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"nothing\.json cannot be read"):
         sr.read_calls(tmp_path / "nothing.json")
     with pytest.raises(InputError, match="cannot be read"):
         sr.read_calls(tmp_path)

@@ -35,6 +35,7 @@ PHRASES: Final = (
     ("(plan_corrections)", "(plan --corrections)"),
     ("; the evidence of this finding lists the calls", "; 'inspect --calls' lists the calls"),
     ("; see .failures", ""),
+    ("; see .drift, and build", "; build"),
     ("(describe_cdr)", "(sippet-reconcile inspect)"),
     ("Pass country= to read_cdr", "Pass country="),
     ("dayfirst=True or dayfirst=False", "--dayfirst or --monthfirst"),

@@ -68,7 +68,7 @@ def test_a_message_names_options_and_commands_not_python(message):
     said = in_command_words(message, FLAGS)
     parameters = "|".join(sorted(FLAGS, key=len, reverse=True))
     functions = "|".join(name for name in sr.__all__ if not name[0].isupper() and "_" in name)
-    for pattern in (rf"\b(?:{parameters})=", rf"\b(?:{functions})\b", r"\w\.\w+\(", r"(?<!\w)\.[a-z]{6,}\b"):
+    for pattern in (rf"\b(?:{parameters})=", rf"\b(?:{functions})\b", r"\w\.\w+\(", r"(?<!\w)\.[a-z]{5,}\b"):
         assert not re.search(pattern, said), said
 
 

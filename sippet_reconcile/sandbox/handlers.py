@@ -68,6 +68,13 @@ class Incoming:
         host = self.headers.get("host", "127.0.0.1")
         return f"http://{host}{self.path}" + (f"?{self.query}" if self.query else "")
 
+    def name(self, response: Response) -> Response:
+        """Give an answer of the application its request id: the client's own, if that is long enough."""
+        sent = self.headers.get("x-request-id", "")
+        is_taken = _SHORTEST_REQUEST_ID <= len(sent) <= _LONGEST_REQUEST_ID
+        response.headers["x-request-id"] = sent if is_taken else secrets.token_urlsafe(15)
+        return response
+
 
 def plain_response(
     status: int,
@@ -129,8 +136,7 @@ class Handlers:
         except RecursionError:
             # A filter or a body nested a thousand deep is more than this server can walk.
             response = _framework_error(500)
-        response.headers["x-request-id"] = _request_id(request.headers.get("x-request-id", ""))
-        return response
+        return request.name(response)
 
     def _respond(self, request: Incoming) -> Response:
         content_type = request.headers.get("content-type")
@@ -251,9 +257,3 @@ def _document(data: bytes, links: Mapping[str, str | None], meta: Mapping[str, A
         separators=_COMPACT,
     )
     return plain_response(200, b'{"data":' + data + b"," + rest[1:].encode(), JSON_API)
-
-
-def _request_id(sent: str) -> str:
-    if _SHORTEST_REQUEST_ID <= len(sent) <= _LONGEST_REQUEST_ID:
-        return sent
-    return secrets.token_urlsafe(15)

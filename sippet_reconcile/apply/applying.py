@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.pacing import Pacer, parse_rate
@@ -76,7 +77,7 @@ def apply_plan(
         ``"skip"`` leaves calls alone that no longer hold what was reviewed; ``"raise"``
         stops at the first.
     min_approvals
-        How many different people must have approved.
+        How many different people must have approved; case and blanks make no other person.
     max_failures
         Stop after so many calls in a row that failed or could not be read back.
     progress
@@ -204,9 +205,14 @@ def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     if normalise_url(plan.api_url) != ours:
         msg = f"plan {short} was made for {plan.api_url}, the client is of {ours}: a plan is applied to its own API only"
         raise PlanError(msg)
-    people = {approval.by for approval in plan.approvals if approval.plan_id == plan.plan_id}
+    # One person is one, however the name is spelled: two approvals are to be of four eyes.
+    people = {
+        unicodedata.normalize("NFKC", " ".join(approval.by.split())).casefold(): approval.by
+        for approval in plan.approvals
+        if approval.plan_id == plan.plan_id
+    }
     if len(people) < min_approvals:
-        told = f"approved by {', '.join(sorted(people))}" if people else "not approved"
+        told = f"approved by {', '.join(sorted(people.values()))}" if people else "not approved"
         msg = f"plan {short} is {told}, and {min_approvals} approval(s) are needed: plan.approve(by=..., note=...)"
         raise PlanNotApprovedError(msg)
     return ours

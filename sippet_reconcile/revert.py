@@ -40,13 +40,22 @@ def revert_run(run: Run) -> Plan:
     Parameters
     ----------
     run
-        From `apply_plan` or `load_run`, complete or not.
+        From `apply_plan` or `load_run`, complete or not. Its log is checked first: what
+        somebody edited there must not be written back.
 
     Returns
     -------
     Plan
         Of kind ``revert``, without changes where the run wrote nothing.
+
+    Raises
+    ------
+    AuditError
+        If a record of the log is not as it was written.
+    InputError
+        If the log is no longer there.
     """
+    run.audit.require_untouched()
     records = run.records
     sent = records.loc[records["outcome"].isin([outcome.value for outcome in SENT])]
     changes: list[dict[str, Any]] = []

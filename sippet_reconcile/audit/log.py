@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from sippet_reconcile.audit.export import export_records
 from sippet_reconcile.audit.parts import (
     Part,
+    foreign_files,
     interrupts_deferred,
     list_parts,
     read_part,
@@ -38,7 +39,7 @@ from sippet_reconcile.audit.records import (
     table_of_records,
 )
 from sippet_reconcile.audit.runs import list_runs
-from sippet_reconcile.audit.verification import AuditVerification, verify_folder
+from sippet_reconcile.audit.verification import AuditVerification, require_untouched, verify_folder
 from sippet_reconcile.errors import AuditError, InputError
 from sippet_reconcile.schema import arrow_to_frame
 
@@ -137,6 +138,19 @@ class AuditLog:
         self._parts()
         return verify_folder(self.path, head)
 
+    def require_untouched(self) -> None:
+        """Refuse to go on where a record is not as it was written.
+
+        Raises
+        ------
+        InputError
+            If there is no such log.
+        AuditError
+            Naming the first record that was edited, removed, inserted or moved.
+        """
+        self._parts()
+        require_untouched(self.path)
+
     def export(self, path: str | os.PathLike[str]) -> Path:
         """Write all records into one file: ``.parquet``, ``.csv`` or ``.jsonl``, by its suffix.
 
@@ -159,11 +173,14 @@ class AuditLog:
 
         Raises
         ------
+        InputError
+            If the log would begin in a folder of other files.
         AuditError
             If another process holds it, if the folder cannot be written, or if its
             end is not as it was written.
         """
         try:
+            self._refuse_folder_of_others()
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / _LOCK, timeout=0, thread_local=False)
             lock.acquire()
@@ -194,6 +211,18 @@ class AuditLog:
             msg = f"there is no audit log at {self.path}; apply_plan makes one, or check the path"
             raise InputError(msg)
         return list_parts(self.path)
+
+    def _refuse_folder_of_others(self) -> None:
+        """Begin no log among files that whoever reads the folder would take for its parts."""
+        if not self.path.is_dir() or list_parts(self.path):
+            return
+        others = foreign_files(self.path)
+        if others:
+            msg = (
+                f"{self.path} holds other files, such as {others[0]}, and a log would make the folder unreadable "
+                "as one table: name a new or an empty folder; nothing was sent"
+            )
+            raise InputError(msg)
 
     def _table(self) -> pa.Table:
         tables = [read_part(part) for part in self._parts()]

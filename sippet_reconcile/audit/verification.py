@@ -6,7 +6,7 @@ record that was edited, removed, inserted or moved.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sippet_reconcile._display import card, plural
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.audit.parts import Part
 
-__all__ = ["AuditVerification", "verify_folder"]
+__all__ = ["AuditVerification", "require_untouched", "verify_folder"]
 
 
 @dataclass(frozen=True)
@@ -61,18 +61,54 @@ class AuditVerification:
 def verify_folder(folder: Path, head: str | None) -> AuditVerification:
     """Check every record of a folder against the one ahead of it, and the whole against a known head."""
     wanted = head.strip().lower() if head is not None else None
+    checked, seen = _verify_chain(folder, wanted)
+    if not checked.ok:
+        return checked
+    problem = None
+    foreign = foreign_files(folder)
+    if foreign:
+        problem = (
+            f"{foreign[0]} is no part of the audit log, yet readers of the folder would read it; move it away"
+        )
+    elif wanted is not None and not seen:
+        problem = (
+            f"no record has the hash {wanted}: the end of the log was cut off, or the whole log was rewritten; "
+            f"it now ends with record {checked.n_records}"
+        )
+    return replace(checked, ok=problem is None, problem=problem)
+
+
+def require_untouched(folder: Path) -> None:
+    """Refuse a log in which a record is not as it was written; strange files beside it do no harm here.
+
+    Raises
+    ------
+    AuditError
+        Naming the first such record.
+    """
+    checked, _ = _verify_chain(folder, None)
+    if not checked.ok:
+        msg = (
+            f"the audit log {folder} is not as it was written ({checked.problem}), so what it says about "
+            "earlier values cannot be trusted: restore it from a backup"
+        )
+        raise AuditError(msg)
+
+
+def _verify_chain(folder: Path, wanted: str | None) -> tuple[AuditVerification, bool]:
+    """Check every record against the one ahead of it, and say whether the wanted hash was among them."""
     seq, last = 0, GENESIS
     seen = wanted == GENESIS
     for part in list_parts(folder):
         try:
             records = list(records_of_table(read_part(part)))
         except AuditError as exc:
-            return AuditVerification(ok=False, problem=str(exc), n_records=seq, head=last)
+            return AuditVerification(ok=False, problem=str(exc), n_records=seq, head=last), seen
         numbers = {record["seq"] for record in records}
         for record in records:
             problem = _problem(part, record, seq + 1, last, numbers)
             if problem:
-                return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
+                return AuditVerification(ok=False, problem=problem, n_records=seq, head=last), seen
             seq, last = seq + 1, record["hash"]
             seen = seen or last == wanted
         if part.last_seq != seq:
@@ -80,20 +116,8 @@ def verify_folder(folder: Path, head: str | None) -> AuditVerification:
                 f"{part.name}: the record {seq} is its last, but by its name it should end with "
                 f"{part.last_seq}: records are missing, or the file was renamed"
             )
-            return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
-    foreign = foreign_files(folder)
-    if foreign:
-        problem = (
-            f"{foreign[0]} is no part of the audit log, yet readers of the folder would read it; move it away"
-        )
-        return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
-    if wanted is not None and not seen:
-        problem = (
-            f"no record has the hash {wanted}: the end of the log was cut off, or the whole log was rewritten; "
-            f"it now ends with record {seq}"
-        )
-        return AuditVerification(ok=False, problem=problem, n_records=seq, head=last)
-    return AuditVerification(ok=True, problem=None, n_records=seq, head=last)
+            return AuditVerification(ok=False, problem=problem, n_records=seq, head=last), seen
+    return AuditVerification(ok=True, problem=None, n_records=seq, head=last), seen
 
 
 def _problem(part: Part, record: dict[str, Any], expected: int, last: str, numbers: set[Any]) -> str | None:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Attempt", "Job", "Sender"]
 
 _REFUSED: Final = frozenset({ExchangeKind.REJECTED, ExchangeKind.UNAUTHENTICATED, ExchangeKind.FORBIDDEN})
+_MAY_FOLLOW_A_WRITE: Final = frozenset({404, 503})
+"""Answers that may come, from whatever stands in front of the API, after the call was written all the same."""
 _LEFT_UNREAD: Final = "the run stopped before the call could be read back"
 
 
@@ -134,7 +136,7 @@ class Sender:
         StoppedError
             If the run is stopped.
         """
-        unsure = False
+        unsure = may_be_ours = False
         while True:
             try:
                 exchange = self._traffic.patch(
@@ -143,7 +145,7 @@ class Sender:
             except StaleError:
                 if not job.attempts:
                     raise
-                decision = self._reread(job, unsure=unsure)
+                decision = self._reread(job, unsure=unsure, may_be_ours=may_be_ours)
                 if decision.outcome is not None:
                     return decision
                 continue
@@ -156,8 +158,9 @@ class Sender:
                 return Decision(Outcome.REJECTED, "answer", exchange.error_code, exchange.error_detail)
             gave_up = self._wait(exchange, len(job.attempts))
             unsure = unsure or exchange.may_have_been_applied
+            may_be_ours = may_be_ours or unsure or exchange.status in _MAY_FOLLOW_A_WRITE
             if exchange.may_have_been_applied or exchange.kind is ExchangeKind.MISSING or gave_up:
-                decision = self._reread(job, unsure=unsure)
+                decision = self._reread(job, unsure=unsure, may_be_ours=may_be_ours)
                 if decision.outcome is not None:
                     return decision
             if gave_up:
@@ -175,7 +178,7 @@ class Sender:
             return f"gave up after {attempt} attempts" if is_undecided else decision.reason
         return ""
 
-    def _reread(self, job: Job, *, unsure: bool) -> Decision:
+    def _reread(self, job: Job, *, unsure: bool, may_be_ours: bool) -> Decision:
         """Read the call again beside the control call, and decide; the job relies on this reading from now on."""
         call_id = job.planned.call_id
         reading = self._traffic.read(list(dict.fromkeys([call_id, self.control_id])))
@@ -194,7 +197,7 @@ class Sender:
         decision = decide_call(
             job.planned,
             observed,
-            may_be_ours=unsure or job.may_be_ours,
+            may_be_ours=may_be_ours or job.may_be_ours,
             problem=self._problem,
             decimals=reading.decimals,
         )

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, without_rows
+from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, where_cut, without_rows
 from sippet_reconcile.cdr.tokens import mend_line, python_pattern, record_pattern, split_line, stays_open
 from sippet_reconcile.keys import hash_text
 
@@ -381,7 +381,9 @@ class _Careful:
             return pa.concat_arrays(parts).take(positions)
 
         used = [name for name in names if any(name in piece.columns for piece in pieces)]
+        widths = [np.where(np.asarray(p.problem.is_null()), len(p.columns), 0) for p in pieces]
         problem = pa.concat_arrays([piece.problem for piece in pieces]).take(positions)
+        problem = where_cut(problem, np.concatenate(widths)[order])
         lines = lines[order]
         if len(self._with_nul):
             damaged = pa.array(np.isin(lines, self._with_nul))

@@ -18,11 +18,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Fields", "RawTable", "in_threads", "one_array", "record_hashes", "repeated", "without_rows"]
+__all__ = [
+    "Fields",
+    "RawTable",
+    "in_threads",
+    "one_array",
+    "record_hashes",
+    "repeated",
+    "where_cut",
+    "without_rows",
+]
 
 TEXT: Final = pa.large_string()
 _THREADS: Final = 2
 _BLOCK: Final = 1 << 16  # rows hashed together
+_FEW_CUT: Final = (3, 100)  # so many rows, or one in so many, may be cut; more are of another layout
 _SMALL: Final = 100_000  # rows below which a thread costs more than it saves
 
 _AROUND: Final = ('"', None, '"\n', "")  # what stands before and behind the fields, and nothing between
@@ -62,6 +72,38 @@ def without_rows(table: RawTable, left_out: NDArray[np.bool_]) -> RawTable:
         record_hash=table.record_hash[keep],
         problem=None if table.problem is None else table.problem.filter(mask),
     )
+
+
+def where_cut(problem: pa.LargeStringArray, widths: NDArray[np.int64]) -> pa.LargeStringArray:
+    """Add a problem to rows that were cut off at the end of a field, so that they look like another layout.
+
+    A switch that is set up anew writes wider or narrower rows from then on: a lone row
+    that is narrower than those around it, or than the one before the end, is a rest.
+
+    Parameters
+    ----------
+    problem
+        What is wrong with each row so far.
+    widths
+        How many fields each row has, in the order of the file; 0 where it has a problem.
+    """
+    whole = np.flatnonzero(widths)
+    own = widths[whole]
+    if len(own) == 0 or own.min() == own.max():
+        return problem
+    before = np.concatenate([own[:1], own[:-1]])
+    after = np.concatenate([own[1:], before[-1:]])
+    few, one_in = _FEW_CUT
+    is_rare = np.bincount(own)[own] <= max(few, len(own) // one_in)
+    cut = np.flatnonzero((own < before) & (own < after) & is_rare)
+    if len(cut) == 0:
+        return problem
+    words = [
+        f"the row has {n} fields instead of {usual}" for n, usual in zip(own[cut], before[cut], strict=True)
+    ]
+    mask = np.zeros(len(widths), bool)
+    mask[whole[cut]] = True
+    return pc.replace_with_mask(problem, pa.array(mask), pa.array(words, TEXT))
 
 
 class Fields:

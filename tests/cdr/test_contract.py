@@ -833,3 +833,53 @@ def test_a_last_row_that_lost_its_offset_asks_for_no_zone() -> None:
     assert read(f"{TWILIO}\n{row}{cut}")["problem"].notna().sum() == 1
     with pytest.raises(sr.InputError, match="timezone="):
         read(f"{TWILIO}\n{row.replace('Z', '')}{row[: row.index('Z')]}")
+
+
+@pytest.mark.parametrize("at_end", [True, False])
+@pytest.mark.parametrize("end", [b"\n", b""])
+@pytest.mark.parametrize(("width", "left"), [(18, 16), (18, 17), (21, 18), (21, 16)])
+def test_a_row_cut_at_the_end_of_a_field_is_none_of_another_layout(
+    asterisk: Line, width: int, left: int, end: bytes, at_end: bool
+) -> None:
+    uuid = "8c1f3c52-0000-4000-8000-000000000009"
+    whole = asterisk(width, userfield=uuid, lastdata="none")
+    cut = b",".join(whole.split(b",")[:left])
+    legs = read(whole * 3 + cut + (end if at_end else b"\n" + whole))
+    assert legs["problem"].notna().tolist() == [False] * 3 + [True] + [False] * (not at_end)
+    assert legs["problem"][3] == f"the row has {left} fields instead of {width}"
+    assert legs["call_key"].drop(3).eq(uuid).all()
+
+
+def test_rows_of_two_switches_in_turn_are_not_cut(asterisk: Line) -> None:
+    legs = read((asterisk(18) + asterisk(21)) * 5 + asterisk(21) * 5 + asterisk(18) * 5)
+    assert len(legs) == 20
+    assert legs["problem"].isna().all()
+
+
+def every_cut(line: bytes) -> list[bytes]:
+    """Cut a line everywhere in its second half, and here and there before."""
+    return [line[:n] for n in range(1, len(line) - 1) if n % 7 == 0 or n > len(line) // 2]
+
+
+@pytest.mark.parametrize("name", ["freeswitch", "asterisk 16", "asterisk 18", "asterisk 20", "twilio"])
+def test_a_last_row_cut_anywhere_has_a_problem_or_is_read_rightly(
+    freeswitch: Line, asterisk: Line, name: str
+) -> None:
+    kind, _, width = name.partition(" ")
+    head = b""
+    if kind == "twilio":
+        head = f"{TWILIO}\n".encode()
+        line = b"CA1,,+442079460123,+442079460124,completed,2026-10-01T09:00:00Z,2026-10-01T09:01:00Z,60,inbound\n"
+    else:
+        line = freeswitch() if kind == "freeswitch" else asterisk(int(width))
+    zone = None if kind == "twilio" else "UTC"
+    # Not the leg_id: a sequence that is missing at the end of a row is not missed.
+    compared = [
+        "call_key", "to_number", "started_at", "answered_at", "ended_at", "billable_s", "status", "sip_username",
+    ]  # fmt: skip
+    for cut in every_cut(line):
+        legs = read(head + line * 3 + cut, timezone=zone)
+        assert len(legs) == 4, cut
+        expected, leg = legs.iloc[0], legs.iloc[3]
+        same = leg[compared].equals(expected[compared])
+        assert same or pd.notna(leg["problem"]), cut

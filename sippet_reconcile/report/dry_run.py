@@ -168,6 +168,7 @@ def _causes(facts: DryRunFacts) -> Section | None:
     rules = ", ".join(
         f"{name} {n:,}" for name, n in counts_of(known.drop_duplicates("call_id"), "match_rule").items()
     )
+    matched = f" Matched by: {rules}." if changes["match_rule"].notna().any() else ""
     top = rows.head(_CAUSES_IN_CHART)
     bars = [
         Bar(f"{_FIELD_WORDS.get(name, name)}: {cause}", float(n), f"{n:,}")
@@ -183,7 +184,7 @@ def _causes(facts: DryRunFacts) -> Section | None:
         charts.append(BarChart("Seconds added or taken away, by cause", drawn))
     return Section(
         _WHY.get(facts.plan["kind"], "Why the records are wrong"),
-        f"A call may need more than one change. Matched by: {rules}.",
+        f"A call may need more than one change.{matched}",
         rows.astype({"n_calls": "Int64", "delta_s": "Float64"}),
         charts=charts,
         heads={

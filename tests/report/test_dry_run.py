@@ -158,7 +158,8 @@ def test_the_verdict_tells_both_directions_where_seconds_are_added_and_taken_awa
 def test_each_cause_is_told_in_words_and_a_revert_calls_nothing_wrong(make_facts: Make) -> None:
     told = section(report_of(make_facts([{"reason": "The ringing is in it."}])), "Why the records are wrong")
     assert told.frame["meaning"].tolist() == ["The ringing is in it."]
-    undo = report_of(make_facts([{}], plan={"kind": "revert"}))
+    undo = report_of(make_facts([{"match_rule": None}], plan={"kind": "revert"}))
+    assert "Matched by" not in section(undo, "What is put back").intro
     titles = [part.title for part in undo.document.sections]
     assert "What is put back" in titles
     assert "Why the records are wrong" not in titles

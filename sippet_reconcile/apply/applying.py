@@ -104,6 +104,22 @@ def apply_plan(
         If the API refused or could not be read before anything was sent.
     KeyboardInterrupt
         Raised again once requests in flight are done (10 s at most) and written down.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> import tempfile
+    >>> from sippet_reconcile.sandbox import Sandbox
+    >>> with Sandbox(sample_data() / "api" / "calls.json") as api, tempfile.TemporaryDirectory() as audit:
+    ...     client = sr.Client(api.url, token=api.token)
+    ...     calls = client.fetch_calls("2026-10").query("duration_seconds > 60").head(2)
+    ...     fix = calls[["id"]].rename(columns={"id": "call_id"}).assign(duration_seconds=60)
+    ...     plan = sr.plan_corrections(calls, fix, reason="ticket 4711").approve(by="ana")
+    ...     run = sr.apply_plan(plan, client, audit, rate="100/s", progress=False)
+    ...     client.close()
+    ...     run.records["outcome"].tolist()
+    ['applied', 'applied']
     """
     return apply_with(
         Tools(),

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["Sandbox", "serve"]
 
 _HOST: Final = "127.0.0.1"
+_LAST_PORT: Final = 65_535
 _KEEP_ALIVE_S: Final = 65
 _LARGEST_HEAD: Final = 1_048_576
 _START_TIMEOUT_S: Final = 30.0
@@ -90,6 +91,9 @@ class Sandbox:
         token: str | None = None,
         port: int = 0,
     ) -> None:
+        if isinstance(port, bool) or not isinstance(port, int) or not 0 <= port <= _LAST_PORT:
+            msg = f"port must be a whole number from 0 (a free one) to {_LAST_PORT}, got {port!r}"
+            raise InputError(msg)
         self.switches = switches or Switches()
         self._store = CallStore(
             read_calls(calls),

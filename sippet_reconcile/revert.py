@@ -54,6 +54,23 @@ def revert_run(run: Run) -> Plan:
         If a record of the log is not as it was written.
     InputError
         If the log is no longer there.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> import tempfile
+    >>> from sippet_reconcile.sandbox import Sandbox
+    >>> with Sandbox(sample_data() / "api" / "calls.json") as api, tempfile.TemporaryDirectory() as audit:
+    ...     client = sr.Client(api.url, token=api.token)
+    ...     calls = client.fetch_calls("2026-10").query("duration_seconds > 60").head(2)
+    ...     fix = calls[["id"]].rename(columns={"id": "call_id"}).assign(duration_seconds=60)
+    ...     plan = sr.plan_corrections(calls, fix, reason="ticket 4711").approve(by="ana")
+    ...     run = sr.apply_plan(plan, client, audit, rate="100/s", progress=False)
+    ...     client.close()
+    ...     undo = sr.revert_run(run)
+    >>> undo.kind, undo.changes["before"].tolist() == ["60", "60"]
+    ('revert', True)
     """
     run.audit.require_untouched()
     records = run.records

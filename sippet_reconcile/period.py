@@ -15,6 +15,7 @@ __all__ = ["Period", "load_zone"]
 
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 _DECEMBER = 12
+_YEARS = range(2, 9999)  # the first and the last year have no neighbour in which a zone's midnight may fall
 
 
 def load_zone(name: str) -> ZoneInfo:
@@ -25,6 +26,9 @@ def load_zone(name: str) -> ZoneInfo:
     >>> load_zone("Europe/London").key
     'Europe/London'
     """
+    if not isinstance(name, str):
+        msg = f"timezone {name!r} is {type(name).__name__}, not text; pass an IANA name such as 'Europe/London' or 'UTC'"
+        raise InputError(msg)
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
@@ -54,7 +58,7 @@ class Period:
         load_zone(self.timezone)
         for name in ("start", "end"):
             value = getattr(self, name)
-            if not isinstance(value, datetime) or value.utcoffset() is None:
+            if not isinstance(value, datetime) or pd.isna(value) or value.utcoffset() is None:
                 msg = (
                     f"Period {name} {value!r} is not an aware instant; pass a datetime with a time zone, "
                     "or use Period.month('2026-10', timezone=...)"
@@ -62,7 +66,11 @@ class Period:
                 raise InputError(msg)
             if isinstance(value, pd.Timestamp):
                 value = value.to_pydatetime(warn=False)
-            object.__setattr__(self, name, value.astimezone(UTC))
+            try:
+                object.__setattr__(self, name, value.astimezone(UTC))
+            except OverflowError as exc:
+                msg = f"Period {name} {value!r} lies outside the years 1 to 9999; pass the span that the calls are in"
+                raise InputError(msg) from exc
         if self.end <= self.start:
             msg = f"Period end {self.end.isoformat()} is not after its start {self.start.isoformat()}"
             raise InputError(msg)
@@ -85,7 +93,7 @@ class Period:
         """
         zone = load_zone(timezone)
         parts = _MONTH.fullmatch(month.strip()) if isinstance(month, str) else None
-        if parts is None or not 1 <= int(parts[2]) <= _DECEMBER or int(parts[1]) == 0:
+        if parts is None or not 1 <= int(parts[2]) <= _DECEMBER or int(parts[1]) not in _YEARS:
             msg = f"month {month!r} is not of the form 'YYYY-MM', such as '2026-10'"
             raise InputError(msg)
         year, number = int(parts[1]), int(parts[2])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -19,6 +21,11 @@ from sippet_reconcile.period import Period
         ("2026-10", "Europe/London", "2026-09-30T23:00+00:00", "2026-11-01T00:00+00:00"),
         ("2026-03", "America/New_York", "2026-03-01T05:00+00:00", "2026-04-01T04:00+00:00"),
         ("2026-02", "Asia/Kolkata", "2026-01-31T18:30+00:00", "2026-02-28T18:30+00:00"),
+        # The first midnight of the month was skipped (clocks went from 00:00 to 01:00) ...
+        ("2017-10", "America/Asuncion", "2017-10-01T04:00+00:00", "2017-11-01T03:00+00:00"),
+        # ... or occurred twice: the month before ends with the first, so that both fit together.
+        ("2020-11", "America/Havana", "2020-11-01T04:00+00:00", "2020-12-01T05:00+00:00"),
+        ("2020-10", "America/Havana", "2020-10-01T04:00+00:00", "2020-11-01T04:00+00:00"),
     ],
 )
 def test_a_month_runs_from_midnight_to_midnight_in_its_zone(
@@ -30,7 +37,9 @@ def test_a_month_runs_from_midnight_to_midnight_in_its_zone(
     assert period.start.utcoffset() == period.end.utcoffset() == UTC.utcoffset(None)
 
 
-@pytest.mark.parametrize("month", ["2026", "2026-13", "2026-00", "10-2026", "", "2026-1", "0000-01"])
+@pytest.mark.parametrize(
+    "month", ["2026", "2026-13", "2026-00", "10-2026", "", "2026-1", "0000-01", "9999-12", "0001-01"]
+)
 def test_what_is_not_a_month_is_refused_with_the_form_to_use(month: str) -> None:
     with pytest.raises(InputError, match="YYYY-MM"):
         Period.month(month)
@@ -39,6 +48,29 @@ def test_what_is_not_a_month_is_refused_with_the_form_to_use(month: str) -> None
 def test_an_unknown_zone_is_refused() -> None:
     with pytest.raises(InputError, match="Europe/London"):
         Period.month("2026-10", timezone="Mars/Olympus")
+
+
+@pytest.mark.parametrize("zone", [None, 1, ZoneInfo("Europe/London"), b"UTC"])
+def test_a_zone_that_is_no_text_is_refused_with_what_to_pass(zone: Any) -> None:
+    with pytest.raises(InputError, match="not text; pass an IANA name"):
+        Period.month("2026-10", timezone=zone)
+
+
+@pytest.mark.parametrize("zone", ["", "Europe", "../UTC", "GMT+25", "+01:00", "Europe/Lndon"])
+def test_what_is_no_name_of_a_zone_is_refused(zone: str) -> None:
+    with pytest.raises(InputError, match="is not known here; use an IANA name"):
+        Period.month("2026-10", timezone=zone)
+
+
+def test_an_end_beyond_all_years_is_refused() -> None:
+    last = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5)))
+    with pytest.raises(InputError, match="outside the years"):
+        Period(datetime(2026, 10, 1, tzinfo=UTC), last)
+
+
+def test_a_missing_instant_is_refused() -> None:
+    with pytest.raises(InputError, match="NaT is not an aware instant"):
+        Period(pd.NaT, datetime(2026, 11, 1, tzinfo=UTC))  # type: ignore[arg-type]
 
 
 def test_naive_instants_are_refused() -> None:

@@ -12,6 +12,7 @@ import html
 import json
 import re
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pandas as pd
@@ -128,10 +129,7 @@ def _where(index: int, ids: Sequence[Any]) -> str:
 
 
 def _text_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
-    for index, value in enumerate(values):
-        if value is not None and not isinstance(value, str):
-            msg = f"{name} of {_where(index, ids)} is {_kind(value)}, not text"
-            raise DocumentError(msg)
+    _expect({str, type(None)}, "text", name, values, ids)
     try:
         return pa.array(values, pa.large_string())
     except UnicodeEncodeError as exc:
@@ -140,13 +138,27 @@ def _text_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
 
 
 def _seconds_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
-    for index, value in enumerate(values):
-        if value is None:
-            continue
-        if type(value) is not int or not -_MAX_INT64 <= value < _MAX_INT64:
-            msg = f"{name} of {_where(index, ids)} is {_kind(value)}, not whole seconds"
-            raise DocumentError(msg)
-    return pa.array(values, pa.int64())
+    _expect({int, type(None)}, "whole seconds", name, values, ids)
+    try:
+        return pa.array(values, pa.int64())
+    except OverflowError as exc:
+        index = next(i for i, value in enumerate(values) if value and not -_MAX_INT64 <= value < _MAX_INT64)
+        msg = f"{name} of {_where(index, ids)} is {_kind(values[index])}, not whole seconds"
+        raise DocumentError(msg) from exc
+
+
+def _expect(kinds: set[type], words: str, name: str, values: list[Any], ids: Sequence[Any]) -> None:
+    """Raise for the first value of another kind; the values are looked at one by one only where there is one."""
+    index = _first_of_other_kind(values, kinds)
+    if index is not None:
+        msg = f"{name} of {_where(index, ids)} is {_kind(values[index])}, not {words}"
+        raise DocumentError(msg)
+
+
+def _first_of_other_kind(values: list[Any], kinds: set[type]) -> int | None:
+    if set(map(type, values)) <= kinds:
+        return None
+    return next(index for index, value in enumerate(values) if type(value) not in kinds)
 
 
 def _instant_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
@@ -172,6 +184,23 @@ def _kind(value: object) -> str:
     return names.get(type(value), "null" if value is None else "something else")
 
 
+def _members(name: str, objects: list[Any]) -> list[Any]:
+    """Return one member of each object; None where it is absent."""
+    return list(map(methodcaller("get", name), objects))
+
+
+def _id_column(ids: list[Any]) -> pa.Array:
+    """Return the ids in lower case; each is one of `UUID`."""
+    index = _first_of_other_kind(ids, {str})
+    if index is None:
+        lower = list(map(str.lower, ids))
+        if all(map(UUID.fullmatch, lower)):
+            return pa.array(lower, pa.large_string())
+        index = next(index for index, value in enumerate(lower) if UUID.fullmatch(value) is None)
+    msg = f"the id of resource {index + 1} is not a UUID"
+    raise DocumentError(msg)
+
+
 def rows_of(resources: object) -> pa.Table:
     """Return one row per JSON:API resource object: ``id`` and the attributes of a call.
 
@@ -185,26 +214,24 @@ def rows_of(resources: object) -> pa.Table:
     if not isinstance(resources, list):
         msg = f"'data' is {_kind(resources)}, not a list of resources"
         raise DocumentError(msg)
-    for index, resource in enumerate(resources):
-        if not isinstance(resource, dict):
-            msg = f"resource {index + 1} is {_kind(resource)}, not an object"
-            raise DocumentError(msg)
-        if resource.get("type") != _TYPE:
-            msg = f"resource {index + 1} is of another type than {_TYPE!r}"
-            raise DocumentError(msg)
-    ids = [resource.get("id") for resource in resources]
-    for index, value in enumerate(ids):
-        if not isinstance(value, str) or UUID.fullmatch(value.lower()) is None:
-            msg = f"the id of resource {index + 1} is not a UUID"
-            raise DocumentError(msg)
-    attributes = [resource.get("attributes") for resource in resources]
-    for index, value in enumerate(attributes):
-        if not isinstance(value, dict):
-            msg = f"{_where(index, ids)} has no attributes"
-            raise DocumentError(msg)
-    columns: dict[str, pa.Array] = {"id": pa.array([value.lower() for value in ids], pa.large_string())}
+    index = _first_of_other_kind(resources, {dict})
+    if index is not None:
+        msg = f"resource {index + 1} is {_kind(resources[index])}, not an object"
+        raise DocumentError(msg)
+    types = _members("type", resources)
+    if types.count(_TYPE) != len(types):
+        index = next(index for index, value in enumerate(types) if value != _TYPE)
+        msg = f"resource {index + 1} is of another type than {_TYPE!r}"
+        raise DocumentError(msg)
+    ids = _members("id", resources)
+    attributes = _members("attributes", resources)
+    columns: dict[str, pa.Array] = {"id": _id_column(ids)}
+    index = _first_of_other_kind(attributes, {dict})
+    if index is not None:
+        msg = f"{_where(index, ids)} has no attributes"
+        raise DocumentError(msg)
     for name in CALL_ATTRIBUTES:
-        values = [attribute.get(name) for attribute in attributes]
+        values = _members(name, attributes)
         if name in INSTANT_FIELDS:
             columns[name] = _instant_column(name, values, ids)
         elif name in SECONDS_FIELDS:

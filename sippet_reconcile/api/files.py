@@ -12,6 +12,7 @@ import io
 import os
 import zlib
 from datetime import UTC, datetime
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -199,10 +200,16 @@ def _documents(body: bytes, source: Path, url: str | None, at: datetime | None) 
 
 def _parts(content: object) -> Iterator[list[Any]]:
     """Yield the resources of each document."""
-    if isinstance(content, list) and content and all(isinstance(x, dict) and "type" in x for x in content):
-        yield content
+    documents = content if isinstance(content, list) else [content]
+    are_objects = set(map(type, documents)) == {dict}
+    if (
+        isinstance(content, list)
+        and are_objects
+        and all(map(methodcaller("__contains__", "type"), documents))
+    ):
+        yield documents
         return
-    for document in content if isinstance(content, list) else [content]:
+    for document in documents:
         if not isinstance(document, dict) or "data" not in document:
             msg = "a document has no 'data'"
             raise DocumentError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -77,6 +78,29 @@ def test_text_is_kept_as_it_is(api: Any) -> None:
 def test_a_value_of_the_wrong_kind_is_named(api: Any, attributes: dict[str, object], told: str) -> None:
     with pytest.raises(DocumentError, match=told):
         read_page(api.document(api.resource(1, **attributes)))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda _: 5, "resource 3 is a number"),
+        (lambda resource: {**resource, "type": "User"}, "resource 3 is of another type"),
+        (lambda resource: {**resource, "id": None}, "the id of resource 3"),
+        (lambda resource: {**resource, "id": resource["id"] + "\n"}, "the id of resource 3"),
+        (lambda resource: {**resource, "attributes": None}, r"resource 3 \(.*003\) has no attributes"),
+        (lambda resource: {**resource, "attributes": {"status": []}}, r"status of resource 3 \(.*003\) is a list"),
+        (lambda resource: {**resource, "attributes": {"duration_seconds": 60.0}}, r"of resource 3 .* whole seconds"),
+        (lambda resource: {**resource, "attributes": {"duration_seconds": -(2**63) - 1}}, "of resource 3 .* whole seconds"),
+    ],
+)  # fmt: skip
+def test_the_first_of_many_resources_that_does_not_fit_is_the_one_named(
+    api: Any, change: Callable[[Any], object], told: str
+) -> None:
+    resources = [api.resource(n) for n in (1, 2, 3, 4, 5)]
+    for place in (2, 4):
+        resources[place] = change(resources[place])
+    with pytest.raises(DocumentError, match=told):
+        read_page(api.document(*resources))
 
 
 @pytest.mark.parametrize(

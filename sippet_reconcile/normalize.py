@@ -276,28 +276,32 @@ def _is_clean(array: pa.LargeStringArray) -> Mask:
     """
     starts, data = _layout(array)
     lengths = np.diff(starts)
-    clean = (lengths > _SHORTEST) & (lengths <= _LONGEST + 1)
-    if not bool(clean.any()):
+    clean = np.zeros(len(array), bool)
+    rows = np.flatnonzero((lengths > _SHORTEST) & (lengths <= _LONGEST + 1))
+    rows = rows[data[starts[rows]] == ord("+")]
+    if len(rows) == 0:
         return clean
     if data.size < int(starts[-1]) + _SLOT:
         data = np.concatenate([data, np.zeros(_SLOT, np.uint8)])
     slots = np.ndarray((data.size - _SLOT + 1,), dtype=f"V{_SLOT}", buffer=data, strides=(1,))
-    words = slots[starts[:-1]].view("<u8").reshape(len(array), 2)
-    inside = _INSIDE[:, np.where(clean, lengths, 0)]
-    first = words[:, 0] ^ _PLUS ^ np.uint64(ord("0"))  # a '+' in front becomes a digit, anything else none
-    for word, mask in ((first, inside[0]), (words[:, 1], inside[1])):
+    first, second = slots[starts[rows]].view("<u8").reshape(len(rows), 2).T
+    lengths = lengths[rows]
+    odd = np.zeros(len(rows), np.uint64)
+    # The '+' in front becomes a digit.
+    for word, inside in zip((first ^ _PLUS ^ np.uint64(ord("0")), second), _INSIDE, strict=True):
         # A digit's byte is 0x30 to 0x39: its upper half is 3, also with six added.
-        odd = ((word ^ _ZEROS) | ((word + _SIXES) ^ _ZEROS)) & _HIGH & mask
-        clean &= odd == 0
-    clean &= (words[:, 0] & np.uint64(0xFF)) == _PLUS
-    kinds = (words[:, 0] & _HEAD) | (lengths.astype(np.uint64) << np.uint64(40))
-    codes, uniques = pd.factorize(np.where(clean, kinds, np.uint64(0)))
+        odd |= ((word ^ _ZEROS) | ((word + _SIXES) ^ _ZEROS)) & inside[lengths]
+    kinds = np.where(
+        odd & _HIGH, np.uint64(0), (first & _HEAD) | (lengths.astype(np.uint64) << np.uint64(40))
+    )
+    codes, uniques = pd.factorize(kinds)
     possible = [
         kind != 0
         and _is_possible_kind((kind & 0xFF_FFFF_FFFF).to_bytes(5, "little").decode("ascii"), kind >> 40)
         for kind in uniques.tolist()
     ]
-    return np.array(possible, bool)[codes]
+    clean[rows] = np.array(possible, bool)[codes]
+    return clean
 
 
 @lru_cache(maxsize=65536)

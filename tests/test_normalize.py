@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -118,6 +119,32 @@ def test_what_comes_out_is_possible_for_the_library_too(numbers: list[str], coun
         reason = phonenumbers.is_possible_number_with_reason(parsed)
         assert reason == phonenumbers.ValidationResult.IS_POSSIBLE
         assert phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == result
+
+
+def is_clean(number: str | None) -> bool:
+    """Tell by the library alone whether a number is E.164 as it stands."""
+    if number is None or re.fullmatch(r"\+[0-9]{7,15}", number) is None:
+        return False
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return False
+    is_possible = (
+        phonenumbers.is_possible_number_with_reason(parsed) == phonenumbers.ValidationResult.IS_POSSIBLE
+    )
+    return is_possible and phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == number
+
+
+@given(
+    st.lists(st.none() | st.from_regex(r"\A\+?(44|1|999|49|0)?[0-9:/+]{0,14}[0-9]{0,4}\Z"), max_size=30),
+    st.integers(0, 3),
+)
+@settings(max_examples=100)
+def test_clean_numbers_are_those_that_the_library_leaves_as_they_are(
+    numbers: list[str | None], offset: int
+) -> None:
+    whole = pa.array(["+442079460123"] * offset + numbers, TEXT)
+    assert normalize._is_clean(whole.slice(offset)).tolist() == [is_clean(number) for number in numbers]
 
 
 @given(st.from_regex(r"\A1?[2-9][0-9]{9}\Z"))

@@ -51,7 +51,7 @@ class _Buffer:
         self._array: NDArray[Any] = np.array(first, dtype)
         self.size = len(first)
 
-    def extend(self, values: NDArray[Any]) -> None:
+    def extend(self, values: NDArray[Any], shift: int = 0) -> None:
         end = self.size + len(values)
         if end > len(self._array):
             room = max(
@@ -60,7 +60,10 @@ class _Buffer:
             grown = _memory(room, self._array.dtype)
             grown[: self.size] = self._array[: self.size]
             self._array = grown
-        self._array[self.size : end] = values
+        if shift:
+            np.add(values, shift, out=self._array[self.size : end])
+        else:
+            self._array[self.size : end] = values
         self.size = end
 
     def view(self) -> NDArray[Any]:
@@ -74,16 +77,13 @@ class _Missing:
         self._parts: list[NDArray[np.bool_] | int] = []
         self._any = False
 
-    def extend(self, array: pa.Array) -> None:
-        if array.null_count:
-            self._any = True
-            self._parts.append(np.asarray(array.is_null()))
-        else:
-            self._parts.append(len(array))
-
-    def extend_all(self, length: int) -> None:
+    def extend(self, array: pa.Array | None, length: int) -> None:
+        """Add rows; without an array, all of them are missing."""
+        if array is not None and not array.null_count:
+            self._parts.append(length)
+            return
         self._any = True
-        self._parts.append(np.ones(length, bool))
+        self._parts.append(np.ones(length, bool) if array is None else np.asarray(array.is_null()))
 
     def bitmap(self) -> pa.Buffer | None:
         if not self._any:
@@ -93,7 +93,7 @@ class _Missing:
 
 
 class _Column:
-    """One column in the making."""
+    """The values of one column in the making; which rows are missing is kept beside it."""
 
     def __init__(self, kind: pa.DataType, expected: float) -> None:
         self.kind = kind
@@ -108,10 +108,8 @@ class _Column:
         )
         self._values = _Buffer(dtype, expected)
         self._offsets = _Buffer(np.int64, expected, first=(0,))
-        self._missing = _Missing()
 
     def extend(self, array: pa.Array) -> None:
-        self._missing.extend(array)
         if self._is_flag:
             # Not the bits but one byte per row: pieces need not end on a byte.
             self._values.extend(np.asarray(array.fill_null(False)).view(np.uint8))  # noqa: FBT003
@@ -125,18 +123,17 @@ class _Column:
         begin, shift = int(offsets[0]), self._values.size - int(offsets[0])
         content = np.frombuffer(buffers[1] or b"", np.uint8)
         self._values.extend(content[begin : int(offsets[-1])])
-        self._offsets.extend(offsets[1:] + shift if shift else offsets[1:])
+        self._offsets.extend(offsets[1:], shift)
 
     def skip(self, length: int) -> None:
         """Add rows without a value."""
-        self._missing.extend_all(length)
         if self._is_text:
             self._offsets.extend(np.full(length, self._values.size, np.int64))
         else:
             self._values.extend(np.zeros(length, self._values.view().dtype))
 
-    def array(self, length: int) -> pa.Array:
-        bitmap, values = self._missing.bitmap(), self._values.view()
+    def array(self, length: int, missing: _Missing) -> pa.Array:
+        bitmap, values = missing.bitmap(), self._values.view()
         if self._is_flag:
             packed = pa.py_buffer(np.packbits(values, bitorder="little"))
             return pa.Array.from_buffers(self.kind, length, [bitmap, packed])
@@ -152,7 +149,8 @@ class Pile:
 
     def __init__(self, expected: float) -> None:
         self._expected = expected
-        self._columns: dict[str, _Column | None] = {}
+        self._columns: dict[str, _Column] = {}
+        self._missing: dict[str, _Missing] = {}
         self._same: dict[str, str] = {}
         self.length = 0
 
@@ -160,52 +158,66 @@ class Pile:
         """Add a piece; a column that is None, or is absent, has no value in it.
 
         A column that shares another one's bytes in the first piece (the key that is also
-        the leg's id) is stored once for as long as that holds.
+        the leg's id, a number that is E.164 as delivered) is stored once for as long as
+        that holds, and only its missing rows are kept apart.
         """
         size = len(columns["source_row"])
-        if not self._columns:
+        if not self._missing:
+            self._missing = {name: _Missing() for name in columns}
             self._same = _aliases(columns)
         for name, source in list(self._same.items()):
-            if columns[name] is not columns[source]:
-                self._part(name, source, columns)
+            if not _share_bytes(columns[name], columns[source]):
+                self._part(name, source)
         for name, array in columns.items():
-            if name in self._same:
-                continue
-            column = self._columns.get(name)
-            if column is None and array is not None:
-                column = _Column(array.type, self._expected)
-                if self.length:
-                    column.skip(self.length)
-            self._columns[name] = column
-            if column is not None:
-                column.skip(size) if array is None else column.extend(array)
+            if name not in self._same:
+                self._store(name, array, size)
+            self._missing[name].extend(array, size)
         self.length += size
 
-    def _part(self, name: str, source: str, columns: Mapping[str, Any]) -> None:
+    def _store(self, name: str, array: pa.Array | None, size: int) -> None:
+        column = self._columns.get(name)
+        if column is None and array is not None:
+            column = self._columns[name] = _Column(array.type, self._expected)
+            if self.length:
+                column.skip(self.length)
+        if column is not None:
+            column.skip(size) if array is None else column.extend(array)
+
+    def _part(self, name: str, source: str) -> None:
         """Stop storing two columns as one: what they shared so far is copied."""
         del self._same[name]
         shared = self._columns[source]
-        if shared is not None and self.length:
-            copied = _Column(columns[name].type if columns[name] is not None else shared.kind, self._expected)
-            copied.extend(shared.array(self.length))
-            self._columns[name] = copied
+        self._columns[name] = _Column(shared.kind, self._expected)
+        self._columns[name].extend(shared.array(self.length, self._missing[source]))
 
     def finished(self) -> dict[str, pa.Array | None]:
         """Return every column; one that never had a value is None."""
-        arrays = {
-            name: None if column is None else column.array(self.length)
-            for name, column in self._columns.items()
+        stored = {name: self._columns.get(self._same.get(name, name)) for name in self._missing}
+        return {
+            name: None if column is None else column.array(self.length, self._missing[name])
+            for name, column in stored.items()
         }
-        return {**arrays, **{name: arrays[source] for name, source in self._same.items()}}
+
+
+def _share_bytes(left: pa.Array | None, right: pa.Array | None) -> bool:
+    """Tell whether two columns are the same bytes, whatever is missing in either."""
+    if left is None or right is None:
+        return left is right
+    if left.type != right.type or left.offset != right.offset or pa.types.is_boolean(left.type):
+        return left is right
+    return [b and b.address for b in left.buffers()[1:]] == [b and b.address for b in right.buffers()[1:]]
 
 
 def _aliases(columns: Mapping[str, Any]) -> dict[str, str]:
-    first: dict[int, str] = {}
+    """Return, for each column that is the same bytes as one before it, that one's name."""
+    firsts: list[str] = []
     same: dict[str, str] = {}
     for name, array in columns.items():
         if array is None:
             continue
-        known = first.setdefault(id(array), name)
-        if known != name:
-            same[name] = known
+        first = next((first for first in firsts if _share_bytes(array, columns[first])), None)
+        if first is None:
+            firsts.append(name)
+        else:
+            same[name] = first
     return same

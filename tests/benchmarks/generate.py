@@ -1,9 +1,11 @@
-"""Make a large FreeSWITCH-like Master.csv: the same bytes for the same seed and size.
+"""Make a large Master.csv as FreeSWITCH or Asterisk writes it: the same bytes for the same seed and size.
 
-Usage: python tests/benchmarks/generate.py OUT.csv [ROWS] [SEED]
+Usage: python tests/benchmarks/generate.py OUT.csv [ROWS] [SEED] [freeswitch|asterisk]
 
 Numbers are from the ranges reserved for fiction (+1 NXX 555 01XX, +44 20 7946 0XXX);
 a quarter of the rows is unanswered, a fifth has a B-leg, one in eight is internal.
+Asterisk's rows have the usual 18 columns: text in quotes, caller ids with quotes in
+them, seconds and the times that are missing without, and an epoch in each uniqueid.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ CAUSES = (
     "NORMAL_UNSPECIFIED",
     "CALL_REJECTED",
 )
+DISPOSITIONS = ("ANSWERED", "NO ANSWER", "BUSY", "FAILED")
 AREAS = (212, 312, 404, 415, 503, 617, 702, 808)
 START = 1_790_812_800  # 2026-10-01 00:00:00 as the switch's clock shows it
 SPAN_S = 31 * 86_400
@@ -72,14 +75,42 @@ def rows(rng: np.random.Generator, count: int, at: np.ndarray) -> list[str]:
     return lines
 
 
-def generate(path: Path, size: int = 1_000_000, seed: int = 7) -> None:
+def asterisk_rows(rng: np.random.Generator, count: int, at: np.ndarray) -> list[str]:
+    """Return lines of ``cdr_csv`` for calls that start at the given seconds of a clock in UTC."""
+    answered = rng.random(count) < 0.75
+    ring = rng.integers(1, 40, count)
+    talk = np.where(answered, rng.exponential(150, count).astype(int) + 1, 0)
+    users = rng.integers(1000, 1400, count)
+    inbound = rng.random(count) < 0.5
+    area, line = rng.choice(AREAS, count), rng.integers(0, 100, count)
+    channel = rng.integers(0, 1 << 32, (2, count))
+    disposition = np.where(answered, 0, rng.integers(1, len(DISPOSITIONS), count))
+    lines: list[str] = []
+    columns = zip(_stamps(at), _stamps(at + ring), _stamps(at + ring + talk), strict=True)
+    for i, (start, answer, end) in enumerate(columns):
+        outside, user = f"+1{area[i]}55501{line[i]:02d}", str(users[i])
+        caller, called = (outside, user) if inbound[i] else (user, outside)
+        context, near, far = ("from-trunk", "trunk", user) if inbound[i] else ("from-internal", user, "trunk")
+        shown_answer = f'"{answer}"' if answered[i] else ""
+        lines.append(
+            f'"","{caller}","{called}","{context}","""Caller {user}"" <{caller}>","PJSIP/{near}-{channel[0, i]:08x}",'
+            f'"PJSIP/{far}-{channel[1, i]:08x}","Dial","PJSIP/{called}@{far},40","{start}",{shown_answer},"{end}",'
+            f'{ring[i] + talk[i]},{talk[i]},"{DISPOSITIONS[disposition[i]]}","DOCUMENTATION","{at[i]}.{2 * i}",""'
+        )
+    return lines
+
+
+WRITERS = {"freeswitch": rows, "asterisk": asterisk_rows}
+
+
+def generate(path: Path, size: int = 1_000_000, seed: int = 7, switch: str = "freeswitch") -> None:
     """Write a file of `size` rows in the order in which its calls end."""
     rng = np.random.default_rng(seed)
     starts = np.sort(rng.integers(START, START + SPAN_S, size))
     with path.open("w", encoding="utf-8", newline="\n") as out:
         for begin in range(0, size, CHUNK):
             at = starts[begin : begin + CHUNK]
-            out.write("\n".join(rows(rng, len(at), at)) + "\n")
+            out.write("\n".join(WRITERS[switch](rng, len(at), at)) + "\n")
 
 
 if __name__ == "__main__":
@@ -89,5 +120,6 @@ if __name__ == "__main__":
         target,
         int(arguments[1]) if len(arguments) > 1 else 1_000_000,
         int(arguments[2]) if len(arguments) > 2 else 7,
+        arguments[3] if len(arguments) > 3 else "freeswitch",
     )
     print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")

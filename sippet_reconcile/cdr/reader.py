@@ -176,13 +176,12 @@ def _all_quoted_lines(
     if _count(content, _QUOTE) != 2 * len(columns) * n_rows:
         return None
     at = line_ends[:-1].copy()
-    for column in offsets:
+    for place, column in enumerate(offsets):
         at += column[1:]
         at -= column[:-1]
-        at += 1
-        if not bool((content[at] == _QUOTE).all()):
+        # Behind each field so far come its two quotes and a delimiter, before the quote in question one more.
+        if not bool((content[3 * place + 1 :].take(at) == _QUOTE).all()):
             return None
-        at += 2
     buffer = pa.py_buffer(data).slice(begin)
     return pa.LargeStringArray.from_buffers(n_rows, pa.py_buffer(line_ends), buffer)
 

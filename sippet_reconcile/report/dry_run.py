@@ -6,17 +6,16 @@ its forms. Nothing here fetches, sends or decides.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural, show_value
-from sippet_reconcile.report.charts import Bar, BarChart, ColumnChart
+from sippet_reconcile.report.charts import Bar, BarChart
+from sippet_reconcile.report.distribution import distribution
 from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
 from sippet_reconcile.report.durations import in_words, signed_in_words
 from sippet_reconcile.report.facts import DryRunFacts, counts_of, summary_of, verdict_of
@@ -33,6 +32,7 @@ WEBHOOKS: Final = (
 )
 
 _WHY: Final = {"revert": "What is put back", "corrections": "What is corrected"}
+_MAYBE: Final = ("direction", "from_number", "to_number", "sip_username", "source", "match_rule")
 _CAUSES_IN_CHART: Final = 8
 _FIELD_WORDS: Final = {
     "status": "status",
@@ -40,8 +40,6 @@ _FIELD_WORDS: Final = {
     "ended_at": "end",
     "call_source": "source",
 }
-# The columns of the distribution for either sign: from where, in seconds, and how the range is called.
-_STEPS: Final = ((0, "to 10 s"), (10, "10–60 s"), (60, "1–10 min"), (600, "10–60 min"), (3600, "over 1 h"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +103,7 @@ def _document(facts: DryRunFacts) -> Document:
     seconds = int(str(summary["requests"])) / facts.rate_per_s
     plan = facts.plan
     headline = {
-        "calls to correct": summary["calls"],
+        "calls to put back" if plan["kind"] == "revert" else "calls to correct": summary["calls"],
         "changes": summary["changes"],
         "net duration": signed_in_words(float(str(summary["net_s"])), is_rough=True),
         "calls left out": summary["left_out_calls"],
@@ -117,7 +115,7 @@ def _document(facts: DryRunFacts) -> Document:
         _findings(facts),
         _causes(facts),
         _ledger(facts),
-        _distribution(facts),
+        distribution(facts.changes["delta_s"]),
         _left_out(facts),
         _not_patchable(facts),
         _forecast(facts, summary),
@@ -244,38 +242,6 @@ def _ledger(facts: DryRunFacts) -> Section | None:
     )
 
 
-def _bins(delta: pd.Series[float]) -> tuple[Bar, ...]:
-    """Count the changes of duration by their size, what is taken away first."""
-    values = delta.dropna().to_numpy(dtype="float64")
-    edges = [*(low for low, _ in _STEPS), math.inf]
-    bars: list[Bar] = []
-    for sign, what, mark in ((-1, "taken away", "−"), (1, "added", "+")):
-        sizes = values * sign
-        counts = [int(((sizes > low) & (sizes <= high)).sum()) for low, high in pairwise(edges)]
-        side = [
-            Bar(f"{what}, {word}", float(sign * n), f"{n:,}", tick=f"{mark} {word}")
-            for (_, word), n in zip(_STEPS, counts, strict=True)
-        ]
-        bars += side[::-1] if sign < 0 else side
-    return tuple(bars)
-
-
-def _distribution(facts: DryRunFacts) -> Section | None:
-    delta = facts.changes["delta_s"].dropna()
-    if delta.empty:
-        return None
-    sizes = np.abs(delta.to_numpy(dtype="float64"))
-    told = (
-        f"{plural(len(sizes), 'duration')} would change, half of them by no more than "
-        f"{in_words(float(np.median(sizes)))}, the largest by {in_words(float(sizes.max()))}."
-    )
-    chart = ColumnChart(
-        "Changes of duration, by size: what is taken away to the left, what is added to the right",
-        _bins(delta),
-    )
-    return Section("How large the changes are", told, charts=[chart], in_card=False)
-
-
 def _left_out(facts: DryRunFacts) -> Section | None:
     left = facts.left_out
     if left.empty:
@@ -344,6 +310,8 @@ def _changes(facts: DryRunFacts) -> Section | None:
     shown = ranked.assign(source=where.where(ranked["source_file"].notna()), started_at=started).loc[
         :, columns
     ]
+    # A revert knows of a call what the audit log holds: what no row tells is no column.
+    shown = shown.drop(columns=[name for name in _MAYBE if shown[name].isna().all()])
     return Section(
         "The changes",
         "The largest changes of duration first. Before and after are as the API writes them; numbers are masked.",

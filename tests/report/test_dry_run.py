@@ -169,3 +169,18 @@ def test_whoever_may_approve_reads_how_in_a_notebook_and_in_a_terminal(make_fact
     said = section(report_of(make_facts([{}])), "Approvals").intro
     assert "plan.approve" in said
     assert "sippet-reconcile approve" in said
+
+
+def test_what_no_row_tells_is_no_column_of_the_changes(make_facts: Make) -> None:
+    empty = {
+        "direction": None,
+        "from_number": None,
+        "to_number": None,
+        "sip_username": None,
+        "match_rule": None,
+    }
+    told = section(report_of(make_facts([empty], plan={"kind": "revert"})), "The changes")
+    assert not set(empty) & set(told.frame)
+    assert {"before", "after", "call_id"} <= set(told.frame)
+    told = section(report_of(make_facts([empty, {}])), "The changes")
+    assert set(empty) <= set(told.frame)

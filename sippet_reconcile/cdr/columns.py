@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.frames import check_once
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.errors import CdrFormatError, InputError
 from sippet_reconcile.normalize import map_distinct
@@ -123,6 +124,7 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
             f"{', '.join(map(repr, fields.raw.columns))}"
         )
         raise CdrFormatError(msg)
+    check_once(filter(None, sources.values()), fields.raw.columns, options.where)
     get: dict[str, Any] = {name: fields[source] for name, source in sources.items() if source is not None}
     direction = get.get("direction")
     status, cause = get.get("status"), get.get("cause")

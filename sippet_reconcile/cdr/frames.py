@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes
+from sippet_reconcile.errors import CdrFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Iterable, Sequence
 
-__all__ = ["table_of_arrow", "table_of_frame", "unique_names"]
+__all__ = ["check_once", "table_of_arrow", "table_of_frame", "unique_names"]
 
 _EXACT: Final = 2**53  # whole numbers up to here survive as floats
 
@@ -39,6 +40,14 @@ def unique_names(names: Sequence[str]) -> tuple[str, ...]:
         seen[name] = seen.get(name, 0) + 1
         unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(unique)
+
+
+def check_once(wanted: Iterable[str], names: Container[str], where: str) -> None:
+    """Refuse a table in which a column that is read is there twice: nobody can tell which one is meant."""
+    for name in wanted:
+        if f"{name} (2)" in names:
+            msg = f"{where}: two columns are called {name!r}; rename or remove one of them"
+            raise CdrFormatError(msg)
 
 
 def _as_text(column: Any) -> pa.LargeStringArray:
@@ -76,7 +85,14 @@ def table_of_arrow(table: pa.Table) -> RawTable:
         columns,
         np.arange(1, table.num_rows + 1, dtype=np.int64),
         record_hashes(columns.values(), table.num_rows),
+        fractions=frozenset(name for i, name in enumerate(names) if _has_fractions(table.column(i))),
     )
+
+
+def _has_fractions(column: Any) -> bool:
+    if not pa.types.is_floating(column.type):
+        return False
+    return bool(pc.any(pc.not_equal(column, pc.floor(column)), min_count=0).as_py())
 
 
 def table_of_frame(frame: pd.DataFrame) -> RawTable:

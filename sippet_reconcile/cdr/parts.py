@@ -25,7 +25,7 @@ import pyarrow.parquet
 from sippet_reconcile._display import plural
 from sippet_reconcile.cdr.clock import OFFSETS, Clock
 from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.frames import table_of_arrow, unique_names
+from sippet_reconcile.cdr.frames import check_once, table_of_arrow, unique_names
 from sippet_reconcile.cdr.legs import Origin, build_legs, legs_table
 from sippet_reconcile.cdr.objects import read_objects
 from sippet_reconcile.cdr.pile import Pile
@@ -38,7 +38,7 @@ from sippet_reconcile.cdr.reader import (
 )
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, choose_format, describe_sample, take_sample
 from sippet_reconcile.cdr.sources import LARGE, Source, blamed_on
-from sippet_reconcile.cdr.spec import CdrFormat, Options, Sample, column_key
+from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable, without_rows
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import clean_text
@@ -224,7 +224,7 @@ def _columns_of(
 ) -> tuple[dict[str, Any], Clock, int]:
     """Return the columns of the legs, the clock they were read by, and how many lines were totals."""
     options = replace(request.options, where=name)
-    raw = _renamed(raw, format_)
+    raw = _renamed(raw, format_, name)
     fields = Fields(raw)
     record = format_.interpret(fields, options)
     # A switch that writes no header writes no totals either.
@@ -232,7 +232,20 @@ def _columns_of(
     if totals is not None:
         fields = Fields(without_rows(raw, totals))
         record = format_.interpret(fields, options)
+    for column in sorted(raw.fractions):
+        _check_no_id(fields[column], column, record, name)
     return *build_legs(fields, record, format_, options), 0 if totals is None else int(totals.sum())
+
+
+def _check_no_id(column: pa.LargeStringArray, title: str, record: Record, where: str) -> None:
+    """Refuse ids that came as numbers with fractions: 1706368044.10 is then 1706368044.1, another call."""
+    for ids in (record.call_key, record.leg_id, record.linked_id):
+        if ids is not None and pc.any(pc.equal(ids, column), min_count=0).as_py():
+            msg = (
+                f"{where}: column {title!r} holds ids as numbers with fractions, which lose their last zeros; "
+                "read the table with dtype=str, or export it as text"
+            )
+            raise CdrFormatError(msg)
 
 
 def _read_in_pieces(source: Source, request: Request) -> Part | None:
@@ -333,13 +346,24 @@ class _Pieces:
         return _Piece(columns, clock, n_lines, n_totals)
 
 
-def _renamed(raw: RawTable, format_: CdrFormat) -> RawTable:
-    """Call the columns as the format does; the others, and those of no known name, stay."""
-    columns: dict[str, pa.LargeStringArray] = {}
-    for name, column in raw.columns.items():
-        known = format_.names.get(column_key(name), name)
-        columns[known if known not in columns else name] = column
-    return replace(raw, columns=columns)
+def _renamed(raw: RawTable, format_: CdrFormat, where: str) -> RawTable:
+    """Call the columns as the format does; those of no known name stay.
+
+    Raises
+    ------
+    CdrFormatError
+        If two columns have one meaning.
+    """
+    called = {name: format_.names.get(column_key(name), name) for name in raw.columns}
+    if len(set(called.values())) < len(called):
+        names = list(called.values())
+        twice = next(known for known in names if names.count(known) > 1)
+        shown = " and ".join(repr(name) for name, known in called.items() if known == twice)
+        msg = f"{where}: its columns {shown} are one and the same to {format_.title}; rename or remove one"
+        raise CdrFormatError(msg)
+    check_once([name for name in raw.columns if column_key(name) in format_.names], raw.columns, where)
+    columns = {called[name]: column for name, column in raw.columns.items()}
+    return replace(raw, columns=columns, fractions=frozenset(called[name] for name in raw.fractions))
 
 
 def _totals_lines(fields: Fields, started: pa.LargeStringArray) -> NDArray[np.bool_] | None:

@@ -49,6 +49,7 @@ class RawTable:
     `columns` are untrimmed and equally long; `rows` are physical lines or record
     numbers; `record_hash` covers every field; `problem` says what is wrong with the
     structure of a row, missing where nothing is; `notes` concern the whole file.
+    `fractions` are the columns that came as numbers with fractions, not as text.
     """
 
     columns: Mapping[str, pa.LargeStringArray]
@@ -56,6 +57,7 @@ class RawTable:
     record_hash: NDArray[np.uint64]
     problem: pa.LargeStringArray | None = None
     notes: tuple[str, ...] = ()
+    fractions: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -883,3 +883,50 @@ def test_a_last_row_cut_anywhere_has_a_problem_or_is_read_rightly(
         expected, leg = legs.iloc[0], legs.iloc[3]
         same = leg[compared].equals(expected[compared])
         assert same or pd.notna(leg["problem"]), cut
+
+
+@pytest.mark.parametrize("in_parquet", [False, True])
+def test_ids_that_came_as_numbers_with_fractions_are_refused(
+    asterisk: Line, tmp_path: Path, in_parquet: bool
+) -> None:
+    names = "accountcode src dst dcontext clid channel dstchannel lastapp lastdata start answer end duration billsec disposition amaflags uniqueid userfield"
+    data = io.BytesIO(
+        asterisk(uniqueid="1790845200.10")
+        + asterisk(uniqueid="1790845200.1", disposition="BUSY", answer="", billsec="0")
+    )
+    guessed = pd.read_csv(data, names=names.split())
+    data.seek(0)
+    as_text = pd.read_csv(data, names=names.split(), dtype=str)
+
+    def read_frame(frame: pd.DataFrame) -> pd.DataFrame:
+        if not in_parquet:
+            return sr.cdr_from_frame(frame, timezone="UTC")
+        path = tmp_path / "x.parquet"
+        frame.to_parquet(path)
+        return sr.read_cdr(path, timezone="UTC", progress=False)
+
+    with pytest.raises(sr.CdrFormatError, match=r"column 'uniqueid' holds ids as numbers .* dtype=str"):
+        read_frame(guessed)
+    assert read_frame(as_text)["call_key"].tolist() == ["1790845200.10", "1790845200.1"]
+    # Seconds with fractions are no ids.
+    legs = read_frame(as_text.assign(billsec=[59.5, 0.25]))
+    assert legs["billable_s"].tolist() == [59.5, 0.25]
+
+
+def test_a_column_that_is_there_twice_is_not_guessed(freeswitch: Line) -> None:
+    columns = {"call_key": "Id", "started_at": "Start", "to_number": "To"}
+    row = "a,2026-10-01T09:00:00Z,1001,1002\n"
+    with pytest.raises(sr.CdrFormatError, match="two columns are called 'To'"):
+        read("Id,Start,To,To\n" + row, columns=columns)
+    frame = pd.DataFrame([["a", "2026-10-01T09:00:00Z", "1001", "b"]], columns=["Id", "Start", "To", "Id"])
+    with pytest.raises(sr.CdrFormatError, match="frame: two columns are called 'Id'"):
+        sr.cdr_from_frame(frame, columns=columns)
+    # What is not read may be there as often as it likes.
+    assert len(read("Id,Start,To,X,X\na,2026-10-01T09:00:00Z,1001,1,2\n", columns=columns)) == 1
+    for again in ("duration", "Duration"):
+        table = (
+            f"{TWILIO},{again}\nCA1,,,,completed,2026-10-01T09:00:00Z,2026-10-01T09:01:00Z,60,inbound,61\n"
+        )
+        with pytest.raises(sr.CdrFormatError, match="columns"):
+            read(table)
+    assert len(read(HEADER + freeswitch(), timezone="UTC")) == 1

@@ -91,8 +91,9 @@ def test_it_tells_what_it_did_and_where_things_are(demo, steps):
     assert sr.Plan.load(demo.folder / "plan.parquet").plan_id == demo.plan.plan_id
 
 
-def test_reconciling_again_finds_only_what_may_not_be_patched(demo, sandbox, planted):
-    with sr.Client(sandbox.url, token=sandbox.token) as client:
+def test_reconciling_again_finds_only_what_may_not_be_patched(demo, planted):
+    # A sandbox of its own, because the other one may have been reverted by now.
+    with Sandbox(demo.calls_after) as sandbox, sr.Client(sandbox.url, token=sandbox.token) as client:
         calls = client.fetch_calls(OCTOBER, progress=False).assign(fetched_at=EXPORTED_AT)
     again = sr.reconcile(demo.legs, calls, period=OCTOBER, rules=demo.reconciliation.rules, progress=False)
     left = set(again.discrepancies[["call_id", "field"]].itertuples(index=False, name=None))

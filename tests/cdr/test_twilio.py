@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
+from sippet_reconcile.cdr import parts, sources
 
 Read = Callable[..., pd.DataFrame]
 
@@ -105,7 +107,7 @@ def test_an_empty_duration_is_zero_only_where_the_call_is_over_and_was_not_answe
 @pytest.mark.parametrize(
     ("word", "direction"),
     [("inbound", "inbound"), ("outbound-dial", "outbound"), ("trunking-terminating", "outbound"),
-     ("trunking-originating", "inbound"), ("sideways", None)],
+     ("trunking-originating", "inbound"), ("OUTBOUND_API", "outbound"), ("sideways", None)],
 )  # fmt: skip
 def test_directions_are_seen_from_the_platform(read: Read, word: str, direction: str | None) -> None:
     found = read(as_json({**CALL, "direction": word})).loc[0, "direction"]
@@ -119,6 +121,147 @@ def test_a_child_call_is_linked_to_its_parent_and_addresses_name_a_user(read: Re
     assert legs["sip_username"].fillna("-").tolist() == ["-", "ana", "bo"]
     assert pd.isna(legs.loc[1, "to_e164"])
     assert legs["record_hash"].nunique() == 3
+
+
+def test_the_call_of_a_child_call_belongs_to_the_first_call_of_the_line(
+    in_file: Callable[[bytes, str], Path],
+) -> None:
+    def call(sid: str, parent: str | None) -> dict[str, object]:
+        return {**CALL, "sid": sid, "parent_call_sid": parent}
+
+    # d is the child of c, c that of b, b that of a; f that of e, which no file holds; g and h name each other.
+    one = in_file(as_json(call("d", "c"), call("b", "a"), call("f", "e"), call("k", "f")), "1.json")
+    two = in_file(as_json(call("a", None), call("c", "b"), call("g", "h"), call("h", "g")), "2.json")
+    for paths in ([one, two], [two, one]):
+        legs = sr.read_cdr(paths, progress=False)
+        assert dict(zip(legs["leg_id"], legs["linked_id"], strict=True)) == {
+            "a": "a", "b": "a", "c": "a", "d": "a", "f": "e", "k": "e", "g": "h", "h": "g",
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("address", "user"),
+    [("client:ana", "ana"), ("sip:bo@pbx.example:5060;transport=tls", "bo"), ("SIPS:Bo;x=1@pbx.example", "Bo"),
+     ("bo@company.example", "bo"), ("sip:bo:secret@pbx.example", "bo"), ("+12125550123", None), ("client:", None),
+     ("sip:pbx.example", None), ("sim:HS1", None), ("anonymous", None)],
+)  # fmt: skip
+def test_addresses_name_a_user_and_never_a_password(read: Read, address: str, user: str | None) -> None:
+    found = read(as_json({**CALL, "to": address})).loc[0, "sip_username"]
+    assert (None if pd.isna(found) else found) == user
+
+
+@pytest.mark.parametrize(
+    "instant",
+    ["Thu, 01 Oct 2026 08:00:00 +0000", "Thu, 1 Oct 2026 01:00:00 -0700", "2026-10-01T08:00:00Z",
+     "2026-10-01T08:00:00.000Z", "2026-10-01 10:00:00+02:00", "1790841600"],
+)  # fmt: skip
+def test_instants_are_read_in_every_form_that_carries_an_offset(read: Read, instant: str) -> None:
+    leg = read(as_json({**CALL, "start_time": instant, "end_time": None})).iloc[0]
+    assert leg["started_at"] == pd.Timestamp("2026-10-01T08:00:00Z")
+    # A finished call without an end stays without one: nothing is made up from start and seconds.
+    assert pd.isna(leg["ended_at"])
+    assert pd.isna(leg["problem"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"sid": {"a": 1}}, "'sid' is an object, not text"),
+        ({"from": ["+12125550123"]}, "'from' is a list, not text"),
+        ({"duration": True}, "'duration' is a yes/no, not text"),
+        ({"status": [], "to": {}}, "'to' is an object, not text; 'status' is a list, not text"),
+        ({"caller_name": "\ud800"}, "'caller_name' holds text that is not Unicode"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_a_problem_of_its_row_and_of_no_other(
+    read: Read, fields: dict[str, object], problem: str
+) -> None:
+    alone = read(as_json(CALL))
+    legs = read(as_json(CALL, {**CALL, **fields}, CALL))
+    assert legs["problem"].fillna("").tolist() == ["", problem, ""]
+    assert legs["source_row"].tolist() == [1, 2, 3]
+    different = ["source_row", "source_sha256"]
+    for place in (0, 2):
+        pd.testing.assert_series_equal(
+            legs.drop(columns=different).loc[place], alone.drop(columns=different).loc[0], check_names=False
+        )
+
+
+def test_what_is_no_object_is_a_row_that_says_so(read: Read) -> None:
+    data = json.dumps({"calls": [CALL, 5, None, "x", [CALL], True, {**CALL, "sid": "CA2"}]}).encode()
+    legs = read(data)
+    assert legs["problem"].fillna("").tolist() == [
+        "", "the record is plain text, not an object", "the record is nothing, not an object",
+        "the record is plain text, not an object", "the record is a list, not an object",
+        "the record is a yes/no, not an object", "",
+    ]  # fmt: skip
+    assert legs["source_row"].tolist() == list(range(1, 8))
+    assert legs["call_key"].isna().sum() == 5
+
+
+def test_a_member_named_twice_with_different_values_is_a_problem(read: Read) -> None:
+    twice = json.dumps(CALL).replace('"status": "completed"', '"status": "busy", "status": "completed"')
+    same = json.dumps(CALL).replace('"duration": "60"', '"duration": "60", "duration": "60"')
+    legs = read(f"[{twice}, {same}]".encode())
+    assert legs["problem"].fillna("").tolist() == ["'status' stands in it twice with different values", ""]
+
+
+def test_seconds_and_numbers_written_as_numbers_are_read_as_they_stand(read: Read) -> None:
+    # Services that copy this API write seconds and prices as numbers.
+    legs = read(as_json({**CALL, "duration": 60, "price": -0.020, "from": 442079460123}), keep=["price"])
+    assert legs.loc[0, ["billable_s", "from_number", "x_price"]].tolist() == [60, "442079460123", "-0.02"]
+    assert (
+        read(as_json(CALL).replace(b'"-0.0200"', b"-0.0200"), keep=["price"]).loc[0, "x_price"] == "-0.0200"
+    )
+    assert legs["problem"].isna().all()
+
+
+def test_members_of_any_kind_are_kept_and_leave_the_hash_alone(read: Read) -> None:
+    # The first record has no note, the others have one of a different kind each.
+    notes: list[object] = [None, 'one, "two"', {"b": [1, None], "a": "é"}, [], True, 7]
+    calls = [{**CALL, "sid": f"CA{n}", "note": note} for n, note in enumerate(notes)]
+    del calls[0]["note"]
+    legs = read(as_json(*calls), keep=["note", "subresource_uris"])
+    assert legs["x_note"].fillna("-").tolist() == [
+        "-", 'one, "two"', '{"a": "\\u00e9", "b": ["1", null]}', "[]", "true", "7",
+    ]  # fmt: skip
+    assert legs["x_subresource_uris"].unique().tolist() == ['{"events": "/x"}']
+    assert legs["problem"].isna().all()
+    assert legs["record_hash"].is_unique
+    # Neither what is kept nor which records stand beside it changes what identifies a record.
+    plain = read(as_json(*calls))
+    pd.testing.assert_frame_equal(plain, legs[plain.columns])
+    for place, call in enumerate(calls):
+        assert read(as_json(call)).loc[0, "record_hash"] == legs.loc[place, "record_hash"]
+    with pytest.raises(
+        sr.CdrFormatError, match="no column 'color' to keep; its columns are sid, parent_call_sid"
+    ):
+        read(as_json(*calls), keep=["color"])
+
+
+def test_a_file_cut_in_a_record_keeps_the_others_and_says_so(read: Read) -> None:
+    whole = as_json(CALL, {**CALL, "sid": "CA2"}, {**CALL, "sid": "CA3"})
+    legs = read(whole[: whole.index(b"CA3") + 200])
+    assert legs["source_row"].tolist() == [1, 2, 3]
+    assert legs["problem"].fillna("").tolist() == ["", "", "the record is cut off"]
+    legs = read(whole[: whole.index(b"CA3") - 2])
+    assert legs["problem"].isna().tolist() == [True, True, False]
+    legs = read(whole[: whole.rindex(b"]")])
+    assert legs["problem"].isna().all()
+    assert "the file ends before its list of records does" in str(sr.describe_cdr(legs))
+
+
+def test_a_large_indented_file_is_read_whole(
+    in_file: Callable[[bytes, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [{**CALL, "sid": f"CA{n}"} for n in range(50)]
+    path = in_file(json.dumps({"calls": calls, "page": 0}, indent=2).encode(), "calls.json")
+    expected = sr.read_cdr(path, progress=False, timezone="UTC")
+    for module in (parts, sources):
+        monkeypatch.setattr(module, "LARGE", 1)
+    monkeypatch.setattr(parts, "_PIECE", 100)
+    pd.testing.assert_frame_equal(sr.read_cdr(path, progress=False, timezone="UTC"), expected)
+    assert expected["call_key"].tolist() == [f"CA{n}" for n in range(50)]
 
 
 def test_lists_and_lines_of_objects_are_read_too(read: Read) -> None:

@@ -32,14 +32,17 @@ TEXT: Final = pa.large_string()
 
 
 def column_key(name: str) -> str:
-    """Return a column name as names are compared: small letters and digits only.
+    """Return a column name as names are compared: small letters and digits of any script only.
 
     Examples
     --------
     >>> column_key("Start Time"), column_key("startTime"), column_key("start_time")
     ('starttime', 'starttime', 'starttime')
+    >>> column_key("Начало звонка"), column_key("#")
+    ('началозвонка', '#')
     """
-    return re.sub(r"[^0-9a-z]", "", name.casefold())
+    folded = name.casefold()
+    return re.sub(r"[\W_]", "", folded) or folded.strip()
 
 
 def status_word(word: str) -> str:

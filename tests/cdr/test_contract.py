@@ -930,3 +930,17 @@ def test_a_column_that_is_there_twice_is_not_guessed(freeswitch: Line) -> None:
         with pytest.raises(sr.CdrFormatError, match="columns"):
             read(table)
     assert len(read(HEADER + freeswitch(), timezone="UTC")) == 1
+
+
+def test_names_of_any_script_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "звонки 26.csv"
+    path.write_text(
+        "Отчёт за октябрь\n№,Начало,Конец,Номер\n1,2026-10-01 09:00:00,2026-10-01 09:01:00,1001\n"
+    )
+    columns = {"started_at": "начало", "ended_at": "Конец", "to_number": "номер", "leg_id": "№"}
+    leg = sr.read_cdr(path, columns=columns, timezone="UTC", keep=["Номер"], progress=False).iloc[0]
+    assert (leg["source_file"], leg["source_row"]) == ("звонки 26.csv", 3)
+    assert (leg["started_at"], leg["ended_at"]) == (utc("2026-10-01 09:00"), utc("2026-10-01 09:01"))
+    assert (leg["to_number"], leg["leg_id"], leg["x_Номер"]) == ("1001", "1", "1001")
+    with pytest.raises(sr.CdrFormatError, match="names 'Абонент'"):
+        sr.read_cdr(path, columns={**columns, "to_number": "Абонент"}, timezone="UTC", progress=False)

@@ -23,7 +23,7 @@ from sippet_reconcile.plan.frames import LEFT_OUT, PLAN_CALLS, is_among, to_sche
 from sippet_reconcile.plan.guards import checked_url, checked_words, guard_size
 from sippet_reconcile.plan.ledgers import account
 from sippet_reconcile.plan.model import Plan
-from sippet_reconcile.plan.validation import START_ONLY, calls_as_text
+from sippet_reconcile.plan.validation import START_ONLY, calls_as_text, is_unicode
 from sippet_reconcile.plan.whole_record import judge_calls
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, CHANGES, MAX_SECONDS, PATCHABLE, conform
@@ -124,7 +124,7 @@ def plan_corrections(
     >>> plan.changes.loc[0, ["field", "after", "reason"]].tolist()
     ['duration_seconds', '60', 'ticket 4711']
     """
-    if not isinstance(reason, str) or not reason.strip():
+    if not isinstance(reason, str) or not reason.strip() or not is_unicode(reason):
         msg = "corrections need a reason that reviewers understand, such as reason='ticket 4711'"
         raise InputError(msg)
     extra = checked_words("statuses", statuses)
@@ -210,7 +210,7 @@ def _read_corrections(corrections: pd.DataFrame) -> pd.DataFrame:
         if blank_id and not values:
             continue  # spreadsheets end in empty rows
         line = at + 1
-        if blank_id or not isinstance(raw_id, str):
+        if blank_id or not isinstance(raw_id, str) or not is_unicode(raw_id):
             failures.append(_failure(line, "call_id", "the id of a call, as text", raw_id))
             continue
         call_id = raw_id.strip().lower()
@@ -262,7 +262,8 @@ def _column_failures(corrections: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _failure(row: int | None, column: str, expected: str, found: object) -> dict[str, Any]:
-    shown = mask_digits(str(found)[:60]) if column != "call_id" else str(found)[:60]
+    told = str(found)[:60].encode("utf-8", "replace").decode()
+    shown = mask_digits(told) if column != "call_id" else told
     return {"row": row, "column": column, "expected": expected, "found": shown}
 
 
@@ -291,7 +292,7 @@ def _read(field: str, value: object) -> str | _Unreadable | None:
         return _read_seconds(value)
     if field == "ended_at":
         return _read_instant(value)
-    if isinstance(value, str) and "\x00" not in value:
+    if isinstance(value, str) and "\x00" not in value and is_unicode(value):
         return value.strip()
     return _Unreadable(_EXPECTED[field])
 

@@ -38,7 +38,7 @@ from sippet_reconcile.plan.requests import PlannedRequest, patch_of
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
 from sippet_reconcile.plan.touched import calls_in_order, calls_of_changes, starts_of
-from sippet_reconcile.plan.validation import calls_as_text, check_changes, unwritable
+from sippet_reconcile.plan.validation import calls_as_text, check_changes, is_unicode, unwritable
 from sippet_reconcile.plan.whole_record import RecordRule, judge_calls
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CHANGES, conform
@@ -349,15 +349,15 @@ class Plan:
         InputError
             If `by` is empty.
         """
-        if not isinstance(by, str) or not by.strip():
+        if not isinstance(by, str) or not by.strip() or not is_unicode(by):
             msg = f"an approval needs the name of a person, by={by!r} is none"
             raise InputError(msg)
-        if not isinstance(note, str):
-            msg = f"the note of an approval is text, not {type(note).__name__}"
+        if not isinstance(note, str) or not is_unicode(note):
+            msg = f"the note of an approval is text, not {note!r}"
             raise InputError(msg)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return replace(
-            self, approvals=(*self.approvals, Approval(by.strip(), at, note.strip(), self.plan_id))
+            self, approvals=(*self.approvals, Approval(" ".join(by.split()), at, note.strip(), self.plan_id))
         )
 
     def keep(self, ids_or_mask: object) -> Plan:

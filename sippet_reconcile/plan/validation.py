@@ -21,7 +21,7 @@ from sippet_reconcile.values import instants_to_text, seconds_to_text, text_to_i
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["START_ONLY", "calls_as_text", "check_changes", "unwritable", "value_problem"]
+__all__ = ["START_ONLY", "calls_as_text", "check_changes", "is_unicode", "unwritable", "value_problem"]
 
 START_ONLY: Final = "the call has no start, so only its status may be corrected"
 """Why nothing but the status of a call that never started is planned."""
@@ -29,6 +29,21 @@ START_ONLY: Final = "the call has no start, so only its status may be corrected"
 _ID: Final = r"[0-9A-Za-z][0-9A-Za-z_-]*"
 _DIGITS: Final = re.compile(r"\d{1,10}")
 _INSTANT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z")
+
+
+def is_unicode(text: str) -> bool:
+    r"""Tell whether a text can be stored and sent; half of a surrogate pair, as damaged files give it, cannot.
+
+    Examples
+    --------
+    >>> is_unicode("Zoë"), is_unicode("\ud800")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def value_problem(field: str, value: object) -> str | None:

@@ -66,6 +66,10 @@ def decode(data: bytes) -> Decoded:
             if had_feeds:
                 notes.append("carriage returns between line feeds were read as line ends")
             data = data.replace(b"\r", b"\n")
+    # Files that were put one behind the other keep their marks, which would hide in the first field of a line.
+    if b"\n" + codecs.BOM_UTF8 in data:
+        data = data.replace(b"\n" + codecs.BOM_UTF8, b"\n")
+        notes.append("byte order marks inside the file were left out")
     return Decoded(data, tuple(notes))
 
 

@@ -304,6 +304,8 @@ def _plain(piece: bytes) -> bytes | None:
     if b"\r" in piece or b"\0" in piece:
         return None
     if not piece.isascii():
+        if codecs.BOM_UTF8 in piece:
+            return None
         try:
             piece.decode("utf-8")
         except UnicodeDecodeError:

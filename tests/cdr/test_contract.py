@@ -944,3 +944,26 @@ def test_names_of_any_script_are_told_apart(tmp_path: Path) -> None:
     assert (leg["to_number"], leg["leg_id"], leg["x_Номер"]) == ("1001", "1", "1001")
     with pytest.raises(sr.CdrFormatError, match="names 'Абонент'"):
         sr.read_cdr(path, columns={**columns, "to_number": "Абонент"}, timezone="UTC", progress=False)
+
+
+@pytest.mark.parametrize("in_pieces", [False, True])
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_byte_order_marks_inside_a_file_belong_to_no_value(
+    freeswitch: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line_end: bytes, in_pieces: bool
+) -> None:
+    if in_pieces:
+        monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 200)
+    mark, path = b"\xef\xbb\xbf", tmp_path / "x.csv"
+    table = mark + b"Id,Start\na,2026-10-01 09:00:00\n"
+    path.write_bytes((table * 2 + mark + b"b,2026-10-01 09:00:00\n").replace(b"\n", line_end))
+    columns = {"call_key": "Id", "started_at": "Start"}
+    legs = sr.read_cdr(path, columns=columns, timezone="UTC", progress=False)
+    assert legs["call_key"].tolist() == ["a", "a", "b"]
+    assert legs["source_row"].tolist() == [2, 4, 5]
+    assert legs["problem"].isna().all()
+    path.write_bytes((mark + freeswitch(caller_id_name="Lee, Al")) * 2)
+    legs = sr.read_cdr(path, timezone="UTC", keep=["caller_id_name"], progress=False)
+    assert legs["x_caller_id_name"].tolist() == ["Lee, Al"] * 2
+    assert legs["problem"].isna().all()

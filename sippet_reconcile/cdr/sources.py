@@ -45,6 +45,7 @@ _GLOB: Final = frozenset("*?[")
 _ZIP: Final = b"PK\x03\x04"
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
+_WORKBOOK: Final = "[Content_Types].xml"  # what every Excel file, a zip archive, holds
 
 
 class Source:
@@ -207,7 +208,11 @@ def open_sources(file: Path | IO[Any]) -> Iterator[Source]:
         packed = _bytes_of(file)
     else:
         name, path = Path(str(getattr(file, "name", "") or "<stream>")).name, None
-        content = file.read()
+        try:
+            content = file.read()
+        except (OSError, ValueError) as exc:  # a closed file, or text in another encoding
+            msg = f"{name} cannot be read: {exc}; open it with mode 'rb', or pass its path"
+            raise InputError(msg) from exc
         packed = content.encode("utf-8") if isinstance(content, str) else bytes(content)
     if packed[:4] == _ZIP:
         yield from _zip_members(name, packed, hashlib.sha256(packed).hexdigest(), path)
@@ -266,6 +271,12 @@ def _zip_members(name: str, packed: bytes, sha256: str, path: Path | None) -> It
             ]
             if not members:
                 msg = f"{name} holds no file"
+                raise InputError(msg)
+            if any(info.filename == _WORKBOOK for info in members):
+                msg = (
+                    f"{name} is a workbook; save the sheet as CSV, or pass pandas.read_excel({name!r}, dtype=str) "
+                    "to cdr_from_frame"
+                )
                 raise InputError(msg)
             total = 0
             for info in members:

@@ -967,3 +967,32 @@ def test_byte_order_marks_inside_a_file_belong_to_no_value(
     legs = sr.read_cdr(path, timezone="UTC", keep=["caller_id_name"], progress=False)
     assert legs["x_caller_id_name"].tolist() == ["Lee, Al"] * 2
     assert legs["problem"].isna().all()
+
+
+def test_a_workbook_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "october.xlsx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/worksheets/sheet1.xml", "<worksheet/>")
+    with pytest.raises(
+        sr.InputError, match=r"october\.xlsx is a workbook; save the sheet as CSV, or .*dtype=str"
+    ):
+        sr.read_cdr(path, timezone="UTC", progress=False)
+
+
+def test_an_open_file_that_cannot_be_read_is_refused_with_what_to_do(
+    freeswitch: Line, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(freeswitch(caller_id_name="Müller").decode().encode("latin-1"))
+    with (
+        path.open(encoding="utf-8") as file,
+        pytest.raises(sr.InputError, match=r"x\.csv cannot be read: .* mode 'rb'"),
+    ):
+        sr.read_cdr(file, timezone="UTC", progress=False)
+    with pytest.raises(sr.InputError, match="mode 'rb'"):
+        sr.read_cdr(file, timezone="UTC", progress=False)
+    with path.open("rb") as raw:
+        legs = sr.read_cdr(raw, timezone="UTC", keep=["caller_id_name"], progress=False)
+        assert not raw.closed
+    assert legs["x_caller_id_name"].tolist() == ["Müller"]

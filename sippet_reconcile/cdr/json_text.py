@@ -173,41 +173,60 @@ class JsonRecords:
                 self._leave_document()
                 return
             end = len(self._data)
-        text = self._text(end)
-        try:
-            documents = _DECODER.decode(f"[{_BETWEEN_DOCUMENTS.sub('},{', text)}]")
-        except (json.JSONDecodeError, RecursionError):
-            yield from self._one_by_one(text, end)
+        documents = self._whole_documents(end)
+        if documents is not None:
+            yield self._records_of(documents, is_all=not self._begun and end == len(self._data))
             return
-        self._at = end
-        yield self._records_of(documents, is_all=not self._begun and end == len(self._data))
+        while self._at < end:
+            near = min(end, self._cut_behind(_NEXT_DOCUMENT, _HEAD) or end)
+            documents = self._whole_documents(near)
+            if documents is None:
+                yield from self._one_by_one(near)
+            else:
+                yield self._records_of(documents, is_all=False)
+            self._begun = True
 
-    def _one_by_one(self, text: str, end: int) -> Iterator[list[Any]]:
-        begin, at = self._at, 0
+    def _whole_documents(self, end: int) -> list[Any] | None:
+        try:
+            documents: list[Any] = _DECODER.decode(f"[{_BETWEEN_DOCUMENTS.sub('},{', self._text(end))}]")
+        except (json.JSONDecodeError, RecursionError):
+            return None
+        self._at = end
+        return documents
+
+    def _one_by_one(self, end: int) -> Iterator[list[Any]]:
+        """Read documents up to a place; one that cannot be read ends where a line begins with the next."""
+        text = self._text(end)
+        records: list[Any] = []
+        begun, at = 0, 0
+        is_last = end == len(self._data)
         while True:
             found = _SPACE_OR_COMMA.match(text, at)
             at = at if found is None else found.end()
+            self._at += len(text[begun:at].encode())
+            begun = at
             if at >= len(text):
                 self._at = end
+                yield records
                 return
             try:
-                document, stop = _decode_one(text, at)
+                document, at = _decode_one(text, at)
+                is_all = is_last and not self._begun and not text[at:].strip()
+                records += self._records_of([document], is_all=is_all)
             except json.JSONDecodeError as exc:
-                self._at = begin + len(text[:at].encode())
-                if self._enter_list(any_name="\n{" not in text):
+                stop = text.find("\n{", at) + 1 or len(text)
+                if self._enter_list(any_name=is_last and stop == len(text)):
+                    yield records
                     yield from self._elements()
                     self._leave_document()
                     return
-                stop = text.find("\n{", at) + 1 or len(text)
-                if stop == len(text) and end == len(self._data) and not self._begun:
-                    raise self._error(exc, begin + len(text[: exc.pos].encode())) from exc
-                is_cut = stop == len(text) and end == len(self._data) and _is_cut(text, exc)
+                if stop == len(text) and is_last and not self._begun:
+                    raise self._error(exc, self._at + len(text[at : exc.pos].encode())) from exc
+                is_cut = stop == len(text) and is_last and _is_cut(text, exc)
                 problem = "the record is cut off" if is_cut else f"the record is not JSON ({exc.msg})"
-                yield [Broken(text[at:stop].strip(), problem)]
-            else:
-                is_all = not self._begun and not text[stop:].strip()
-                yield self._records_of([document], is_all=is_all and end == len(self._data))
-            self._begun, at = True, stop
+                records.append(Broken(text[at:stop].strip(), problem))
+                at = stop
+            self._begun = True
 
     def _records_of(self, documents: list[Any], *, is_all: bool) -> list[Any]:
         if not is_all or len(documents) > 1:

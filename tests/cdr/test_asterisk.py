@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import sippet_reconcile as sr
+from sippet_reconcile.cdr.formats.asterisk import _epochs, _peers
 
 Line = Callable[..., bytes]
 Read = Callable[..., pd.DataFrame]
@@ -212,3 +217,36 @@ def test_the_context_tells_a_direction_where_it_can(asterisk: Line, read: Read) 
         "?",
         "?",
     ]
+
+
+ID = re.compile(r"(?:.*-)?(\d{9,10})\.\d+", re.ASCII)
+PEER = re.compile(r"(?:SIP|PJSIP|IAX2)/(.+)-[0-9a-fA-F]{8}")
+ids = st.none() | st.from_regex(r"\A(pbx-|a-b-|x)?[0-9]{8,11}(\.[0-9]{0,3})?-?\Z")
+channels = st.none() | st.from_regex(
+    r"\A(SIP|PJSIP|IAX2|sip|Local)/(1001|ü|a-0000000b)?(-[0-9a-fA-F]{8})?x?\Z"
+)
+
+
+def epoch_of(*values: str | None) -> int:
+    """Find the first epoch in some ids, one by one."""
+    found = [match[1] for value in values if value is not None and (match := ID.fullmatch(value))]
+    return int(found[0]) * 1_000_000 if found else 0
+
+
+@given(st.lists(st.tuples(ids, ids), max_size=20))
+@settings(max_examples=100)
+def test_epochs_are_found_the_quick_way_and_the_slow_way_alike(
+    pairs: list[tuple[str | None, str | None]],
+) -> None:
+    uniqueid, linkedid = (pa.array([pair[n] for pair in pairs], pa.large_string()) for n in range(2))
+    assert _epochs(uniqueid, linkedid).tolist() == [epoch_of(*pair) for pair in pairs]
+
+
+@given(st.lists(channels, max_size=20), st.integers(0, 2))
+@settings(max_examples=100)
+def test_a_peer_is_what_stands_between_technology_and_channel_number(
+    values: list[str | None], offset: int
+) -> None:
+    expected = [m[1] if v is not None and (m := PEER.fullmatch(v)) else None for v in values]
+    array = pa.array(["PJSIP/1001-0000000a"] * offset + values, pa.large_string())
+    assert _peers(array.slice(offset)).to_pylist() == expected

@@ -176,3 +176,68 @@ def test_an_end_is_not_planned_that_the_cdrs_own_seconds_contradict_by_a_zone(
     assert [field for _, field in planned(rec)] == ["ended_at"] * is_planned
     assert rec.discrepancies["is_patchable"].tolist() == [is_planned]
     assert ("own seconds" in str(rec.show("id-0"))) != is_planned
+
+
+# ---------------------------------------------------------------- numbers and time against ids
+
+
+def uuid_of(n: int) -> str:
+    return f"8c1f3c52-0000-4000-8000-{n:012x}"
+
+
+def month(n_matched: int) -> tuple[Rows, Rows]:
+    """Legs and calls that their ids match, at other times than the tests."""
+    keyed = range(100, 100 + n_matched)
+    legs = [leg(n, 900 * n, call_key=uuid_of(n)) for n in keyed]
+    return legs, [call(n, 900 * n, call_uuid=uuid_of(n)) for n in keyed]
+
+
+def test_a_redial_is_not_taken_for_the_call_that_the_api_lost(reconciled: Run) -> None:
+    # Of two calls to one number, the API lost the first and the export the second.
+    legs, calls = month(20)
+    legs.append(leg(0, 0, 300, call_key=uuid_of(0)))
+    calls.append(call(1, 40, 0, call_uuid=uuid_of(1), status="no_answer"))
+    rec = reconciled(legs, calls)
+    assert rec.legs["bucket"].iloc[-1] == rec.calls["bucket"].iloc[-1] == "ambiguous"
+    rivals = rec.ambiguous[["call_id", "cdr_id", "match_rule", "start_gap_s"]]
+    assert rivals.to_numpy().tolist() == [["id-1", uuid_of(0), "numbers_and_time", -40.0]]
+    assert planned(rec) == []
+    assert "ids do not" in str(rec.show("id-1"))
+
+
+@pytest.mark.parametrize(
+    ("n_matched", "leg_key", "call_uuid", "own_format"),
+    [
+        (19, uuid_of(0), uuid_of(1), "plain"),
+        (20, None, uuid_of(1), "plain"),
+        (20, "1760000000.7", uuid_of(1), "plain"),
+        (20, uuid_of(0), "sip-call-7@pbx", "plain"),
+        (20, uuid_of(0), None, "plain"),
+        (20, uuid_of(0), uuid_of(1), "other"),
+    ],
+    ids=[
+        "too few tell",
+        "no key",
+        "a key of another kind",
+        "a call of another kind",
+        "none",
+        "another format",
+    ],
+)
+def test_ids_that_are_not_of_one_kind_leave_numbers_and_time_to_decide(
+    reconciled: Run, n_matched: int, leg_key: str | None, call_uuid: str | None, own_format: str
+) -> None:
+    legs, calls = month(n_matched)
+    legs.append(leg(0, 0, call_key=leg_key, format=own_format))
+    rec = reconciled(legs, [*calls, call(1, 0, call_uuid=call_uuid)])
+    assert rec.calls["bucket"].iloc[-1] == "matched"
+
+
+def test_an_export_whose_uuids_are_mostly_no_calls_leaves_numbers_and_time_to_decide(reconciled: Run) -> None:
+    # Every call has a second leg, alone, whose id is its own.
+    legs, calls = month(20)
+    others = [leg(n, 900 * n + 300, call_key=uuid_of(n)) for n in range(500, 520)]
+    rec = reconciled(
+        [*legs, *others, leg(0, 0, call_key=uuid_of(0))], [*calls, call(1, 0, call_uuid=uuid_of(1))]
+    )
+    assert rec.calls["bucket"].iloc[-1] == "matched"

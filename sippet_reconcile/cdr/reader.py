@@ -9,7 +9,6 @@ and no value holds a quote or a line feed that quoting by the book does not expl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -17,7 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, where_cut, without_rows
+from sippet_reconcile.cdr.lines import all_quoted_lines, blank_lines, by_the_book, bytes_of, lines_of
+from sippet_reconcile.cdr.tables import (
+    TEXT,
+    RawTable,
+    one_array,
+    record_hashes,
+    where_cut,
+    without_rows,
+)
 from sippet_reconcile.cdr.tokens import mend_line, python_pattern, record_pattern, split_line, stays_open
 from sippet_reconcile.keys import hash_text
 
@@ -36,9 +43,7 @@ MAX_LINE: Final = 1 << 20
 _BLOCK: Final = 4 << 20  # larger than the longest line, small enough for two threads to share a file
 _MAX_JOINED: Final = 40  # physical lines that one quoted value may span
 FEED: Final = 10
-_QUOTE: Final = 34
 _NUL: Final = "the row holds NUL bytes"
-_CACHED: Final = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -108,12 +113,6 @@ def _parse(body: pa.Buffer, names: Sequence[str], delimiter: str, *, threads: bo
     )
 
 
-def _count(content: NDArray[np.uint8], byte: int) -> int:
-    """Count a byte, in blocks whose temporaries stay in the processor's cache."""
-    blocks = (content[at : at + _CACHED] for at in range(0, len(content), _CACHED))
-    return sum(int(np.count_nonzero(block == byte)) for block in blocks)
-
-
 def read_regular(
     data: bytes, layout: Layout, *, begin: int = 0, threads: bool = True
 ) -> tuple[RawTable, int] | None:
@@ -138,86 +137,20 @@ def read_regular(
     except pa.ArrowInvalid:
         return None
     columns = {name: one_array(parsed.column(name)) for name in names}
-    lines = _all_quoted_lines(data, begin, columns, layout)
+    lines = all_quoted_lines(data, begin, columns, layout.delimiter)
     if lines is not None:
         rows = np.arange(1, len(lines) + 1, dtype=np.int64) + layout.first_line
         return RawTable(columns, rows, hash_text(lines)), len(lines)
-    lines = _lines(data, begin)
-    filled = ~_blank(lines)
+    lines = lines_of(data, begin)
+    filled = ~blank_lines(lines)
     if int(filled.sum()) != parsed.num_rows:
         return None
     if data.find(b'"', begin) >= 0:
-        pattern = record_pattern(layout.width, layout.delimiter)
-        by_the_book = pc.match_substring_regex(lines.filter(pa.array(filled)), pattern)
-        if not bool(pc.all(by_the_book, min_count=0).as_py()):
+        records = lines if bool(filled.all()) else lines.filter(pa.array(filled))
+        if not by_the_book(records, record_pattern(layout.width, layout.delimiter)):
             return None
     rows = np.flatnonzero(filled) + 1 + layout.first_line
     return RawTable(columns, rows, record_hashes(columns.values(), len(rows))), len(lines)
-
-
-def _all_quoted_lines(
-    data: bytes, begin: int, columns: Mapping[str, pa.LargeStringArray], layout: Layout
-) -> pa.LargeStringArray | None:
-    """Return the lines where every field is quoted by the book, none holds a quote, and none is blank.
-
-    A line of n fields then holds their bytes, two quotes for each and a delimiter or a
-    line feed behind it: where each field ends follows from their lengths, and a quote
-    must be there. That is also the form whose hash is the record's, so the lines are
-    hashed as they are.
-    """
-    n_rows = len(next(iter(columns.values())))
-    if layout.delimiter != "," or not data.endswith(b"\n") or n_rows == 0:
-        return None
-    offsets = [_offsets(column) for column in columns.values()]
-    line_ends = reduce(np.add, offsets) + np.arange(n_rows + 1) * (3 * len(columns))
-    content = np.frombuffer(data, np.uint8)[begin:]
-    if line_ends[-1] != len(content) or _count(content, FEED) != n_rows:
-        return None
-    if _count(content, _QUOTE) != 2 * len(columns) * n_rows:
-        return None
-    at = line_ends[:-1].copy()
-    for place, column in enumerate(offsets):
-        at += column[1:]
-        at -= column[:-1]
-        # Behind each field so far come its two quotes and a delimiter, before the quote in question one more.
-        if not bool((content[3 * place + 1 :].take(at) == _QUOTE).all()):
-            return None
-    buffer = pa.py_buffer(data).slice(begin)
-    return pa.LargeStringArray.from_buffers(n_rows, pa.py_buffer(line_ends), buffer)
-
-
-def _offsets(column: pa.LargeStringArray) -> Rows:
-    """Return where each value begins, from 0, and behind them where the last one ends."""
-    offsets = np.frombuffer(column.buffers()[1], np.int64)[column.offset : column.offset + len(column) + 1]
-    return offsets - offsets[0] if offsets[0] else offsets
-
-
-def _lines(data: bytes, begin: int) -> pa.LargeStringArray:
-    """Return the physical lines, each with its line feed, as views of the bytes."""
-    content = np.frombuffer(data, np.uint8)[begin:]
-    feeds = np.concatenate(
-        [np.flatnonzero(content[at : at + _CACHED] == FEED) + at for at in range(0, len(content), _CACHED)]
-    )
-    ends = feeds + 1
-    if len(content) and (len(ends) == 0 or ends[-1] != len(content)):
-        ends = np.append(ends, len(content))
-    offsets = np.concatenate([[0], ends]).astype(np.int64)
-    buffer = pa.py_buffer(data).slice(begin)
-    return pa.LargeStringArray.from_buffers(len(ends), pa.py_buffer(offsets), buffer)
-
-
-def _blank(lines: pa.LargeStringArray) -> NDArray[np.bool_]:
-    """Mark the lines of white space, looking only at the short ones closely."""
-    lengths = np.asarray(pc.binary_length(lines))
-    blank = lengths == 0
-    short = np.flatnonzero((lengths > 0) & (lengths <= 256))  # noqa: PLR2004 - no line of white space is longer
-    starts = np.frombuffer(lines.buffers()[1], np.int64)[:-1][short]
-    first = np.frombuffer(lines.buffers()[2], np.uint8)[starts]
-    spaces = short[first <= 32]  # noqa: PLR2004 - begins with white space
-    if len(spaces):
-        trimmed = pc.utf8_trim_whitespace(lines.take(pa.array(spaces)))
-        blank[spaces] = np.asarray(pc.equal(pc.binary_length(trimmed), 0))
-    return blank
 
 
 def without_headers(table: RawTable, layout: Layout) -> RawTable:
@@ -254,14 +187,14 @@ class _Careful:
         self._layout = layout
         self._widths = frozenset(layout.names)
         self._with_nul: Rows = np.zeros(0, np.int64)
-        lines = _lines(data, begin)
+        lines = lines_of(data, begin)
         if b"\0" in data:
             nul = np.asarray(pc.match_substring(lines.cast(pa.large_binary()), b"\0"))
             self._with_nul = np.flatnonzero(nul)
             data, begin = data[begin:].replace(b"\0", b""), 0
-            lines = _lines(data, begin)
+            lines = lines_of(data, begin)
         self._lines = lines
-        self._is_blank = _blank(lines)
+        self._is_blank = blank_lines(lines)
         self._left = ~self._is_blank
         self._n_mended = 0
 
@@ -287,7 +220,7 @@ class _Careful:
         chosen = candidates.filter(pa.array(fits))
         names = self._layout.names[width]
         # The pattern allows line feeds inside quotes, but a line ends at its first: none is inside.
-        parsed = _parse(_text_of(chosen), names, self._layout.delimiter)
+        parsed = _parse(bytes_of(chosen), names, self._layout.delimiter)
         columns = {name: one_array(parsed.column(name)) for name in names}
         rows = left[fits]
         self._left[rows] = False
@@ -399,10 +332,3 @@ class _Careful:
             problem,
             notes,
         )
-
-
-def _text_of(lines: pa.LargeStringArray) -> pa.Buffer:
-    """Return the bytes of all lines, one behind the other."""
-    _, offsets, data = lines.buffers()
-    bounds = np.frombuffer(offsets, np.int64)[lines.offset : lines.offset + len(lines) + 1]
-    return data.slice(int(bounds[0]), int(bounds[-1] - bounds[0]))

@@ -35,7 +35,7 @@ _BLOCK: Final = 1 << 16  # rows hashed together
 _FEW_CUT: Final = (3, 100)  # so many rows, or one in so many, may be cut; more are of another layout
 _SMALL: Final = 100_000  # rows below which a thread costs more than it saves
 
-_AROUND: Final = ('"', None, '"\n', "")  # what stands before and behind the fields, and nothing between
+_OPEN, _BETWEEN, _CLOSE, _NOTHING = (pa.scalar(text, TEXT) for text in ('"', '","', '"\n', ""))
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -187,16 +187,19 @@ def record_hashes(columns: Iterable[pa.LargeStringArray], length: int) -> NDArra
     True
     """
     arrays = list(columns)
-    hashes = np.zeros(length, np.uint64)
     if not arrays:
-        return hashes
-    for begin in range(0, length, _BLOCK):
-        parts = [array.slice(begin, _BLOCK) for array in arrays]
-        joined = pc.binary_join_element_wise(
-            *parts, pa.scalar('","', TEXT), null_handling="replace", null_replacement="\x1e"
-        )
-        quoted = pc.binary_join_element_wise(
-            *(pa.scalar(t, TEXT) if t is not None else joined for t in _AROUND)
-        )
-        hashes[begin : begin + _BLOCK] = hash_text(quoted)
-    return hashes
+        return np.zeros(length, np.uint64)
+
+    def hashed(begin: int) -> NDArray[np.uint64]:
+        first, *rest = (array.slice(begin, _BLOCK) for array in arrays)
+        # The quotes around a record go to its outer fields: putting them around the whole would copy it once more.
+        *fields, last = _joined(_OPEN, first), *rest
+        return hash_text(_joined(*fields, _joined(last, _CLOSE), between=_BETWEEN))
+
+    blocks = in_threads(hashed, list(range(0, length, _BLOCK)), n_rows=length)
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.uint64)
+
+
+def _joined(*parts: Any, between: Any = _NOTHING) -> pa.LargeStringArray:
+    """Return texts row by row behind each other; what is missing shows as a byte that no export holds."""
+    return pc.binary_join_element_wise(*parts, between, null_handling="replace", null_replacement="\x1e")

@@ -2,7 +2,8 @@
 
 Input is a `Reconciliation` or a folder, output the other. A folder holds one parquet
 file per frame, readable by anything that reads parquet, and ``reconciliation.json``
-with the rest. Frames are read when somebody asks for them.
+with the rest. Frames are read when somebody asks for them; whoever saved another
+reconciliation there in the meantime is told, so that two are never mixed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "load_reconciliation", "save_reconciliation"]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Version of the folder's layout; another one is refused."""
 
 _JSON: Final = "reconciliation.json"
 _KIND: Final = "sippet_reconcile reconciliation"
+_SAVE: Final = b"sippet_reconcile.save"
+"""Where a frame's file says which saving it belongs to."""
 
 
 def save_reconciliation(rec: Reconciliation, folder: str | os.PathLike[str]) -> Path:
@@ -52,14 +56,15 @@ def save_reconciliation(rec: Reconciliation, folder: str | os.PathLike[str]) -> 
     _refuse_other_content(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    save = uuid.uuid4().hex
     try:
         for name in rec._frames.names:  # noqa: SLF001 - this module is the other half of that class
-            _write_frame(rec._frames[name], aside / f"{name}.parquet", name)  # noqa: SLF001
+            _write_frame(rec._frames[name], aside / f"{name}.parquet", name, save)  # noqa: SLF001
         for place, finding in enumerate(rec.findings):
             _write_frame(
-                finding.evidence, aside / f"finding-{place:02d}.parquet", f"evidence of {finding.code}"
+                finding.evidence, aside / f"finding-{place:02d}.parquet", f"evidence of {finding.code}", save
             )
-        text = json.dumps(_plain_values(rec), ensure_ascii=False, indent=2)
+        text = json.dumps({**_plain_values(rec), "save": save}, ensure_ascii=False, indent=2)
         (aside / _JSON).write_text(text, encoding="utf-8")
         aside.chmod(0o700)  # as confidential as the CDR
         if target.exists():
@@ -81,9 +86,10 @@ def _refuse_other_content(target: Path) -> None:
         raise InputError(msg)
 
 
-def _write_frame(frame: pd.DataFrame, path: Path, what: str) -> None:
+def _write_frame(frame: pd.DataFrame, path: Path, what: str, save: str) -> None:
     try:
         table = pa.Table.from_pandas(frame)
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _SAVE: save.encode()})
         pq.write_table(table, path, compression="zstd")
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
         msg = f"frame {what!r} holds a column that parquet cannot store: {exc}; drop it from legs or calls before reconciling"
@@ -113,7 +119,8 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
     Parameters
     ----------
     folder
-        The folder it was saved in. Frames are read from it when they are first used.
+        The folder it was saved in. Frames are read from it when they are first used,
+        and refused where another reconciliation was saved there in the meantime.
 
     Raises
     ------
@@ -144,7 +151,7 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
             raise InputError(msg)
         rules = Rules.from_dict(values["rules"])
         makers: dict[str, Callable[[], pd.DataFrame]] = {
-            name: partial(_read_frame, source / f"{name}.parquet") for name in names
+            name: partial(_read_frame, source / f"{name}.parquet", values["save"]) for name in names
         }
         frames = LazyFrames(makers)
         findings = Findings(
@@ -152,7 +159,7 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
                 code=said["code"],
                 severity=Severity(said["severity"]),
                 message=said["message"],
-                evidence=_read_frame(source / f"finding-{place:02d}.parquet"),
+                evidence=_read_frame(source / f"finding-{place:02d}.parquet", values["save"]),
                 advice=said["advice"],
             )
             for place, said in enumerate(values["findings"])
@@ -198,13 +205,17 @@ def _read_values(source: Path) -> dict[str, Any]:
     return values
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
+def _read_frame(path: Path, save: str) -> pd.DataFrame:
     try:
-        # The dtypes and the index are in the file's own description.
-        return pq.read_table(path).to_pandas()
+        table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as exc:
         msg = f"{path} cannot be read: {exc}"
         raise InputError(msg) from exc
+    if (table.schema.metadata or {}).get(_SAVE) != save.encode():
+        msg = f"another reconciliation was saved in {path.parent} since this one was loaded; load it again"
+        raise InputError(msg)
+    # The dtypes and the index are in the file's own description.
+    return table.to_pandas()
 
 
 def _compare_again(frames: LazyFrames, rules: Rules) -> Comparison:

@@ -241,3 +241,27 @@ def test_an_export_whose_uuids_are_mostly_no_calls_leaves_numbers_and_time_to_de
         [*legs, *others, leg(0, 0, call_key=uuid_of(0))], [*calls, call(1, 0, call_uuid=uuid_of(1))]
     )
     assert rec.calls["bucket"].iloc[-1] == "matched"
+
+
+# ---------------------------------------------------------------- saved
+
+
+def test_a_loaded_reconciliation_is_never_mixed_with_one_saved_over_it(
+    reconciled: Run, tmp_path: Path
+) -> None:
+    # The findings of the first would vouch for the discrepancies of the second.
+    first, second = (reconciled([leg()], [call(0, 0, talk)]) for talk in (60, 30))
+    first.save(tmp_path / "month")
+    loaded = sr.load_reconciliation(tmp_path / "month")
+    second.save(tmp_path / "month")
+    with pytest.raises(sr.InputError, match="load it again"):
+        _ = loaded.discrepancies
+    assert len(sr.load_reconciliation(tmp_path / "month").discrepancies) == 2
+
+
+def test_frames_looked_at_before_another_is_saved_stay_as_they_were(reconciled: Run, tmp_path: Path) -> None:
+    reconciled([leg()], [call(0, 0, 30)]).save(tmp_path / "month")
+    loaded = sr.load_reconciliation(tmp_path / "month")
+    before = loaded.discrepancies
+    reconciled([leg()], [call()]).save(tmp_path / "month")
+    pd.testing.assert_frame_equal(loaded.discrepancies, before)

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import sippet_reconcile as sr
+from sippet_reconcile.cdr.formats.freeswitch import relink
 from sippet_reconcile.schema import LEG_STATUSES, LEGS
 
 Line = Callable[..., bytes]
@@ -244,3 +248,27 @@ def test_a_header_that_somebody_added_is_no_record(freeswitch: Line, read: Read)
 def test_a_column_to_keep_has_to_exist(freeswitch: Line, read: Read) -> None:
     with pytest.raises(sr.CdrFormatError, match="no column 'colour' to keep; its columns are caller_id_name"):
         read(freeswitch(), timezone="UTC", keep=["colour"])
+
+
+def groups_of(pairs: list[tuple[int, int | None]]) -> list[set[int]]:
+    """Put ids that name each other into groups, one pair after the other."""
+    groups: list[set[int]] = []
+    for own, named in pairs:
+        ids = {own} if named is None else {own, named}
+        touched = [group for group in groups if group & ids]
+        groups = [group for group in groups if not group & ids] + [ids.union(*touched)]
+    return groups
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.none() | st.integers(0, 14)), min_size=1, max_size=10))
+@settings(max_examples=200)
+def test_rows_are_linked_exactly_where_a_chain_of_names_leads_from_one_to_the_other(
+    pairs: list[tuple[int, int | None]],
+) -> None:
+    own = pa.array([uuid(left) for left, _ in pairs], pa.large_string())
+    named = pa.array([uuid(left if right is None else right) for left, right in pairs], pa.large_string())
+    linked = relink(own, named).to_pylist()
+    groups = groups_of(pairs)
+    place = [next(n for n, group in enumerate(groups) if left in group) for left, _ in pairs]
+    for (n, one), (m, other) in itertools.combinations(zip(place, linked, strict=True), 2):
+        assert (n == m) == (one == other)

@@ -16,10 +16,12 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import in_threads
-from sippet_reconcile.keys import hash_text
+from sippet_reconcile.keys import are_unique, hash_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from sippet_reconcile.cdr.tables import Fields
 
@@ -81,6 +83,7 @@ STATUSES: Final = {
 }
 """What a hangup cause says about a call that was not answered."""
 
+_MARKS: Final = 1 << 22  # many times as many as calls with a B-leg, and still within a processor's cache
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CAUSE: Final = re.compile(r"[A-Z][A-Z_]{3,}")
 
@@ -162,9 +165,8 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     *owns, named = in_threads(hash_text, parts)
     own = np.concatenate(owns)
     # Where each id that names a B-leg stands in one row, and none of them is a B-leg itself, nothing is to settle.
-    naming = pd.Index(own[links])
-    stands_alone = naming.is_unique and pd.Index(own).isin(naming).sum() == len(naming)
-    if stands_alone and not bool(pd.Index(named).isin(naming).any()):
+    naming = own[links]
+    if are_unique(naming) and not _have_common(naming, np.concatenate([own[~links], named])):
         return linked_id
     linked = own.copy()
     linked[links] = named
@@ -188,6 +190,15 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     source = np.arange(len(linked))
     source[grouped] = where.reindex(wanted[grouped]).to_numpy()
     return linked_id.take(pa.array(source))
+
+
+def _have_common(some: NDArray[np.uint64], many: NDArray[np.uint64]) -> bool:
+    """Tell whether two sets of hashes meet; the last bits of a hash say for nearly all of them that it is in one only."""
+    marks = np.zeros(_MARKS, bool)
+    last_bits = np.uint64(_MARKS - 1)
+    marks[(some & last_bits).view(np.int64)] = True
+    possible = many[marks.take((many & last_bits).view(np.int64))]
+    return bool(pd.Index(possible).isin(some).any())
 
 
 FORMATS: Final = (

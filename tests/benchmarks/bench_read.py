@@ -1,6 +1,6 @@
 """How long does reading a month of CDRs take, beside other readers of the same file?
 
-Usage: python tests/benchmarks/bench_read.py [--rows 1000000] [--rounds 5] [--json OUT.json]
+Usage: python tests/benchmarks/bench_read.py [--switch asterisk] [--rows 1000000] [--rounds 5] [--json OUT.json]
 
 Each reading is a fresh process; the rounds go over all readers in turn, so that a busy
 machine slows them all. Shown are medians, the processor time, the peak of memory, and
@@ -24,27 +24,50 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import NamedTuple
 
-COLUMNS = ("caller_id_name", "caller_id_number", "destination_number", "context", "start_stamp", "answer_stamp",
-           "end_stamp", "duration", "billsec", "hangup_cause", "uuid", "bleg_uuid", "accountcode", "read_codec",
-           "write_codec")  # fmt: skip
-STAMPS = ("start_stamp", "answer_stamp", "end_stamp")
-SECONDS = ("duration", "billsec")
+
+class Export(NamedTuple):
+    """What a reader has to be told of a switch's export."""
+
+    columns: tuple[str, ...]
+    stamps: tuple[str, ...]
+    seconds: tuple[str, ...]
+    timezone: str
+
+
+EXPORTS = {
+    "freeswitch": Export(
+        ("caller_id_name", "caller_id_number", "destination_number", "context", "start_stamp", "answer_stamp",
+         "end_stamp", "duration", "billsec", "hangup_cause", "uuid", "bleg_uuid", "accountcode", "read_codec",
+         "write_codec"),
+        ("start_stamp", "answer_stamp", "end_stamp"),
+        ("duration", "billsec"),
+        "Europe/London",
+    ),
+    "asterisk": Export(
+        ("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata", "start",
+         "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield"),
+        ("start", "answer", "end"),
+        ("duration", "billsec"),
+        "UTC",
+    ),
+}  # fmt: skip
 BASELINE = "pyarrow.csv typed"
 RESULTS = Path(__file__).with_name("results") / "bench_read.json"
 
 
-def by_pyarrow(path: str) -> Callable[[], int]:
+def by_pyarrow(path: str, export: Export) -> Callable[[], int]:
     import pyarrow as pa  # noqa: PLC0415 - each process imports what it measures, before its clock starts
     from pyarrow import csv  # noqa: PLC0415
 
-    types = dict.fromkeys(COLUMNS, pa.large_string())
-    types |= dict.fromkeys(STAMPS, pa.timestamp("us")) | dict.fromkeys(SECONDS, pa.int64())
+    types = dict.fromkeys(export.columns, pa.large_string())
+    types |= dict.fromkeys(export.stamps, pa.timestamp("us")) | dict.fromkeys(export.seconds, pa.int64())
 
     def read() -> int:
         table = csv.read_csv(
             path,
-            read_options=csv.ReadOptions(column_names=list(COLUMNS)),
+            read_options=csv.ReadOptions(column_names=list(export.columns)),
             convert_options=csv.ConvertOptions(column_types=types, timestamp_parsers=[csv.ISO8601]),
         )
         return int(table.num_rows)
@@ -52,19 +75,19 @@ def by_pyarrow(path: str) -> Callable[[], int]:
     return read
 
 
-def by_pyarrow_to_pandas(path: str) -> Callable[[], int]:
+def by_pyarrow_to_pandas(path: str, export: Export) -> Callable[[], int]:
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import csv  # noqa: PLC0415
 
     from sippet_reconcile.schema import arrow_to_frame  # noqa: PLC0415
 
-    types = dict.fromkeys(COLUMNS, pa.large_string())
-    types |= dict.fromkeys(STAMPS, pa.timestamp("us")) | dict.fromkeys(SECONDS, pa.int64())
+    types = dict.fromkeys(export.columns, pa.large_string())
+    types |= dict.fromkeys(export.stamps, pa.timestamp("us")) | dict.fromkeys(export.seconds, pa.int64())
 
     def read() -> int:
         table = csv.read_csv(
             path,
-            read_options=csv.ReadOptions(column_names=list(COLUMNS)),
+            read_options=csv.ReadOptions(column_names=list(export.columns)),
             convert_options=csv.ConvertOptions(column_types=types, timestamp_parsers=[csv.ISO8601]),
         )
         return len(arrow_to_frame(table))
@@ -72,15 +95,19 @@ def by_pyarrow_to_pandas(path: str) -> Callable[[], int]:
     return read
 
 
-def by_pandas(path: str) -> Callable[[], int]:
+def by_pandas(path: str, export: Export) -> Callable[[], int]:
     import pandas as pd  # noqa: PLC0415
 
     def read() -> int:
         frame = pd.read_csv(
             path,
-            names=list(COLUMNS),
-            dtype={name: "Int64" if name in SECONDS else "str" for name in COLUMNS if name not in STAMPS},
-            parse_dates=list(STAMPS),
+            names=list(export.columns),
+            dtype={
+                name: "Int64" if name in export.seconds else "str"
+                for name in export.columns
+                if name not in export.stamps
+            },
+            parse_dates=list(export.stamps),
             date_format="%Y-%m-%d %H:%M:%S",
             keep_default_na=False,
             na_values=[""],
@@ -90,12 +117,12 @@ def by_pandas(path: str) -> Callable[[], int]:
     return read
 
 
-def by_read_cdr(path: str) -> Callable[[], int]:
+def by_read_cdr(path: str, export: Export) -> Callable[[], int]:
     import sippet_reconcile as sr  # noqa: PLC0415
     from sippet_reconcile.cdr.formats import all_formats  # noqa: PLC0415
 
     all_formats()
-    return lambda: len(sr.read_cdr(path, timezone="Europe/London", progress=False))
+    return lambda: len(sr.read_cdr(path, timezone=export.timezone, progress=False))
 
 
 READERS = {
@@ -106,9 +133,9 @@ READERS = {
 }
 
 
-def measure(name: str, path: str) -> dict[str, float]:
+def measure(name: str, path: str, switch: str) -> dict[str, float]:
     """Read once in this process and say what it took."""
-    read = READERS[name](path)
+    read = READERS[name](path, EXPORTS[switch])
     before, cpu = time.perf_counter(), time.process_time()
     rows = read()
     wall, cpu = time.perf_counter() - before, time.process_time() - cpu
@@ -116,21 +143,21 @@ def measure(name: str, path: str) -> dict[str, float]:
     return {"wall_s": wall, "cpu_s": cpu, "peak_mb": peak, "rows": rows}
 
 
-def in_fresh_process(name: str, path: str) -> dict[str, float]:
+def in_fresh_process(name: str, path: str, switch: str) -> dict[str, float]:
     """Read once in a process of its own."""
-    command = [sys.executable, __file__, "--measure", name, "--file", path]
+    command = [sys.executable, __file__, "--measure", name, "--file", path, "--switch", switch]
     result: dict[str, float] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
     )
     return result
 
 
-def compare(path: Path, rounds: int) -> list[dict[str, float | str]]:
+def compare(path: Path, rounds: int, switch: str) -> list[dict[str, float | str]]:
     """Return the medians of every reader and their ratios to the baseline."""
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in READERS}
     for _ in range(rounds):
         for name, results in runs.items():
-            results.append(in_fresh_process(name, str(path)))
+            results.append(in_fresh_process(name, str(path), switch))
     medians = {
         name: {key: statistics.median(result[key] for result in results) for key in results[0]}
         for name, results in runs.items()
@@ -153,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--switch", choices=list(EXPORTS), default="freeswitch", help="whose export")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures are written too")
@@ -160,15 +188,16 @@ def main() -> None:
     parser.add_argument("--measure", choices=list(READERS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(arguments.measure, arguments.file)))
+        print(json.dumps(measure(arguments.measure, arguments.file, arguments.switch)))
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(arguments.file or Path(folder) / "Master.csv")
         if not arguments.file:
             script = Path(__file__).with_name("generate.py")
-            subprocess.run([sys.executable, str(script), str(path), str(arguments.rows)], check=True)
+            wanted = [str(path), str(arguments.rows), "7", arguments.switch]
+            subprocess.run([sys.executable, str(script), *wanted], check=True)
         size = path.stat().st_size
-        results = compare(path, max(arguments.rounds, 3))
+        results = compare(path, max(arguments.rounds, 3), arguments.switch)
     print(
         f"{results[0]['rows']:,.0f} rows, {size / 1e6:.0f} MB, medians of {max(arguments.rounds, 3)} fresh processes"
     )

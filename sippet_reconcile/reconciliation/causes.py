@@ -10,57 +10,27 @@ chance could fake it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.compare import COMPARED_FIELDS
 from sippet_reconcile.reconciliation.evidence import Evidence, Mask, Seconds
+from sippet_reconcile.reconciliation.explanation import Explanation
 from sippet_reconcile.reconciliation.numbers import is_true, last_digits
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EXPLANATIONS", "UNEXPLAINED", "Explanation", "find_explanation", "register_explanation"]
-
-UNEXPLAINED: Final = "unexplained"
-"""The explanation of a row on which no test holds."""
+__all__ = ["EXPLANATIONS"]
 
 _HOUR: Final = 3600
 _LONGEST_SHIFT_H: Final = 26  # from UTC-12 to UTC+14
 _EXTENSION_DIGITS: Final = 6
 _TELLING_S: Final = 30  # of fewer seconds the double is easily met by chance
-
-
-@dataclass(frozen=True, eq=False)
-class Explanation:
-    """One named test.
-
-    Attributes
-    ----------
-    name
-        What the reader sees; ``{n}`` is replaced by the number that the test returns.
-    fields
-        The fields it may explain.
-    claim
-        What holds where it holds, in one sentence.
-    phrase
-        Ends the sentence "3,012 of 30,140 wrong durations …".
-    test
-        Takes the `Evidence` of one field and returns one element per row: a flag, or
-        a whole number where the name carries one (0 where it does not hold).
-    """
-
-    name: str
-    fields: tuple[str, ...]
-    claim: str
-    phrase: str
-    test: Callable[[Evidence], NDArray[Any]]
 
 
 def _never_ended(e: Evidence) -> Mask:
@@ -411,41 +381,4 @@ EXPLANATIONS: Final[list[Explanation]] = [
         _extension,
     ),
 ]
-"""Every explanation, the most specific first; `register_explanation` adds one."""
-
-
-def register_explanation(explanation: Explanation, *, before: str | None = None) -> None:
-    """Add an explanation to the table, at the end or ahead of another one.
-
-    Raises
-    ------
-    InputError
-        If the name is taken, or `before` names none.
-    """
-    names = [known.name for known in EXPLANATIONS]
-    if explanation.name in names or explanation.name == UNEXPLAINED:
-        msg = f"an explanation named {explanation.name!r} exists already; choose another name"
-        raise InputError(msg)
-    if before is None:
-        EXPLANATIONS.append(explanation)
-        return
-    if before not in names:
-        msg = f"no explanation is named {before!r}; there are: {', '.join(names)}"
-        raise InputError(msg)
-    EXPLANATIONS.insert(names.index(before), explanation)
-
-
-def find_explanation(name: str) -> Explanation | None:
-    """Return the entry behind a name as it stands in a frame, numbers included; None where there is none.
-
-    Examples
-    --------
-    >>> find_explanation("off-by-7200s").phrase, find_explanation("unexplained")
-    ('are off by whole hours', None)
-    """
-    for known in EXPLANATIONS:
-        head, _, tail = known.name.partition("{n}")
-        middle = name.removeprefix(head).removesuffix(tail)
-        if known.name == name or (tail and middle.isdigit() and name == f"{head}{middle}{tail}"):
-            return known
-    return None
+"""Every explanation, the most specific first; `explain.register_explanation` adds one."""

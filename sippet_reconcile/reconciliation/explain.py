@@ -15,14 +15,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sippet_reconcile.reconciliation.causes import (
-    EXPLANATIONS,
-    UNEXPLAINED,
-    Explanation,
-    find_explanation,
-    register_explanation,
-)
+from sippet_reconcile.errors import InputError
+from sippet_reconcile.reconciliation import causes
 from sippet_reconcile.reconciliation.evidence import Evidence, Mask
+from sippet_reconcile.reconciliation.explanation import UNEXPLAINED, Explanation
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
@@ -30,15 +26,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.compare import Comparison
 
-__all__ = [
-    "EXPLANATIONS",
-    "UNEXPLAINED",
-    "Evidence",
-    "Explanation",
-    "explain_discrepancies",
-    "find_explanation",
-    "register_explanation",
-]
+__all__ = ["explain_discrepancies", "find_explanation", "register_explanation"]
 
 
 def explain_discrepancies(
@@ -51,14 +39,14 @@ def explain_discrepancies(
     comparison
         As `compare_pairs` returned it.
     explanations
-        The table to use; `EXPLANATIONS` where not given.
+        The table to use; `causes.EXPLANATIONS` where not given.
 
     Returns
     -------
     Comparison
         The same but for the two columns.
     """
-    table = EXPLANATIONS if explanations is None else explanations
+    table = causes.EXPLANATIONS if explanations is None else explanations
     found = comparison.discrepancies
     n_rows = len(found)
     if n_rows == 0:
@@ -116,3 +104,40 @@ def _join_names(labels: list[tuple[str, Mask]], n_rows: int) -> tuple[pa.Array, 
     others = pa.array(["; ".join(names[1:]) or None for names in members], pa.large_string())
     at = pa.array(combination)
     return leading.take(at), others.take(at)
+
+
+def register_explanation(explanation: Explanation, *, before: str | None = None) -> None:
+    """Add an explanation to the table, at the end or ahead of another one.
+
+    Raises
+    ------
+    InputError
+        If the name is taken, or `before` names none.
+    """
+    names = [known.name for known in causes.EXPLANATIONS]
+    if explanation.name in names or explanation.name == UNEXPLAINED:
+        msg = f"an explanation named {explanation.name!r} exists already; choose another name"
+        raise InputError(msg)
+    if before is None:
+        causes.EXPLANATIONS.append(explanation)
+        return
+    if before not in names:
+        msg = f"no explanation is named {before!r}; there are: {', '.join(names)}"
+        raise InputError(msg)
+    causes.EXPLANATIONS.insert(names.index(before), explanation)
+
+
+def find_explanation(name: str) -> Explanation | None:
+    """Return the entry behind a name as it stands in a frame, numbers included; None where there is none.
+
+    Examples
+    --------
+    >>> find_explanation("off-by-7200s").phrase, find_explanation("unexplained")
+    ('are off by whole hours', None)
+    """
+    for known in causes.EXPLANATIONS:
+        head, _, tail = known.name.partition("{n}")
+        middle = name.removeprefix(head).removesuffix(tail)
+        if known.name == name or (tail and middle.isdigit() and name == f"{head}{middle}{tail}"):
+            return known
+    return None

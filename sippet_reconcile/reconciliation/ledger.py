@@ -17,7 +17,8 @@ import pyarrow as pa
 from sippet_reconcile._display import plural
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import load_zone
-from sippet_reconcile.reconciliation.causes import UNEXPLAINED, find_explanation
+from sippet_reconcile.reconciliation.explain import find_explanation
+from sippet_reconcile.reconciliation.explanation import UNEXPLAINED
 from sippet_reconcile.reconciliation.sides import text_codes
 from sippet_reconcile.reconciliation.standing import Standing
 from sippet_reconcile.schema import text_array, text_series

@@ -10,14 +10,14 @@ import pytest
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation import causes
-from sippet_reconcile.reconciliation.causes import Explanation
+from sippet_reconcile.reconciliation.causes import EXPLANATIONS
 from sippet_reconcile.reconciliation.compare import COMPARED_FIELDS
 from sippet_reconcile.reconciliation.explain import (
-    EXPLANATIONS,
     explain_discrepancies,
     find_explanation,
     register_explanation,
 )
+from sippet_reconcile.reconciliation.explanation import Explanation
 from sippet_reconcile.reconciliation.rules import Rules
 
 TOTAL = Rules(duration="total")

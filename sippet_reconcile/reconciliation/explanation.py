@@ -1,0 +1,46 @@
+"""What an explanation is: a name, its claim in one sentence, and a vectorised test.
+
+Input of a test is the `Evidence` of one field, output one element per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.evidence import Evidence
+
+__all__ = ["UNEXPLAINED", "Explanation"]
+
+UNEXPLAINED: Final = "unexplained"
+"""The explanation of a row on which no test holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One named test.
+
+    Attributes
+    ----------
+    name
+        What the reader sees; ``{n}`` is replaced by the number that the test returns.
+    fields
+        The fields it may explain.
+    claim
+        What holds where it holds, in one sentence.
+    phrase
+        Ends the sentence "3,012 of 30,140 wrong durations …".
+    test
+        Takes the `Evidence` of one field and returns one element per row: a flag, or
+        a whole number where the name carries one (0 where it does not hold).
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    claim: str
+    phrase: str
+    test: Callable[[Evidence], NDArray[Any]]

@@ -82,7 +82,9 @@ def reconcile(
     Reconciliation
         Every leg and every call is in exactly one bucket of it. What no id matched and
         has no start of its own belongs to no period: it is excluded, a call as
-        ``never-started`` and a CDR call as ``no-start``.
+        ``never-started`` and a CDR call as ``no-start``. Legs that share an id and cannot
+        be one call, hours apart or the same again in another zone, are excluded as
+        ``legs-apart``.
 
     Raises
     ------

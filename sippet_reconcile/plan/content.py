@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
+from sippet_reconcile.errors import InputError
 from sippet_reconcile.plan.frames import canonical_json, json_of_column
+from sippet_reconcile.plan.validation import is_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +50,24 @@ class Approval:
     at: str
     note: str
     plan_id: str
+
+    @classmethod
+    def given(cls, by: object, note: object, plan_id: str) -> Approval:
+        """Return the approval that a person gives now.
+
+        Raises
+        ------
+        InputError
+            If `by` is no name, or `note` no text.
+        """
+        if not isinstance(by, str) or not by.strip() or not is_unicode(by):
+            msg = f"an approval needs the name of a person, by={by!r} is none"
+            raise InputError(msg)
+        if not isinstance(note, str) or not is_unicode(note):
+            msg = f"the note of an approval is text, not {note!r}"
+            raise InputError(msg)
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        return cls(" ".join(by.split()), at, note.strip(), plan_id)
 
     def to_dict(self) -> dict[str, str]:
         """Return plain values for a saved plan or an audit record."""

@@ -16,32 +16,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import card, html_table, plural, section
-from sippet_reconcile.errors import InputError, PlanError
+from sippet_reconcile._display import plural
+from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import Period
-from sippet_reconcile.plan.content import KINDS, SCHEMA_VERSION, Approval, Content, fingerprint_of
-from sippet_reconcile.plan.frames import (
-    FINDINGS,
-    LEDGER,
-    LEFT_OUT,
-    NOT_PATCHABLE,
-    PLAN_CALLS,
-    canonical_json,
-    is_among,
-    tidy_frame,
-    to_schema,
-)
-from sippet_reconcile.plan.ledgers import ledger_of_changes, without
-from sippet_reconcile.plan.order import in_plan_order
+from sippet_reconcile.plan.card import plan_card
+from sippet_reconcile.plan.content import Approval, Content, fingerprint_of
+from sippet_reconcile.plan.making import content_from_changes, content_of_calls
 from sippet_reconcile.plan.preview import preview
 from sippet_reconcile.plan.requests import PlannedRequest, patch_of
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
-from sippet_reconcile.plan.touched import calls_in_order, calls_of_changes, starts_of
-from sippet_reconcile.plan.validation import calls_as_text, check_changes, is_unicode, unwritable
-from sippet_reconcile.plan.whole_record import RecordRule, judge_calls
+from sippet_reconcile.plan.validation import calls_as_text
+from sippet_reconcile.plan.whole_record import RecordRule
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.schema import CHANGES, conform
 from sippet_reconcile.values import parse_value
 
 if TYPE_CHECKING:
@@ -54,12 +41,6 @@ __all__ = ["Plan"]
 
 SHORT: Final = 12
 """Digits of a plan id that are enough for people."""
-
-NOT_RESTORABLE: Final = "the value that was there before is not one that may be written"
-"""The reason of what a revert cannot put back."""
-
-DROPPED: Final = "dropped in review"
-"""The reason of what `Plan.keep` and `Plan.drop` leave out."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -124,64 +105,28 @@ class Plan:
             If a change could never be sent as it stands, with all of them counted. In a
             revert, a value that may not be written is left out instead.
         """
-        if kind not in KINDS:
-            msg = f"kind {kind!r} is not one of {', '.join(KINDS)}"
-            raise PlanError(msg)
-        if (kind == "revert") != (reverts_run_id is not None):
-            msg = "a revert names the run it undoes (reverts_run_id), and no other plan does"
-            raise PlanError(msg)
-        rows = _as_the_api_spells(to_schema(conform(changes, CHANGES), CHANGES))
-        known = _as_the_api_spells(to_schema(calls_of_changes(rows) if calls is None else calls, PLAN_CALLS))
-        left = _as_the_api_spells(to_schema(LEFT_OUT.empty() if left_out is None else left_out, LEFT_OUT))
-        if kind == "revert":
-            # What a run replaced may have been such that nobody may write it, a negative duration, say.
-            lost = unwritable(rows)
-            left = pd.concat(
-                [left, to_schema(rows.loc[lost].assign(reason=NOT_RESTORABLE), LEFT_OUT)], ignore_index=True
-            )
-            rows = rows.loc[~lost].reset_index(drop=True)
-        check_changes(rows, None if calls is None else known, kind=kind)
-        rows = in_plan_order(rows, starts_of(rows, known))
         at = datetime.now(UTC) if created_at is None else created_at.astimezone(UTC)
-        content = Content(
-            changes=rows,
-            calls=calls_in_order(known, rows),
-            left_out=left,
-            ledger=to_schema(ledger_of_changes(rows) if ledger is None else ledger, LEDGER),
-            findings=to_schema(FINDINGS.empty() if findings is None else findings, FINDINGS),
-            balance=tidy_frame(pd.DataFrame() if balance is None else balance),
-            not_patchable=to_schema(
-                NOT_PATCHABLE.empty() if not_patchable is None else not_patchable, NOT_PATCHABLE
-            ),
-            plain=_as_saved(
-                {
-                    "kind": kind,
-                    "created_at": at.isoformat(),
-                    "api_url": api_url,
-                    "period": None if period is None else period.to_dict(),
-                    "rules": (rules or Rules()).to_dict(),
-                    "accept": list(accept),
-                    "selection": dict(selection or {}),
-                    "n_compared": None if n_compared is None else int(n_compared),
-                    "reverts_run_id": reverts_run_id,
-                    "schema_version": SCHEMA_VERSION,
-                }
-            ),
+        content = content_from_changes(
+            changes,
+            calls=calls,
+            left_out=left_out,
+            ledger=ledger,
+            findings=findings,
+            balance=balance,
+            not_patchable=not_patchable,
+            plain={
+                "kind": kind,
+                "created_at": at.isoformat(),
+                "api_url": api_url,
+                "period": None if period is None else period.to_dict(),
+                "rules": (rules or Rules()).to_dict(),
+                "accept": list(accept),
+                "selection": dict(selection or {}),
+                "n_compared": None if n_compared is None else int(n_compared),
+                "reverts_run_id": reverts_run_id,
+            },
         )
-        plan = cls(fingerprint_of(content), (), content)
-        if kind != "revert":
-            plan._refuse_broken_records()
-        return plan
-
-    def _refuse_broken_records(self) -> None:
-        """Stop a plan whose maker forgot the whole-record rule; the makers leave such calls out."""
-        broken = judge_calls(self._content.changes, self._content.calls, self.rules)
-        if len(broken):
-            msg = (
-                f"{plural(len(broken), 'call')} would be inconsistent once corrected, such as {broken.index[0]}: "
-                f"{broken.iloc[0]}; leave them out"
-            )
-            raise PlanError(msg)
+        return cls(fingerprint_of(content), (), content)
 
     @property
     def short_id(self) -> str:
@@ -349,16 +294,7 @@ class Plan:
         InputError
             If `by` is empty.
         """
-        if not isinstance(by, str) or not by.strip() or not is_unicode(by):
-            msg = f"an approval needs the name of a person, by={by!r} is none"
-            raise InputError(msg)
-        if not isinstance(note, str) or not is_unicode(note):
-            msg = f"the note of an approval is text, not {note!r}"
-            raise InputError(msg)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        return replace(
-            self, approvals=(*self.approvals, Approval(" ".join(by.split()), at, note.strip(), self.plan_id))
-        )
+        return replace(self, approvals=(*self.approvals, Approval.given(by, note, self.plan_id)))
 
     def keep(self, ids_or_mask: object) -> Plan:
         """Return a smaller plan with the named calls only; approvals are dropped.
@@ -386,23 +322,7 @@ class Plan:
 
     def _only(self, kept: pd.Series[bool]) -> Plan:
         """Return the plan of the kept calls, given as a mask over the rows of its calls."""
-        content = self._content
-        kept_ids = content.calls.loc[kept.to_numpy(), "call_id"]
-        stays = is_among(content.changes["call_id"], kept_ids)
-        gone = content.changes.loc[~stays]
-        left = to_schema(gone.assign(reason=DROPPED), LEFT_OUT)
-        changes = content.changes.loc[stays].reset_index(drop=True)
-        calls = content.calls.loc[kept.to_numpy()].reset_index(drop=True)
-        changes = in_plan_order(changes, starts_of(changes, calls))
-        smaller = replace(
-            content,
-            changes=changes,
-            calls=calls_in_order(calls, changes),
-            left_out=pd.concat([content.left_out, left], ignore_index=True)
-            if len(left)
-            else content.left_out,
-            ledger=without(content.ledger, gone),
-        )
+        smaller = content_of_calls(self._content, kept)
         return Plan(fingerprint_of(smaller), (), smaller)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -459,42 +379,16 @@ class Plan:
             "created_at": self.created_at.isoformat(timespec="seconds"),
         }
 
+    def _next_step(self) -> str:
+        return "apply_plan(plan, client, audit)" if self.approvals else "plan.dry_run()"
+
     def __repr__(self) -> str:
         counts = self.summary()
         approved = f"approved by {counts['approved_by']}" if self.approvals else "not approved"
-        step = "apply_plan(plan, client, audit)" if self.approvals else "plan.dry_run()"
         return (
             f"<Plan {self.short_id}: {plural(len(self._content.changes), 'change')} to "
-            f"{plural(len(self), 'call')}, {plural(len(self._content.left_out), 'row')} left out, {approved}; next: {step}>"
+            f"{plural(len(self), 'call')}, {plural(len(self._content.left_out), 'row')} left out, {approved}; next: {self._next_step()}>"
         )
 
     def _repr_html_(self) -> str:
-        content = self._content
-        shown = content.changes[["call_id", "field", "before", "after", "delta_s", "explanation"]]
-        parts = (
-            [section("Changes, in the order they are sent", html_table(shown, max_rows=10))]
-            if len(shown)
-            else []
-        )
-        if len(content.left_out):
-            reasons = content.left_out.groupby("reason", as_index=False).agg(calls=("call_id", "nunique"))
-            parts.append(section("Left out", html_table(reasons.sort_values("calls", ascending=False))))
-        step = "apply_plan(plan, client, audit)" if self.approvals else "plan.dry_run()"
-        return card(
-            f"Plan {self.short_id}",
-            {name: value for name, value in self.summary().items() if name != "plan"},
-            *parts,
-            subtitle=f"a plan sends nothing · next: {step}",
-            tone="ok" if self.approvals else "warn",
-        )
-
-
-def _as_the_api_spells(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with ids in lower case, as the API answers them: spelled otherwise, a call would pass for missing."""
-    return frame.assign(call_id=frame["call_id"].str.lower())
-
-
-def _as_saved(values: dict[str, Any]) -> dict[str, Any]:
-    """Return plain values just as a saved plan gives them back, so that both print alike."""
-    plain: dict[str, Any] = json.loads(canonical_json(values))
-    return plain
+        return plan_card(self, self._next_step())

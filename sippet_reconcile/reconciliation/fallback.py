@@ -63,16 +63,6 @@ class CloseCalls:
         empty = np.zeros(0, np.int64)
         return cls(empty, empty, empty, empty)
 
-    def contested_where(self, doubted: NDArray[np.bool_]) -> CloseCalls:
-        """Return the same with some of the pairs as rivals instead."""
-        call, cdr = self.call_pos, self.cdr_pos
-        return CloseCalls(
-            call[~doubted],
-            cdr[~doubted],
-            np.concatenate([self.rival_call, call[doubted]]),
-            np.concatenate([self.rival_cdr, cdr[doubted]]),
-        )
-
 
 @dataclass(frozen=True, eq=False)
 class _Side:

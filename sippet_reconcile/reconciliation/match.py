@@ -17,9 +17,8 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
 from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once
-from sippet_reconcile.reconciliation.fallback import CloseCalls, match_by_numbers
+from sippet_reconcile.reconciliation.fallback import match_by_numbers
 from sippet_reconcile.reconciliation.legs import take_text
-from sippet_reconcile.reconciliation.strangers import are_uuids, strangers
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
@@ -157,7 +156,6 @@ def match_calls(
     keys: CallKeys,
     legs: LegKeys,
     linked_named: NDArray[np.int64],
-    formats: pa.LargeStringArray,
     rules: Rules,
 ) -> Matches:
     """Match CDR calls with calls, in tiers, each one-to-one.
@@ -172,8 +170,6 @@ def match_calls(
         The keys of both sides.
     linked_named
         The call that each leg names by its linked id.
-    formats
-        The format that each leg was read as.
     rules
         `start_window_s`, `number_digits`, `time_tolerance_s` and `clock_offset_s` are used.
 
@@ -181,8 +177,7 @@ def match_calls(
     -------
     Matches
         A CDR call whose ids name a call that went to another CDR call is in no pair:
-        numbers and time never overrule an id. Where they speak for a call and the
-        ids on both sides against it, the two are rivals; see `strangers`.
+        numbers and time never overrule an id.
     """
     no_rivals = np.zeros(len(calls), np.bool_)
     by_key = _match_key(keys, groups.named, no_rivals, MatchRule.CALL_UUID)
@@ -210,10 +205,6 @@ def match_calls(
     free_calls[conversations.call_pos] = False
     free_cdr[conversations.cdr_pos] = False
     close = match_by_numbers(calls, cdr_calls, free_calls, free_cdr, rules)
-    if len(close.call_pos):
-        close = close.contested_where(
-            _ids_differ(close, keys, legs, groups, by_key=by_key.pairs, formats=formats)
-        )
     ambiguous_calls[close.rival_call] = True
     ambiguous_cdr[close.rival_cdr] = True
     rivals = [
@@ -229,23 +220,6 @@ def match_calls(
         ambiguous_calls,
         ambiguous_cdr,
     )
-
-
-def _ids_differ(
-    close: CloseCalls,
-    keys: CallKeys,
-    legs: LegKeys,
-    groups: Groups,
-    *,
-    by_key: PairPositions,
-    formats: pa.LargeStringArray,
-) -> NDArray[np.bool_]:
-    """Mark the pairs whose ids are of one kind, and yet two."""
-    matched = np.zeros(len(groups), np.bool_)
-    matched[by_key.cdr_pos] = True
-    form = formats.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    stranger = strangers(legs.key, form + 1, groups.cdr_of, matched)
-    return stranger[close.cdr_pos] & are_uuids(take_text(keys.uuid, close.call_pos))
 
 
 def _pairs(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchRule) -> PairPositions:

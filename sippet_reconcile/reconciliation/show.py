@@ -70,7 +70,7 @@ _LEG_COLUMNS: Final = (
 _WHY: Final = {
     Bucket.ONLY_IN_API: "no CDR call matches it",
     Bucket.ONLY_IN_CDR: "no call of the API matches it",
-    Bucket.AMBIGUOUS: "several rivals match, or the numbers do and the ids do not, and nobody decides",
+    Bucket.AMBIGUOUS: "several rivals match, and nobody decides between them",
     Bucket.EXCLUDED: "it is excluded",
     Bucket.UNUSABLE: "the row cannot be used",
     Bucket.DUPLICATE: "the row repeats another one",

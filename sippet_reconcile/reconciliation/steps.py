@@ -127,14 +127,7 @@ def reconcile(
         cdr_calls = reduce_legs(legs, aside.counted, groups, split_names)
         report(2, _N_STEPS, "matching calls")
         matches = match_calls(
-            calls,
-            cdr_calls,
-            groups=groups,
-            keys=keys,
-            legs=ids,
-            linked_named=linked_named,
-            formats=take_text(text_array(legs["format"]), aside.counted),
-            rules=rules,
+            calls, cdr_calls, groups=groups, keys=keys, legs=ids, linked_named=linked_named, rules=rules
         )
         sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
         sorting = sort_rows(

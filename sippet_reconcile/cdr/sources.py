@@ -274,8 +274,8 @@ def _zip_members(name: str, packed: bytes, sha256: str, path: Path | None) -> It
                 raise InputError(msg)
             if any(info.filename == _WORKBOOK for info in members):
                 msg = (
-                    f"{name} is a workbook; save the sheet as CSV, or pass pandas.read_excel({name!r}, dtype=str) "
-                    "to cdr_from_frame"
+                    f"{name} is a workbook; save the sheet as CSV, or hand what pandas.read_excel(..., dtype=str) "
+                    "reads to cdr_from_frame"
                 )
                 raise InputError(msg)
             total = 0

@@ -32,6 +32,7 @@ PHRASES: Final = (
     ("the file that plan.save() wrote", "the file that 'plan --out' wrote"),
     ("take ids from plan.calls['call_id']", "take ids from the dry run"),
     ("look at the causes in rec.rollup() first", "look at the causes that 'diff' prints first"),
+    (", or hand what pandas.read_excel(..., dtype=str) reads to cdr_from_frame", ""),
     ("(plan_corrections)", "(plan --corrections)"),
     ("; the evidence of this finding lists the calls", "; 'inspect --calls' lists the calls"),
     ("; see .failures", ""),

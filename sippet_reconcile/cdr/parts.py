@@ -164,10 +164,14 @@ def _layout(sample: Sample, format_: CdrFormat, where: str, request: Request) ->
     header = _header_row(sample, format_, where, request)
     if header is None:
         assert format_.layouts is not None  # noqa: S101 - a format without layouts always has a header row
-        return Layout(sample.delimiter, format_.layouts(sample))
+        return Layout(sample.delimiter, format_.layouts(sample), where=where)
     names = unique_names(sample.rows[header])
     return Layout(
-        sample.delimiter, {len(names): names}, sample.lines[header] + 1, header=sample.delimiter.join(names)
+        sample.delimiter,
+        {len(names): names},
+        sample.lines[header] + 1,
+        header=sample.delimiter.join(names),
+        where=where,
     )
 
 
@@ -338,10 +342,10 @@ class _Pieces:
         if regular is None:
             return None
         raw, n_lines = regular
-        if self.layout.header is not None:
-            raw = without_headers(raw, self.layout)
         request = replace(self.request, options=replace(self.request.options, in_pieces=True))
         try:
+            if self.layout.header is not None:
+                raw = without_headers(raw, self.layout)
             columns, clock, n_totals = _columns_of(raw, self.format, self.name, request)
         except CdrFormatError:
             return None  # read as a whole, it is either settled there or raised with the right line

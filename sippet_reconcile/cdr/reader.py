@@ -26,6 +26,7 @@ from sippet_reconcile.cdr.tables import (
     without_rows,
 )
 from sippet_reconcile.cdr.tokens import mend_line, python_pattern, record_pattern, split_line, stays_open
+from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.keys import hash_text
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _BLOCK: Final = 4 << 20  # larger than the longest line, small enough for two th
 _MAX_JOINED: Final = 40  # physical lines that one quoted value may span
 FEED: Final = 10
 _NUL: Final = "the row holds NUL bytes"
+_SHOWN_NAMES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,14 @@ class Layout:
     `names` maps each width that a record may have to its column names, the usual
     width first. `first_line` is the first line that holds a record, counted from 0,
     and `header` the line of names, which is no record wherever it is repeated.
+    `where` is what messages call the file.
     """
 
     delimiter: str
     names: Mapping[int, tuple[str, ...]]
     first_line: int = 0
     header: str | None = None
+    where: str = "the file"
 
     @property
     def width(self) -> int:
@@ -154,15 +158,28 @@ def read_regular(
 
 
 def without_headers(table: RawTable, layout: Layout) -> RawTable:
-    """Leave out lines of names: exports that were put one behind the other repeat them."""
-    first = table.columns[layout.names[layout.width][0]]
-    name = layout.names[layout.width][0]
-    suspects = np.flatnonzero(np.asarray(pc.fill_null(pc.equal(first, name), fill_value=False)))
-    repeated = [
-        row
-        for row in suspects.tolist()
-        if all(table.columns[n][row].as_py() in {n, None} for n in layout.names[layout.width])
-    ]
+    """Leave out lines of names: exports that were put one behind the other repeat them.
+
+    Raises
+    ------
+    CdrFormatError
+        If such a line names the columns in another order: what follows it would be misread.
+    """
+    names = layout.names[layout.width]
+    columns = [table.columns[name] for name in names]
+    suspects = np.flatnonzero(np.asarray(pc.is_in(columns[0], value_set=pa.array(names, TEXT))))
+    repeated = []
+    for row in suspects.tolist():
+        cells = [column[row].as_py() for column in columns]
+        if all(cell in {name, None} for name, cell in zip(names, cells, strict=True)):
+            repeated.append(row)
+        elif len(set(cells) & set(names)) > len(names) / 2:
+            line = int(table.rows[row])
+            msg = (
+                f"{layout.where} line {line}: the columns are named again, in another order than before "
+                f"({', '.join(map(repr, cells[:_SHOWN_NAMES]))}, ...); cut the file there and read both parts"
+            )
+            raise CdrFormatError(msg, line=line)
     if not repeated:
         return table
     headers = np.zeros(len(table), bool)

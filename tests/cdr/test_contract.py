@@ -996,3 +996,17 @@ def test_an_open_file_that_cannot_be_read_is_refused_with_what_to_do(
         legs = sr.read_cdr(raw, timezone="UTC", keep=["caller_id_name"], progress=False)
         assert not raw.closed
     assert legs["x_caller_id_name"].tolist() == ["Müller"]
+
+
+@pytest.mark.parametrize("n_before", [1, 40_000], ids=["small", "read in pieces"])
+def test_names_that_come_again_in_another_order_are_an_error_that_says_where(n_before: int) -> None:
+    # Two exports of one system, one behind the other, the second with from and to the other way round.
+    row = "CA1,,+15550100001,+15550100002,completed,2026-10-01T08:00:00Z,2026-10-01T08:01:00Z,60,inbound"
+    swapped = TWILIO.replace("to,from", "from,to")
+    data = "\n".join([TWILIO, *[row] * n_before, swapped, row]) + "\n"
+    with pytest.raises(sr.CdrFormatError, match=rf"line {n_before + 2}: the columns are named again") as caught:
+        read(data)
+    assert caught.value.line == n_before + 2
+    # The same names in the same order are no record and no error.
+    again = "\n".join([TWILIO, *[row] * n_before, TWILIO, row]) + "\n"
+    assert len(read(again)) == n_before + 1

@@ -8,12 +8,15 @@ import httpx
 import pandas as pd
 import pytest
 
+from sippet_reconcile.api import Client
+from sippet_reconcile.api.wire import MEDIA_TYPE
+from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.apply.traffic import Tools
 from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.errors import ApiError, AuditError
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import Outcome, load_run
-from sippet_reconcile.sandbox import Fault, Faults
+from sippet_reconcile.sandbox import Fault, Faults, Sandbox
 
 
 def row_of(run, call_id):
@@ -160,6 +163,31 @@ def test_a_call_that_is_gone_is_missing_while_others_are_visible(lab):
     plan = lab.plan(3)
     lab.sandbox.remove_call(lab.id_of(1))
     assert lab.outcomes(lab.apply(plan)) == ["applied", "missing", "applied"]
+
+
+class Capped(httpx.HTTPTransport):
+    """A real transport behind which the server shows ten calls at most, and does not say so."""
+
+    def handle_request(self, request):
+        answer = super().handle_request(request)
+        if request.method != "GET":
+            return answer
+        answer.read()
+        document = answer.json()
+        document["data"] = document["data"][:10]
+        return httpx.Response(answer.status_code, headers={"content-type": MEDIA_TYPE}, json=document)
+
+
+def test_calls_that_a_server_holds_back_are_not_missing(lab, tmp_path):
+    with (
+        Sandbox(lab.make_calls(30)) as sandbox,
+        Capped() as transport,
+        Client(sandbox.url, token=sandbox.token, transport=transport) as client,
+    ):
+        plan = lab.plan_with(client, 30)
+        sandbox.remove_call(lab.id_of(25))
+        run = apply_plan(plan, client, tmp_path / "capped", rate=lab.fast, progress=False)
+    assert lab.outcomes(run) == ["applied"] * 25 + ["missing"] + ["applied"] * 4
 
 
 def test_a_call_that_goes_under_the_patch_is_missing_after_one_more_read(lab):

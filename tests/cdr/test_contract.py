@@ -1004,7 +1004,9 @@ def test_names_that_come_again_in_another_order_are_an_error_that_says_where(n_b
     row = "CA1,,+15550100001,+15550100002,completed,2026-10-01T08:00:00Z,2026-10-01T08:01:00Z,60,inbound"
     swapped = TWILIO.replace("to,from", "from,to")
     data = "\n".join([TWILIO, *[row] * n_before, swapped, row]) + "\n"
-    with pytest.raises(sr.CdrFormatError, match=rf"line {n_before + 2}: the columns are named again") as caught:
+    with pytest.raises(
+        sr.CdrFormatError, match=rf"line {n_before + 2}: the columns are named again"
+    ) as caught:
         read(data)
     assert caught.value.line == n_before + 2
     # The same names in the same order are no record and no error.

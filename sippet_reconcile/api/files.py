@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import tempfile
 import zlib
 from datetime import UTC, datetime
 from operator import methodcaller
@@ -41,22 +42,31 @@ _PARQUET: Final = b"PAR1"
 def write_calls(calls: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     """Save calls as one parquet file that `read_calls` and any parquet reader can read.
 
-    It is written aside and then renamed, so that a reader never meets half a file.
+    It is written aside and then renamed, so that a reader never meets half a file, and
+    is readable by its owner alone: calls hold phone numbers.
 
     Raises
     ------
     SchemaError
         Where the frame is not one of calls.
+    InputError
+        Where the file cannot be written.
     """
     target = Path(path)
     frame = conform(calls, CALLS)[CALLS.names]
     table = pa.Table.from_pandas(frame, preserve_index=False).cast(CALLS.arrow).replace_schema_metadata()
-    aside = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        pq.write_table(table, aside, compression="zstd")
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
+        aside = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                pq.write_table(table, file, compression="zstd")
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as exc:
+        msg = f"the calls cannot be written to {target}: {exc.strerror or exc}"
+        raise InputError(msg) from exc
     return target
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ def test_a_saved_frame_comes_back_equal(calls: pd.DataFrame, tmp_path: Path) -> 
     pd.testing.assert_frame_equal(sr.read_calls(path), calls)
     pd.testing.assert_frame_equal(sr.read_calls(str(path), "https://API.example.com/api/calls"), calls)
     assert [entry.name for entry in tmp_path.iterdir()] == ["calls.parquet"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps other permissions")
+def test_saved_calls_are_readable_by_their_owner_alone(calls: pd.DataFrame, tmp_path: Path) -> None:
+    assert write_calls(calls, tmp_path / "calls.parquet").stat().st_mode & 0o077 == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["calls.parquet"]
+
+
+def test_calls_that_cannot_be_written_are_an_input_error(calls: pd.DataFrame, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot be written to .*nowhere"):
+        write_calls(calls, tmp_path / "nowhere" / "calls.parquet")
 
 
 def test_a_frame_saved_by_pandas_comes_back_too(calls: pd.DataFrame, tmp_path: Path) -> None:

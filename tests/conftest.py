@@ -10,7 +10,13 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # A slow or busy machine is no failure.
-settings.register_profile("sippet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A change is judged by the same examples whenever it is judged; whoever works on it meets new ones each time.
+settings.register_profile(
+    "sippet",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="CI" in os.environ,
+)
 settings.load_profile("sippet")
 
 # A shell starts background jobs with Ctrl-C ignored, and the programs that tests start would inherit that.

@@ -1,10 +1,11 @@
 """Which CDR calls cannot be one call, because of when their legs were.
 
 Input are the legs of the CDR calls that have several, sorted by call and by time;
-output is a text per call, and a finding about all of them. The legs of a call follow or overlap one another. Where
-nobody was on the line for hours, one id was used for two calls; where a leg is there
-again whole quarter hours later, one call was read in two zones. The start, the end
-and the seconds of such a group are those of no call, so nothing is concluded from it.
+output is a text per call, and a finding about all of them. The legs of a call follow or
+overlap one another. Where nobody was on the line for hours, one id was used for two
+calls; where a leg is there again whole quarter hours later, one call was read in two
+zones. The start, the end and the seconds of such a group are those of no call, so
+nothing is concluded from it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.core import MICROS, latest_so_far
@@ -32,6 +34,7 @@ _COPY_SLACK_S: Final = 2
 """How exactly two copies of a leg are whole quarter hours apart."""
 
 _NAT: Final = np.iinfo(np.int64).min
+_NONE: Final = np.int64(-1)
 
 
 def legs_problems(
@@ -61,7 +64,8 @@ def legs_problems(
     [None, 'a leg is there again 60 min later', 'no leg at all for 120 min']
     """
     n_calls = int(call[-1]) + 1
-    problems = np.full(n_calls, "", dtype=object)
+    silent = np.full(n_calls, _NONE)
+    copied = np.full(n_calls, _NONE)
     is_timed = (started != _NAT) & (ended != _NAT)
     # A leg of unknown times may have filled any silence.
     all_timed = np.bincount(call[~is_timed], minlength=n_calls) == 0
@@ -69,8 +73,8 @@ def legs_problems(
     call, started, answered, ended, key = (a[timed] for a in (call, started, answered, ended, key))
     is_next = (call[1:] == call[:-1]) & all_timed[call[1:]]
     silence = np.where(is_next, started[1:] - latest_so_far(call, ended)[:-1], 0)
-    for place in np.flatnonzero(silence > _MOST_SILENCE_S * MICROS):
-        problems[call[place]] = f"no leg at all for {_minutes(silence[place])} min"
+    is_silent = silence > _MOST_SILENCE_S * MICROS
+    silent[call[:-1][is_silent]] = _minutes(silence[is_silent])
     rang = np.where(answered == _NAT, -1, answered - started)
     lasted = ended - started
     order = np.lexsort((started, rang, lasted, key, call))
@@ -80,13 +84,22 @@ def legs_problems(
     is_copy = (quarters > 0) & (np.abs(later - quarters * QUARTER_S * MICROS) <= _COPY_SLACK_S * MICROS)
     for values in (call, key, lasted, rang):
         is_copy &= values[one] == values[other]
-    for place in np.flatnonzero(is_copy & (lasted[one] > 0)):
-        problems[call[one[place]]] = f"a leg is there again {_minutes(later[place])} min later"
-    return pa.array([text or None for text in problems], pa.large_string())
+    is_copy &= lasted[one] > 0
+    copied[call[one][is_copy]] = _minutes(later[is_copy])
+    return pc.coalesce(
+        _told("a leg is there again ", copied, " min later"), _told("no leg at all for ", silent, " min")
+    )
 
 
-def _minutes(micros: int) -> int:
-    return round(micros / (60 * MICROS))
+def _minutes(micros: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.rint(micros / (60 * MICROS)).astype(np.int64)
+
+
+def _told(before: str, minutes: NDArray[np.int64], behind: str) -> pa.LargeStringArray:
+    """Return a sentence with its minutes for each call; missing where there are none."""
+    numbers = pa.array(minutes, mask=minutes == _NONE).cast(pa.large_string())
+    first, last, between = (pa.scalar(text, pa.large_string()) for text in (before, behind, ""))
+    return pc.binary_join_element_wise(first, numbers, last, between)
 
 
 def find_legs_apart(cdr_calls: pd.DataFrame, is_asked: NDArray[np.bool_]) -> Finding | None:

@@ -92,7 +92,8 @@ def match_by_numbers(
         Both frames.
     free_calls, free_cdr
         Mark the rows that may still be matched. CDR calls with a doubtful local time or
-        with legs that cannot be those of one call, and rows without a start or without a digit in either number, stay unmatched.
+        with legs that cannot be those of one call, and rows without a start or without a
+        digit in either number, stay unmatched.
     rules
         `start_window_s`, `number_digits`, `time_tolerance_s` and `clock_offset_s` are used.
 

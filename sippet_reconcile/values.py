@@ -23,6 +23,7 @@ __all__ = [
     "INSTANT_FIELDS",
     "SECONDS_FIELDS",
     "instants_to_text",
+    "learn_decimals",
     "parse_instant",
     "parse_value",
     "same_value",
@@ -141,6 +142,22 @@ def parse_value(field: str, text: object) -> str | int | None:
     if not isinstance(text, str):
         return None
     return int(text) if field in SECONDS_FIELDS else text
+
+
+def learn_decimals(known: dict[str, int], shown: Mapping[str, int]) -> None:
+    """Add what one answer shows of a server's precision, in place; see `same_value`.
+
+    The most that was ever seen counts: a server that prints a fraction anywhere keeps it everywhere.
+
+    Examples
+    --------
+    >>> known = {"ended_at": 0}
+    >>> learn_decimals(known, {"ended_at": 6, "started_at": 0})
+    >>> known
+    {'ended_at': 6, 'started_at': 0}
+    """
+    for name, decimals in shown.items():
+        known[name] = max(decimals, known.get(name, 0))
 
 
 def same_value(

@@ -24,6 +24,7 @@ from sippet_reconcile.values import (
     INSTANT_FIELDS,
     SECONDS_FIELDS,
     instants_to_text,
+    learn_decimals,
     same_value,
     seconds_to_text,
 )
@@ -227,8 +228,7 @@ def _compared(expected: list[dict[str, Any]], client: Client) -> pd.DataFrame:
     def learn(exchange: Exchange) -> None:
         # The frame has lost how the instants were printed, which tells the server's precision.
         if isinstance(exchange.content, Page):
-            for name, seen in exchange.content.decimals.items():
-                decimals[name] = max(seen, decimals.get(name, 0))
+            learn_decimals(decimals, exchange.content.decimals)
 
     ids = list(dict.fromkeys(row["call_id"] for row in expected))
     calls = client.paced(lambda: None, learn).get_calls(ids)

@@ -12,6 +12,7 @@ import html
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -86,8 +87,18 @@ class Page:
     next_link: str | None = None
     total: int | None = None
     is_paged: bool = field(default=False)
-    decimals: Mapping[str, int] = field(default_factory=dict)
-    """Field to the most decimals of a second that its instants were answered with."""
+    instants: Mapping[str, pa.Array] = field(default_factory=dict, repr=False)
+    """Field to its instants as they were answered: only the text shows whether a server keeps fractions."""
+
+    @cached_property
+    def decimals(self) -> dict[str, int]:
+        """Field to the most decimals of a second that its instants show; a field without any is left out."""
+        found = {}
+        for name, text in self.instants.items():
+            if text.null_count < len(text):
+                fraction = pc.struct_field(pc.extract_regex(text, pattern=r"\.(?P<fraction>\d+)"), "fraction")
+                found[name] = pc.max(pc.utf8_length(fraction)).as_py() or 0
+        return found
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -161,8 +172,7 @@ def _first_of_other_kind(values: list[Any], kinds: set[type]) -> int | None:
     return next(index for index, value in enumerate(values) if type(value) not in kinds)
 
 
-def _instant_column(name: str, values: list[Any], ids: Sequence[Any]) -> pa.Array:
-    text = _text_column(name, values, ids)
+def _instant_column(name: str, text: pa.Array, ids: Sequence[Any]) -> pa.Array:
     instants = text_to_instants(text_series(text))
     unread = instants.isna().to_numpy() & text.is_valid().to_numpy(zero_copy_only=False)
     if unread.any():
@@ -211,6 +221,11 @@ def rows_of(resources: object) -> pa.Table:
     DocumentError
         Naming the first resource that is not a call, and why.
     """
+    return _read_rows(resources)[0]
+
+
+def _read_rows(resources: object) -> tuple[pa.Table, dict[str, pa.Array]]:
+    """Return the rows, and the instants in them as they were answered."""
     if not isinstance(resources, list):
         msg = f"'data' is {_kind(resources)}, not a list of resources"
         raise DocumentError(msg)
@@ -230,29 +245,17 @@ def rows_of(resources: object) -> pa.Table:
     if index is not None:
         msg = f"{_where(index, ids)} has no attributes"
         raise DocumentError(msg)
+    instants: dict[str, pa.Array] = {}
     for name in CALL_ATTRIBUTES:
         values = _members(name, attributes)
         if name in INSTANT_FIELDS:
-            columns[name] = _instant_column(name, values, ids)
+            instants[name] = _text_column(name, values, ids)
+            columns[name] = _instant_column(name, instants[name], ids)
         elif name in SECONDS_FIELDS:
             columns[name] = _seconds_column(name, values, ids)
         else:
             columns[name] = _text_column(name, values, ids)
-    return pa.table([columns[name] for name in _ROWS.names], schema=_ROWS)
-
-
-def _decimals(resources: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return how precisely a server answers: of the instants only the text shows whether a fraction is kept.
-
-    A field without any instant says nothing and is left out.
-    """
-    found = {}
-    for name in sorted(INSTANT_FIELDS):
-        text = pa.array([resource["attributes"].get(name) for resource in resources], pa.large_string())
-        if text.null_count < len(text):
-            fraction = pc.struct_field(pc.extract_regex(text, pattern=r"\.(?P<fraction>\d+)"), "fraction")
-            found[name] = pc.max(pc.utf8_length(fraction)).as_py() or 0
-    return found
+    return pa.table([columns[name] for name in _ROWS.names], schema=_ROWS), instants
 
 
 def _document(body: bytes) -> dict[str, Any]:
@@ -278,19 +281,20 @@ def read_page(body: bytes) -> Page:
         next_link = next_link.get("href")
     page = meta.get("page") if isinstance(meta, dict) else None
     total = page.get("total") if isinstance(page, dict) else None
+    rows, instants = _read_rows(document["data"])
     return Page(
-        rows_of(document["data"]),
+        rows,
         next_link=next_link if isinstance(next_link, str) and next_link else None,
         total=total if type(total) is int else None,
         is_paged=isinstance(page, dict),
-        decimals=_decimals(document["data"]),
+        instants=instants,
     )
 
 
 def read_resource(body: bytes) -> Page:
     """Read the answer to a PATCH: one resource."""
-    resources = [_document(body)["data"]]
-    return Page(rows_of(resources), decimals=_decimals(resources))
+    rows, instants = _read_rows([_document(body)["data"]])
+    return Page(rows, instants=instants)
 
 
 def patch_body(call_id: str, attributes: dict[str, object]) -> bytes:

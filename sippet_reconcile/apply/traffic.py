@@ -18,6 +18,7 @@ from sippet_reconcile.api.exchange import ExchangeKind
 from sippet_reconcile.api.retry import GiveUp, Retry, backoff_s, decide
 from sippet_reconcile.apply.decisions import texts_by_id
 from sippet_reconcile.apply.stopping import StoppedError
+from sippet_reconcile.values import learn_decimals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -135,13 +136,9 @@ class Traffic:
         return exchange
 
     def decimals_of(self, exchange: Exchange) -> Mapping[str, int]:
-        """Return the server's precision by field, to which each usable answer adds what its texts show.
-
-        The most that was ever seen counts: a server that prints a fraction anywhere keeps it everywhere.
-        """
+        """Return the server's precision by field, to which each usable answer adds what its texts show."""
         with self._lock:
-            for name, seen in exchange.content.decimals.items():
-                self._decimals[name] = max(seen, self._decimals.get(name, 0))
+            learn_decimals(self._decimals, exchange.content.decimals)
             return dict(self._decimals)
 
     def read(self, ids: Sequence[str]) -> Reading:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.pacing import Pacer, parse_rate
@@ -210,7 +209,7 @@ def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     if isinstance(min_approvals, bool) or not isinstance(min_approvals, int) or min_approvals < 1:
         msg = f"min_approvals must be a whole number from 1, got {min_approvals!r}: no plan is applied unapproved"
         raise InputError(msg)
-    short = plan.plan_id[:12]
+    short = plan.short_id
     if plan.fingerprint() != plan.plan_id:
         msg = f"the content of plan {short} does not give its plan_id: it was changed after it was made; build it again"
         raise PlanError(msg)
@@ -221,12 +220,7 @@ def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     if normalise_url(plan.api_url) != ours:
         msg = f"plan {short} was made for {plan.api_url}, the client is of {ours}: a plan is applied to its own API only"
         raise PlanError(msg)
-    # One person is one, however the name is spelled: two approvals are to be of four eyes.
-    people = {
-        unicodedata.normalize("NFKC", " ".join(approval.by.split())).casefold(): approval.by
-        for approval in plan.approvals
-        if approval.plan_id == plan.plan_id
-    }
+    people = {approval.person: approval.by for approval in plan.approvals if approval.plan_id == plan.plan_id}
     if len(people) < min_approvals:
         told = f"approved by {', '.join(sorted(people.values()))}" if people else "not approved"
         msg = f"plan {short} is {told}, and {min_approvals} approval(s) are needed: plan.approve(by=..., note=...)"

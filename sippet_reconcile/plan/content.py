@@ -7,6 +7,7 @@ JSON text that follows from the content alone. Approvals are not part of it.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -68,6 +69,17 @@ class Approval:
             raise InputError(msg)
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return cls(" ".join(by.split()), at, note.strip(), plan_id)
+
+    @property
+    def person(self) -> str:
+        """Who it is, however the name is spelled: two approvals are to be of four eyes.
+
+        Examples
+        --------
+        >>> Approval("Ana  LÓPEZ", "", "", "").person == Approval("ana lópez", "", "", "").person
+        True
+        """
+        return unicodedata.normalize("NFKC", " ".join(self.by.split())).casefold()
 
     def to_dict(self) -> dict[str, str]:
         """Return plain values for a saved plan or an audit record."""

@@ -167,11 +167,7 @@ def _layout(sample: Sample, format_: CdrFormat, where: str, request: Request) ->
         return Layout(sample.delimiter, format_.layouts(sample), where=where)
     names = unique_names(sample.rows[header])
     return Layout(
-        sample.delimiter,
-        {len(names): names},
-        sample.lines[header] + 1,
-        header=sample.delimiter.join(names),
-        where=where,
+        sample.delimiter, {len(names): names}, sample.lines[header] + 1, has_header=True, where=where
     )
 
 
@@ -344,7 +340,7 @@ class _Pieces:
         raw, n_lines = regular
         request = replace(self.request, options=replace(self.request.options, in_pieces=True))
         try:
-            if self.layout.header is not None:
+            if self.layout.has_header:
                 raw = without_headers(raw, self.layout)
             columns, clock, n_totals = _columns_of(raw, self.format, self.name, request)
         except CdrFormatError:

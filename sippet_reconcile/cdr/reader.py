@@ -53,15 +53,15 @@ class Layout:
     """How a delimited file is laid out.
 
     `names` maps each width that a record may have to its column names, the usual
-    width first. `first_line` is the first line that holds a record, counted from 0,
-    and `header` the line of names, which is no record wherever it is repeated.
+    width first. `first_line` is the first line that holds a record, counted from 0.
+    Where it `has_header`, a line of the names is no record wherever it is repeated.
     `where` is what messages call the file.
     """
 
     delimiter: str
     names: Mapping[int, tuple[str, ...]]
     first_line: int = 0
-    header: str | None = None
+    has_header: bool = False
     where: str = "the file"
 
     @property
@@ -84,7 +84,7 @@ def read_delimited(data: bytes, layout: Layout) -> RawTable:
         return _no_records(layout)
     regular = None if b"\0" in data else read_regular(data, layout, begin=begin)
     table = _Careful(data, begin, layout).read() if regular is None else regular[0]
-    return without_headers(table, layout) if layout.header is not None else table
+    return without_headers(table, layout) if layout.has_header else table
 
 
 def _no_records(layout: Layout) -> RawTable:

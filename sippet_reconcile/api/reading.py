@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.api.windows import Window
 
-__all__ = ["Answer", "next_target", "read_ids", "read_window", "reader_of"]
+__all__ = ["Answer", "held_back", "next_target", "read_ids", "read_window", "reader_of"]
 
 _MAX_PAGES: Final = 10_000
 
@@ -265,12 +265,20 @@ def reader_of(ids: Collection[str]) -> Callable[[bytes], Page]:
 def read_ids(ask: Callable[[Sequence[str]], Exchange], ids: Sequence[str], base_url: str) -> list[pa.Table]:
     """Read calls by their ids, and again those that a server which caps its answers held back."""
     tables: list[pa.Table] = []
-    is_open = True
-    while ids and is_open:
+    while ids:
         exchange = ask(ids)
         rows = exchange.content.rows
         tables.append(with_source(rows, base_url, exchange.asked_at))
-        found = set(rows.column("id").to_pylist())
-        ids = [call_id for call_id in ids if call_id not in found]
-        is_open = may_be_a_limit(len(found))
+        ids = held_back(ids, set(rows.column("id").to_pylist()))
     return tables
+
+
+def held_back(ids: Sequence[str], found: Collection[str]) -> list[str]:
+    """Return the ids to ask for again: those not found, where a server may have capped its answer.
+
+    Examples
+    --------
+    >>> held_back(list("abc"), {"a"}), held_back(list("0123456789ab"), set("0123456789"))
+    ([], ['a', 'b'])
+    """
+    return [call_id for call_id in ids if call_id not in found] if may_be_a_limit(len(found)) else []

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from sippet_reconcile.api.exchange import error_of
-from sippet_reconcile.api.proof import may_be_a_limit
 from sippet_reconcile.api.wire import MAX_CONNECTIONS
 from sippet_reconcile.apply.decisions import Decision, decide_call, stays_altered
 from sippet_reconcile.apply.sending import Job, Sender
@@ -330,25 +329,20 @@ class Session:
         control_id = self._sender.control_id if self._sender is not None else ""
         missing: set[str] = set()
         for part in _in_parts(absent, IDS_PER_READ - 1):
-            unseen = [planned.call_id for planned in part]
-            is_cut = True
-            while unseen and is_cut:
-                reading = self._traffic.read(list(dict.fromkeys([control_id, *unseen])))
-                if reading.rows is None:
-                    self._stop.stop(
-                        End.UNREADABLE, f"calls could not be read: {reading.gave_up}", reading.exchange
-                    )
-                    return None
-                if control_id not in reading.rows:
-                    self._stop.stop(
-                        End.CONTROL_GONE,
-                        "a call that was visible at the start no longer is, so nothing missing is believed",
-                    )
-                    return None
-                # A server that caps its answers holds calls back that are there: it is asked for the rest.
-                is_cut = may_be_a_limit(len(reading.rows))
-                unseen = [call_id for call_id in unseen if call_id not in reading.rows]
-            missing.update(unseen)
+            ids = [planned.call_id for planned in part]
+            reading = self._traffic.read(list(dict.fromkeys([control_id, *ids])))
+            if reading.rows is None:
+                self._stop.stop(
+                    End.UNREADABLE, f"calls could not be read: {reading.gave_up}", reading.exchange
+                )
+                return None
+            if control_id not in reading.rows:
+                self._stop.stop(
+                    End.CONTROL_GONE,
+                    "a call that was visible at the start no longer is, so nothing missing is believed",
+                )
+                return None
+            missing |= set(ids) - set(reading.rows)
         return missing
 
     def _send(self, jobs: Sequence[Job]) -> None:

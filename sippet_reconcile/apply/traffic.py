@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import random as _random
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.exchange import ExchangeKind
+from sippet_reconcile.api.reading import held_back
 from sippet_reconcile.api.retry import GiveUp, Retry, backoff_s, decide
 from sippet_reconcile.apply.decisions import texts_by_id
 from sippet_reconcile.apply.stopping import StoppedError
@@ -142,13 +143,26 @@ class Traffic:
             return dict(self._decimals)
 
     def read(self, ids: Sequence[str]) -> Reading:
-        """Read calls by id, with retries.
+        """Read calls by id, with retries; what a server that caps its answers held back is asked for again.
 
         Raises
         ------
         StoppedError
             If the run is stopped meanwhile.
         """
+        rows: dict[str, Texts] = {}
+        read_at: float | None = None
+        while True:
+            reading = self._read_once(ids)
+            if reading.rows is None:
+                return reading
+            rows |= reading.rows
+            read_at = reading.read_at if read_at is None else read_at  # what was read first is the oldest
+            ids = held_back(ids, reading.rows)
+            if not ids:
+                return replace(reading, rows=rows, read_at=read_at)
+
+    def _read_once(self, ids: Sequence[str]) -> Reading:
         attempt = 0
         while True:
             attempt += 1

@@ -22,7 +22,7 @@ from sippet_reconcile.cdr.json_text import PIECE, Broken, JsonRecords, Repeated
 from sippet_reconcile.cdr.spec import column_key
 from sippet_reconcile.cdr.tables import TEXT, RawTable
 from sippet_reconcile.errors import CdrFormatError
-from sippet_reconcile.keys import hash_text
+from sippet_reconcile.keys import combine_hashes, hash_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["first_objects", "read_objects"]
 
-_MIX: Final = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT: Final = np.uint64(29)
 _KINDS: Final = {"{": "an object", "[": "a list", "t": "a yes/no", "f": "a yes/no"}
 _NOT_UNICODE: Final = "{!r} holds text that is not Unicode"
 
@@ -182,11 +180,7 @@ def _scrambled(column: pa.LargeStringArray, path: str) -> NDArray[np.uint64]:
     """Return a number per value that depends on the member it is of; 0 where it is missing."""
     if column.null_count == len(column):
         return np.zeros(len(column), np.uint64)
-    hashes = hash_text(column)
-    hashes ^= hash_text(pa.array([_spelled(path)], TEXT))[0]
-    hashes *= _MIX
-    hashes ^= hashes >> _SHIFT
-    hashes *= _MIX
+    hashes = combine_hashes([hash_text(column), hash_text(pa.array([_spelled(path)], TEXT))])
     if column.null_count:
         hashes[np.asarray(column.is_null())] = 0
     return hashes

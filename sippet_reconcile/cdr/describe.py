@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import card, html_table, html_text, plural, section, show_value, text_table
+from sippet_reconcile._display import (
+    card,
+    html_table,
+    html_text,
+    label,
+    plural,
+    section,
+    show_value,
+    text_table,
+)
 from sippet_reconcile.cdr.read import ATTRS_KEY
 from sippet_reconcile.schema import LEGS, conform
 
@@ -50,7 +59,7 @@ class CdrDescription:
         }
 
     def __repr__(self) -> str:
-        rows = [[name.replace("_", " "), show_value(value)] for name, value in self.values.items()]
+        rows = [[label(name), show_value(value)] for name, value in self.values.items()]
         parts = [text_table(rows, ["legs", ""])]
         parts += [
             text_table(frame.astype(object).to_numpy().tolist(), list(frame.columns))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sippet_reconcile as sr
 from sippet_reconcile.reconciliation.compare import Comparison, compare_pairs
 from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.explain import explain_discrepancies
@@ -218,3 +219,18 @@ def both_sides() -> Callable[[int], tuple[pd.DataFrame, pd.DataFrame]]:
         return build_legs(legs), build_calls(calls)
 
     return build_both
+
+
+@pytest.fixture
+def reconciled(
+    make_legs: Callable[..., pd.DataFrame], make_calls: Callable[..., pd.DataFrame]
+) -> Callable[..., sr.Reconciliation]:
+    """Reconcile rows on the billable basis, or by the rules given."""
+
+    def run(
+        legs: list[dict[str, Any]], calls: list[dict[str, Any]], period: sr.Period | None = None, **rules: Any
+    ) -> sr.Reconciliation:
+        given = sr.Rules(**{"duration": "billable", **rules})
+        return sr.reconcile(make_legs(legs), make_calls(calls), period=period, rules=given, progress=False)
+
+    return run

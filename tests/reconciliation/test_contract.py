@@ -65,17 +65,6 @@ def call(n: int = 0, start: float = 0, talk: int = 60, **other: Any) -> dict[str
     }
 
 
-@pytest.fixture
-def reconciled(make_legs: Frames, make_calls: Frames) -> Callable[..., sr.Reconciliation]:
-    """Reconcile rows on the billable basis, or by the rules given."""
-
-    def run(legs: Rows, calls: Rows, period: sr.Period | None = None, **rules: Any) -> sr.Reconciliation:
-        given = sr.Rules(**{"duration": "billable", **rules})
-        return sr.reconcile(make_legs(legs), make_calls(calls), period=period, rules=given, progress=False)
-
-    return run
-
-
 Run = Callable[..., sr.Reconciliation]
 
 

@@ -11,9 +11,6 @@ import pytest
 
 import sippet_reconcile as sr
 
-Frames = Callable[..., pd.DataFrame]
-Rows = list[dict[str, Any]]
-
 START = pd.Timestamp("2026-10-05T08:00:00Z")
 FROM, TO = "+442079460123", "+442079460999"
 
@@ -56,17 +53,6 @@ def call(n: int = 0, start: float = 0, talk: int = 60, **other: Any) -> dict[str
         "to_number": TO,
         **other,
     }
-
-
-@pytest.fixture
-def reconciled(make_legs: Frames, make_calls: Frames) -> Callable[..., sr.Reconciliation]:
-    """Reconcile rows on the billable basis, or by the rules given."""
-
-    def run(legs: Rows, calls: Rows, **rules: Any) -> sr.Reconciliation:
-        given = sr.Rules(**{"duration": "billable", **rules})
-        return sr.reconcile(make_legs(legs), make_calls(calls), rules=given, progress=False)
-
-    return run
 
 
 Run = Callable[..., sr.Reconciliation]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.pacing import Pacer, parse_rate
 from sippet_reconcile.api.urls import normalise_url
-from sippet_reconcile.apply.decisions import planned_calls
 from sippet_reconcile.apply.entries import Scribe
+from sippet_reconcile.apply.planned import planned_calls
 from sippet_reconcile.apply.session import MAX_WORKERS, Options, Session
 from sippet_reconcile.apply.stopping import StopSign
 from sippet_reconcile.apply.traffic import Tools, Traffic

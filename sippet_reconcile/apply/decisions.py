@@ -8,9 +8,7 @@ after an answer was lost.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.schema import CALL_ATTRIBUTES, PATCHABLE
@@ -24,9 +22,9 @@ from sippet_reconcile.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
-    from sippet_reconcile.plan import Plan
+    import pandas as pd
 
 __all__ = [
     "SHOWABLE",
@@ -35,7 +33,6 @@ __all__ = [
     "Texts",
     "decide_call",
     "judge_answer",
-    "planned_calls",
     "stays_altered",
     "texts_by_id",
 ]
@@ -83,43 +80,6 @@ class Decision:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def planned_calls(plan: Plan) -> list[PlannedCall]:
-    """Return a plan's calls in plan order, each with all its changes."""
-    starts = _starts(plan.calls)
-    knows_starts = plan.kind != "revert"
-    grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in plan.changes.to_dict("records"):
-        grouped.setdefault(str(row["call_id"]), []).append({str(name): value for name, value in row.items()})
-    calls = []
-    for call_id, rows in grouped.items():
-        source_row = rows[0]["source_row"]
-        start = starts.get(call_id)
-        calls.append(
-            PlannedCall(
-                call_id=call_id,
-                call_uuid=_text(rows[0]["call_uuid"]),
-                before={row["field"]: _text(row["before"]) for row in rows},
-                after={row["field"]: _text(row["after"]) for row in rows},
-                started_at=start,
-                checks_start=knows_starts or start is not None,
-                explanation=_joined(row["explanation"] for row in rows),
-                reason=_joined(row["reason"] for row in rows),
-                source_file=_text(rows[0]["source_file"]),
-                source_row=None if pd.isna(source_row) else int(source_row),
-            )
-        )
-    return calls
-
-
-def _starts(calls: pd.DataFrame) -> Texts:
-    texts = instants_to_text(calls["started_at"])
-    return {str(call_id): _text(text) for call_id, text in zip(calls["call_id"], texts, strict=True)}
-
-
-def _joined(texts: Iterable[object]) -> str | None:
-    return "; ".join(dict.fromkeys(text for text in texts if isinstance(text, str))) or None
 
 
 def texts_by_id(calls: pd.DataFrame) -> dict[str, Texts]:

@@ -19,11 +19,12 @@ from sippet_reconcile.audit import Entry, Event
 from sippet_reconcile.values import parse_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from sippet_reconcile.api.exchange import Exchange
     from sippet_reconcile.apply.decisions import Decision, PlannedCall, Texts
+    from sippet_reconcile.apply.planned import PlannedCalls
     from sippet_reconcile.apply.sending import Job
     from sippet_reconcile.plan import Plan
 
@@ -73,7 +74,7 @@ class Scribe:
         self,
         at: datetime,
         plan: Plan,
-        calls: Sequence[PlannedCall],
+        calls: PlannedCalls,
         *,
         is_first: bool,
         options: Mapping[str, object],
@@ -82,8 +83,8 @@ class Scribe:
         facts = {"n_calls": len(calls), "kind": plan.kind, "reverts_run_id": plan.reverts_run_id, **options}
         meant: dict[str, Any] = {}
         if is_first:
-            meant["before"] = _json({call.call_id: _values(call.before, call.before) for call in calls})
-            meant["after"] = _json({call.call_id: call.attributes for call in calls})
+            # Calls in plan order: in this order they stand in the run, too.
+            meant = {side: calls.as_json(side) for side in ("before", "after")}
         return self._entry(Event.RUN_STARTED, at, by=_operator(), note=_json(facts), **meant)
 
     def approval(self, at: datetime, by: str, note: str | None) -> Entry:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.apply.decisions import PlannedCall
     from sippet_reconcile.apply.entries import Scribe
+    from sippet_reconcile.apply.planned import PlannedCalls
     from sippet_reconcile.apply.stopping import StopSign
     from sippet_reconcile.apply.traffic import Traffic
     from sippet_reconcile.audit import AuditWriter
@@ -67,7 +68,7 @@ class Session:
     def __init__(
         self,
         plan: Plan,
-        calls: Sequence[PlannedCall],
+        calls: PlannedCalls,
         state: RunState,
         *,
         writer: AuditWriter,

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_RATE", "Pacer", "Schedule", "parse_rate"]
 
-MAX_RATE: Final = 500.0
-"""The highest rate per second that can be asked for."""
+MAX_RATE: Final = 10_000.0
+"""The highest rate per second that can be asked for: more than one machine sends."""
 
 _SHARE_OF_LIMIT: Final = 0.9
 _SLACK_S: Final = 0.010
+_IDLE_S: Final = 0.1
 # A second, and what a thread's wake-up and the network may take off it: the server counts what arrives.
 _WINDOW_S: Final = 1.015
 _TICK_S: Final = 1e-6
@@ -67,7 +68,7 @@ def parse_rate(text: str) -> float:
     rate = float(parts["count"]) / _UNIT_S[parts["unit"][0]]
     rate = rate * _SHARE_OF_LIMIT if parts["limit"] else rate
     if not 0 < rate <= MAX_RATE:
-        msg = f"rate {text!r} must be above zero and at most {MAX_RATE:.0f} per second"
+        msg = f"rate {text!r} must be above zero and at most {MAX_RATE:,.0f} per second"
         raise InputError(msg)
     return rate
 
@@ -75,15 +76,15 @@ def parse_rate(text: str) -> float:
 class Schedule:
     """When the next request may leave. Pure: every method is told the time in seconds.
 
-    Two rules hold together: requests are one gap apart, where a late one may be caught
-    up by 10 ms at most; and within any one second, and 15 ms more for the jitter on the
-    way, there are never more than the rate (rounded up where it is not whole). So a
-    busy schedule reaches at least 98 % of the rate.
+    Two rules hold together: requests are one gap apart, where up to 10 ms of being late
+    are caught up; and within any one second, and 15 ms more for the jitter on the way,
+    there are never more than the rate (rounded up where it is not whole). So a busy
+    schedule reaches at least 98 % of the rate.
     """
 
     def __init__(self, rate_per_s: float) -> None:
         if not 0 < rate_per_s <= MAX_RATE:
-            msg = f"rate_per_s must be above zero and at most {MAX_RATE:.0f}, got {rate_per_s!r}"
+            msg = f"rate_per_s must be above zero and at most {MAX_RATE:,.0f}, got {rate_per_s!r}"
             raise InputError(msg)
         self.asked: Final = float(rate_per_s)
         self.rate = self.asked
@@ -102,9 +103,9 @@ class Schedule:
             due = max(due, self._permits[-n] + n * gap)
         if due > now:
             return max(due - now, _TICK_S)
-        # A late wake-up is caught up; a longer idle time is not, so it earns no burst.
-        started = self._next_at if now - self._next_at <= min(_SLACK_S, gap) else now
-        self._next_at = started + gap
+        # Of a late wake-up a little is caught up; idle time earns no burst.
+        late_s = now - self._next_at
+        self._next_at = now - (min(late_s, _SLACK_S) if late_s < _IDLE_S else 0.0) + gap
         self._permits.append(now)
         return 0.0
 
@@ -139,8 +140,19 @@ def _never() -> bool:
     return False
 
 
+class _Turn:
+    """A place in the queue of a pacer."""
+
+    __slots__ = ("has_come", "is_urgent")
+
+    def __init__(self, *, is_urgent: bool) -> None:
+        self.is_urgent = is_urgent
+        self.has_come = threading.Lock()
+        self.has_come.acquire()
+
+
 class Pacer:
-    """A `Schedule` for many threads: one at a time watches it, the others wait behind that one.
+    """A `Schedule` for many threads, in the order in which they come: the first watches it, the others queue.
 
     Examples
     --------
@@ -163,16 +175,17 @@ class Pacer:
         self._schedule = Schedule(rate_per_s)
         self._clock, self._sleep = clock, sleep
         self._state = threading.Lock()
-        # Only the head of the queue watches the schedule; the others wait their turn behind it.
-        self._turnstile = threading.Lock()
+        self._queue: list[_Turn] = []
 
-    def acquire(self, *, cancelled: Callable[[], bool] | None = None) -> bool:
+    def acquire(self, *, cancelled: Callable[[], bool] | None = None, is_urgent: bool = False) -> bool:
         """Block until a request may leave.
 
         Parameters
         ----------
         cancelled
             Asked at least four times a second; once it says True, waiting ends.
+        is_urgent
+            Go ahead of all that are not, but for the one whose turn it is.
 
         Returns
         -------
@@ -180,20 +193,50 @@ class Pacer:
             True with a permit, False only where `cancelled` ended the wait.
         """
         is_over = cancelled or _never
-        while not self._turnstile.acquire(timeout=_SLICE_S):
-            if is_over():
-                return False
-        try:
-            while not is_over():
-                with self._state:
-                    wait_s = self._schedule.take(self._clock())
-                if wait_s <= 0:
-                    return True
-                # Short naps, so that a stop is noticed although a long pause is on.
-                self._sleep(min(wait_s, _SLICE_S))
+        if is_over():
             return False
+        turn = self._enter(is_urgent=is_urgent)
+        if turn is None:
+            return True
+        try:
+            while not turn.has_come.acquire(timeout=_SLICE_S):
+                if is_over():
+                    return False
+            return self._watch(is_over)
         finally:
-            self._turnstile.release()
+            self._leave(turn)
+
+    def _enter(self, *, is_urgent: bool) -> _Turn | None:
+        """Take a permit at once where nobody waits and one is there; else queue."""
+        with self._state:
+            if not self._queue and self._schedule.take(self._clock()) <= 0:
+                return None
+            turn = _Turn(is_urgent=is_urgent)
+            if not self._queue:
+                turn.has_come.release()
+            place = len(self._queue)
+            while is_urgent and place > 1 and not self._queue[place - 1].is_urgent:
+                place -= 1
+            self._queue.insert(place, turn)
+            return turn
+
+    def _watch(self, is_over: Callable[[], bool]) -> bool:
+        """Wait for the schedule, as the first of the queue does."""
+        while not is_over():
+            with self._state:
+                wait_s = self._schedule.take(self._clock())
+            if wait_s <= 0:
+                return True
+            # Short naps, so that a stop is noticed although a long pause is on.
+            self._sleep(min(wait_s, _SLICE_S))
+        return False
+
+    def _leave(self, turn: _Turn) -> None:
+        with self._state:
+            was_first = self._queue[0] is turn
+            self._queue.remove(turn)
+            if was_first and self._queue:
+                self._queue[0].has_come.release()
 
     def pause(self, seconds: float) -> None:
         """Let no request leave for so many seconds, whoever asks."""

@@ -1,7 +1,8 @@
 """Prove that a run holds: read again what was sent, and compare field by field.
 
-Input are a `Run` and a client of its API, output is a `Verification`: one row per call
-and field with what is expected, what is observed, and the verdict.
+Input are a `Run`, which its log brings back anywhere, and a client of its API; output is
+a `Verification`: one row per call and field with what is expected, what is observed, and
+the verdict. The plan is not needed.
 """
 
 from __future__ import annotations
@@ -15,26 +16,28 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.api.documents import Page
+from sippet_reconcile.api.exchange import ExchangeKind
+from sippet_reconcile.api.pacing import Pacer, parse_rate
+from sippet_reconcile.api.queries import chunk_ids
 from sippet_reconcile.api.urls import normalise_url
-from sippet_reconcile.errors import InputError
+from sippet_reconcile.apply.decisions import texts_by_id
+from sippet_reconcile.apply.traffic import IDS_PER_READ
+from sippet_reconcile.errors import InputError, UnexpectedResponseError
+from sippet_reconcile.progress import reporting
 from sippet_reconcile.report import Document, Section
-from sippet_reconcile.run import SENT, Run
+from sippet_reconcile.run import SENT, SETTLED, Run
 from sippet_reconcile.schema import Column, FrameSchema, Kind, conform
-from sippet_reconcile.values import (
-    INSTANT_FIELDS,
-    SECONDS_FIELDS,
-    instants_to_text,
-    learn_decimals,
-    same_value,
-    seconds_to_text,
-)
+from sippet_reconcile.values import learn_decimals, same_value
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sippet_reconcile.api.client import Client
     from sippet_reconcile.api.exchange import Exchange
+    from sippet_reconcile.apply.decisions import Texts
+    from sippet_reconcile.progress import Progress, Reporter
 
 __all__ = ["VERIFICATION", "Verification", "verify_run"]
 
@@ -67,6 +70,13 @@ class Verification:
         The run that was verified, and the head of its log.
     verified_at
         When the calls were read.
+    n_unsettled
+        Calls of the plan that are neither `applied` nor `already`.
+    ended
+        How the run's latest session ended; None where it still runs, or died.
+    reverted_by
+        The runs of the same log that undid what was sent; looked for only where
+        something does not hold.
     """
 
     run_id: str
@@ -75,6 +85,8 @@ class Verification:
     head: str
     verified_at: pd.Timestamp
     n_unsettled: int
+    ended: str | None
+    reverted_by: tuple[str, ...]
     _frame: pd.DataFrame
 
     @property
@@ -103,6 +115,8 @@ class Verification:
             "n_fields": len(self._frame),
             **counts,
             "n_unsettled": self.n_unsettled,
+            "ended": self.ended,
+            "reverted_by": "; ".join(self.reverted_by) or None,
             "head": self.head,
         }
 
@@ -111,13 +125,25 @@ class Verification:
 
     def _verdict(self) -> str:
         counts = self.summary()
-        sent = f"{plural(int(str(counts['n_fields'])), 'value')} sent to {plural(int(str(counts['n_calls'])), 'call')}"
-        unsettled = (
-            f", {plural(self.n_unsettled, 'call')} of the plan not corrected" if self.n_unsettled else ""
-        )
+        n_fields, n_missing = int(str(counts["n_fields"])), int(str(counts[f"n_{MISSING}"]))
+        sent = f"{plural(n_fields, 'value')} sent to {plural(int(str(counts['n_calls'])), 'call')}"
         if self.ok:
-            return f"OK, {sent}, all of them hold{unsettled}"
-        return f"NOT OK, {sent}, {counts['n_differs']} differ, {counts['n_missing']} are missing{unsettled}"
+            verdict = f"OK, {sent}, all of them hold"
+        else:
+            verdict = f"NOT OK, {sent}, {counts['n_differs']} differ, {n_missing} are missing"
+        if self.n_unsettled:
+            verdict += f", {plural(self.n_unsettled, 'call')} of the plan not corrected"
+        if self.ended is None:
+            verdict += (
+                "; the run is not over: it still runs, or died and is continued by applying its plan again"
+            )
+        if self.reverted_by:
+            verdict += f"; undone since by run {', '.join(self.reverted_by)}"
+        if n_missing and n_missing == n_fields:
+            verdict += (
+                "; other calls are visible, so the token lives, but it may be one of another organisation"
+            )
+        return verdict
 
     def _repr_html_(self) -> str:
         return self._document()._repr_html_()
@@ -156,22 +182,31 @@ class Verification:
         )
 
 
-def verify_run(run: Run, client: Client) -> Verification:
+def verify_run(run: Run, client: Client, *, rate: str = "5/s", progress: Progress = None) -> Verification:
     """Read again every call that a run wrote, or may have written, and compare it with what was sent.
 
-    Instants are compared at the server's precision. Nothing is changed.
+    Instants are compared at the server's precision. Nothing is changed. A call that is not
+    shown counts as missing only where another one of the run is shown in the same answer,
+    or, where none is, while the token sees any call at all.
 
     Parameters
     ----------
     run
-        From `apply_plan` or `load_run`.
+        From `apply_plan` or `load_run`; the plan is not needed, nor the token or the rate
+        that it was applied with.
     client
         Of the API that the run wrote to.
+    rate
+        All requests together, about 50 calls each; as for `apply_plan`.
+    progress
+        See `sippet_reconcile.progress`.
 
     Raises
     ------
     InputError
-        If the client is of another API.
+        If the client is of another API, or the rate cannot be read.
+    UnexpectedResponseError
+        If what is not shown cannot be told from what is hidden.
     ApiError
         If the calls cannot be read.
 
@@ -195,20 +230,75 @@ def verify_run(run: Run, client: Client) -> Verification:
     if normalise_url(client.base_url) != normalise_url(run.api_url):
         msg = f"run {run.run_id} wrote to {run.api_url}, the client is of {client.base_url}: pass a client of the same API"
         raise InputError(msg)
+    reader = _Reader(client, parse_rate(rate))
     records = run.records
     sent = records.loc[records["outcome"].isin([outcome.value for outcome in SENT])]
-    settled = int(records["outcome"].isin(["applied", "already"]).sum())
     at = pd.Timestamp(datetime.now(UTC))
     expected = _expected(sent)
+    with reporting(progress, unit="call") as report:
+        rows = reader.read(sent["call_id"].tolist(), report)
+    frame = _compared(expected, rows, reader.decimals)
     return Verification(
         run_id=run.run_id,
         plan_id=run.plan_id,
         api_url=run.api_url,
         head=run.head,
         verified_at=at,
-        n_unsettled=len(records) - settled,
-        _frame=_compared(expected, client) if len(expected) else VERIFICATION.empty(),
+        n_unsettled=len(records) - run.count(*SETTLED),
+        ended=run.ended,
+        reverted_by=() if frame["verdict"].eq(HOLDS).all() else _reverts_of(run),
+        _frame=frame,
     )
+
+
+class _Reader:
+    """Reads calls at an even pace, and learns from every answer how precise the server's instants are."""
+
+    def __init__(self, client: Client, rate_per_s: float) -> None:
+        self.decimals: dict[str, int] = {}
+        self._pacer = Pacer(rate_per_s)
+        self._client = client.paced(self._pacer.acquire, self._learn)
+
+    def _learn(self, exchange: Exchange) -> None:
+        # The frame has lost how the instants were printed, which tells the server's precision.
+        if isinstance(exchange.content, Page):
+            learn_decimals(self.decimals, exchange.content.decimals)
+        if exchange.kind is ExchangeKind.OK:
+            self._pacer.ok()
+        elif exchange.kind is ExchangeKind.THROTTLED:
+            self._pacer.slow_down()
+
+    def read(self, ids: Sequence[str], report: Reporter) -> dict[str, Texts]:
+        """Return what the calls hold, by id; what is absent was not shown, and is believed to be gone.
+
+        Raises
+        ------
+        UnexpectedResponseError
+            If a call that was shown a moment ago no longer is, or no call at all is visible.
+        """
+        rows: dict[str, Texts] = {}
+        for done, part in enumerate(chunk_ids(ids, IDS_PER_READ)):
+            report(done * IDS_PER_READ, len(ids), "verifying")
+            rows |= texts_by_id(self._client.get_calls(part))
+        absent = [call_id for call_id in ids if call_id not in rows]
+        if rows and absent:
+            # A token may have died half-way: what is missing is missing beside a call that is still there.
+            control = next(iter(rows))
+            for part in chunk_ids(absent, IDS_PER_READ - 1):
+                rows |= self._read_beside(control, part)
+        report(len(ids), len(ids), "verifying")
+        return rows
+
+    def _read_beside(self, control: str, ids: Sequence[str]) -> dict[str, Texts]:
+        shown = texts_by_id(self._client.get_calls([control, *ids]))
+        if control not in shown:
+            msg = (
+                f"call {control} was visible a moment ago and no longer is, so nothing can be said about "
+                f"{plural(len(ids), 'call')} that the API does not show: check the token with Client.check(), "
+                "and verify again"
+            )
+            raise UnexpectedResponseError(msg)
+        return shown
 
 
 def _expected(sent: pd.DataFrame) -> list[dict[str, Any]]:
@@ -222,22 +312,16 @@ def _expected(sent: pd.DataFrame) -> list[dict[str, Any]]:
     return expected
 
 
-def _compared(expected: list[dict[str, Any]], client: Client) -> pd.DataFrame:
-    decimals: dict[str, int] = {}
-
-    def learn(exchange: Exchange) -> None:
-        # The frame has lost how the instants were printed, which tells the server's precision.
-        if isinstance(exchange.content, Page):
-            learn_decimals(decimals, exchange.content.decimals)
-
-    ids = list(dict.fromkeys(row["call_id"] for row in expected))
-    calls = client.paced(lambda: None, learn).get_calls(ids)
-    held = {name: _texts(calls, name) for name in {row["field"] for row in expected}}
-    seen = set(calls["id"])
+def _compared(
+    expected: list[dict[str, Any]], held: dict[str, Texts], decimals: dict[str, int]
+) -> pd.DataFrame:
+    if not expected:
+        return VERIFICATION.empty()
     rows = []
     for row in expected:
-        observed = held[row["field"]].get(row["call_id"])
-        if row["call_id"] not in seen:
+        call = held.get(row["call_id"])
+        observed = None if call is None else call[row["field"]]
+        if call is None:
             verdict = MISSING
         else:
             is_same = same_value(row["field"], row["expected"], observed, decimals=decimals)
@@ -247,14 +331,10 @@ def _compared(expected: list[dict[str, Any]], client: Client) -> pd.DataFrame:
     return conform(pd.DataFrame(columns), VERIFICATION)
 
 
-def _texts(calls: pd.DataFrame, name: str) -> dict[str, str | None]:
-    """Return one attribute of the calls as text in API form, by call id."""
-    column = calls[name]
-    if name in INSTANT_FIELDS:
-        column = instants_to_text(column)
-    elif name in SECONDS_FIELDS:
-        column = seconds_to_text(column)
-    return {
-        str(call_id): text if isinstance(text, str) else None
-        for call_id, text in zip(calls["id"], column, strict=True)
-    }
+def _reverts_of(run: Run) -> tuple[str, ...]:
+    """Return the runs of the same log that undid anything of a run; none where the log is elsewhere by now."""
+    if not run.audit.path.is_dir():
+        return ()
+    runs = run.audit.runs()
+    n_sent = runs[[outcome.value for outcome in SENT]].sum(axis="columns")
+    return tuple(runs.loc[runs["reverts_run_id"].eq(run.run_id) & n_sent.gt(0), "run_id"])

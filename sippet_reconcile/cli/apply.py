@@ -112,13 +112,22 @@ def _show_run(run: Run, *, as_json: bool) -> None:
 )
 @click.argument("run_id", required=False)
 @audit_option
+@click.option(
+    "--rate",
+    default="5/s",
+    show_default=True,
+    help="Requests, of 50 calls each: 5/s, 300/min, or limit:50/s.",
+)
+@quiet
 @as_json
 @click.pass_context
-def verify_command(context: click.Context, /, *, run_id: str | None, audit: Path, as_json: bool) -> None:
+def verify_command(
+    context: click.Context, /, *, run_id: str | None, audit: Path, rate: str, quiet: bool, as_json: bool
+) -> None:
     """Load a run, verify it, and print what differs."""
     run = sr.load_run(audit, run_id)
     with sr.Client() as client:
-        verification = sr.verify_run(run, client)
+        verification = sr.verify_run(run, client, rate=rate, progress=progress_of(quiet=quiet))
     if as_json:
         print_json(
             {

@@ -34,6 +34,7 @@ MIRRORED = [
     ("plan", lambda: sr.plan_corrections, set()),
     ("approve", lambda: sr.Plan.approve, set()),
     ("apply", lambda: sr.apply_plan, {"progress"}),
+    ("verify", lambda: sr.verify_run, {"progress"}),
     ("sandbox", lambda: Faults, None),
 ]
 

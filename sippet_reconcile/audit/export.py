@@ -7,6 +7,7 @@ output is the file, whole or not at all.
 from __future__ import annotations
 
 import json
+import secrets
 from typing import TYPE_CHECKING, Final
 
 import pyarrow.parquet as pq
@@ -48,7 +49,8 @@ def export_records(records: pa.Table, target: Path) -> Path:
         msg = f"{target.parent} is no folder; make it first"
         raise InputError(msg)
     try:
-        write_aside_then_rename(target, lambda sink: write(records, sink))
+        aside = target.with_name(f".{secrets.token_hex(4)}{target.suffix}.writing")
+        write_aside_then_rename(target, lambda sink: write(records, sink), aside=aside, may_replace=True)
     except OSError as exc:
         msg = f"{target} cannot be written ({exc.strerror or exc})"
         raise AuditError(msg) from exc

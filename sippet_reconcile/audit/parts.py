@@ -8,37 +8,59 @@ holds the numbers of its first and last record.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sippet_reconcile.audit.records import ARROW
+from sippet_reconcile._version import __version__
+from sippet_reconcile.audit.records import ARROW, SCHEMA_VERSION
 from sippet_reconcile.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = [
+    "LEFTOVER",
+    "NotFlushedError",
     "Part",
     "foreign_files",
     "interrupts_deferred",
     "list_parts",
+    "open_plain",
     "read_part",
+    "reason_of",
     "remove_leftovers",
+    "sync_folder",
     "write_aside_then_rename",
     "write_part",
 ]
 
-_ASIDE: Final = "_writing-"
-_NAME: Final = re.compile(r"^part-(\d{12,})-(\d{12,})\.parquet$")
+LEFTOVER: Final = "_writing-"
+"""How the name of a file begins that is not whole yet; what a crash left of it is removed."""
+
+_NAME: Final = re.compile(r"part-(\d{12,})-(\d{12,})\.parquet", re.ASCII)
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
+_NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
+
+
+class NotFlushedError(OSError):
+    """The disk did not confirm what was written: it may be lost although no write failed."""
+
+
+def reason_of(exc: OSError) -> str:
+    """Return what the system says about a failure, in words where it has some."""
+    return exc.strerror or str(exc) or type(exc).__name__
 
 
 @dataclass(frozen=True, order=True)
@@ -57,12 +79,20 @@ class Part:
 
 def list_parts(folder: Path) -> list[Part]:
     """Return the parts of a log in the order of their records."""
-    found = []
-    for path in folder.iterdir():
-        match = _NAME.match(path.name)
-        if match:
-            found.append(Part(int(match[1]), int(match[2]), path))
-    return sorted(found)
+    return sorted(part for path in folder.iterdir() if (part := _part_at(path)) is not None)
+
+
+def _part_at(path: Path) -> Part | None:
+    """Return the part with this name; None where it is not exactly the name that we would give."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    first_seq, last_seq = int(match[1]), int(match[2])
+    return Part(first_seq, last_seq, path) if path.name == _part_name(first_seq, last_seq) else None
+
+
+def _part_name(first_seq: int, last_seq: int) -> str:
+    return f"part-{first_seq:012d}-{last_seq:012d}.parquet"
 
 
 def foreign_files(folder: Path) -> list[str]:
@@ -70,26 +100,46 @@ def foreign_files(folder: Path) -> list[str]:
     return sorted(
         path.name
         for path in folder.iterdir()
-        if not path.name.startswith(("_", ".")) and not _NAME.match(path.name)
+        if not path.name.startswith(("_", ".")) and _part_at(path) is None
     )
 
 
-def read_part(part: Part, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return a part's records in the log's own types, with all columns or some.
+def open_plain(path: Path) -> BinaryIO:
+    """Open a file for reading without ever waiting for somebody to write into a pipe of that name."""
+    flags = getattr(os, "O_NONBLOCK", 0)
+    return open(path, "rb", opener=lambda name, mode: os.open(name, mode | flags))
+
+
+def read_part(part: Part, columns: Sequence[str] | None = None, *, as_written: bool = False) -> pa.Table:
+    """Return a part's records in the log's own types.
+
+    Parameters
+    ----------
+    part
+        Which one.
+    columns
+        Only these; all by default.
+    as_written
+        Refuse other types than those we write, even where the values are the same.
 
     Raises
     ------
     AuditError
-        If the file is no parquet, or does not have the log's columns.
+        If the file is no parquet, does not have the log's columns, or was written by a
+        later version of this package, whose records we might misread.
     """
     wanted = ARROW if columns is None else pa.schema([ARROW.field(name) for name in columns])
     try:
         # Opened here and not by Arrow, which would take the folder's name for a partition.
-        with part.path.open("rb") as source, pq.ParquetFile(source) as opened:
+        with open_plain(part.path) as source, pq.ParquetFile(source) as opened:
+            _refuse_later_version(part, opened)
             names = opened.schema_arrow.names
             if sorted(names) != sorted(ARROW.names):
                 odd = sorted(set(names) ^ set(ARROW.names))
                 msg = f"{part.name} does not have the columns of the audit log: {', '.join(odd) or 'a column twice'}"
+                raise AuditError(msg)
+            if as_written and not opened.schema_arrow.equals(ARROW):
+                msg = f"{part.name} was written again by another program: {_as_found(opened.schema_arrow)}"
                 raise AuditError(msg)
             # One thread is the quickest: a part is small, each of its columns takes microseconds.
             table = opened.read(columns=wanted.names, use_threads=False)
@@ -103,46 +153,119 @@ def read_part(part: Part, columns: Sequence[str] | None = None) -> pa.Table:
         raise AuditError(msg) from exc
 
 
+def _as_found(found: pa.Schema) -> str:
+    for field in ARROW:
+        if found.field(field.name).type != field.type:
+            return f"the column {field.name} is {found.field(field.name).type}, not {field.type}"
+    return "its columns are in another order, or may not be missing"
+
+
+def _refuse_later_version(part: Part, opened: pq.ParquetFile) -> None:
+    """Refuse records of a version that this package does not know, whatever their columns."""
+    names = opened.schema_arrow.names
+    if names.count("schema_version") != 1:
+        return
+    versions = opened.read(columns=["schema_version"], use_threads=False).column(0)
+    newest = pc.max(versions).as_py() if pa.types.is_integer(versions.type) else None
+    if newest is not None and newest > SCHEMA_VERSION:
+        msg = (
+            f"{part.name} holds records of schema version {newest}, and sippet-reconcile {__version__} knows the log "
+            f"up to version {SCHEMA_VERSION}: use the later version that wrote it; where nobody has one, it was edited"
+        )
+        raise AuditError(msg)
+
+
+def _flush(handle: int) -> None:
+    try:
+        os.fsync(handle)
+    except OSError as exc:
+        # The system forgets such a failure once it has told of it, so a second try would "succeed".
+        raise NotFlushedError(exc.errno, reason_of(exc)) from exc
+
+
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the system can."""
+    """Make the names in a folder survive a power cut, where the system can.
+
+    Raises
+    ------
+    NotFlushedError
+        If the disk did not confirm it.
+    """
     if os.name == "nt":  # Windows neither needs nor offers it
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        _flush(handle)
+    except NotFlushedError as exc:
+        if exc.errno not in _NO_FOLDER_SYNC:  # some network file systems do not know how to
+            raise
     finally:
         os.close(handle)
 
 
-def write_aside_then_rename(target: Path, write: Any, *, aside: Path | None = None) -> None:
+def write_aside_then_rename(
+    target: Path, write: Callable[[BinaryIO], object], *, aside: Path, may_replace: bool
+) -> None:
     """Write a file so that it is either absent or whole, and stays so.
 
     Parameters
     ----------
     target
-        The name it gets once it is whole.
+        The name it gets once it is whole. A link of that name is replaced, not followed.
     write
         Called with the open binary file.
     aside
-        The name it has until then; by default beside `target`, starting with ``_``.
+        The name it has until then, in the same folder; there must be no such file.
+    may_replace
+        Whether a file that has the name of `target` by then is replaced or left alone.
 
     Raises
     ------
     OSError
-        If the disk is full, read-only or gone; nothing is left under `target` then
-        unless the very last step, flushing the folder, was the one that failed.
+        If the disk is full, read-only or gone, or there is a `target` that may not be
+        replaced; ours is not under that name then unless the very last step, flushing
+        the folder, was the one that failed.
     """
-    aside = aside or target.with_name(f"{_ASIDE}{target.name}")
-    try:
-        with aside.open("wb") as sink:
+    with aside.open("xb") as sink:
+        try:
             write(sink)
             sink.flush()
-            os.fsync(sink.fileno())
-        aside.replace(target)
+            _flush(sink.fileno())
+        except BaseException:
+            _discard(aside)
+            raise
+    try:
+        if may_replace:
+            aside.replace(target)
+        else:
+            _rename_to_new(aside, target)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        _discard(aside)
         raise
     sync_folder(target.parent)
+
+
+def _discard(aside: Path) -> None:
+    """Remove what is not whole; the failure that led here is the one to tell."""
+    with contextlib.suppress(OSError):
+        aside.unlink(missing_ok=True)
+
+
+def _rename_to_new(aside: Path, target: Path) -> None:
+    """Rename a file, but never over another: on a network disk whose locks fail, that would lose records."""
+    if os.name == "nt":  # where renaming refuses by itself
+        aside.rename(target)
+        return
+    try:
+        target.hardlink_to(aside)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from exc
+        aside.rename(target)
+        return
+    aside.unlink()
 
 
 def write_part(folder: Path, table: pa.Table, first_seq: int) -> Part:
@@ -151,20 +274,22 @@ def write_part(folder: Path, table: pa.Table, first_seq: int) -> Part:
     Raises
     ------
     OSError
-        If it could not be written.
+        If it could not be written, or there is a file of that name.
     """
     last_seq = first_seq + table.num_rows - 1
-    target = folder / f"part-{first_seq:012d}-{last_seq:012d}.parquet"
-    if target.exists():
-        msg = f"{target.name} exists already; parts are never written again"
-        raise AuditError(msg)
-    write_aside_then_rename(target, lambda sink: pq.write_table(table, sink, compression="zstd"))
+    target = folder / _part_name(first_seq, last_seq)
+    write_aside_then_rename(
+        target,
+        lambda sink: pq.write_table(table, sink, compression="zstd"),
+        aside=folder / f"{LEFTOVER}{target.name}",
+        may_replace=False,
+    )
     return Part(first_seq, last_seq, target)
 
 
 def remove_leftovers(folder: Path) -> int:
     """Remove what a crash left half-written; only ever called by the holder of the lock."""
-    leftovers = list(folder.glob(f"{_ASIDE}*"))
+    leftovers = list(folder.glob(f"{LEFTOVER}*"))
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)

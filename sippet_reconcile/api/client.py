@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from sippet_reconcile.api.attributes import answer_problems, row_texts, valid_attributes
 from sippet_reconcile.api.check import CheckResult, check_client, sees_calls
-from sippet_reconcile.api.credentials import secret_of
+from sippet_reconcile.api.credentials import secret_or_problem
 from sippet_reconcile.api.description import ApiDescription, read_description
 from sippet_reconcile.api.documents import (
     calls_frame,
@@ -94,6 +94,10 @@ class Client:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         random: Callable[[], float] = _random,
     ) -> None:
+        secret, problem = secret_or_problem(token, api_key)
+        del token, api_key  # a traceback that shows local variables shows them to nobody
+        if problem is not None:
+            raise InputError(problem)
         url = base_url if base_url is not None else os.environ.get("SIPPET_API_URL")
         if not url:
             msg = "the API's URL is missing; set SIPPET_API_URL, or pass Client('https://...')"
@@ -103,14 +107,15 @@ class Client:
             raise InputError(msg)
         self.base_url: str = base_url_of(url)
         timeouts = Timeouts(connect_s=min(10.0, timeout), read_s=timeout, total_s=max(300.0, 5 * timeout))
-        self._wire = Wire(self.base_url, secret_of(token, api_key), timeouts=timeouts, transport=transport)
+        self._wire = Wire(self.base_url, secret, timeouts=timeouts, transport=transport)
         self._sleep, self._clock, self._now, self._random = sleep, clock, now, random
         self._gate: Callable[[], object] | None = None
         self._on_exchange: Callable[[Exchange], None] | None = None
         self._is_view = False
 
     def __repr__(self) -> str:
-        return f"<Client {self.base_url}>"
+        # A traceback may show a client that was refused while it was made.
+        return f"<Client {getattr(self, 'base_url', 'without an address')}>"
 
     def __enter__(self) -> Self:
         return self

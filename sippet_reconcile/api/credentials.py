@@ -6,34 +6,36 @@ import os
 import re
 from typing import Final
 
-from sippet_reconcile.api.wire import Secret
-from sippet_reconcile.errors import InputError
+from sippet_reconcile.api.secret import Secret
 
-__all__ = ["secret_of"]
+__all__ = ["secret_or_problem"]
 
 _TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 
 
-def secret_of(token: str | None, api_key: str | None) -> Secret | None:
-    """Return the token or the API key as it is sent, or None where there is none.
+def secret_or_problem(token: str | None, api_key: str | None) -> tuple[Secret | None, str | None]:
+    """Return the token or the API key as it is sent, or what is wrong with them, as a sentence.
 
-    Where neither is given, ``SIPPET_API_TOKEN`` or ``SIPPET_API_KEY`` is read.
+    Where neither is given, ``SIPPET_API_TOKEN`` or ``SIPPET_API_KEY`` is read. Nothing is
+    raised here: a traceback that shows local variables would show the token.
 
-    Raises
-    ------
-    InputError
-        Where both are there, or one cannot be sent.
+    Examples
+    --------
+    >>> secret_or_problem("only-an-example", None)
+    (<Secret>, None)
+    >>> secret_or_problem("two words", None)
+    (None, 'token is empty, or holds spaces or characters that no HTTP header can carry')
     """
     if token is None and api_key is None:
         token = os.environ.get("SIPPET_API_TOKEN") or None
         api_key = os.environ.get("SIPPET_API_KEY") or None
     if token is not None and api_key is not None:
-        msg = "a token and an API key are given (arguments, or SIPPET_API_TOKEN and SIPPET_API_KEY): keep one of them"
-        raise InputError(msg)
+        return None, (
+            "a token and an API key are given (arguments, or SIPPET_API_TOKEN and SIPPET_API_KEY): keep one of them"
+        )
     for name, value in (("token", token), ("api_key", api_key)):
         if value is not None and (not isinstance(value, str) or not _TOKEN.fullmatch(value.strip())):
-            msg = f"{name} is empty, or holds spaces or characters that no HTTP header can carry"
-            raise InputError(msg)
+            return None, f"{name} is empty, or holds spaces or characters that no HTTP header can carry"
     if token is not None:
-        return Secret("Authorization", "Bearer ", token.strip())
-    return Secret("x-api-key", "", api_key.strip()) if api_key is not None else None
+        return Secret("Authorization", "Bearer ", token.strip()), None
+    return (Secret("x-api-key", "", api_key.strip()) if api_key is not None else None), None

@@ -35,12 +35,16 @@ def _split(url: str) -> tuple[SplitResult, str, int]:
         msg = f"the API's URL cannot be read; {example}"
         raise InputError(msg) from None
     scheme = parts.scheme.lower()
-    if "@" in parts.netloc or parts.query or parts.fragment:
+    # An @ behind the host, too: a password with a slash in it ends the host early.
+    if "@" in url or parts.query or parts.fragment:
         # Not repeated in the message: it may well hold a password or a token.
         msg = f"the API's URL must hold no user, password, query or fragment; {example}"
         raise InputError(msg)
     if scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or not _PATH.fullmatch(parts.path):
-        msg = f"{url!r} is not the URL of an API; {example}"
+        # Only what surely is an address is repeated: a token lands in the wrong variable easily.
+        is_address = scheme in _DEFAULT_PORTS and _HOST.fullmatch(host)
+        shown = f"'{scheme}://{host}…'" if is_address else "what was given"
+        msg = f"{shown} is not the URL of an API; {example}"
         raise InputError(msg)
     return parts._replace(scheme=scheme), host, port or _DEFAULT_PORTS[scheme]
 

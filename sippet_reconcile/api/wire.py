@@ -4,13 +4,19 @@ Requests go straight to an httpx transport (a pool of about ten connections) and
 through ``httpx.Client``: so there are no cookies, no redirects, no proxies from the
 environment, and no log line with a URL, whose query may hold phone numbers. An operator
 who needs a proxy hands in ``transport=httpx.HTTPTransport(proxy=...)``; a private
-certificate authority is named by ``SSL_CERT_FILE``. No httpx exception leaves this module.
+certificate authority is named by ``SSL_CERT_FILE``. No httpx exception leaves this module,
+and nothing that does leave it brings a frame along whose local variables hold the token.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import ssl
+import sys
 import threading
 import time
+import traceback
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +29,8 @@ import httpx
 
 from sippet_reconcile._display import mask_digits
 from sippet_reconcile._version import __version__
+from sippet_reconcile.api.secret import Secret
+from sippet_reconcile.errors import InputError
 
 __all__ = ["MAX_CONNECTIONS", "Reply", "Secret", "Timeouts", "Transport", "Wire"]
 
@@ -37,36 +45,6 @@ _MAX_ERROR_BYTES: Final = 2**20
 _ERROR: Final = 400
 # Servers commonly close idle connections after 5 s; a shorter life here avoids answers lost to that race.
 _KEEP_ALIVE_S: Final = 4.0
-
-
-class Secret:
-    """A token that shows itself to nobody but `headers`."""
-
-    __slots__ = ("_hidden",)
-
-    def __init__(self, name: str, prefix: str, value: str) -> None:
-        def headers() -> dict[str, str]:
-            return {name: prefix + value}
-
-        def scrub(text: str) -> str:
-            return text.replace(value, "[token]")
-
-        self._hidden = (headers, scrub)
-
-    def headers(self) -> dict[str, str]:
-        """Return the header that carries it."""
-        return self._hidden[0]()
-
-    def scrub(self, text: str) -> str:
-        """Return a text without it, should a server have echoed it."""
-        return self._hidden[1](text)
-
-    def __repr__(self) -> str:
-        return "<Secret>"
-
-    def __reduce__(self) -> str:
-        msg = "a token is not pickled"
-        raise TypeError(msg)
 
 
 @dataclass(frozen=True)
@@ -95,11 +73,36 @@ class Reply:
     date: datetime | None = None
 
 
+# All that is read of an answer's head; what else a server sends is kept nowhere.
+_KEPT_HEADERS: Final = ("date", "location", "retry-after", "x-request-id")
+
+_HTTP_LOGGERS: Final = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
+
+_secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
+
+
+def _without_tokens(record: logging.LogRecord) -> bool:
+    """Take every token in use out of what the HTTP library logs at DEBUG, such as headers that echo it."""
+    text = record.getMessage()
+    for secret in list(_secrets):
+        text = secret.scrub(text)
+    record.msg, record.args = text, ()
+    return True
+
+
+for _name in _HTTP_LOGGERS:
+    logging.getLogger(_name).addFilter(_without_tokens)
+
+
 class _TooLargeError(Exception):
     pass
 
 
 class _TooSlowError(Exception):
+    pass
+
+
+class _EchoError(Exception):
     pass
 
 
@@ -113,6 +116,40 @@ _NOT_SENT: Final = (
     httpx.LocalProtocolError,
     httpx.InvalidURL,
 )
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return whom to trust: the usual authorities, or those of ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` instead.
+
+    Raises
+    ------
+    InputError
+        Where the variable names no readable file of certificates.
+    """
+    try:
+        context = httpx.create_ssl_context()
+    except OSError as exc:  # an SSLError is one
+        name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+        msg = (
+            f"{name} names {os.environ.get(name)!r}, whose certificates cannot be read ({exc.strerror or exc}): name a "
+            "PEM file with the certificates of the authorities to trust, or unset it to trust the usual ones"
+        )
+        raise InputError(msg) from exc
+    return context
+
+
+def _why_untrusted(error: BaseException) -> str | None:
+    """Say what is wrong with a server's certificate and what helps; None where something else went wrong."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    return (
+        f"the server's certificate is not accepted ({cause.verify_message}), and the token was not sent. If it is from "
+        "your company's own authority, set SSL_CERT_FILE to a PEM file with that authority's certificate; otherwise "
+        "check the URL and this machine's clock. Verification cannot be switched off"
+    )
 
 
 class Wire:
@@ -131,7 +168,10 @@ class Wire:
         self._secret = secret
         self._timeouts = timeouts
         self._max_bytes = max_bytes
+        if secret is not None:
+            _secrets.add(secret)
         self._transport = transport or httpx.HTTPTransport(
+            verify=_trusted(),
             limits=httpx.Limits(
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=MAX_CONNECTIONS,
@@ -187,14 +227,32 @@ class Wire:
         body
             The bytes of a PATCH.
         """
+        outer = sys.exception()
         with self._lock:
             self._n_in_flight += 1
         try:
             return self._send(method, target, body)
+        except BaseException as exc:
+            # Ctrl-C, or an error in a transport of somebody's own: frames below hold the headers in their variables.
+            self._forget_frames(exc, outer)
+            raise
         finally:
             with self._lock:
                 self._n_in_flight -= 1
                 self._close_if_quiet()
+
+    def _forget_frames(self, error: BaseException, outer: BaseException | None) -> None:
+        """Take the frames off an exception and off what led to it; where they were stays as a note, without values."""
+        cause: BaseException | None = error
+        while cause is not None and cause is not outer:
+            if isinstance(cause, Exception):
+                told = "".join(traceback.format_tb(cause.__traceback__))
+                cause.add_note(
+                    self.scrub(f"It came from (values are left out, they may hold the token):\n{told}")
+                )
+                cause.args = tuple(self.scrub(part) if isinstance(part, str) else part for part in cause.args)
+            cause.__traceback__ = None
+            cause = cause.__cause__ or cause.__context__
 
     def _send(self, method: str, target: str, body: bytes | None) -> Reply:
         started = time.perf_counter()
@@ -205,23 +263,26 @@ class Wire:
         fault: Literal["lost", "not_sent", "malformed"] = "lost"
         too_large = too_slow = False
         try:
-            secret = self._secret.headers() if self._secret else {}
             request = httpx.Request(
                 method,
                 self.base_url + target,
-                headers={**self.headers(method), **secret},
+                headers={**self.headers(method), **(self._secret.headers() if self._secret else {})},
                 content=body,
                 extensions={"timeout": limits.as_dict()},
             )
             response = self._transport.handle_request(request)
             try:
                 status = response.status_code
-                headers = {name.lower(): self.scrub(value) for name, value in response.headers.items()}
+                headers = {
+                    name: self.scrub(response.headers[name])
+                    for name in _KEPT_HEADERS
+                    if name in response.headers
+                }
                 content, received = self._read(response, started)
             finally:
                 response.close()
         except _NOT_SENT as exc:
-            fault, detail = "not_sent", f"{type(exc).__name__}: {exc}"
+            fault, detail = "not_sent", _why_untrusted(exc) or f"{type(exc).__name__}: {exc}"
         except httpx.DecodingError:
             fault, detail = "malformed", "the answer's compression cannot be read"
         except _TooLargeError:
@@ -230,6 +291,8 @@ class Wire:
                 f"the answer is larger than {self._max_bytes:,} bytes",
                 True,
             )
+        except _EchoError:
+            fault, detail = "malformed", "the answer holds the token itself; nothing of it is used"
         except _TooSlowError:
             detail, too_slow = f"the answer took longer than {self._timeouts.total_s:g} s", True
         except httpx.TimeoutException as exc:
@@ -270,7 +333,10 @@ class Wire:
                 break  # enough of an error page to say what it says
             if time.perf_counter() - started > self._timeouts.total_s:
                 raise _TooSlowError
-        return b"".join(chunks), response.num_bytes_downloaded or size
+        content = b"".join(chunks)
+        if self._secret is not None and response.status_code < _ERROR and self._secret.is_in(content):
+            raise _EchoError  # as a value of a call it would go into plans, logs and reports
+        return content, response.num_bytes_downloaded or size
 
     def _redirect(self, status: int, headers: Mapping[str, str]) -> str:
         """Say where a redirect would lead; the token is never sent there."""

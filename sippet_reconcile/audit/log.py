@@ -72,10 +72,23 @@ class AuditLog:
     @property
     def head(self) -> str:
         """The hash of the last record; keep it elsewhere, a cut end shows only against it."""
-        parts = self._parts()
+        parts = self.parts()
         if not parts:
             return GENESIS
         return str(read_part(parts[-1]).column("hash")[-1].as_py())
+
+    def parts(self) -> list[Part]:
+        """Return the closed files of the log in the order of their records.
+
+        Raises
+        ------
+        InputError
+            If there is no such log.
+        """
+        if not self.path.is_dir():
+            msg = f"there is no audit log at {self.path}; apply_plan makes one, or check the path"
+            raise InputError(msg)
+        return list_parts(self.path)
 
     def records(self, run_id: str | None = None) -> pd.DataFrame:
         """Return one row per event in the order in which they happened.
@@ -118,7 +131,7 @@ class AuditLog:
         InputError
             If there is no such log.
         """
-        self._parts()
+        self.parts()
         return verify_folder(self.path, head)
 
     def require_untouched(self) -> None:
@@ -131,7 +144,7 @@ class AuditLog:
         AuditError
             Naming the first record that was edited, removed, inserted or moved.
         """
-        self._parts()
+        self.parts()
         require_untouched(self.path)
 
     def export(self, path: str | os.PathLike[str]) -> Path:
@@ -180,12 +193,6 @@ class AuditLog:
                 raise AuditError(cannot_write(folder, exc)) from exc
             yield writer
 
-    def _parts(self) -> list[Part]:
-        if not self.path.is_dir():
-            msg = f"there is no audit log at {self.path}; apply_plan makes one, or check the path"
-            raise InputError(msg)
-        return list_parts(self.path)
-
     def _refuse_folder_of_others(self) -> None:
         """Begin no log among files that whoever reads the folder would take for its parts."""
         if not self.path.is_dir() or list_parts(self.path):
@@ -199,5 +206,5 @@ class AuditLog:
             raise InputError(msg)
 
     def _table(self) -> pa.Table:
-        tables = [read_part(part) for part in self._parts()]
+        tables = [read_part(part) for part in self.parts()]
         return pa.concat_tables(tables) if tables else ARROW.empty_table()

@@ -50,6 +50,7 @@ LEFTOVER: Final = "_writing-"
 """How the name of a file begins that is not whole yet; what a crash left of it is removed."""
 
 _NAME: Final = re.compile(r"part-(\d{12,})-(\d{12,})\.parquet", re.ASCII)
+_VERSION: Final = "schema_version"
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
@@ -132,20 +133,23 @@ def read_part(part: Part, columns: Sequence[str] | None = None, *, as_written: b
     try:
         # Opened here and not by Arrow, which would take the folder's name for a partition.
         with open_plain(part.path) as source, pq.ParquetFile(source) as opened:
-            _refuse_later_version(part, opened)
-            names = opened.schema_arrow.names
+            found = opened.schema_arrow
+            names = found.names
             if sorted(names) != sorted(ARROW.names):
+                if names.count(_VERSION) == 1:
+                    _refuse_later_version(part, opened.read(columns=[_VERSION]))
                 odd = sorted(set(names) ^ set(ARROW.names))
                 msg = f"{part.name} does not have the columns of the audit log: {', '.join(odd) or 'a column twice'}"
                 raise AuditError(msg)
-            if as_written and not opened.schema_arrow.equals(ARROW):
-                msg = f"{part.name} was written again by another program: {_as_found(opened.schema_arrow)}"
+            if as_written and not found.equals(ARROW):
+                msg = f"{part.name} was written again by another program: {_as_found(found)}"
                 raise AuditError(msg)
             # One thread is the quickest: a part is small, each of its columns takes microseconds.
-            table = opened.read(columns=wanted.names, use_threads=False)
+            table = opened.read(columns=list({_VERSION, *wanted.names}), use_threads=False)
     except (pa.ArrowException, OSError) as exc:
         msg = f"{part.name} cannot be read as a part of the audit log ({type(exc).__name__}): restore it from a backup"
         raise AuditError(msg) from exc
+    _refuse_later_version(part, table)
     try:
         return table.select(wanted.names).cast(wanted)
     except (pa.ArrowException, ValueError) as exc:
@@ -160,12 +164,9 @@ def _as_found(found: pa.Schema) -> str:
     return "its columns are in another order, or may not be missing"
 
 
-def _refuse_later_version(part: Part, opened: pq.ParquetFile) -> None:
+def _refuse_later_version(part: Part, table: pa.Table) -> None:
     """Refuse records of a version that this package does not know, whatever their columns."""
-    names = opened.schema_arrow.names
-    if names.count("schema_version") != 1:
-        return
-    versions = opened.read(columns=["schema_version"], use_threads=False).column(0)
+    versions = table.column(_VERSION)
     newest = pc.max(versions).as_py() if pa.types.is_integer(versions.type) else None
     if newest is not None and newest > SCHEMA_VERSION:
         msg = (

@@ -6,13 +6,14 @@ record that was edited, removed, inserted or moved.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile._display import card, plural
 from sippet_reconcile.audit.parts import foreign_files, list_parts, read_part
 from sippet_reconcile.audit.records import GENESIS, record_hash, records_of_table
-from sippet_reconcile.errors import AuditError
+from sippet_reconcile.errors import AuditError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sippet_reconcile.audit.parts import Part
 
 __all__ = ["AuditVerification", "require_untouched", "verify_folder"]
+
+_HEAD: Final = re.compile(r"[0-9a-f]{64}")
+_SHOWN: Final = 80
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,14 @@ class AuditVerification:
 
 
 def verify_folder(folder: Path, head: str | None) -> AuditVerification:
-    """Check every record of a folder against the one ahead of it, and the whole against a known head."""
-    wanted = head.strip().lower() if head is not None else None
+    """Check every record of a folder against the one ahead of it, and the whole against a known head.
+
+    Raises
+    ------
+    InputError
+        If `head` cannot be the hash of a record.
+    """
+    wanted = None if head is None else _checked_head(head)
     checked, seen = _verify_chain(folder, wanted)
     if not checked.ok:
         return checked
@@ -76,6 +86,18 @@ def verify_folder(folder: Path, head: str | None) -> AuditVerification:
             f"it now ends with record {checked.n_records}"
         )
     return replace(checked, ok=problem is None, problem=problem)
+
+
+def _checked_head(head: str) -> str:
+    """Return a head as hashes are written; a part of one proves nothing."""
+    wanted = head.strip().lower()
+    if _HEAD.fullmatch(wanted) is None:
+        msg = (
+            f"head must be the whole hash of a record, 64 characters of 0-9 and a-f, and is {len(wanted)} characters: "
+            f"{wanted[:_SHOWN]!r}; copy it whole from the end of a run or from its report"
+        )
+        raise InputError(msg)
+    return wanted
 
 
 def require_untouched(folder: Path) -> None:
@@ -101,7 +123,7 @@ def _verify_chain(folder: Path, wanted: str | None) -> tuple[AuditVerification, 
     seen = wanted == GENESIS
     for part in list_parts(folder):
         try:
-            records = list(records_of_table(read_part(part)))
+            records = list(records_of_table(read_part(part, as_written=True)))
         except AuditError as exc:
             return AuditVerification(ok=False, problem=str(exc), n_records=seq, head=last), seen
         numbers = {record["seq"] for record in records}
@@ -111,13 +133,23 @@ def _verify_chain(folder: Path, wanted: str | None) -> tuple[AuditVerification, 
                 return AuditVerification(ok=False, problem=problem, n_records=seq, head=last), seen
             seq, last = seq + 1, record["hash"]
             seen = seen or last == wanted
-        if part.last_seq != seq:
-            problem = (
-                f"{part.name}: the record {seq} is its last, but by its name it should end with "
-                f"{part.last_seq}: records are missing, or the file was renamed"
-            )
+        problem = _name_problem(part, records)
+        if problem:
             return AuditVerification(ok=False, problem=problem, n_records=seq, head=last), seen
     return AuditVerification(ok=True, problem=None, n_records=seq, head=last), seen
+
+
+def _name_problem(part: Part, records: list[dict[str, Any]]) -> str | None:
+    """Say how the good records of a part do not fit its name; None where they do."""
+    if not records:
+        return f"{part.name}: it holds no records: they were removed"
+    found = records[0]["seq"], records[-1]["seq"]
+    if found == (part.first_seq, part.last_seq):
+        return None
+    return (
+        f"{part.name}: it holds the records {found[0]} to {found[1]}, and by its name should hold those from "
+        f"{part.first_seq} to {part.last_seq}: records are missing, or the file was renamed"
+    )
 
 
 def _problem(part: Part, record: dict[str, Any], expected: int, last: str, numbers: set[Any]) -> str | None:
@@ -130,6 +162,8 @@ def _problem(part: Part, record: dict[str, Any], expected: int, last: str, numbe
         return f"{where}: stands where record {expected} should: it was inserted, repeated or moved"
     if seq > expected and expected in numbers:
         return f"{where}: stands where record {expected} should, which comes later: records were reordered"
+    if seq > expected and part.first_seq == expected and min(filter(None, numbers)) > part.last_seq:
+        return f"{where}: by its name this file should begin with record {expected}: it was renamed, or swapped for another"
     if seq > expected:
         gap = f"record {expected} is" if seq == expected + 1 else f"the records {expected} to {seq - 1} are"
         return f"{where}: {gap} missing ahead of it"

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final
 from sippet_reconcile.api.pacing import Pacer, parse_rate
 from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.apply.entries import Scribe
+from sippet_reconcile.apply.interrupts import Interrupts
 from sippet_reconcile.apply.planned import planned_calls
 from sippet_reconcile.apply.session import MAX_WORKERS, Options, Session
 from sippet_reconcile.apply.stopping import StopSign
 from sippet_reconcile.apply.traffic import Tools, Traffic
 from sippet_reconcile.audit import AuditLog, Event
-from sippet_reconcile.errors import InputError, PlanError, PlanNotApprovedError
+from sippet_reconcile.errors import InputError, PlanError, PlanNotApprovedError, ReconcileError
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.run import Run, load_run, replay
 
@@ -155,12 +156,14 @@ def apply_with(
     api_url = _checked_plan(plan, client, min_approvals)
     log = audit if isinstance(audit, AuditLog) else AuditLog(audit)
     calls = planned_calls(plan)
-    with log.writing() as writer:
+    # Ctrl-C waits while the lock is taken and given back: whoever holds it must not be left holding it.
+    with Interrupts() as interrupts, log.writing() as writer:
+        stop = StopSign(max_failures)
+        interrupts.let_in(stop)
         records = log.records()
         run_id = _run_id(records, plan.plan_id, api_url, tools.now())
         _refuse_reverted(records, run_id)
         state = replay(records.loc[records["run_id"].eq(run_id)])
-        stop = StopSign(max_failures)
         with reporting(progress, unit="call") as report:
             session = Session(
                 plan,
@@ -175,11 +178,22 @@ def apply_with(
             )
             try:
                 session.execute()
-            except KeyboardInterrupt:
-                if sys.stderr is not None:  # absent where a program has no console
-                    sys.stderr.write(f"Interrupted: {load_run(log, run_id)!r}\n")
+            except KeyboardInterrupt as interrupt:
+                _tell_interrupted(log, run_id, interrupt)
                 raise
+            finally:
+                interrupts.put_off()
         return load_run(log, run_id)
+
+
+def _tell_interrupted(log: AuditLog, run_id: str, interrupt: KeyboardInterrupt) -> None:
+    """Print what the run came to; where that cannot be told, the interrupt is raised all the same."""
+    if sys.stderr is None:  # a program without a console
+        return
+    try:
+        sys.stderr.write(f"Interrupted: {load_run(log, run_id)!r}\n")
+    except (ReconcileError, OSError, ValueError) as exc:  # no record yet; a console that is closed
+        interrupt.add_note(f"the summary of the run cannot be shown: {exc}")
 
 
 def _checked(options: Options, rate_per_s: float) -> Options:

@@ -55,6 +55,8 @@ class StopSign:
         self._max_failures = max_failures
         self._lock = threading.Lock()
         self._event = threading.Event()
+        self.is_hurried = False
+        """Whether not even what is under way may be waited for."""
         self._forbidden = 0
         self._failures = 0
         self.kind: End | None = None
@@ -84,6 +86,11 @@ class StopSign:
             if self.kind is None:
                 self.kind, self.note, self.exchange = kind, note, exchange
         self._event.set()
+
+    def hurry(self) -> None:
+        """Say that what is under way is not waited for any longer; its answers stay unknown."""
+        # No lock: this is called from a signal's handler, which may have interrupted whoever holds it.
+        self.is_hurried = True
 
     def watch(self, exchange: Exchange) -> None:
         """Look at what one request came to."""

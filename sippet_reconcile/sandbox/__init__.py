@@ -7,8 +7,10 @@ is needed: it listens on this machine only.
 
 from __future__ import annotations
 
-from sippet_reconcile.sandbox.faults import Fault, FaultKind, Faults
+from sippet_reconcile.sandbox.fault import Fault, RetryAfterForm
+from sippet_reconcile.sandbox.faults import Faults
 from sippet_reconcile.sandbox.journal import ReceivedRequest
+from sippet_reconcile.sandbox.kinds import FaultKind
 from sippet_reconcile.sandbox.server import Sandbox, serve
 from sippet_reconcile.sandbox.switches import AuthFailure, Pagination, RateLimitStyle, Switches
 
@@ -20,6 +22,7 @@ __all__ = [
     "Pagination",
     "RateLimitStyle",
     "ReceivedRequest",
+    "RetryAfterForm",
     "Sandbox",
     "Switches",
     "serve",

@@ -8,22 +8,29 @@ API itself (limits of the HTTP server, a throttle, a lost answer) happens here.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-import struct
-import threading
 import time
-from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from sippet_reconcile.sandbox.faults import Fault, FaultKind, FaultSource
+from sippet_reconcile.sandbox.answers import (
+    claim_gzip,
+    error_answer,
+    limit_headers,
+    proxy_page,
+    spoil,
+    throttled,
+)
+from sippet_reconcile.sandbox.fault import Fault
 from sippet_reconcile.sandbox.handlers import Handlers, Incoming, plain_response
 from sippet_reconcile.sandbox.journal import Journal, ReceivedRequest, without_secrets
+from sippet_reconcile.sandbox.kinds import RAW, FaultKind
+from sippet_reconcile.sandbox.limiter import LARGEST_BODY, RESET, Limiter, over_limit
 from sippet_reconcile.sandbox.negotiation import JSON_API, compress
-from sippet_reconcile.sandbox.problems import FORBIDDEN, error_document, framework_document
+from sippet_reconcile.sandbox.problems import framework_document
+from sippet_reconcile.sandbox.raw import Ending, Wire, break_connection, forge, head_of, pieces
 from sippet_reconcile.sandbox.switches import RateLimitStyle
 
 if TYPE_CHECKING:
@@ -31,20 +38,42 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-__all__ = ["TRANSPORT", "SandboxApp", "break_connection"]
+    from sippet_reconcile.sandbox.faults import FaultSource
+
+__all__ = ["TRANSPORT", "SandboxApp"]
 
 TRANSPORT: Final = "sippet.transport"
-"""Where the scope of a request holds its connection, so that it can be broken."""
+"""Where the scope of a request holds its connection, a `Wire`, so that it can be broken."""
 
-_LONGEST_LINE: Final = 10_000
-_RESET_LINE: Final = 12_000
-_MOST_HEADERS: Final = 50
-_LARGEST_BODY: Final = 8_000_000
 _LARGE_ANSWER: Final = 65_536
-_PROXY_PAGE: Final = b"<html>\r\n<head><title>%d</title></head>\r\n<body><h1>%d</h1></body>\r\n</html>\r\n"
-_UNAVAILABLE, _SERVER_ERROR = 503, 500
-_LINGER: Final = "hh" if os.name == "nt" else "ii"
-"""The layout of the option that turns closing into a reset."""
+_SIZE_DOCUMENT: Final = 413
+_GZIP: Final = frozenset({FaultKind.GZIP_CLAIMED, FaultKind.GZIP_TRUNCATED})
+_SILENT: Final = frozenset(
+    {FaultKind.RESET, FaultKind.CLOSED, FaultKind.DROPPED_ANSWER, FaultKind.CLOSED_ANSWER}
+)
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """One request on its way: its number in the journal, and the ways to hear and to answer."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    number: int = -1
+
+    @property
+    def wire(self) -> Wire:
+        wire: Wire = self.scope[TRANSPORT]
+        return wire
+
+    async def reset(self) -> None:
+        break_connection(self.wire)
+        await _until_gone(self.receive)
+
+    async def close(self) -> None:
+        self.wire.close()
+        await _until_gone(self.receive)
 
 
 class SandboxApp:
@@ -60,79 +89,141 @@ class SandboxApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         at = time.monotonic()
-        headers = Headers(scope=scope)
-        path = scope["raw_path"].decode("latin-1")
-        query = scope["query_string"].decode("latin-1")
-        limited = _over_limit(scope)
+        limited = over_limit(scope)
+        is_admitted = bool(limited) or self.limiter.admit(at)
+        fault = self.faults.draw(scope["method"]) if is_admitted and not limited else Fault()
+        if fault.kind is FaultKind.EARLY_ANSWER:
+            await self._answer_early(fault, scope[TRANSPORT])
         body, is_whole = (b"", True) if limited else await _read_body(receive)
-        number = self.journal.arrived(
+        exchange = _Exchange(scope, receive, send, self._write_down(scope, body, at))
+        if fault.kind is FaultKind.EARLY_ANSWER:
+            self.journal.settle(exchange.number, status=503, fault=str(fault.kind))
+            await exchange.close()
+        elif is_whole and (limited or len(body) > LARGEST_BODY):
+            await self._refuse_size(exchange, limited or _SIZE_DOCUMENT)
+        elif is_whole:
+            await self._serve(exchange, _incoming(scope, body, fault), is_admitted=is_admitted)
+
+    def _write_down(self, scope: Scope, body: bytes, at: float) -> int:
+        return self.journal.arrived(
             ReceivedRequest(
                 method=scope["method"],
-                path=path,
-                query=query,
-                headers=without_secrets(headers.items()),
+                path=scope["raw_path"].decode("latin-1"),
+                query=scope["query_string"].decode("latin-1"),
+                headers=without_secrets(Headers(scope=scope).items()),
                 body=body.decode("utf-8", "replace"),
                 at=at,
             )
         )
-        if not is_whole:
-            return
-        if limited or len(body) > _LARGEST_BODY:
-            await self._refuse_size(number, limited or 413, scope, receive, send)
-            return
-        request = Incoming(scope["method"], path, query, headers, body)
-        await self._serve(number, request, scope, receive, send)
 
-    async def _refuse_size(
-        self, number: int, status: int, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        if status == _RESET:
-            await _reset(scope, receive)
+    async def _answer_early(self, fault: Fault, wire: Wire) -> None:
+        """Answer on the bare connection: the HTTP server would wait for the rest of the request."""
+        await self._pause(fault.latency_s)
+        page = proxy_page(503, {"connection": "close"})
+        lines = [b"%b: %b\r\n" % header for header in page.raw_headers]
+        wire.write(b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(lines) + b"\r\n" + bytes(page.body))
+
+    async def _refuse_size(self, exchange: _Exchange, status: int) -> None:
+        if status == RESET:
+            await exchange.reset()
             return
-        self.journal.settle(number, status=status, fault=None)
-        if status == 413:  # noqa: PLR2004 - the one of the three with a body
-            response = plain_response(413, framework_document(413), f"{JSON_API}; charset=utf-8")
+        self.journal.settle(exchange.number, status=status, fault=None)
+        if status == _SIZE_DOCUMENT:
+            response = plain_response(status, framework_document(status), f"{JSON_API}; charset=utf-8")
         else:
             response = Response(status_code=status, headers={"connection": "close"})
-        await response(scope, receive, send)
+        await response(exchange.scope, exchange.receive, exchange.send)
 
-    async def _serve(
-        self, number: int, request: Incoming, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        is_allowed = self.limiter.admit(time.monotonic())
-        fault = self.faults.draw(request.method) if is_allowed else Fault()
-        if not await self._pause(fault.latency_s) or fault.kind is FaultKind.RESET:
-            self.journal.settle(number, status=None, fault=_word(fault))
-            await _reset(scope, receive)
+    async def _serve(self, exchange: _Exchange, request: Incoming, *, is_admitted: bool) -> None:
+        fault = request.fault
+        word = _word(fault) if is_admitted else "rate_limit"
+        is_running = await self._pause(fault.latency_s)
+        if not is_running or fault.kind in {FaultKind.RESET, FaultKind.CLOSED}:
+            await self._break(exchange, fault, word)
             return
-        word = _word(fault) if is_allowed else "rate_limit"
-        response = self._answer(request, fault) if is_allowed else request.name(self._throttled(1))
-        is_held = await self._pause(fault.hold_s)
-        await _compress(response, request.headers.get("accept-encoding", ""))
-        if not is_held or fault.kind in {FaultKind.LOST_ANSWER, FaultKind.DROPPED_ANSWER}:
-            self.journal.settle(number, status=None, fault=word)
-            await _break_answer(response, fault, scope, receive, send)
+        response = self._answer(request, is_admitted=is_admitted)
+        is_running = await self._pause(fault.hold_s)
+        if not is_running or fault.kind in _SILENT:
+            await self._break(exchange, fault, word)
             return
-        self.journal.settle(number, status=response.status_code, fault=word)
-        await response(scope, receive, send)
+        for name, value in (fault.headers or {}).items():
+            response.headers[name] = value
+        if fault.kind in _GZIP:
+            claim_gzip(response, fault)
+        else:
+            await _compress(response, request.headers.get("accept-encoding", ""))
+        if fault.kind in RAW:
+            await self._play(exchange, response, fault)
+        elif fault.kind is FaultKind.SLOW_BODY:
+            await self._dribble_body(exchange, response, fault)
+        else:
+            self.journal.settle(exchange.number, status=response.status_code, fault=word)
+            await response(exchange.scope, exchange.receive, exchange.send)
 
-    def _answer(self, request: Incoming, fault: Fault) -> Response:
+    def _answer(self, request: Incoming, *, is_admitted: bool) -> Response:
+        fault, rate = request.fault, self.limiter.rate_per_s
+        style = RateLimitStyle(self.handlers.switches.rate_limit_style)
+        if not is_admitted:
+            return throttled(Fault(FaultKind.THROTTLE, retry_after_s=1), request, style, rate)
         if fault.kind is FaultKind.THROTTLE:
-            return request.name(self._throttled(fault.retry_after_s))
+            return throttled(fault, request, fault.style or style, rate)
         if fault.kind is FaultKind.ERROR:
-            return _server_error(fault, request)
-        response = self.handlers.respond(request)
-        if fault.kind is FaultKind.GARBLED:
-            return plain_response(200, b"<html><body>Sign in to continue</body></html>", "text/html")
+            return error_answer(fault, request)
+        response = spoil(self.handlers.respond(request), fault, request)
+        if rate is not None and style is RateLimitStyle.FORBIDDEN_TEXT:
+            response.headers.update(limit_headers(rate, self.limiter.remaining))
         return response
 
-    def _throttled(self, retry_after_s: float | None) -> Response:
-        style = self.handlers.switches.rate_limit_style
-        if style is RateLimitStyle.FORBIDDEN_TEXT:
-            return plain_response(403, b"Forbidden\n", "text/plain; charset=utf-8")
-        if style is RateLimitStyle.FORBIDDEN:
-            return plain_response(403, error_document([FORBIDDEN])[1], JSON_API)
-        return plain_response(429, headers=_retry_after(retry_after_s))
+    async def _break(self, exchange: _Exchange, fault: Fault, word: str | None) -> None:
+        """Break a connection without a byte of an answer."""
+        self.journal.settle(exchange.number, status=None, fault=word)
+        if fault.kind in {FaultKind.CLOSED, FaultKind.CLOSED_ANSWER}:
+            await exchange.close()
+        else:
+            await exchange.reset()
+
+    async def _play(self, exchange: _Exchange, response: Response, fault: Fault) -> None:
+        """Write other bytes than the HTTP server would, and end the connection as the fault has it."""
+        wire = exchange.wire
+        written = await wire.record(response, exchange.send)
+        n = head_of(written)
+        data, ending = forge(fault.kind, written[:n], written[n:])
+        is_broken = ending is Ending.CLOSED
+        status = None if is_broken else response.status_code
+        if fault.kind is FaultKind.SLOW_HEAD:
+            await self._dribble_head(exchange, data[:n], fault)
+            data = data[n:]
+        self.journal.settle(exchange.number, status=status, fault=_word(fault))
+        wire.push(data)
+        wire.release()
+        if is_broken:
+            wire.close()
+        elif ending is Ending.HALF_CLOSED:
+            wire.half_close()
+
+    async def _dribble_head(self, exchange: _Exchange, head: bytes, fault: Fault) -> None:
+        self.journal.settle(exchange.number, status=None, fault=_word(fault))
+        cut, step_s = pieces(head, fault.spread_s)
+        for piece in cut:
+            if exchange.wire.inner.is_closing():
+                return
+            exchange.wire.push(piece)
+            if not await self._pause(step_s):
+                return
+
+    async def _dribble_body(self, exchange: _Exchange, response: Response, fault: Fault) -> None:
+        self.journal.settle(exchange.number, status=None, fault=_word(fault))
+        start = {"status": response.status_code, "headers": response.raw_headers}
+        await exchange.send({"type": "http.response.start", **start})
+        *first, last = pieces(bytes(response.body), fault.spread_s)[0] or [b""]
+        step_s = pieces(bytes(response.body), fault.spread_s)[1]
+        for piece in first:
+            await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+            if exchange.wire.is_closing() or not await self._pause(step_s):
+                await exchange.reset()
+                return
+        self.journal.settle(exchange.number, status=response.status_code, fault=_word(fault))
+        await exchange.send({"type": "http.response.body", "body": last})
 
     async def _pause(self, seconds: float) -> bool:
         """Wait, and tell whether the server still runs."""
@@ -145,51 +236,9 @@ class SandboxApp:
         return False
 
 
-class Limiter:
-    """Admits so many requests in any one second, and counts those over it.
-
-    Examples
-    --------
-    >>> limiter = Limiter(2)
-    >>> [limiter.admit(at) for at in (0.0, 0.5, 0.9, 1.0)], limiter.violations
-    ([True, True, False, True], 1)
-    """
-
-    def __init__(self, rate_per_s: float | None) -> None:
-        self.violations = 0
-        self._rate_per_s = rate_per_s
-        self._admitted: deque[float] = deque()
-        self._lock = threading.Lock()
-
-    def admit(self, now: float) -> bool:
-        """Tell whether a request at this moment is within the limit."""
-        if self._rate_per_s is None:
-            return True
-        with self._lock:
-            while self._admitted and self._admitted[0] <= now - 1:
-                self._admitted.popleft()
-            if len(self._admitted) + 1 > self._rate_per_s:
-                self.violations += 1
-                return False
-            self._admitted.append(now)
-            return True
-
-
-_RESET: Final = -1
-
-
-def _over_limit(scope: Scope) -> int:
-    """Return the status for a request line or headers that are too long; 0 where none is."""
-    query = scope["query_string"]
-    target = len(scope["raw_path"]) + (len(query) + 1 if query else 0)
-    line = len(scope["method"]) + 1 + target + len(" HTTP/1.1\r\n")
-    if line > _RESET_LINE:
-        return _RESET
-    if line > _LONGEST_LINE:
-        return 414
-    headers = scope["headers"]
-    longest = max((len(name) + len(value) + 4 for name, value in headers), default=0)
-    return 431 if longest > _LONGEST_LINE or len(headers) > _MOST_HEADERS else 0
+def _incoming(scope: Scope, body: bytes, fault: Fault) -> Incoming:
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+    return Incoming(scope["method"], path, query, Headers(scope=scope), body, fault)
 
 
 async def _read_body(receive: Receive) -> tuple[bytes, bool]:
@@ -199,7 +248,7 @@ async def _read_body(receive: Receive) -> tuple[bytes, bool]:
         message = await receive()
         if message["type"] == "http.disconnect":
             return bytes(body), False
-        if len(body) <= _LARGEST_BODY:
+        if len(body) <= LARGEST_BODY:
             body += message.get("body", b"")
         if not message.get("more_body", False):
             return bytes(body), True
@@ -219,48 +268,8 @@ async def _compress(response: Response, accept_encoding: str) -> None:
         response.headers["content-length"] = str(len(packed))
 
 
-def _retry_after(seconds: float | None) -> dict[str, str]:
-    return {} if seconds is None else {"retry-after": f"{seconds:g}"}
-
-
-def _server_error(fault: Fault, request: Incoming) -> Response:
-    if fault.status == _SERVER_ERROR:
-        return request.name(plain_response(500, framework_document(500), f"{JSON_API}; charset=utf-8"))
-    headers = _retry_after(fault.retry_after_s) if fault.status == _UNAVAILABLE else {}
-    return plain_response(
-        fault.status, _PROXY_PAGE % (fault.status, fault.status), "text/html", headers=headers
-    )
-
-
 def _word(fault: Fault) -> str | None:
     return None if fault.kind is FaultKind.NONE else str(fault.kind)
-
-
-async def _break_answer(response: Response, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send the head and half of the body of an answer, or nothing, and break the connection."""
-    body = bytes(response.body)
-    half = len(body) // 2
-    if fault.kind is not FaultKind.LOST_ANSWER or not half or scope["method"] == "HEAD":
-        await _reset(scope, receive)
-        return
-    await send(
-        {"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers}
-    )
-    await send({"type": "http.response.body", "body": body[:half], "more_body": True})
-    scope[TRANSPORT].close()
-    await _until_gone(receive)
-
-
-async def _reset(scope: Scope, receive: Receive) -> None:
-    break_connection(scope[TRANSPORT])
-    await _until_gone(receive)
-
-
-def break_connection(transport: asyncio.Transport) -> None:
-    """Break a connection so that the client sees a reset."""
-    connection = transport.get_extra_info("socket")
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
-    transport.abort()
 
 
 async def _until_gone(receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> None:

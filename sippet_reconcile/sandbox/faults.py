@@ -9,117 +9,49 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.sandbox.fault import (
+    Entry,
+    Fault,
+    RetryAfterForm,
+    check_retry_after,
+    check_seconds,
+    pasteable,
+)
+from sippet_reconcile.sandbox.kinds import ON_PATCH, SOMEBODY_ELSE, FaultKind
+from sippet_reconcile.sandbox.switches import AuthFailure, choose
 
-__all__ = ["Fault", "FaultKind", "FaultSource", "Faults", "Script"]
+__all__ = ["Fault", "FaultKind", "FaultSource", "Faults", "Script", "Shares"]
 
+_TINY = 1e-9
+_MOST_DICE = 3600
 
-class FaultKind(StrEnum):
-    """The ways in which a request can go wrong."""
-
-    NONE = "none"
-    """Nothing: the request is answered, after its latency."""
-
-    THROTTLE = "throttle"
-    """Refused before it is applied, in the style of ``Switches.rate_limit_style``."""
-
-    ERROR = "error"
-    """A server error before it is applied: the framework's shape for 500, a proxy's page otherwise."""
-
-    LOST_ANSWER = "lost_answer"
-    """Applied; the answer's head and half of its body are sent, then the connection closes."""
-
-    DROPPED_ANSWER = "dropped_answer"
-    """Applied; the connection is reset before a byte of the answer."""
-
-    RESET = "reset"
-    """Not applied; the connection is reset."""
-
-    GARBLED = "garbled"
-    """Applied; answered 200 with a page that is no JSON, as a captive portal or a bad proxy does."""
-
-
-_LARGEST_STATUS: Final = 599
-_SMALLEST_STATUS: Final = 400
-_TOO_MANY: Final = 429
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens to one request.
-
-    Attributes
-    ----------
-    kind
-        See `FaultKind`; its text does as well.
-    status
-        The status of an ``error``.
-    retry_after_s
-        The ``retry-after`` of a ``throttle``, or of a 503 ``error``; None leaves it out.
-        None in a script takes ``Faults.retry_after_s`` for a ``throttle``.
-    latency_s
-        Seconds to wait before the request is looked at, on top of the general latency.
-    hold_s
-        Seconds to wait between applying and answering: a client that gives up in
-        between has lost the answer to something that happened.
-
-    Examples
-    --------
-    >>> Fault.of("lost_answer").kind, Fault.of(503).status, Fault.of(None).kind
-    (<FaultKind.LOST_ANSWER: 'lost_answer'>, 503, <FaultKind.NONE: 'none'>)
-    """
-
-    kind: FaultKind | str = FaultKind.NONE
-    status: int = 503
-    retry_after_s: float | None = None
-    latency_s: float = 0.0
-    hold_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        try:
-            object.__setattr__(self, "kind", FaultKind(self.kind))
-        except ValueError:
-            listed = ", ".join(repr(str(kind)) for kind in FaultKind)
-            msg = f"a fault is one of {listed}, or a status; got {self.kind!r}"
-            raise InputError(msg) from None
-        if not _SMALLEST_STATUS <= self.status <= _LARGEST_STATUS:
-            msg = f"a fault's status lies between 400 and 599, got {self.status}"
-            raise InputError(msg)
-
-    @classmethod
-    def of(cls, item: Fault | FaultKind | str | int | None) -> Fault:
-        """Read one entry of a script: a fault, its kind's word, a status, or None for no fault."""
-        if isinstance(item, Fault):
-            return item
-        if item is None:
-            return cls()
-        if isinstance(item, int):
-            return cls(FaultKind.THROTTLE) if item == _TOO_MANY else cls(FaultKind.ERROR, status=item)
-        return cls(item)
-
-
-Script: TypeAlias = Sequence[Fault | FaultKind | str | int | None]
+Script: TypeAlias = Sequence[Entry]
 """Entries for the first requests, in order of arrival; see `Fault.of`."""
 
+Shares: TypeAlias = Mapping[Entry, float] | Sequence[tuple[Entry, float]]
+"""Shares of requests by what happens to them; entries as in a script."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Faults:
     """How often, or exactly when, requests go wrong.
 
     The script is used up first, one entry for each request whose method is in
-    `methods`; after it each such request draws its fault from the shares.
+    `methods`; an entry that only a PATCH can meet waits for one. After the script each
+    such request draws its fault from the shares. Requests are counted as their heads
+    arrive: the same seed and the same order of requests give the same faults.
 
     Attributes
     ----------
     latency_s, jitter_s
         Every request waits `latency_s` plus a random part of `jitter_s`.
     throttle_share, error_share, lost_answer_share, reset_share
-        Shares of requests, together at most 1.
+        Shares of requests: short for the same words in `shares`.
     retry_after_s
         What a throttled request is told to wait; None leaves it out.
     error_status
@@ -130,12 +62,26 @@ class Faults:
         Of the random draws.
     methods
         The methods that faults, and the latency, apply to.
+    shares
+        Shares of requests by entry, together with those above at most 1:
+        ``{"wrong_id": 0.1, 502: 0.05}``, or pairs where an entry is a `Fault`.
+    retry_after_form
+        How ``retry-after`` is written where a fault does not say: see `Fault`.
+    expire_after
+        The token is refused once so many requests (of any method) have been looked at
+        since these faults were set, until ``Sandbox.token`` is set; None for never.
+    expire_style
+        How it is refused then, see `AuthFailure`; None takes ``Switches.auth_failure``.
+    refuse_connections
+        The next so many connections are closed as soon as they are accepted.
 
     Examples
     --------
     >>> source = FaultSource(Faults(script=["reset", None], methods=("PATCH",)))
     >>> [source.draw(method).kind.value for method in ("GET", "PATCH", "PATCH", "PATCH")]
     ['none', 'reset', 'none', 'none']
+    >>> Faults(shares={"lost_answer": 0.1, 502: 0.05}, seed=7)
+    Faults(seed=7, shares=(('lost_answer', 0.1), (502, 0.05)))
     """
 
     latency_s: float = 0.0
@@ -149,18 +95,75 @@ class Faults:
     seed: int = 0
     methods: Sequence[str] = ("GET", "PATCH")
     reset_share: float = 0.0
+    shares: Shares = ()
+    retry_after_form: RetryAfterForm | str = RetryAfterForm.SECONDS
+    expire_after: int | None = None
+    expire_style: AuthFailure | str | None = None
+    refuse_connections: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "script", tuple(Fault.of(item) for item in self.script))
         object.__setattr__(self, "methods", tuple(method.upper() for method in self.methods))
+        form = choose("retry_after_form", self.retry_after_form, RetryAfterForm)
+        object.__setattr__(self, "retry_after_form", form)
+        if self.expire_style is not None:
+            object.__setattr__(self, "expire_style", choose("expire_style", self.expire_style, AuthFailure))
+        object.__setattr__(self, "shares", _pairs(self.shares))
         Fault(FaultKind.ERROR, status=self.error_status)
-        shares = (self.throttle_share, self.error_share, self.lost_answer_share, self.reset_share)
-        if min(shares) < 0 or sum(shares) > 1:
+        check_seconds(latency_s=self.latency_s, jitter_s=self.jitter_s)
+        check_retry_after(self.retry_after_s, form)
+        self._check_counts()
+        self._check_shares()
+        self._check_entries()
+
+    def _check_counts(self) -> None:
+        for name in ("expire_after", "refuse_connections"):
+            count = getattr(self, name)
+            if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+                msg = f"{name} must be a whole number, 0 or more, got {count!r}"
+                raise InputError(msg)
+
+    def _check_shares(self) -> None:
+        drawn = self.drawn
+        shares = {str(fault.entry): share for fault, share in drawn}
+        if not all(share >= 0 for _, share in drawn) or sum(share for _, share in drawn) > 1 + _TINY:
             msg = f"the shares of faults must be 0 or more and together at most 1, got {shares}"
             raise InputError(msg)
-        if self.latency_s < 0 or self.jitter_s < 0:
-            msg = f"latency_s and jitter_s must be 0 or more, got {self.latency_s} and {self.jitter_s}"
-            raise InputError(msg)
+        faults = [fault for fault, _ in drawn]
+        for fault in faults:
+            if faults.count(fault) > 1:
+                msg = f"the share of {fault.entry!r} is given twice"
+                raise InputError(msg)
+
+    def _check_entries(self) -> None:
+        for fault in (*map(Fault.of, self.script), *(fault for fault, _ in self.drawn)):
+            self.filled(fault)  # refuses what cannot be written before a request meets it
+            if fault.kind in ON_PATCH and "PATCH" not in self.methods:
+                msg = f"a fault {str(fault.kind)!r} happens to a PATCH only, and methods are {self.methods}"
+                raise InputError(msg)
+
+    @property
+    def drawn(self) -> tuple[tuple[Fault, float], ...]:
+        """What requests draw after the script, with its share, in the order of the draw."""
+        named = (
+            (Fault(FaultKind.THROTTLE), self.throttle_share),
+            (Fault(FaultKind.ERROR, status=self.error_status), self.error_share),
+            (Fault(FaultKind.LOST_ANSWER), self.lost_answer_share),
+            (Fault(FaultKind.RESET), self.reset_share),
+        )
+        return (*((fault, share) for fault, share in named if share), *_pairs(self.shares))
+
+    def filled(self, fault: Fault) -> Fault:
+        """Return a fault with what it leaves to these faults: the ``retry-after`` of a throttle."""
+        is_open = fault.kind is FaultKind.THROTTLE and fault.retry_after_s is None
+        is_written = fault.style in {None, "429"} and fault.retry_after_form != RetryAfterForm.ABSENT
+        if not is_open or not is_written or self.retry_after_s is None:
+            return fault
+        form = fault.retry_after_form or self.retry_after_form
+        return replace(fault, retry_after_s=self.retry_after_s, retry_after_form=form)
+
+    def __repr__(self) -> str:
+        return pasteable(self)
 
 
 class FaultSource:
@@ -169,31 +172,68 @@ class FaultSource:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self._script = [Fault.of(item) for item in reversed(faults.script)]
+        self._drawn = faults.drawn
         self._random = random.Random(faults.seed)  # noqa: S311 - repeatable, not secret
         self._lock = threading.Lock()
+        self._left = faults.expire_after
+        self._connections = faults.refuse_connections
 
     def draw(self, method: str) -> Fault:
         """Return what happens to the next request of this method."""
         faults = self.faults
-        if method not in faults.methods:
-            return Fault()
         with self._lock:
-            fault = self._script.pop() if self._script else self._by_share()
+            is_expired = self._is_expired()
+            if method not in faults.methods:
+                return self._expired() if is_expired else Fault()
+            fault = self._expired() if is_expired else self._next(method)
             jitter_s = self._random.random() * faults.jitter_s if faults.jitter_s else 0.0
-        if fault.kind is FaultKind.THROTTLE and fault.retry_after_s is None:
-            fault = replace(fault, retry_after_s=faults.retry_after_s)
-        return replace(fault, latency_s=fault.latency_s + faults.latency_s + jitter_s)
+            if fault.kind in SOMEBODY_ELSE:
+                fault = replace(fault, dice=self._random.randint(1, _MOST_DICE))
+        fault = faults.filled(fault)
+        extra_s = faults.latency_s + jitter_s
+        return replace(fault, latency_s=fault.latency_s + extra_s) if extra_s else fault
+
+    def take_connection(self) -> bool:
+        """Tell whether the next connection is served; False where it is closed at once."""
+        with self._lock:
+            if not self._connections:
+                return True
+            self._connections -= 1
+            return False
+
+    def renew(self) -> None:
+        """Let the token be valid from now on."""
+        with self._lock:
+            self._left = None
+
+    def _is_expired(self) -> bool:
+        if self._left is None:
+            return False
+        if self._left:
+            self._left -= 1
+            return False
+        return True
+
+    def _expired(self) -> Fault:
+        return Fault(FaultKind.EXPIRED, style=self.faults.expire_style)
+
+    def _next(self, method: str) -> Fault:
+        if not self._script:
+            fault = self._by_share()
+            return Fault() if fault.kind in ON_PATCH and method != "PATCH" else fault
+        if self._script[-1].kind in ON_PATCH and method != "PATCH":
+            return Fault()
+        return self._script.pop()
 
     def _by_share(self) -> Fault:
-        faults = self.faults
         drawn = self._random.random()
-        for share, fault in (
-            (faults.throttle_share, Fault(FaultKind.THROTTLE)),
-            (faults.error_share, Fault(FaultKind.ERROR, status=faults.error_status)),
-            (faults.lost_answer_share, Fault(FaultKind.LOST_ANSWER)),
-            (faults.reset_share, Fault(FaultKind.RESET)),
-        ):
+        for fault, share in self._drawn:
             if drawn < share:
                 return fault
             drawn -= share
         return Fault()
+
+
+def _pairs(shares: Shares) -> tuple[tuple[Fault, float], ...]:
+    pairs = shares.items() if isinstance(shares, Mapping) else shares
+    return tuple((Fault.of(item), share) for item, share in pairs)

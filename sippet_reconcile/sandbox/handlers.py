@@ -15,7 +15,10 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 
+from sippet_reconcile.sandbox.fault import NO_FAULT, Fault
 from sippet_reconcile.sandbox.filters import compile_filter, is_uuid
+from sippet_reconcile.sandbox.hands import after_answer, disguise, write
+from sippet_reconcile.sandbox.kinds import FaultKind
 from sippet_reconcile.sandbox.negotiation import (
     JSON_API,
     check_accept,
@@ -39,13 +42,13 @@ from sippet_reconcile.sandbox.query import decode_query, read_query
 from sippet_reconcile.sandbox.switches import DIRECTIONS, AuthFailure, Pagination, Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from starlette.datastructures import Headers
 
-    from sippet_reconcile.sandbox.store import CallStore
+    from sippet_reconcile.sandbox.store import CallStore, Record
 
-__all__ = ["Handlers", "Incoming", "plain_response"]
+__all__ = ["Handlers", "Incoming", "not_found", "plain_response"]
 
 _FRAMEWORK_TYPE: Final = f"{JSON_API}; charset=utf-8"
 _SHORTEST_REQUEST_ID, _LONGEST_REQUEST_ID = 20, 200
@@ -54,13 +57,14 @@ _COMPACT: Final = (",", ":")
 
 @dataclass(frozen=True)
 class Incoming:
-    """One request, its body read."""
+    """One request, its body read, and what happens to it."""
 
     method: str
     path: str
     query: str
     headers: Headers
     body: bytes
+    fault: Fault = NO_FAULT
 
     @property
     def url(self) -> str:
@@ -146,8 +150,8 @@ class Handlers:
         segments = [unquote(segment) for segment in request.path.split("/") if segment]
         if not segments or segments[0] != "api":
             raise FrameworkError(404)
-        if not self._is_authenticated(request.headers):
-            self._refuse_early(self.switches.auth_failure)
+        if not self._is_authenticated(request):
+            self._refuse_early(self._auth_failure(request))
         check_accept(request.headers.getlist("accept"))
         match "GET" if request.method == "HEAD" else request.method, segments[1:]:
             case "GET", ["calls"]:
@@ -159,12 +163,19 @@ class Handlers:
         status, document = error_document([NO_ROUTE])
         return plain_response(status, document, _FRAMEWORK_TYPE)
 
-    def _is_authenticated(self, headers: Headers) -> bool:
+    def _is_authenticated(self, request: Incoming) -> bool:
+        if request.fault.kind is FaultKind.EXPIRED:
+            return False
+        headers = request.headers
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         sent = credentials.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         return secrets.compare_digest(sent.encode(), self.token.encode())
 
-    def _refuse_early(self, failure: AuthFailure | str) -> None:
+    def _auth_failure(self, request: Incoming) -> AuthFailure:
+        style = request.fault.style if request.fault.kind is FaultKind.EXPIRED else None
+        return AuthFailure(style or self.switches.auth_failure)
+
+    def _refuse_early(self, failure: AuthFailure) -> None:
         """Refuse a token where the server does so before the request is looked at."""
         if failure is AuthFailure.UNAUTHORIZED_JSON:
             raise _Answered(
@@ -175,9 +186,9 @@ class Handlers:
 
     def _sees_calls(self, request: Incoming) -> bool:
         """Tell whether the calls are visible to a client, or refuse it, as late as a policy does."""
-        if self._is_authenticated(request.headers):
+        if self._is_authenticated(request):
             return True
-        if self.switches.auth_failure is AuthFailure.FORBIDDEN:
+        if self._auth_failure(request) is AuthFailure.FORBIDDEN:
             raise Refusal([FORBIDDEN])
         return False
 
@@ -193,7 +204,7 @@ class Handlers:
             pagination=None if self.switches.pagination is None else Pagination(self.switches.pagination),
             max_page_size=self.switches.max_page_size,
         )
-        rows = self.store.encode(page.records, query.fields)
+        rows = self._show(page.records, query.fields, request.fault)
         return _document(b"[" + b",".join(rows) + b"]", page.links, page.meta)
 
     def _update(self, request: Incoming, call_id: str, body: Any) -> Response:
@@ -205,10 +216,25 @@ class Handlers:
         attributes = body["data"].get("attributes", {})
         values, problems = cast_attributes(attributes, is_atomic=is_atomic)
         _refuse(problems)
-        record = self.store.change(call_id.lower(), values) if self._sees_calls(request) else None
+        is_seen = self._sees_calls(request)
+        statuses = tuple(self._vocabularies["status"])
+        record = write(self.store, call_id.lower(), values, request.fault, statuses) if is_seen else None
         if record is None:
-            raise Refusal([_not_found(call_id)])
-        return _document(self.store.encode([record], query.fields)[0], {"self": request.url}, {})
+            raise Refusal([not_found(call_id)])
+        return _document(self._show([record], query.fields, request.fault)[0], {"self": request.url}, {})
+
+    def _show(self, records: Sequence[Record], fields: frozenset[str] | None, fault: Fault) -> list[bytes]:
+        """Return the calls of an answer as the fault has them, and let it change them then."""
+        encoded = self.store.encode(
+            disguise(self.store, records, fault),
+            fields,
+            other_precision=fault.kind is FaultKind.OTHER_PRECISION,
+            other_nil=fault.kind is FaultKind.OTHER_NIL,
+        )
+        if fault.changes is not None:
+            self.learn(fault.changes)
+        after_answer(self.store, records, fault, tuple(self._vocabularies["status"]))
+        return encoded
 
     def _describe(self, request: Incoming) -> Response:
         document = openapi_document(
@@ -246,7 +272,8 @@ def _refused(problems: Iterable[Problem]) -> Response:
     return plain_response(status, document, JSON_API)
 
 
-def _not_found(call_id: str) -> Problem:
+def not_found(call_id: str) -> Problem:
+    """Return the error for an id that no visible call has."""
     return Problem(404, "not_found", "Entity Not Found", f"No Call record found with `id: {call_id}`")
 
 

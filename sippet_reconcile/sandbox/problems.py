@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORBIDDEN",
     "NO_ROUTE",
+    "NO_SUCH_INPUT",
     "UNACCEPTABLE",
     "UNSUPPORTED",
     "FrameworkError",
@@ -73,6 +74,7 @@ class FrameworkError(Exception):
 UNSUPPORTED: Final = Problem(415, "unsupported_media_type", "Unsupported Media Type")
 UNACCEPTABLE: Final = Problem(406, "unacceptable_media_type", "Unacceptable Media Type")
 FORBIDDEN: Final = Problem(403, "forbidden", "Forbidden", "forbidden")
+NO_SUCH_INPUT: Final = Problem(422, "no_such_input", "NoSuchInput", "no such input")
 NO_ROUTE: Final = Problem(404, "no_route_found", "NoRouteFound", "no route found")
 
 

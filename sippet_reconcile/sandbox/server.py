@@ -20,11 +20,12 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.sandbox.app import TRANSPORT, SandboxApp, break_connection
+from sippet_reconcile.sandbox.app import TRANSPORT, SandboxApp
 from sippet_reconcile.sandbox.faults import Faults, FaultSource
 from sippet_reconcile.sandbox.handlers import Handlers
 from sippet_reconcile.sandbox.journal import Journal, ReceivedRequest
 from sippet_reconcile.sandbox.loading import check_value, read_calls
+from sippet_reconcile.sandbox.raw import Wire, break_connection
 from sippet_reconcile.sandbox.store import CallStore
 from sippet_reconcile.sandbox.switches import Switches
 from sippet_reconcile.schema import CALL_ATTRIBUTES, Calls
@@ -69,7 +70,8 @@ class Sandbox:
     Attributes
     ----------
     token
-        As above; setting it while the server runs makes the old one invalid.
+        As above; setting it while the server runs makes the old one invalid, and
+        renews a token that ``Faults.expire_after`` let expire.
 
     Examples
     --------
@@ -172,6 +174,7 @@ class Sandbox:
     @token.setter
     def token(self, token: str) -> None:
         self._handlers.token = token
+        self._source.renew()
 
     @property
     def faults(self) -> Faults:
@@ -295,11 +298,15 @@ class _Protocol(H11Protocol):
     """HTTP/1.1 that shows the application its connection, because the sandbox breaks some."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # typed as uvicorn does
-        super().connection_made(transport)
+        wire = Wire(transport)
+        super().connection_made(wire)
         app: Any = self.app
+        if not app.faults.take_connection():
+            wire.close()
+            return
 
         async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[TRANSPORT] = transport
+            scope[TRANSPORT] = wire
             await app(scope, receive, send)
 
         self.app = with_transport

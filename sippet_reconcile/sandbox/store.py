@@ -12,6 +12,7 @@ import json
 import threading
 from bisect import bisect_left
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -21,7 +22,7 @@ from sippet_reconcile.sandbox.instants import format_instant
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, Calls, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sippet_reconcile.sandbox.filters import Where
 
@@ -90,7 +91,7 @@ class CallStore:
             if values["id"] in self._records:
                 msg = f"two calls have the id {values['id']}; the API's ids are unique, so drop one of them"
                 raise InputError(msg)
-            self._records[values["id"]] = Record(self._as_kept(values), self._take_position())
+            self._records[values["id"]] = Record(self.as_kept(values), self._take_position())
             self._started = None
 
     def change(self, call_id: str, values: Mapping[str, Any]) -> Record | None:
@@ -102,7 +103,7 @@ class CallStore:
             record = self._records.get(call_id)
             if record is None:
                 return None
-            kept = self._as_kept(values)
+            kept = self.as_kept(values)
             if any(record.held[name] != value for name, value in kept.items()):
                 if kept.get("started_at", record.held["started_at"]) != record.held["started_at"]:
                     self._started = None
@@ -111,6 +112,22 @@ class CallStore:
                 record.position = self._take_position()
                 self._records[call_id] = self._records.pop(call_id)
             return record
+
+    def get(self, call_id: str) -> Record | None:
+        """Return one call; None where there is no such call."""
+        with self._lock:
+            return self._records.get(call_id)
+
+    def other(self, ids: Collection[str]) -> Record | None:
+        """Return the first call that is none of these; None where there is no other."""
+        with self._lock:
+            return next((record for key, record in self._records.items() if key not in ids), None)
+
+    def unknown_id(self) -> str:
+        """Return an id that no call has, always the same one as long as that is so."""
+        with self._lock:
+            numbered = (f"ffffffff-ffff-4fff-8fff-{number:012x}" for number in count())
+            return next(call_id for call_id in numbered if call_id not in self._records)
 
     def remove(self, call_id: str) -> bool:
         """Delete a call; False where there is no such call."""
@@ -165,34 +182,30 @@ class CallStore:
         self._started.sort(key=lambda record: int(record.held["started_at"]))
         self._started_micros = [record.held["started_at"] for record in self._started]
 
-    def encode(self, records: Iterable[Record], fields: frozenset[str] | None = None) -> list[bytes]:
-        """Return each call as a JSON:API resource object, with all or some of its attributes."""
+    def encode(
+        self,
+        records: Iterable[Record],
+        fields: frozenset[str] | None = None,
+        *,
+        other_precision: bool = False,
+        other_nil: bool = False,
+    ) -> list[bytes]:
+        """Return each call as a JSON:API resource object, with all or some of its attributes.
+
+        With the other precision, or the other way with missing values, it is as a node
+        writes it whose settings differ from those of this store.
+        """
         with self._lock:
-            if fields is not None:
-                return [self._encode(record.held, fields) for record in records]
+            if fields is not None or other_precision or other_nil:
+                precision = 6 - self._time_precision if other_precision else self._time_precision
+                omit_nil = self._omit_nil is not other_nil
+                return [_encode(record.held, fields, precision, omit_nil=omit_nil) for record in records]
             encoded = []
             for record in records:
                 if record.encoded is None:
-                    record.encoded = self._encode(record.held, None)
+                    record.encoded = _encode(record.held, None, self._time_precision, omit_nil=self._omit_nil)
                 encoded.append(record.encoded)
             return encoded
-
-    def _encode(self, values: Mapping[str, Any], fields: frozenset[str] | None) -> bytes:
-        shown = {name: values[name] for name in _ATTRIBUTES if fields is None or name in fields}
-        for name in _INSTANTS:
-            if shown.get(name) is not None:
-                shown[name] = format_instant(shown[name], self._time_precision)
-        if fields is not None and not fields.isdisjoint(("conversation", "organisation")):
-            asked: dict[str, Any] = {
-                name: None for name in ("conversation", "organisation") if name in fields
-            }
-            shown = dict(sorted({**shown, **asked}.items()))
-        if self._omit_nil:
-            shown = {name: value for name, value in shown.items() if value is not None}
-        return (
-            f'{{"attributes":{_ENCODE(shown)},"id":"{values["id"]}","links":{{}},"meta":{{}},'
-            f'"relationships":{_RELATIONSHIPS},"type":"Call"}}'
-        ).encode()
 
     def frame(self, api_url: str | None) -> Calls:
         """Return the calls, in the order of the table, with the CALLS columns."""
@@ -207,7 +220,8 @@ class CallStore:
         frame["fetched_at"] = pd.Series(pd.Timestamp.now("UTC"), index=frame.index, dtype=Kind.INSTANT.value)
         return Calls(frame)
 
-    def _as_kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def as_kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values at the precision the table keeps."""
         kept = dict(values)
         if not self._time_precision:
             for name in _INSTANTS:
@@ -218,6 +232,24 @@ class CallStore:
     def _take_position(self) -> int:
         self._next_position += 1
         return self._next_position
+
+
+def _encode(
+    values: Mapping[str, Any], fields: frozenset[str] | None, time_precision: int, *, omit_nil: bool
+) -> bytes:
+    shown = {name: values[name] for name in _ATTRIBUTES if fields is None or name in fields}
+    for name in _INSTANTS:
+        if shown.get(name) is not None:
+            shown[name] = format_instant(shown[name], time_precision)
+    if fields is not None and not fields.isdisjoint(("conversation", "organisation")):
+        asked: dict[str, Any] = {name: None for name in ("conversation", "organisation") if name in fields}
+        shown = dict(sorted({**shown, **asked}.items()))
+    if omit_nil:
+        shown = {name: value for name, value in shown.items() if value is not None}
+    return (
+        f'{{"attributes":{_ENCODE(shown)},"id":"{values["id"]}","links":{{}},"meta":{{}},'
+        f'"relationships":{_RELATIONSHIPS},"type":"Call"}}'
+    ).encode()
 
 
 def _column(held: list[Any], kind: Kind) -> pd.Series[Any]:

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from sippet_reconcile.errors import InputError
 
-__all__ = ["DIRECTIONS", "STATUSES", "AuthFailure", "Pagination", "RateLimitStyle", "Switches"]
+__all__ = ["DIRECTIONS", "STATUSES", "AuthFailure", "Pagination", "RateLimitStyle", "Switches", "choose"]
 
 STATUSES: Final = (
     "initiated",
@@ -105,12 +105,12 @@ class Switches:
     max_page_size: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "auth_failure", _choice("auth_failure", self.auth_failure, AuthFailure))
+        object.__setattr__(self, "auth_failure", choose("auth_failure", self.auth_failure, AuthFailure))
         object.__setattr__(
-            self, "rate_limit_style", _choice("rate_limit_style", self.rate_limit_style, RateLimitStyle)
+            self, "rate_limit_style", choose("rate_limit_style", self.rate_limit_style, RateLimitStyle)
         )
         if self.pagination is not None:
-            object.__setattr__(self, "pagination", _choice("pagination", self.pagination, Pagination))
+            object.__setattr__(self, "pagination", choose("pagination", self.pagination, Pagination))
         object.__setattr__(self, "statuses", tuple(self.statuses))
         if self.time_precision not in {0, 6}:
             msg = f"time_precision must be 0 or 6 decimals of a second, got {self.time_precision!r}"
@@ -126,7 +126,8 @@ class Switches:
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-def _choice(name: str, value: str, choices: type[_Choice]) -> _Choice:
+def choose(name: str, value: str, choices: type[_Choice]) -> _Choice:
+    """Return the member of an enum that a text names, or refuse it with all that would do."""
     try:
         return choices(value)
     except ValueError:

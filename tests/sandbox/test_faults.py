@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.sandbox import Fault, FaultKind, Faults, Switches
-from sippet_reconcile.sandbox.app import Limiter
 from sippet_reconcile.sandbox.faults import FaultSource
+from sippet_reconcile.sandbox.limiter import Limiter
 
 CALL = "33333333-3333-4333-8333-333333333333"
 BODY = json.dumps({"data": {"attributes": {"status": "busy"}}})

@@ -1,6 +1,6 @@
 """Send one request and bring back what came of it, as plain values: the only home of httpx.
 
-Requests go straight to an httpx transport (a pool of about ten connections) and not
+Requests go straight to an httpx transport (a pool of a few connections) and not
 through ``httpx.Client``: so there are no cookies, no redirects, no proxies from the
 environment, and no log line with a URL, whose query may hold phone numbers. An operator
 who needs a proxy hands in ``transport=httpx.HTTPTransport(proxy=...)``; a private
@@ -36,8 +36,8 @@ __all__ = ["MAX_CONNECTIONS", "Reply", "Secret", "Timeouts", "Transport", "Wire"
 
 Transport: TypeAlias = httpx.BaseTransport
 
-MAX_CONNECTIONS: Final = 10
-"""httpx's pool slows down with many more."""
+MAX_CONNECTIONS: Final = 16
+"""As many as a run has threads; httpx's pool slows down with many more."""
 
 MEDIA_TYPE: Final = "application/vnd.api+json"
 _MAX_BYTES: Final = 256 * 2**20

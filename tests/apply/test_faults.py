@@ -281,12 +281,18 @@ def test_a_re_read_older_than_15_seconds_is_repeated(lab):
     assert lab.n_attempts() == 5
 
 
-def test_chunks_are_written_down_before_the_next_one_begins(lab):
+def test_each_chunk_is_announced_as_a_whole_and_written_down_as_a_whole(lab):
     plan = lab.plan()
     lab.apply(plan, lab.virtual_time(), rate="1/s")
     events = AuditLog(lab.audit).records()["event"].tolist()
     order = [event for event in events if event in {"intent", "outcome"}]
-    assert order == ["intent"] * 9 + ["outcome"] * 9 + ["intent"] * 3 + ["outcome"] * 3
+    # The second chunk may be announced while the first one's last answer is awaited.
+    whole = ["intent"] * 9, ["outcome"] * 9, ["intent"] * 3, ["outcome"] * 3
+    first, end_of_first, second, end_of_second = whole
+    assert order in (
+        first + end_of_first + second + end_of_second,
+        first + second + end_of_first + end_of_second,
+    )
 
 
 def test_a_log_that_cannot_be_written_stops_before_anything_more_is_sent(lab, tmp_path):
@@ -297,16 +303,17 @@ def test_a_log_that_cannot_be_written_stops_before_anything_more_is_sent(lab, tm
             lab.audit.rename(tmp_path / "elsewhere")
 
     lab.tap.on_patch = lose_the_folder
-    with pytest.raises(AuditError, match="cannot be written"):
+    with pytest.raises(AuditError, match="nothing more is written"):
         lab.apply(plan, lab.virtual_time(), rate="1/s")
-    assert len(lab.patches()) == 9
+    n_sent = len(lab.patches())
+    assert 5 <= n_sent <= 9
     (tmp_path / "elsewhere").rename(lab.audit)
     state = load_run(lab.audit)
     assert (state.count(Outcome.UNKNOWN), state.count(Outcome.PENDING), state.ended) == (9, 3, None)
     assert len(revert_run(state)) == 9
     run = lab.apply(plan)
     assert lab.outcomes(run) == ["applied"] * 12
-    assert run.records["confirmed_by"].value_counts().to_dict() == {"reread": 9, "answer": 3}
+    assert run.records["confirmed_by"].value_counts().to_dict() == {"reread": n_sent, "answer": 12 - n_sent}
     assert len(lab.patches()) == 12
 
 

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from sippet_reconcile.errors import PlanError
 from sippet_reconcile.plan.content import SCHEMA_VERSION, Approval, Content, fingerprint_of
 from sippet_reconcile.plan.frames import canonical_json, frame_from_plain, plain_frame
+from sippet_reconcile.plan.validation import check_changes
 from sippet_reconcile.schema import CHANGES, arrow_to_frame, check_frame
 
 if TYPE_CHECKING:
@@ -167,6 +168,12 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
         raise PlanError(edited) from exc
     if not fits or not sealed or any(one.plan_id != metadata["plan_id"] for one in approvals):
         raise PlanError(edited)
+    try:
+        # Whoever wrote the file can compute a plan id, too: it says nothing about what may be sent.
+        check_changes(content.changes, None, kind=str(content.plain.get("kind")))
+    except PlanError as exc:
+        msg = f"{path} is no plan of this program: {exc}"
+        raise PlanError(msg) from exc
     return metadata["plan_id"], approvals, content
 
 

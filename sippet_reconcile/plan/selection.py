@@ -93,7 +93,8 @@ def chosen_rows(where: Where, frame: pd.DataFrame) -> pd.Series[bool]:
         return pd.Series(data=True, index=rows.index, dtype="bool")
     if isinstance(where, str):
         try:
-            found = rows.query(where)
+            # Columns only: a text must not reach the variables and modules of this program.
+            found = rows.query(where, local_dict={}, global_dict={})
         # What pandas raises for a text it cannot parse, a name it does not know, a type that does not fit.
         except (
             SyntaxError,

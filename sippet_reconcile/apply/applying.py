@@ -15,7 +15,7 @@ from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.apply.entries import Scribe
 from sippet_reconcile.apply.interrupts import Interrupts
 from sippet_reconcile.apply.planned import planned_calls
-from sippet_reconcile.apply.session import MAX_WORKERS, Options, Session
+from sippet_reconcile.apply.session import CHUNK_S, MAX_WORKERS, Options, Session
 from sippet_reconcile.apply.stopping import StopSign
 from sippet_reconcile.apply.traffic import Tools, Traffic
 from sippet_reconcile.audit import AuditLog, Event
@@ -71,8 +71,7 @@ def apply_plan(
     limit
         The most calls to send in this session, in plan order: a canary.
     concurrency
-        Threads, 1 to 16; derived from rate and latency where not given. More than the
-        client's ten connections are never used.
+        Threads, 1 to 16; derived from rate and latency where not given.
     on_drift
         ``"skip"`` leaves calls alone that no longer hold what was reviewed; ``"raise"``
         stops at the first.
@@ -149,10 +148,13 @@ def apply_with(
     min_approvals: int,
     max_failures: int,
     progress: Progress,
+    chunk_s: float = CHUNK_S,
+    looks_ahead: bool = True,
 ) -> Run:
-    """Do what `apply_plan` does, with clocks and chance handed in."""
+    """Do what `apply_plan` does, with clocks and chance handed in, and the length of a chunk."""
     rate_per_s = parse_rate(rate)
-    options = _checked(Options(rate, limit, concurrency, on_drift, max_failures), rate_per_s)
+    asked = Options(rate, limit, concurrency, on_drift, max_failures, chunk_s, looks_ahead)
+    options = _checked(asked, rate_per_s)
     api_url = _checked_plan(plan, client, min_approvals)
     log = audit if isinstance(audit, AuditLog) else AuditLog(audit)
     calls = planned_calls(plan)

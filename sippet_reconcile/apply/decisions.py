@@ -53,8 +53,6 @@ class PlannedCall:
     before: Texts
     after: Texts
     started_at: str | None
-    checks_start: bool
-    """False where the plan does not know the start, as a revert of an old log may not."""
     explanation: str | None
     reason: str | None
     source_file: str | None
@@ -134,7 +132,7 @@ def decide_call(
         if not same_value(name, text, held[name], decimals=decimals)
     ]
     start = observed["started_at"]
-    if planned.checks_start and not same_value("started_at", planned.started_at, start, decimals=decimals):
+    if not same_value("started_at", planned.started_at, start, decimals=decimals):
         moved.append("started_at")
     if moved:
         was = {**planned.before, "started_at": planned.started_at}

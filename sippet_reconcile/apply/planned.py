@@ -46,11 +46,9 @@ class PlannedCalls(Sequence[PlannedCall]):
         `schema.CHANGES`; a call's place is that of its first change.
     starts
         Text in API form by call id.
-    knows_starts
-        Whether a call without a start is known to have none.
     """
 
-    def __init__(self, changes: pd.DataFrame, starts: pd.Series[str], *, knows_starts: bool) -> None:
+    def __init__(self, changes: pd.DataFrame, starts: pd.Series[str]) -> None:
         codes, ids = pd.factorize(changes["call_id"])
         order = np.argsort(codes, kind="stable")
         rows = changes.iloc[order]
@@ -65,7 +63,6 @@ class PlannedCalls(Sequence[PlannedCall]):
             names=[*_TEXTS, "source_row"],
         )
         self._starts = text_array(starts.reindex(self.ids))
-        self._knows_starts = knows_starts
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -97,15 +94,14 @@ class PlannedCalls(Sequence[PlannedCall]):
         calls = []
         for place, end in enumerate(ends.tolist()):
             own = slice(end - int(n_rows[place]), end)
-            fields, start = columns["field"][own], starts[place]
+            fields = columns["field"][own]
             calls.append(
                 PlannedCall(
                     call_id=ids[place],
                     call_uuid=columns["call_uuid"][own.start],
                     before=dict(zip(fields, columns["before"][own], strict=True)),
                     after=dict(zip(fields, columns["after"][own], strict=True)),
-                    started_at=start,
-                    checks_start=self._knows_starts or start is not None,
+                    started_at=starts[place],
                     explanation=_joined(columns["explanation"][own]),
                     reason=_joined(columns["reason"][own]),
                     source_file=columns["source_file"][own.start],
@@ -152,7 +148,7 @@ def planned_calls(plan: Plan) -> PlannedCalls:
     """
     calls = plan.calls.drop_duplicates("call_id", keep="last")
     starts = instants_to_text(calls["started_at"]).set_axis(pd.Index(calls["call_id"]))
-    return PlannedCalls(plan.changes, starts, knows_starts=plan.kind != "revert")
+    return PlannedCalls(plan.changes, starts)
 
 
 def _json(value: object) -> str:

@@ -28,14 +28,13 @@ HELD = dict.fromkeys(CALL_ATTRIBUTES) | {
 }
 
 
-def planned(before=None, after=None, *, started_at=START, checks_start=True):
+def planned(before=None, after=None, *, started_at=START):
     return PlannedCall(
         call_id="c",
         call_uuid="switch-1",
         before=before or {"duration_seconds": "30"},
         after=after or {"duration_seconds": "60"},
         started_at=started_at,
-        checks_start=checks_start,
         explanation=None,
         reason=None,
         source_file=None,
@@ -69,12 +68,11 @@ def test_one_field_at_before_and_one_at_after_is_drift():
     assert [row["field"] for row in decision.drift] == ["ended_at"]
 
 
-def test_a_start_that_moved_or_went_is_drift_unless_the_plan_does_not_know_it():
+def test_a_start_that_moved_came_or_went_is_drift():
     for start in ("2026-10-01T08:00:01Z", None):
-        observed = HELD | {"started_at": start}
-        assert decide(planned(), observed).outcome is Outcome.DRIFTED
-        assert decide(planned(started_at=None, checks_start=False), observed).outcome is None
+        assert decide(planned(), HELD | {"started_at": start}).outcome is Outcome.DRIFTED
     assert decide(planned(started_at=None), HELD).outcome is Outcome.DRIFTED
+    assert decide(planned(started_at=None), HELD | {"started_at": None}).outcome is None
 
 
 def test_a_broken_record_is_left_alone_with_the_sentence():

@@ -14,7 +14,7 @@ import pandas as pd
 
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.plan import Plan
-from sippet_reconcile.run import SENT, Run
+from sippet_reconcile.run import SENT, Run, load_run
 from sippet_reconcile.schema import CHANGES, conform
 from sippet_reconcile.values import SECONDS_FIELDS, same_value, text_to_instants
 
@@ -40,13 +40,15 @@ def revert_run(run: Run) -> Plan:
     Parameters
     ----------
     run
-        From `apply_plan` or `load_run`, complete or not. Its log is checked first: what
-        somebody edited there must not be written back.
+        From `apply_plan` or `load_run`, complete or not; it is undone as far as it got by
+        now, other sessions included. Its log is checked first: what somebody edited there
+        must not be written back.
 
     Returns
     -------
     Plan
-        Of kind ``revert``, without changes where the run wrote nothing.
+        Of kind ``revert``, without changes where the run wrote nothing. What cannot be put
+        back, such as a negative duration, is in its ``left_out`` with the reason.
 
     Raises
     ------
@@ -73,20 +75,22 @@ def revert_run(run: Run) -> Plan:
     ('revert', True)
     """
     run.audit.require_untouched()
-    records = run.records
+    # The log and not this object: the run may have gone on in another session since, and all of it is undone.
+    records = load_run(run.audit, run.run_id).records
     sent = records.loc[records["outcome"].isin([outcome.value for outcome in SENT])]
     changes: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
     for row in sent.astype(object).where(sent.notna(), None).to_dict("records"):
         held, wrote, left = _values(row["before"]), _values(row["after"]), _values(row["observed"])
-        if row["outcome"] == Outcome.ALTERED.value:
+        is_altered = row["outcome"] == Outcome.ALTERED.value
+        if is_altered:
             wrote |= {name: left[name] for name in wrote if name in left}
         undone = [name for name in wrote if not same_value(name, wrote[name], held[name])]
         if not undone:
             continue
-        calls.append(
-            {**_values(row["reread"]), **wrote, "call_id": row["call_id"], "call_uuid": row["call_uuid"]}
-        )
+        # Of an altered call, what else changed under our PATCH, its start for one, is not a change since.
+        stands = {**_values(row["reread"]), **(left if is_altered else {}), **wrote}
+        calls.append({**stands, "call_id": row["call_id"], "call_uuid": row["call_uuid"]})
         changes += [_change(run, row, name, wrote[name], held[name]) for name in undone]
     return Plan.from_changes(
         _frame(changes), kind="revert", api_url=run.api_url, calls=_calls(calls), reverts_run_id=run.run_id

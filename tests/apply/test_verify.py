@@ -91,9 +91,11 @@ def test_a_dead_token_that_answers_an_empty_list_proves_nothing(lab):
     port = int(lab.sandbox.url.rpartition(":")[2])
     lab.sandbox.stop()
     lab.tap.close()
-    with Sandbox(lab.sandbox.calls, port=port, switches=Switches(auth_failure="200-empty")):
-        with pytest.raises(UnexpectedResponseError, match="proves nothing"):
-            verify_run(run, lab.client, rate=lab.fast)
+    with (
+        Sandbox(lab.sandbox.calls, port=port, switches=Switches(auth_failure="200-empty")),
+        pytest.raises(UnexpectedResponseError, match="proves nothing"),
+    ):
+        verify_run(run, lab.client, rate=lab.fast)
 
 
 def test_a_token_that_dies_half_way_makes_no_call_missing(tmp_path, lab):

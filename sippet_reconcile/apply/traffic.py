@@ -98,8 +98,8 @@ class Traffic:
         """Tell whether a re-read may still be relied on: young, and with no pause since."""
         return self._tools.clock() - read_at <= FRESH_S and self._pacer.paused_until <= read_at
 
-    def _permit(self, read_at: float = math.inf) -> None:
-        """Wait for a permit.
+    def _permit(self, read_at: float = math.inf, *, is_urgent: bool = False) -> None:
+        """Wait for a permit; reads go ahead of PATCHes, which wait for them.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Traffic:
         def gives_up() -> bool:
             return self._stop.is_set or not self.is_fresh(read_at)
 
-        has_permit = self._pacer.acquire(cancelled=gives_up)
+        has_permit = self._pacer.acquire(cancelled=gives_up, is_urgent=is_urgent)
         if self._stop.is_set:
             raise StoppedError
         if not has_permit or not self.is_fresh(read_at):
@@ -166,7 +166,7 @@ class Traffic:
         attempt = 0
         while True:
             attempt += 1
-            self._permit()
+            self._permit(is_urgent=True)
             read_at = self._tools.clock()
             exchange = self._client.attempt_read(ids)
             self._learn(exchange)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sippet_reconcile.audit.export import export_records
+from sippet_reconcile.audit.export import export_parts
 from sippet_reconcile.audit.locking import holding
 from sippet_reconcile.audit.parts import (
     Part,
@@ -28,6 +28,7 @@ from sippet_reconcile.audit.runs import list_runs
 from sippet_reconcile.audit.verification import AuditVerification, require_untouched, verify_folder
 from sippet_reconcile.audit.writer import AuditWriter, cannot_write
 from sippet_reconcile.errors import AuditError, InputError
+from sippet_reconcile.progress import reporting
 from sippet_reconcile.schema import arrow_to_frame
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pandas as pd
+
+    from sippet_reconcile.progress import Progress
 
 __all__ = ["AuditLog"]
 
@@ -83,12 +86,19 @@ class AuditLog:
         Raises
         ------
         InputError
-            If there is no such log.
+            If there is no such log, or it may not be read.
         """
-        if not self.path.is_dir():
-            msg = f"there is no audit log at {self.path}; apply_plan makes one, or check the path"
-            raise InputError(msg)
-        return list_parts(self.path)
+        try:
+            if self.path.is_dir():
+                return list_parts(self.path)
+            found = self.path.exists()
+        except OSError as exc:
+            msg = f"the audit log {self.path} cannot be read ({reason_of(exc)})"
+            raise InputError(msg) from exc
+        msg = f"there is no audit log at {self.path}; apply_plan makes one, or check the path"
+        if found:
+            msg = f"there is no audit log at {self.path}, which is no folder; check the path"
+        raise InputError(msg)
 
     def records(self, run_id: str | None = None) -> pd.DataFrame:
         """Return one row per event in the order in which they happened.
@@ -147,21 +157,39 @@ class AuditLog:
         self.parts()
         require_untouched(self.path)
 
-    def export(self, path: str | os.PathLike[str]) -> Path:
-        """Write all records into one file: ``.parquet``, ``.csv`` or ``.jsonl``, by its suffix.
+    def export(self, path: str | os.PathLike[str], *, progress: Progress = None) -> Path:
+        """Write all records into one file: ``.parquet``, ``.csv``, ``.jsonl`` or ``.xlsx``, by its suffix.
 
-        Text that a spreadsheet would take for a formula is quoted in CSV.
+        A file of that name is replaced once the new one is whole; a link is replaced,
+        not followed.
+
+        - ``.jsonl``: one record per line, as it was hashed. For each line take
+          ``prev_hash`` and ``hash`` out of the object and write the rest as JSON again
+          (keys sorted, no white space): the SHA-256 of ``prev_hash`` and that text is
+          ``hash``, and the ``prev_hash`` of the next line.
+        - ``.csv``: UTF-8, text in quotes, missing values as nothing between two commas.
+          A text that a spreadsheet would calculate, or that starts with an apostrophe,
+          has one apostrophe more in front; taking it away gives the text.
+        - ``.xlsx``: every text as text. A cell that is too long for Excel says that it
+          was cut. Needs the extra ``excel``.
+
+        Parameters
+        ----------
+        path
+            The file; its folder must be there.
+        progress
+            See `sippet_reconcile.progress`.
 
         Raises
         ------
         InputError
-            If the suffix is another one, or the file would lie in the log's own folder.
+            If the suffix is another one, the file would lie in a log's own folder, or it
+            cannot be written.
         """
-        target = Path(path)
-        if target.resolve().parent == self.path.resolve():
-            msg = f"{target} lies inside the audit log, whose readers would take it for a part: choose another folder"
-            raise InputError(msg)
-        return export_records(self._table(), target)
+        parts, target = self.parts(), Path(path)
+        with reporting(progress, unit="record") as report:
+            export_parts(self.path, parts, target, report)
+        return target
 
     @contextmanager
     def writing(self) -> Iterator[AuditWriter]:

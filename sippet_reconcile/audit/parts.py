@@ -289,11 +289,19 @@ def write_part(folder: Path, table: pa.Table, first_seq: int) -> Part:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Remove what a crash left half-written; only ever called by the holder of the lock."""
-    leftovers = list(folder.glob(f"{LEFTOVER}*"))
+    """Remove what a crash left half-written; only ever called by the holder of the lock.
+
+    A file that bears no name of ours is somebody else's, and left alone.
+    """
+    leftovers = [path for path in folder.iterdir() if _is_leftover(path.name)]
     for path in leftovers:
         path.unlink(missing_ok=True)
     return len(leftovers)
+
+
+def _is_leftover(name: str) -> bool:
+    target = name.removeprefix(LEFTOVER)
+    return target != name and (_NAME.fullmatch(target) is not None or target.startswith("_"))
 
 
 @contextmanager

@@ -38,6 +38,7 @@ __all__ = [
     "Entry",
     "Event",
     "Outcome",
+    "at_as_text",
     "canonical_json",
     "chain",
     "record_hash",
@@ -240,6 +241,10 @@ def table_of_records(records: list[dict[str, object]]) -> pa.Table:
 
 def records_of_table(table: pa.Table) -> Iterator[dict[str, Any]]:
     """Yield the rows of a part as they were hashed: ``at`` as text, missing as None."""
-    at = pc.strftime(table.column("at"), format="%Y-%m-%dT%H:%M:%SZ")
-    position = table.schema.get_field_index("at")
-    yield from table.set_column(position, "at", at).to_pylist()
+    yield from at_as_text(table).to_pylist()
+
+
+def at_as_text(table: pa.Table) -> pa.Table:
+    """Return a table whose ``at`` is text as it was hashed: ``YYYY-MM-DDTHH:MM:SS.ffffffZ``."""
+    at = pc.strftime(table.column("at"), format="%Y-%m-%dT%H:%M:%SZ").cast(pa.large_string())
+    return table.set_column(table.schema.get_field_index("at"), "at", at)

@@ -5,7 +5,9 @@ Input are the entries of a run, output is one closed part per call of `AuditWrit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from sippet_reconcile.audit.parts import (
     NotFlushedError,
@@ -27,10 +29,11 @@ from sippet_reconcile.audit.records import (
 from sippet_reconcile.errors import AuditError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sippet_reconcile.audit.locking import Hold
+    from sippet_reconcile.audit.parts import Part
     from sippet_reconcile.audit.records import Entry
 
 __all__ = ["AuditWriter", "cannot_write"]
@@ -145,7 +148,7 @@ def _checked_end(folder: Path) -> tuple[int, str]:
     if not parts:
         return 0, GENESIS
     seq, head = parts[-1].first_seq - 1, None
-    for record in records_of_table(read_part(parts[-1])):
+    for record in _records_of_last(parts[-1]):
         before = record["prev_hash"] if head is None else head
         seq += 1
         if (record["seq"], record["prev_hash"], record["hash"]) != (seq, before, record_hash(before, record)):
@@ -160,3 +163,23 @@ def _checked_end(folder: Path) -> tuple[int, str]:
         msg = f"the audit log {folder} is not whole: {parts[-1].name} {found}; see AuditLog.verify()"
         raise AuditError(msg)
     return expected - 1, str(head)
+
+
+def _records_of_last(part: Part) -> Iterator[dict[str, Any]]:
+    """Return the records of the last part; where a power cut tore it, say how to go on without it."""
+    try:
+        table = read_part(part)
+    except AuditError as exc:
+        # What is not parquet any more; a file that may not be read, or that a later version wrote, is no torn one.
+        if (
+            not isinstance(exc.__cause__, pa.ArrowException)
+            and getattr(exc.__cause__, "errno", 0) is not None
+        ):
+            raise
+        msg = (
+            f"{exc}. Nothing was sent. Where a power cut tore it and there is no backup, move {part.path} out of the "
+            "log, keep it, and apply again: each call is read before anything is sent, but a change that only this "
+            "part told of counts as made by others then, and revert_run leaves it alone"
+        )
+        raise AuditError(msg) from exc
+    return records_of_table(table)

@@ -114,10 +114,12 @@ def verify_command(context: click.Context, /, *, audit: Path, head: str | None, 
 
 @audit_command.command(
     "export",
-    short_help="Copy the records into parquet, csv or jsonl.",
+    short_help="Copy the records into parquet, csv, jsonl or xlsx.",
     help=teach(
-        "Copy all records of a log into one file; its ending says the format: .parquet, .csv or .jsonl.",
-        never="changes the log",
+        "Copy all records of a log into one file; its ending says the format: .parquet, .csv, .jsonl or .xlsx (which needs "
+        "the extra 'excel'). A file of that name is replaced once the new one is whole. Text that a spreadsheet would "
+        "calculate stays text; each line of a .jsonl is what was hashed.",
+        never="changes the log, or writes into it",
         example="sippet-reconcile audit export october.csv --audit audit/",
     ),
 )
@@ -126,9 +128,13 @@ def verify_command(context: click.Context, /, *, audit: Path, head: str | None, 
 @as_json
 def export_command(*, path: Path, audit: Path, as_json: bool) -> None:
     """Export records."""
-    log = sr.AuditLog(audit)
-    log.export(path)
-    n_records = len(log.records())
+    n_records = 0
+
+    def count(done: int, _total: int, _label: str) -> None:
+        nonlocal n_records
+        n_records = done
+
+    sr.AuditLog(audit).export(path, progress=count)
     if as_json:
         print_json({"out": str(path), "records": n_records})
     else:

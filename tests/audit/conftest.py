@@ -36,7 +36,7 @@ def make_entries(n_calls=3, run_id="run-1", plan_id="plan-1"):
     return entries
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def entries_of():
     return make_entries
 

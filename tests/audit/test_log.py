@@ -208,38 +208,3 @@ def test_ctrl_c_during_a_write_comes_after_it(log, entries_of):
     assert log.verify().n_records == 19
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
-def test_an_export_holds_every_record(log, tmp_path, suffix):
-    target = log.export(tmp_path / f"audit.{suffix}")
-    if suffix == "parquet":
-        rows = pd.read_parquet(target)
-    elif suffix == "csv":
-        rows = pd.read_csv(target)
-    else:
-        rows = pd.DataFrame([json.loads(line) for line in target.read_text().splitlines()])
-    assert rows["hash"].tolist() == log.records()["hash"].tolist()
-    assert sorted(rows.columns) == sorted(AUDIT.names)
-
-
-def test_an_exported_csv_holds_no_formula(log, tmp_path):
-    text = log.export(tmp_path / "audit.csv").read_text(encoding="utf-8")
-    assert '"\'=October, ""billing"""' in text
-
-
-def test_an_exported_jsonl_line_is_what_was_hashed(log, tmp_path):
-    line = log.export(tmp_path / "audit.jsonl").read_text().splitlines()[0]
-    assert json.loads(line)["at"] == "2026-10-01T12:00:00.250000Z"
-
-
-@pytest.mark.parametrize("name", ["audit.xlsx", "audit"])
-def test_an_unknown_export_format_names_the_known_ones(log, tmp_path, name):
-    with pytest.raises(InputError, match=r"\.csv, \.jsonl, \.parquet"):
-        log.export(tmp_path / "out" / name)
-
-
-def test_an_export_never_lands_in_the_log_itself(log):
-    with pytest.raises(InputError, match="inside the audit log"):
-        log.export(log.path / "all.parquet")
-    assert log.verify().ok

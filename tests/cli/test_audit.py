@@ -58,7 +58,7 @@ def test_an_intact_log_is_verified_and_an_edited_one_is_not(shell, audit):
     assert "NOT intact" in shell("audit", "verify", "--audit", audit, code=1).stdout
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl", "xlsx"])
 def test_records_are_exported(shell, audit, tmp_path, suffix):
     target = tmp_path / f"out.{suffix}"
     assert shell.json("audit", "export", target, "--audit", audit) == {"out": str(target), "records": 3}

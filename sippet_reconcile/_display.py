@@ -29,6 +29,7 @@ __all__ = [
     "section",
     "show_value",
     "text_table",
+    "visible",
 ]
 
 MAX_ROWS: Final = 50
@@ -49,6 +50,25 @@ _STYLE: Final = """<style>
 .sippet .wide{overflow-x:auto}
 .sippet td.s,.sippet td.n,.sippet th{white-space:nowrap}
 </style>"""
+
+
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What steers a terminal or turns text round instead of being text, and halves of surrogate pairs."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose control characters are written out, so that a value can only be read, never obeyed.
+
+    Line ends and tabs stay. A JSON document stays the same document.
+
+    Examples
+    --------
+    >>> visible("\x1b[2Jgone"), visible("evil\u202egpj.exe"), visible("Zoë\n")
+    ('\\u001b[2Jgone', 'evil\\u202egpj.exe', 'Zoë\n')
+    """
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def escape(value: object) -> str:
@@ -82,7 +102,7 @@ def show_value(value: object) -> str:
         return f"{value:,}"
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
-    return str(value)
+    return visible(str(value))
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:
@@ -123,8 +143,7 @@ def mask_number(number: object) -> str:
     >>> mask_number("+442079460123"), mask_number("1001"), mask_number(None)
     ('+44••••••••23', '1001', '–')
     """
-    text = show_value(number) if not isinstance(number, str) else number
-    return mask_digits(text)
+    return mask_digits(show_value(number))
 
 
 def mask_digits(text: str) -> str:
@@ -257,7 +276,8 @@ def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str], *, right:
     ambiguous      3
     """
     raw = [list(row) for row in rows]
-    cells = [[show_value(v) for v in row] for row in raw]
+    # One line each: a value with a line end could pass for rows of its own.
+    cells = [[show_value(v).replace("\n", "\\n").replace("\t", " ") for v in row] for row in raw]
     widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(heads)]
     to_the_right = [
         heads[i] in right

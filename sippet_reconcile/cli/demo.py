@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sippet_reconcile.cli.options import FOLDER, as_json, progress_of, quiet
-from sippet_reconcile.cli.output import print_json, say
+from sippet_reconcile.cli.output import print_json, say, tell
 from sippet_reconcile.cli.program import Ended, teach
 
 __all__ = ["demo_command"]
@@ -36,5 +36,5 @@ def demo_command(context: click.Context, /, *, folder: Path, quiet: bool, as_jso
     if as_json:
         print_json(demo.summary())
     else:
-        click.echo(demo.story())
+        tell(demo.story())
     context.exit(Ended.DONE if demo.ok else Ended.DIFFER)

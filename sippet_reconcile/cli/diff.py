@@ -23,7 +23,7 @@ from sippet_reconcile.cli.options import (
     rules_from,
     rules_options,
 )
-from sippet_reconcile.cli.output import print_frame, print_json, say
+from sippet_reconcile.cli.output import print_frame, print_json, say, tell
 from sippet_reconcile.cli.program import Ended, teach
 from sippet_reconcile.cli.words import command_words
 
@@ -118,8 +118,8 @@ def diff_command(
 
 
 def _print_verdict(said: dict[str, Any]) -> None:
-    click.echo(said["verdict"])
-    click.echo(
+    tell(said["verdict"])
+    tell(
         f"{said['matched']:,} calls matched; {said['only_in_cdr']:,} only in the CDR, {said['only_in_api']:,} only in "
         f"the API, {said['ambiguous_calls']:,} ambiguous, {said['excluded_calls']:,} excluded"
     )
@@ -140,6 +140,6 @@ def _next(said: dict[str, Any], out: Path) -> str:
 def print_findings(findings: Any) -> None:
     """Print each finding as a sentence with its severity and its advice."""
     for finding in findings:
-        click.echo(f"\n{str(finding.severity).upper()} {finding.code}: {command_words(finding.message)}")
+        tell(f"\n{str(finding.severity).upper()} {finding.code}: {command_words(finding.message)}")
         if finding.advice:
-            click.echo(f"  {command_words(finding.advice)}")
+            tell(f"  {command_words(finding.advice)}")

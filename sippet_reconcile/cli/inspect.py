@@ -17,7 +17,7 @@ from sippet_reconcile.cli.options import (
     progress_of,
     quiet,
 )
-from sippet_reconcile.cli.output import frame_rows, print_frame, print_json
+from sippet_reconcile.cli.output import frame_rows, print_frame, print_json, tell
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
@@ -64,14 +64,14 @@ def inspect_command(
             result["cdr"] = summary() if callable(summary) else description
             result["rows"] = frame_rows(legs.head(rows))
         else:
-            click.echo(description)
+            tell(description)
             print_frame(legs.head(rows), columns=_SHOWN, title=f"the first rows of {len(legs):,}")
     if calls is not None:
         findings = sr.check_calls(sr.read_calls(calls))
         if as_json:
             result["findings"] = findings_rows(findings)
         else:
-            click.echo(command_words(str(findings)))
+            tell(command_words(str(findings)))
     if as_json:
         print_json(result)
 

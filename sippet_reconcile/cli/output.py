@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["frame_rows", "plain", "print_frame", "print_json", "print_summary", "say"]
+__all__ = ["frame_rows", "plain", "print_frame", "print_json", "print_summary", "say", "tell"]
 
 _NUMBERS = ("from_number", "to_number", "from_e164", "to_e164")
 _LINES = ("source_row", "seq", "http_status")
@@ -22,9 +22,16 @@ _MOST_ROWS = 40
 _LONGEST = 70
 
 
+def tell(text: object = "", *, err: bool = False) -> None:
+    """Write text on stdout (or stderr) of which nothing can steer the terminal."""
+    from sippet_reconcile._display import visible  # noqa: PLC0415 - it needs pandas
+
+    click.echo(visible(str(text)), err=err)
+
+
 def say(text: str) -> None:
     """Tell people something on stderr, where it disturbs no pipe."""
-    click.echo(text, err=True)
+    tell(text, err=True)
 
 
 def plain(value: Any) -> Any:
@@ -64,7 +71,7 @@ def frame_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def print_json(value: Any) -> None:
     """Write one JSON document on stdout."""
-    click.echo(json.dumps(plain(value), indent=1, ensure_ascii=False))
+    tell(json.dumps(plain(value), indent=1, ensure_ascii=False))
 
 
 def print_frame(
@@ -80,9 +87,9 @@ def print_frame(
 
     names = [str(name) for name in columns or frame.columns if name in frame.columns]
     if title:
-        click.echo(f"\n{title}", err=err)
+        tell(f"\n{title}", err=err)
     if not len(frame):
-        click.echo("(none)", err=err)
+        tell("(none)", err=err)
         return
     shown = frame.head(most)
 
@@ -97,9 +104,9 @@ def print_frame(
         return [f"{v[:_LONGEST]}…" if isinstance(v, str) and len(v) > _LONGEST else v for v in values]
 
     table = [cells(name) for name in names]
-    click.echo(text_table(list(zip(*table, strict=True)), [label(name) for name in names]), err=err)
+    tell(text_table(list(zip(*table, strict=True)), [label(name) for name in names]), err=err)
     if len(frame) > most:
-        click.echo(f"and {len(frame) - most:,} more", err=err)
+        tell(f"and {len(frame) - most:,} more", err=err)
 
 
 def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:
@@ -107,7 +114,7 @@ def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> Non
     from sippet_reconcile._display import label, show_value  # noqa: PLC0415 - it needs pandas
 
     if title:
-        click.echo(title)
+        tell(title)
     names = {name: label(name) for name in values}
     width = max((len(name) for name in names.values()), default=0)
     for name, value in values.items():
@@ -117,4 +124,4 @@ def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> Non
             text = ", ".join(show_value(item) for item in value) or "–"
         else:
             text = show_value(value)
-        click.echo(f"  {names[name].ljust(width)}  {text}")
+        tell(f"  {names[name].ljust(width)}  {text}")

@@ -9,7 +9,7 @@ import click
 
 import sippet_reconcile as sr
 from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, rows_option
-from sippet_reconcile.cli.output import print_json, print_summary, say
+from sippet_reconcile.cli.output import print_json, print_summary, say, tell
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
@@ -165,7 +165,7 @@ def show_plan(
             }
         )
         return
-    click.echo(command_words(document_text(dry_run.document, max_rows=rows)))
+    tell(command_words(document_text(dry_run.document, max_rows=rows)))
     for path in written:
         say(f"The dry run is in {path}.")
     if out is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from sippet_reconcile.cli.output import print_frame
+from sippet_reconcile.cli.output import print_frame, tell
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import ReconcileError
 
@@ -82,7 +82,7 @@ class Program(click.Group):
         except ReconcileError as exc:
             if ctx.params.get("debug"):
                 raise
-            click.echo(f"error: {command_words(str(exc))}", err=True)
+            tell(f"error: {command_words(str(exc))}", err=True)
             for name in _FRAMES:
                 if getattr(exc, name, None) is not None:
                     print_frame(getattr(exc, name), err=True)
@@ -94,7 +94,7 @@ class Program(click.Group):
             if ctx.params.get("debug"):
                 raise
             told = f"{exc.filename}: {exc.strerror}" if exc.filename and exc.strerror else exc
-            click.echo(f"error: {told}", err=True)
+            tell(f"error: {told}", err=True)
             ctx.exit(Ended.INPUT)
         except (KeyboardInterrupt, click.Abort):
             click.echo("interrupted", err=True)
@@ -108,4 +108,4 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
-        click.echo(f"note: {command_words(record.getMessage())}", err=True)
+        tell(f"note: {command_words(record.getMessage())}", err=True)

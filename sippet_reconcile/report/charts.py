@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sippet_reconcile._display import visible
+
 __all__ = ["Bar", "BarChart", "Chart", "ColumnChart"]
 
 _WIDTH: Final = 760
@@ -44,7 +46,7 @@ class Bar:
 
 
 def _escape(text: str) -> str:
-    return html.escape(text, quote=True)
+    return html.escape(visible(text), quote=True)
 
 
 def _short(label: str) -> str:

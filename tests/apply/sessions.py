@@ -45,9 +45,8 @@ class Moments:
 
 def tap_files(at):
     """Let each step between memory and disk be a moment."""
-    acquire, fsync, replace, unlink, write_table = (
-        FileLock.acquire, os.fsync, Path.replace, Path.unlink, pq.write_table,
-    )  # fmt: skip
+    acquire, fsync, unlink, write_table = FileLock.acquire, os.fsync, Path.unlink, pq.write_table
+    link, rename = Path.hardlink_to, Path.rename
 
     def tapped_acquire(self, *args, **kwargs):
         at("before-lock")
@@ -70,19 +69,26 @@ def tap_files(at):
         fsync(handle)
         at("after-fsync")
 
-    def tapped_replace(self, target):
+    def tapped_link(self, target):
         at("before-rename")
-        replaced = replace(self, target)
+        link(self, target)
+        at("linked")
+
+    def tapped_rename(self, target):
+        at("before-rename")
+        renamed = rename(self, target)
         at("after-rename")
-        return replaced
+        return renamed
 
     def tapped_unlink(self, missing_ok=False):
         if self.name == "_holder.json":
             at("leaving")
         unlink(self, missing_ok=missing_ok)
+        if self.name.startswith("_writing-part"):
+            at("after-rename")
 
-    FileLock.acquire, os.fsync, Path.replace = tapped_acquire, tapped_fsync, tapped_replace
-    Path.unlink, pq.write_table = tapped_unlink, tapped_write_table
+    FileLock.acquire, os.fsync, pq.write_table = tapped_acquire, tapped_fsync, tapped_write_table
+    Path.hardlink_to, Path.rename, Path.unlink = tapped_link, tapped_rename, tapped_unlink
 
 
 class TappedTransport(httpx.BaseTransport):

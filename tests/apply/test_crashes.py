@@ -18,7 +18,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from sippet_reconcile.api import Client
+from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.audit import AuditLog
+from sippet_reconcile.errors import AuditError
 from sippet_reconcile.plan import plan_corrections
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import load_run
@@ -30,8 +33,8 @@ GUARD_S = 60
 # Where a session dies: at which moment, and at the how-manieth of them at most.
 INSIDE = {
     "before-lock": 1, "locked": 1, "before-writing": 8, "half-written": 8, "before-fsync": 16,
-    "after-fsync": 16, "before-rename": 8, "after-rename": 8, "before-read": 6, "after-read": 6,
-    "before-patch": 30, "after-patch": 30, "leaving": 1,
+    "after-fsync": 16, "before-rename": 8, "linked": 8, "after-rename": 8, "before-read": 6,
+    "after-read": 6, "before-patch": 30, "after-patch": 30, "leaving": 1,
 }  # fmt: skip
 OUTSIDE = {"requests": 40, "milliseconds": 300}
 
@@ -262,15 +265,14 @@ class Trial:
         pd.testing.assert_frame_equal(self.by_id(self.sandbox.calls), expected)
 
 
-def kill_resume_and_revert(lab, nursery, folder, seed):
+def kill_resume_and_revert(lab, nursery, folder, seed, *, kills, largest=50):
     """Kill a run several times in a row, finish it, then kill and finish its revert."""
     chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
-    with Trial(lab, nursery, folder, chance.randint(12, 50), seed) as trial:
+    with Trial(lab, nursery, folder, chance.randint(12, largest), seed) as trial:
         trial.make_plan()
-        for _ in range(trial.chance.choice([1, 1, 2, 3])):
+        for _ in range(trial.chance.choice(kills)):
             trial.dies()
         run = trial.finishes()
-        trial.holds(trial.expected)
         trial.settle()
         trial.holds(trial.expected)
         undo = trial.use(revert_run(run).approve(by="ben"), "undo.parquet")
@@ -286,11 +288,106 @@ def kill_resume_and_revert(lab, nursery, folder, seed):
 @posix_only
 @pytest.mark.parametrize("seed", range(10))
 def test_a_killed_run_loses_no_fact_resumes_and_can_be_undone(lab, nursery, tmp_path, seed):
-    kill_resume_and_revert(lab, nursery, tmp_path, seed)
+    kill_resume_and_revert(lab, nursery, tmp_path, seed, kills=[1, 2], largest=30)
 
 
 @posix_only
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 200))
 def test_a_killed_run_loses_no_fact_resumes_and_can_be_undone_wherever(lab, nursery, tmp_path, seed):
-    kill_resume_and_revert(lab, nursery, tmp_path, seed)
+    kill_resume_and_revert(lab, nursery, tmp_path, seed, kills=[1, 2, 3, 5])
+
+
+@posix_only
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", INSIDE)
+def test_a_run_may_die_at_every_step_in_turn(lab, nursery, tmp_path, moment):
+    with Trial(lab, nursery, tmp_path, 24, moment) as trial:
+        trial.make_plan()
+        for n in sorted({1, 2, 3, INSIDE[moment]} - ({2, 3} if INSIDE[moment] == 1 else set())):
+            trial.session((moment, n), speed=60.0, rate="1/s")
+        assert trial.n_killed > 0
+        run = trial.finishes()
+        trial.holds(trial.expected)
+        trial.use(revert_run(run).approve(by="ben"), "undo.parquet")
+        trial.finishes()
+        trial.holds(trial.start)
+
+
+@posix_only
+def test_a_part_whose_name_a_power_cut_took_back_was_not_built_upon(lab, nursery, tmp_path):
+    with Trial(lab, nursery, tmp_path, 12, "power") as trial:
+        trial.make_plan()
+        # The start is the first part, the intents are the second; the folder is not flushed behind it yet.
+        assert trial.session(("after-rename", 2)) == -signal.SIGKILL
+        assert [r for r in trial.sandbox.requests if r.method == "PATCH"] == []
+        last = sorted(trial.audit.glob("part-*"))[-1]
+        assert set(pd.read_parquet(io.BytesIO(last.read_bytes()))["event"]) == {"intent"}
+        last.rename(trial.audit / f"_writing-{last.name}")
+        trial.n_records = len(records_of(trial.audit))
+        trial.heads = []
+        trial.finishes()
+        trial.holds(trial.expected)
+
+
+@posix_only
+@pytest.mark.parametrize("size", [0, 1000], ids=["empty", "torn"])
+def test_a_last_part_that_a_power_cut_tore_is_told_and_never_skipped(lab, nursery, tmp_path, size):
+    with Trial(lab, nursery, tmp_path, 12, "torn") as trial:
+        plan = trial.make_plan()
+        assert trial.session(("after-rename", 2)) == -signal.SIGKILL
+        last = sorted(trial.audit.glob("part-*"))[-1]
+        last.write_bytes(last.read_bytes()[:size])
+        n_requests = len(trial.sandbox.requests)
+        with Client(trial.sandbox.url, token=trial.sandbox.token) as client:
+            with pytest.raises(
+                AuditError, match=rf"{last.name} cannot be read.*Nothing was sent.*move .*{last.name}"
+            ):
+                apply_plan(plan, client, trial.audit, rate=lab.fast, progress=False)
+            with pytest.raises(AuditError, match=f"{last.name} cannot be read"):
+                load_run(trial.audit)
+        assert not AuditLog(trial.audit).verify().ok
+        assert len(trial.sandbox.requests) == n_requests
+        # What the message says to do.
+        last.rename(tmp_path / last.name)
+        trial.n_records = len(records_of(trial.audit))
+        trial.heads = []
+        trial.finishes()
+        trial.holds(trial.expected)
+
+
+@posix_only
+def test_a_leftover_is_removed_even_where_it_is_whole_and_others_files_are_left_alone(lab, nursery, tmp_path):
+    with Trial(lab, nursery, tmp_path, 12, "leftover") as trial:
+        trial.make_plan()
+        assert trial.session(("before-rename", 2)) == -signal.SIGKILL
+        (leftover,) = trial.audit.glob("_writing-part-*")
+        assert set(pd.read_parquet(io.BytesIO(leftover.read_bytes()))["event"]) == {"intent"}
+        # Whole as it is, nobody has read it: it was not durable, so nothing was sent.
+        assert load_run(trial.audit).records["outcome"].tolist() == ["pending"] * 12
+        assert AuditLog(trial.audit).verify().n_records == trial.n_records
+        notes = trial.audit / "_writing-notes.txt"
+        notes.write_text("mine")
+        (trial.audit / "_writing-drafts").mkdir()
+        assert trial.session() == 0
+        assert sorted(p.name for p in trial.audit.iterdir() if not p.name.startswith("part-")) == [
+            "_lock", "_writing-drafts", "_writing-notes.txt",
+        ]  # fmt: skip
+        assert notes.read_text() == "mine"
+        trial.holds(trial.expected)
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)],
+    ids=["terminated", "terminal-closed"],
+)
+def test_a_signal_to_end_is_a_crash_and_as_safe(lab, nursery, tmp_path, number):
+    with Trial(lab, nursery, tmp_path, 24, "signal") as trial:
+        trial.make_plan()
+        slow = Faults(latency_s=0.05, methods=("PATCH",))
+        assert trial.session(number=number, is_due=lambda n: n > 5, faults=slow) == -number
+        assert load_run(trial.audit).ended is None
+        trial.finishes()
+        trial.holds(trial.expected)

@@ -186,6 +186,10 @@ class SandboxApp:
         """Write other bytes than the HTTP server would, and end the connection as the fault has it."""
         wire = exchange.wire
         written = await wire.record(response, exchange.send)
+        if not written:  # the client has left
+            self.journal.settle(exchange.number, status=None, fault=_word(fault))
+            wire.release()
+            return
         n = head_of(written)
         data, ending = forge(fault.kind, written[:n], written[n:])
         is_broken = ending is Ending.CLOSED

@@ -31,6 +31,7 @@ _LINGER: Final = "hh" if os.name == "nt" else "ii"
 _GREETING: Final = b"220 mail.example.net ESMTP ready\r\n"
 _FILLER: Final = b"x-filler: " + b"a" * 1012 + b"\r\n"
 _N_FILLERS: Final = 1024
+_CLOSED: Final = -1
 _OFF_BY: Final = 10
 _LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
 _SHORTEST_STEP_S: Final = 0.02
@@ -219,5 +220,7 @@ class Wire(asyncio.Transport):
 def break_connection(transport: asyncio.Transport) -> None:
     """Break a connection so that the client sees a reset."""
     connection = transport.get_extra_info("socket")
+    if connection.fileno() == _CLOSED:
+        return  # the client was faster
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(_LINGER, 1, 0))
     transport.abort()

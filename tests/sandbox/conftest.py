@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from contextlib import ExitStack
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from sippet_reconcile.sandbox import Sandbox
 
 JSON_API = "application/vnd.api+json"
+CERTIFICATES = ssl.create_default_context()  # reading them anew for each client takes longer than a test
 FIRST = "11111111-1111-4111-8111-111111111111"
 SECOND = "22222222-2222-4222-8222-222222222222"
 THIRD = "33333333-3333-4333-8333-333333333333"
@@ -111,6 +113,7 @@ def connect():
                     base_url=sandbox.url,
                     headers={"accept": JSON_API, "authorization": f"Bearer {sandbox.token}", **headers},
                     timeout=60,
+                    verify=CERTIFICATES,
                 )
             )
 

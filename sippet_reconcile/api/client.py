@@ -110,6 +110,7 @@ class Client:
         self._wire = Wire(self.base_url, secret, timeouts=timeouts, transport=transport)
         self._sleep, self._clock, self._now, self._random = sleep, clock, now, random
         self._gate: Callable[[], object] | None = None
+        self._leaving: Callable[[], object] | None = None
         self._on_exchange: Callable[[Exchange], None] | None = None
         self._is_view = False
 
@@ -149,6 +150,15 @@ class Client:
         view.__dict__.update(_gate=gate, _on_exchange=on_exchange, _is_view=True)
         return view
 
+    def told_of_leaving(self, leaving: Callable[[], object]) -> Client:
+        """Return a view on the same connections that calls a function as each request leaves, in its thread.
+
+        Nothing but the network lies between the request and the API then.
+        """
+        view = copy.copy(self)
+        view.__dict__.update(_leaving=leaving, _is_view=True)
+        return view
+
     # One attempt
 
     def _attempt(
@@ -163,7 +173,7 @@ class Client:
         if self._gate is not None:
             self._gate()
         asked_at = self._now()
-        reply = self._wire.send(method, target, body)
+        reply = self._wire.send(method, target, body, leaving=self._leaving)
         exchange = judge(
             reply, method, target.partition("?")[0], parse=parse, now=asked_at, scrub=self._wire.scrub
         )

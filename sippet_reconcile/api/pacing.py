@@ -79,7 +79,8 @@ class Schedule:
     Two rules hold together: requests are one gap apart, where up to 10 ms of being late
     are caught up; and within any one second, and 15 ms more for the jitter on the way,
     there are never more than the rate (rounded up where it is not whole). So a busy
-    schedule reaches at least 98 % of the rate.
+    schedule reaches at least 98 % of the rate. A second is counted from where a request
+    left: whoever leaves late, since its thread was held up, says so with `left`.
     """
 
     def __init__(self, rate_per_s: float) -> None:
@@ -91,6 +92,8 @@ class Schedule:
         self.paused_until = -math.inf
         self._next_at = -math.inf
         self._permits: deque[float] = deque(maxlen=math.ceil(self.asked))
+        self.n_permits = 0
+        """How many permits were taken so far: the number of the latest."""
         self._oks = 0
         self._slowed_at = -math.inf
 
@@ -107,7 +110,14 @@ class Schedule:
         late_s = now - self._next_at
         self._next_at = now - (min(late_s, _SLACK_S) if late_s < _IDLE_S else 0.0) + gap
         self._permits.append(now)
+        self.n_permits += 1
         return 0.0
+
+    def left(self, now: float, permit: int) -> None:
+        """Note that the request with this permit, as counted by `n_permits`, leaves only now."""
+        back = self.n_permits - permit + 1
+        if back <= len(self._permits):
+            self._permits[-back] = max(self._permits[-back], now)
 
     def _gap(self) -> float:
         """Return the seconds between two requests: those of a whole second share its margin."""
@@ -175,6 +185,7 @@ class Pacer:
         self._schedule = Schedule(rate_per_s)
         self._clock, self._sleep = clock, sleep
         self._state = threading.Lock()
+        self._mine = threading.local()
         self._queue: list[_Turn] = []
 
     def acquire(self, *, cancelled: Callable[[], bool] | None = None, is_urgent: bool = False) -> bool:
@@ -209,7 +220,7 @@ class Pacer:
     def _enter(self, *, is_urgent: bool) -> _Turn | None:
         """Take a permit at once where nobody waits and one is there; else queue."""
         with self._state:
-            if not self._queue and self._schedule.take(self._clock()) <= 0:
+            if not self._queue and self._take() <= 0:
                 return None
             turn = _Turn(is_urgent=is_urgent)
             if not self._queue:
@@ -220,11 +231,24 @@ class Pacer:
             self._queue.insert(place, turn)
             return turn
 
+    def _take(self) -> float:
+        wait_s = self._schedule.take(self._clock())
+        if wait_s <= 0:
+            self._mine.permit = self._schedule.n_permits
+        return wait_s
+
+    def left(self) -> None:
+        """Note that the request for which this thread took its latest permit leaves now."""
+        permit = getattr(self._mine, "permit", None)
+        if permit is not None:
+            with self._state:
+                self._schedule.left(self._clock(), permit)
+
     def _watch(self, is_over: Callable[[], bool]) -> bool:
         """Wait for the schedule, as the first of the queue does."""
         while not is_over():
             with self._state:
-                wait_s = self._schedule.take(self._clock())
+                wait_s = self._take()
             if wait_s <= 0:
                 return True
             # Short naps, so that a stop is noticed although a long pause is on.

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -215,7 +215,14 @@ class Wire:
         }
         return {**headers, "Content-Type": MEDIA_TYPE} if method == "PATCH" else headers
 
-    def send(self, method: str, target: str, body: bytes | None = None) -> Reply:
+    def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        *,
+        leaving: Callable[[], object] | None = None,
+    ) -> Reply:
         """Send one request, once, and never raise for what the network or the server does.
 
         Parameters
@@ -226,12 +233,14 @@ class Wire:
             Path and query, encoded; it is appended to the base URL.
         body
             The bytes of a PATCH.
+        leaving
+            Called when nothing but the network lies between the request and the API.
         """
         outer = sys.exception()
         with self._lock:
             self._n_in_flight += 1
         try:
-            return self._send(method, target, body)
+            return self._send(method, target, body, leaving)
         except BaseException as exc:
             # Ctrl-C, or an error in a transport of somebody's own: frames below hold the headers in their variables.
             self._forget_frames(exc, outer)
@@ -254,7 +263,9 @@ class Wire:
             cause.__traceback__ = None
             cause = cause.__cause__ or cause.__context__
 
-    def _send(self, method: str, target: str, body: bytes | None) -> Reply:
+    def _send(
+        self, method: str, target: str, body: bytes | None, leaving: Callable[[], object] | None
+    ) -> Reply:
         started = time.perf_counter()
         limits = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s)
         status: int | None = None
@@ -270,6 +281,8 @@ class Wire:
                 content=body,
                 extensions={"timeout": limits.as_dict()},
             )
+            if leaving is not None:
+                leaving()
             response = self._transport.handle_request(request)
             try:
                 status = response.status_code

@@ -139,12 +139,7 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
     if "plan_id" not in metadata:
         msg = f"{path} is not a plan, or was written again by another program; load the file that plan.save() wrote"
         raise PlanError(msg)
-    if metadata.get("schema_version") != str(SCHEMA_VERSION):
-        msg = (
-            f"{path} is a plan of version {metadata.get('schema_version')!r}, this program reads version "
-            f"{SCHEMA_VERSION}; use the version of sippet_reconcile that wrote it, or build the plan again"
-        )
-        raise PlanError(msg)
+    _refuse_other_versions(path, metadata.get("schema_version"))
     edited = f"{path} was edited: its content does not give its plan id; build the plan again, or load the original file"
     try:
         content = _content_of(table, metadata)
@@ -175,6 +170,21 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
         msg = f"{path} is no plan of this program: {exc}"
         raise PlanError(msg) from exc
     return metadata["plan_id"], approvals, content
+
+
+def _refuse_other_versions(path: Path, version: str | None) -> None:
+    if version == str(SCHEMA_VERSION):
+        return
+    is_later = version is not None and version.isdecimal() and int(version) > SCHEMA_VERSION
+    told = (
+        f"was written by a later version of sippet_reconcile (a plan of version {version!r}, this program reads "
+        f"version {SCHEMA_VERSION}): update sippet_reconcile, or build the plan again"
+        if is_later
+        else f"is a plan of version {version!r}, this program reads version {SCHEMA_VERSION}; use the version of "
+        "sippet_reconcile that wrote it, or build the plan again"
+    )
+    msg = f"{path} {told}"
+    raise PlanError(msg)
 
 
 def _content_of(table: pa.Table, metadata: dict[str, str]) -> Content:

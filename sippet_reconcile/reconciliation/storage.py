@@ -196,13 +196,24 @@ def _read_values(source: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or values.get("kind") != _KIND:
         msg = f"{path} is no saved reconciliation"
         raise InputError(msg)
-    if values.get("schema_version") != SCHEMA_VERSION:
-        msg = (
-            f"{path} has the schema version {values.get('schema_version')!r}, this version of the tool reads "
-            f"{SCHEMA_VERSION}; use the version that wrote it: {values.get('tool_version')!r}"
-        )
-        raise InputError(msg)
+    _refuse_other_versions(path, values)
     return values
+
+
+def _refuse_other_versions(path: Path, values: dict[str, Any]) -> None:
+    version = values.get("schema_version")
+    if version == SCHEMA_VERSION:
+        return
+    is_later = isinstance(version, int) and version > SCHEMA_VERSION
+    told = (
+        f"was written by a later version of sippet_reconcile, {values.get('tool_version')!r} (it has the schema "
+        f"version {version!r}, this one reads {SCHEMA_VERSION}): update sippet_reconcile, or reconcile again"
+        if is_later
+        else f"has the schema version {version!r}, this version of the tool reads {SCHEMA_VERSION}; use the version "
+        f"that wrote it, {values.get('tool_version')!r}, or reconcile again"
+    )
+    msg = f"{path} {told}"
+    raise InputError(msg)
 
 
 def _read_frame(path: Path, save: str) -> pd.DataFrame:

@@ -18,20 +18,19 @@ from sippet_reconcile.apply.planned import planned_calls
 from sippet_reconcile.apply.session import CHUNK_S, MAX_WORKERS, Options, Session
 from sippet_reconcile.apply.stopping import StopSign
 from sippet_reconcile.apply.traffic import Tools, Traffic
-from sippet_reconcile.audit import AuditLog, Event
+from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.errors import InputError, PlanError, PlanNotApprovedError, ReconcileError
 from sippet_reconcile.progress import reporting
-from sippet_reconcile.run import Run, load_run, replay
+from sippet_reconcile.run import load_run, read_events, state_of
 
 if TYPE_CHECKING:
     import os
     from datetime import datetime
 
-    import pandas as pd
-
     from sippet_reconcile.api.client import Client
     from sippet_reconcile.plan import Plan
     from sippet_reconcile.progress import Progress
+    from sippet_reconcile.run import Run, RunState
 
 __all__ = ["apply_plan", "apply_with"]
 
@@ -162,10 +161,7 @@ def apply_with(
     with Interrupts() as interrupts, log.writing() as writer:
         stop = StopSign(max_failures)
         interrupts.let_in(stop)
-        records = log.records()
-        run_id = _run_id(records, plan.plan_id, api_url, tools.now())
-        _refuse_reverted(records, run_id)
-        state = replay(records.loc[records["run_id"].eq(run_id)])
+        run_id, state = _standing(log, plan.plan_id, api_url, tools.now())
         with reporting(progress, unit="call") as report:
             session = Session(
                 plan,
@@ -244,23 +240,17 @@ def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     return ours
 
 
-def _run_id(records: pd.DataFrame, plan_id: str, api_url: str, at: datetime) -> str:
-    """Return the run of this plan on this API in this log, or a new one."""
-    known = records.loc[records["plan_id"].eq(plan_id) & records["api_url"].eq(api_url), "run_id"]
-    if len(known):
-        return str(known.iloc[0])
-    return f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+def _standing(log: AuditLog, plan_id: str, api_url: str, at: datetime) -> tuple[str, RunState]:
+    """Return the run of this plan on this API in this log, or a new one, and where it stands.
 
-
-def _refuse_reverted(records: pd.DataFrame, run_id: str) -> None:
-    """Refuse a plan whose run was undone in this log: sending it again would undo the revert."""
-    starts = records.loc[records["event"].eq(Event.RUN_STARTED.value)].drop_duplicates("run_id")
-    sent = set(records.loc[records["event"].eq(Event.INTENT.value), "run_id"])
-    for revert_id, events in starts.groupby("run_id"):
-        facts = replay(events).facts
-        if facts.get("reverts_run_id") == run_id and revert_id in sent:
-            msg = (
-                f"the run {run_id} of this plan was reverted in this log by run {revert_id}: "
-                "revert that run, or build a new plan from calls as they are now"
-            )
-            raise PlanError(msg)
+    A plan whose run was undone in this log is refused: sending it again would undo the revert.
+    """
+    known = read_events(log)
+    run_id = known.run_of(plan_id, api_url) or f"{at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    for revert_id in known.reverts_of(run_id):
+        msg = (
+            f"the run {run_id} of this plan was reverted in this log by run {revert_id}: "
+            "revert that run, or build a new plan from calls as they are now"
+        )
+        raise PlanError(msg)
+    return run_id, state_of(known.of(run_id))

@@ -26,7 +26,7 @@ from sippet_reconcile.apply.stopping import End
 from sippet_reconcile.apply.traffic import IDS_PER_READ
 from sippet_reconcile.apply.waiting import Waiting
 from sippet_reconcile.apply.workers import GRACE_S, Batch, Workers
-from sippet_reconcile.audit import Outcome, interrupts_deferred
+from sippet_reconcile.audit import interrupts_deferred
 from sippet_reconcile.errors import ApiError, AuditError, PlanDriftError
 
 if TYPE_CHECKING:
@@ -98,11 +98,7 @@ class Session:
         self._plan, self._calls, self._state = plan, calls, state
         self._writer, self._scribe = writer, scribe
         self._traffic, self._stop, self._options, self._report = traffic, stop, options, report
-        settled = {Outcome.APPLIED, Outcome.ALREADY}
-        known = (state.calls.get(call_id) for call_id in calls.ids)
-        self._waiting = Waiting(
-            place for place, call in enumerate(known) if call is None or call.last not in settled
-        )
+        self._waiting = Waiting(state.calls.left_of(calls.ids))
         self._n_done = len(calls) - len(self._waiting)
         self._n_sent = 0
         self._n_futile = 0

@@ -93,13 +93,11 @@ class SandboxApp:
         is_admitted = bool(limited) or self.limiter.admit(at)
         fault = self.faults.draw(scope["method"]) if is_admitted and not limited else Fault()
         if fault.kind is FaultKind.EARLY_ANSWER:
-            await self._answer_early(fault, scope[TRANSPORT])
+            await self._answer_early(_Exchange(scope, receive, send, self._write_down(scope, b"", at)), fault)
+            return
         body, is_whole = (b"", True) if limited else await _read_body(receive)
         exchange = _Exchange(scope, receive, send, self._write_down(scope, body, at))
-        if fault.kind is FaultKind.EARLY_ANSWER:
-            self.journal.settle(exchange.number, status=503, fault=str(fault.kind))
-            await exchange.close()
-        elif is_whole and (limited or len(body) > LARGEST_BODY):
+        if is_whole and (limited or len(body) > LARGEST_BODY):
             await self._refuse_size(exchange, limited or _SIZE_DOCUMENT)
         elif is_whole:
             await self._serve(exchange, _incoming(scope, body, fault), is_admitted=is_admitted)
@@ -116,12 +114,20 @@ class SandboxApp:
             )
         )
 
-    async def _answer_early(self, fault: Fault, wire: Wire) -> None:
+    async def _answer_early(self, exchange: _Exchange, fault: Fault) -> None:
         """Answer on the bare connection: the HTTP server would wait for the rest of the request."""
-        await self._pause(fault.latency_s)
+        if not await self._pause(fault.latency_s):
+            await exchange.reset()
+            return
         page = proxy_page(503, {"connection": "close"})
+        page.headers.update(fault.headers or {})
         lines = [b"%b: %b\r\n" % header for header in page.raw_headers]
-        wire.write(b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(lines) + b"\r\n" + bytes(page.body))
+        self.journal.settle(exchange.number, status=page.status_code, fault=_word(fault))
+        head = b"HTTP/1.1 503 Service Unavailable\r\n" + b"".join(lines) + b"\r\n"
+        exchange.wire.write(head + bytes(page.body))
+        body, _ = await _read_body(exchange.receive)
+        self.journal.add_body(exchange.number, body.decode("utf-8", "replace"))
+        await exchange.close()
 
     async def _refuse_size(self, exchange: _Exchange, status: int) -> None:
         if status == RESET:
@@ -146,8 +152,7 @@ class SandboxApp:
         if not is_running or fault.kind in _SILENT:
             await self._break(exchange, fault, word)
             return
-        for name, value in (fault.headers or {}).items():
-            response.headers[name] = value
+        response.headers.update(fault.headers or {})
         if fault.kind in _GZIP:
             claim_gzip(response, fault)
         else:

@@ -76,6 +76,12 @@ class Journal:
             if number in self._requests:
                 self._requests[number] = replace(self._requests[number], status=status, fault=fault)
 
+    def add_body(self, number: int, body: str) -> None:
+        """Add the body of a request that was answered before it had come."""
+        with self._lock:
+            if number in self._requests:
+                self._requests[number] = replace(self._requests[number], body=body)
+
     def entries(self) -> list[ReceivedRequest]:
         """Return what arrived, oldest first."""
         with self._lock:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sippet_reconcile.audit.export import export_parts
 from sippet_reconcile.audit.locking import holding
@@ -24,7 +25,7 @@ from sippet_reconcile.audit.parts import (
     remove_leftovers,
 )
 from sippet_reconcile.audit.records import ARROW, AUDIT, GENESIS
-from sippet_reconcile.audit.runs import list_runs
+from sippet_reconcile.audit.runs import READ, list_runs
 from sippet_reconcile.audit.verification import AuditVerification, require_untouched, verify_folder
 from sippet_reconcile.audit.writer import AuditWriter, cannot_write
 from sippet_reconcile.errors import AuditError, InputError
@@ -33,7 +34,7 @@ from sippet_reconcile.schema import arrow_to_frame
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
@@ -78,7 +79,7 @@ class AuditLog:
         parts = self.parts()
         if not parts:
             return GENESIS
-        return str(read_part(parts[-1]).column("hash")[-1].as_py())
+        return str(read_part(parts[-1], ["hash"]).column("hash")[-1].as_py())
 
     def parts(self) -> list[Part]:
         """Return the closed files of the log in the order of their records.
@@ -113,19 +114,18 @@ class AuditLog:
         InputError
             If there is no such log, or no such run in it.
         """
-        frame = arrow_to_frame(self._table(), AUDIT)
         if run_id is None:
-            return frame
-        chosen = frame.loc[frame["run_id"].eq(run_id)].reset_index(drop=True)
+            return arrow_to_frame(self._table(), AUDIT)
+        chosen = arrow_to_frame(self._table(is_wanted=pc.field("run_id") == run_id), AUDIT)
         if chosen.empty:
-            known = ", ".join(frame["run_id"].dropna().unique()) or "none"
+            known = ", ".join(self._table(["run_id"]).column("run_id").unique().to_pylist()) or "none"
             msg = f"the audit log {self.path} has no run {run_id!r}; its runs: {known}"
             raise InputError(msg)
         return chosen
 
     def runs(self) -> pd.DataFrame:
         """Return one row per run: when, what plan, how many calls, their outcomes, how it ended."""
-        return list_runs(self.records())
+        return list_runs(arrow_to_frame(self._table(READ)))
 
     def verify(self, head: str | None = None) -> AuditVerification:
         """Check that every record is as it was written.
@@ -233,6 +233,12 @@ class AuditLog:
             )
             raise InputError(msg)
 
-    def _table(self) -> pa.Table:
-        tables = [read_part(part) for part in self.parts()]
-        return pa.concat_tables(tables) if tables else ARROW.empty_table()
+    def _table(
+        self, columns: Sequence[str] = AUDIT.names, is_wanted: pc.Expression | None = None
+    ) -> pa.Table:
+        """Return columns of all records, or of those that are wanted."""
+        tables = []
+        for part in self.parts():
+            table = read_part(part, columns)
+            tables.append(table if is_wanted is None else table.filter(is_wanted))
+        return pa.concat_tables(tables) if tables else ARROW.empty_table().select(columns)

@@ -16,7 +16,7 @@ from sippet_reconcile.schema import Column, FrameSchema, Kind, conform
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ["RUNS", "list_runs"]
+__all__ = ["READ", "RUNS", "list_runs"]
 
 _OUTCOMES: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.PENDING)
 
@@ -41,34 +41,66 @@ RUNS: Final = FrameSchema(
 )
 
 
+READ: Final = (
+    "run_id", "plan_id", "api_url", "event", "at", "call_id", "outcome", "reason", "by", "note", "hash",
+)  # fmt: skip
+"""The columns of `AUDIT` that `list_runs` reads."""
+
+_SESSION: Final = [Event.RUN_STARTED.value, Event.RUN_ENDED.value]
+_TOLD: Final = [Event.INTENT.value, Event.OUTCOME.value]
+
+
 def list_runs(records: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per run from all records of a log."""
+    """Return one row per run from all records of a log, of which `READ` are the columns that are needed.
+
+    A call whose PATCH may have left when a session died, or is under way, is `unknown`,
+    as it is in the run itself.
+    """
     if records.empty:
         return RUNS.empty()
-    rows = [_summarise(run_id, events) for run_id, events in records.groupby("run_id", sort=False)]
-    return conform(pd.DataFrame(rows, columns=RUNS.names), RUNS)
-
-
-def _summarise(run_id: object, events: pd.DataFrame) -> dict[str, Any]:
+    events = records.assign(run=pd.factorize(records["run_id"])[0])
+    latest = events.drop_duplicates("run", keep="last").set_index("run").sort_index()
     starts = events.loc[events["event"].eq(Event.RUN_STARTED.value)]
-    facts: dict[str, Any] = json.loads(str(starts["note"].iloc[0])) if len(starts) else {}
-    outcomes = events.loc[events["event"].eq(Event.OUTCOME.value)].drop_duplicates("call_id", keep="last")
-    counts = outcomes["outcome"].value_counts()
-    latest = events.iloc[-1]
-    approvals = events.loc[events["event"].eq(Event.APPROVAL.value), "by"].dropna().drop_duplicates()
-    n_calls = int(facts.get("n_calls", outcomes["call_id"].nunique()))
-    return {
-        "run_id": run_id,
-        "plan_id": latest["plan_id"],
-        "api_url": latest["api_url"],
-        "reverts_run_id": facts.get("reverts_run_id"),
-        "started_at": events["at"].iloc[0],
+    notes = starts.drop_duplicates("run").set_index("run")["note"].reindex(latest.index)
+    facts = [json.loads(note) if isinstance(note, str) else {} for note in notes]
+    last = _last_outcomes(events)
+    counts = pd.crosstab(last["run"], last["outcome"]).reindex(index=latest.index, fill_value=0)
+    n_known = last["run"].value_counts().reindex(latest.index, fill_value=0)
+    n_calls = pd.Series(
+        [told.get("n_calls", known) for told, known in zip(facts, n_known, strict=True)], latest.index
+    )
+    approvals = events.loc[events["event"].eq(Event.APPROVAL.value)].dropna(subset="by")
+    approved_by = approvals.drop_duplicates(["run", "by"]).groupby("run")["by"].agg("; ".join)
+    columns: dict[str, Any] = {
+        **{name: latest[name] for name in ("run_id", "plan_id", "api_url")},
+        "reverts_run_id": pd.Series(
+            [told.get("reverts_run_id") for told in facts], latest.index, dtype="str"
+        ),
+        "started_at": events.drop_duplicates("run").set_index("run")["at"],
         "last_at": latest["at"],
-        "n_sessions": len(starts),
+        "n_sessions": starts["run"].value_counts().reindex(latest.index, fill_value=0),
         "n_calls": n_calls,
-        **{outcome.value: int(counts.get(outcome.value, 0)) for outcome in _OUTCOMES},
-        "without_outcome": n_calls - len(outcomes),
-        "ended": latest["reason"] if latest["event"] == Event.RUN_ENDED.value else None,
-        "approved_by": "; ".join(approvals) or None,
+        **{outcome.value: counts.get(outcome.value, 0) for outcome in _OUTCOMES},
+        "without_outcome": n_calls - n_known,
+        "ended": latest["reason"].where(latest["event"].eq(Event.RUN_ENDED.value)),
+        "approved_by": approved_by.reindex(latest.index).astype("str"),
         "head": latest["hash"],
     }
+    return conform(pd.DataFrame(columns, index=latest.index).reset_index(drop=True), RUNS)
+
+
+def _last_outcomes(events: pd.DataFrame) -> pd.DataFrame:
+    """Return ``run`` and ``outcome`` of each call of which an outcome is told, or that a session left open."""
+    is_border = events["event"].isin(_SESSION)
+    session = is_border.groupby(events["run"]).cumsum()
+    # Whoever ended properly wrote the outcome of all that was sent; the end is the border after its session.
+    number = events["run"] * (len(events) + 2) + session
+    is_clean = (number + 1).isin(number.loc[events["event"].eq(Event.RUN_ENDED.value)])
+    told = events.loc[events["event"].isin(_TOLD), ["run", "call_id", "event", "outcome"]]
+    last = told.drop_duplicates(["run", "call_id"], keep="last")
+    is_open = last["event"].eq(Event.INTENT.value) & ~is_clean.loc[last.index]
+    outcomes = told.loc[told["event"].eq(Event.OUTCOME.value)].drop_duplicates(
+        ["run", "call_id"], keep="last"
+    )
+    left = last.loc[is_open].assign(outcome=Outcome.UNKNOWN.value)
+    return pd.concat([outcomes, left]).drop_duplicates(["run", "call_id"], keep="last")[["run", "outcome"]]

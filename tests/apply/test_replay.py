@@ -166,6 +166,11 @@ def entries(draw):
     return Entry(event=event, at=NOON + timedelta(microseconds=number), **columns)
 
 
+def first_note(records):
+    notes = records.loc[records["event"].eq("run-started"), "note"].tolist()
+    return json.loads(notes[0]) if notes else {}
+
+
 def check_state(state, facts, calls):
     """Compare a state with what the loop told."""
     assert {name: getattr(state, name) for name in facts} == facts
@@ -198,6 +203,8 @@ def test_runs_that_share_a_log_are_told_apart_whatever_parts_their_records_are_i
         known = read_events(log)
         assert known.run_ids == records["run_id"].drop_duplicates().tolist()
         assert load_run(log).run_id == records["run_id"].iloc[-1]
+        listed = log.runs().set_index("run_id")
+        assert listed.index.tolist() == known.run_ids
         for run_id in known.run_ids:
             mine = records.loc[records["run_id"].eq(run_id)]
             facts, calls = tell(plain(mine))
@@ -207,6 +214,20 @@ def test_runs_that_share_a_log_are_told_apart_whatever_parts_their_records_are_i
             latest = mine.iloc[-1]
             edges = (latest["plan_id"], latest["hash"], mine["at"].iloc[0], latest["at"])
             assert (run.plan_id, run.head, run.started_at, run.last_at) == edges
+            seen = listed.loc[run_id]
+            assert (seen["plan_id"], seen["head"], seen["started_at"], seen["last_at"]) == edges
+            words = [last(call) for call in calls.values()]
+            assert {word: seen[word] for word in WORDS} == {word: words.count(word) for word in WORDS}
+            assert seen["n_sessions"] == facts["n_sessions"]
+            reverts, ended = (
+                None if pd.isna(seen[name]) else seen[name] for name in ("reverts_run_id", "ended")
+            )
+            assert reverts == first_note(mine).get("reverts_run_id")
+            is_end = latest["event"] == "run-ended"
+            assert ended == (facts["ended"] if is_end else None)
+            told_calls = {c for c, call in calls.items() if call["open"] or call["outcome"]}
+            n_calls = first_note(mine).get("n_calls", len(told_calls))
+            assert (seen["n_calls"], seen["without_outcome"]) == (n_calls, n_calls - len(told_calls))
 
 
 def append_all(folder, *told):

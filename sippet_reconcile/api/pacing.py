@@ -28,8 +28,8 @@ MAX_RATE: Final = 10_000.0
 _SHARE_OF_LIMIT: Final = 0.9
 _SLACK_S: Final = 0.010
 _IDLE_S: Final = 0.1
-# A second, and what a thread's wake-up and the network may take off it: the server counts what arrives.
-_WINDOW_S: Final = 1.015
+# A second, and what the network may take off it: the server counts what arrives.
+_WINDOW_S: Final = 1.010
 _TICK_S: Final = 1e-6
 _SLICE_S: Final = 0.25
 _OKS_PER_STEP: Final = 10
@@ -76,11 +76,11 @@ def parse_rate(text: str) -> float:
 class Schedule:
     """When the next request may leave. Pure: every method is told the time in seconds.
 
-    Two rules hold together: requests are one gap apart, where up to 10 ms of being late
-    are caught up; and within any one second, and 15 ms more for the jitter on the way,
-    there are never more than the rate (rounded up where it is not whole). So a busy
-    schedule reaches at least 98 % of the rate. A second is counted from where a request
-    left: whoever leaves late, since its thread was held up, says so with `left`.
+    Two rules hold together: requests are one gap apart, where one that is late is caught
+    up by half a gap, or 10 ms; and within any one second, and 10 ms more for the jitter on
+    the way, there are never more than the rate (rounded up where it is not whole). So a
+    busy schedule reaches at least 98 % of the rate. A second is counted from where a
+    request left: whoever leaves late, since its thread was held up, says so with `left`.
     """
 
     def __init__(self, rate_per_s: float) -> None:
@@ -108,7 +108,8 @@ class Schedule:
             return max(due - now, _TICK_S)
         # Of a late wake-up a little is caught up; idle time earns no burst.
         late_s = now - self._next_at
-        self._next_at = now - (min(late_s, _SLACK_S) if late_s < _IDLE_S else 0.0) + gap
+        caught_up_s = min(late_s, max(_SLACK_S, gap / 2)) if late_s < max(_IDLE_S, gap / 2) else 0.0
+        self._next_at = now - caught_up_s + gap
         self._permits.append(now)
         self.n_permits += 1
         return 0.0

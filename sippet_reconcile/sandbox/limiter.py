@@ -21,8 +21,8 @@ RESET: Final = -1
 LARGEST_BODY: Final = 8_000_000
 """Bytes of a body that are still read."""
 
-_SECOND: Final = 1 - 1e-9
-"""Without what two floats a second apart may lose to rounding."""
+_SECOND: Final = 1 - 1e-6
+"""Less a microsecond: more than two floats a second apart can lose to rounding."""
 
 _LONGEST_LINE: Final = 10_000
 _RESET_LINE: Final = 12_000

@@ -7,6 +7,11 @@ import socket
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sippet_reconcile.sandbox import Faults, Sandbox, Switches
+from sippet_reconcile.sandbox.limiter import Limiter
 
 LINE_AROUND = len("GET ") + len(" HTTP/1.1\r\n")
 
@@ -86,3 +91,88 @@ def test_a_client_that_leaves_half_way_is_written_down(shared):
     while not shared.requests and time.monotonic() < give_up_at:
         time.sleep(0.005)
     assert [(request.body, request.status) for request in shared.requests] == [("half", None)]
+
+
+# So many in a second
+
+
+def test_the_second_slides_and_its_edge_belongs_to_the_next_one():
+    limiter = Limiter(2)
+    moments = (10.0, 10.999, 10.999_999, 11.0, 11.998, 11.999, 12.0)
+    assert [limiter.admit(at) for at in moments] == [True, True, False, True, False, True, True]
+    assert limiter.violations == 2
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(0, 1e7, allow_nan=False), st.integers(1, 50))
+def test_exactly_the_rate_is_admitted_for_ever_whatever_floats_lose(start, rate):
+    limiter = Limiter(rate)
+    # The n-th request of each second at the same place of every second.
+    assert all(limiter.admit(start + k // rate + (k % rate) / rate) for k in range(5 * rate))
+    assert limiter.violations == 0
+
+
+def test_a_rate_that_is_no_whole_number_admits_no_more_than_its_whole_part():
+    limiter = Limiter(2.9)
+    assert [limiter.admit(at) for at in (0.0, 0.1, 0.2)] == [True, True, False]
+
+
+def test_what_was_refused_takes_nobodys_place():
+    limiter = Limiter(1)
+    assert [limiter.admit(at / 10) for at in range(21)].count(True) == 3
+
+
+def test_no_limit_admits_all_and_counts_nothing():
+    limiter = Limiter(None)
+    assert all(limiter.admit(1.0) for _ in range(1000))
+    assert limiter.violations == 0
+
+
+def test_one_limit_holds_for_all_connections_together(start, connect):
+    sandbox = start(switches=Switches(rate_limit_per_s=3))
+    clients = [connect(sandbox) for _ in range(6)]
+    statuses = [client.get("/api/calls?fields[Call]=id").status_code for client in clients * 3]
+    refused = statuses.count(429)
+    assert sandbox.rate_violations == refused > 0
+    assert [request.fault for request in sandbox.requests].count("rate_limit") == refused
+    admitted = [request.at for request in sandbox.requests if request.fault is None]
+    assert all(later - earlier >= 1 - 1e-6 for earlier, later in zip(admitted, admitted[3:], strict=False))
+
+
+def test_violations_survive_a_restart_and_go_on_being_counted(document, connect):
+    sandbox = Sandbox(document, switches=Switches(rate_limit_per_s=1))
+    counts = []
+    for _ in range(2):
+        with sandbox:
+            client = connect(sandbox)
+            statuses = [client.get("/api/calls?fields[Call]=id").status_code for _ in range(8)]
+            counts.append(statuses.count(429))
+            assert sandbox.rate_violations == sum(counts)
+            client.close()
+        assert sandbox.rate_violations == sum(counts)
+    assert min(counts) > 0
+
+
+def test_what_the_limit_refuses_takes_no_entry_of_a_script(start, connect):
+    sandbox = start(switches=Switches(rate_limit_per_s=1), faults=Faults(script=[None, 503]))
+    client = connect(sandbox)
+    statuses = []
+    while 503 not in statuses:
+        statuses.append(client.get("/api/calls?fields[Call]=id").status_code)
+    assert statuses[0] == 200
+    assert set(statuses[1:-1]) <= {429}
+
+
+def test_a_request_is_limited_when_its_head_arrives_not_when_its_body_is_whole(start, connect):
+    sandbox = start(switches=Switches(rate_limit_per_s=1))
+    port = int(sandbox.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
+        wire.sendall(b"PATCH /api/calls/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+        client = connect(sandbox)
+        statuses = [client.get("/api/calls?fields[Call]=id").status_code for _ in range(4)]
+        wire.sendall(b"x")
+        assert wire.recv(65_536).startswith(b"HTTP/1.1 ")
+    assert 429 in statuses
+    admitted = sorted(request.at for request in sandbox.requests if request.fault is None)
+    assert len(admitted) == 1 + statuses.count(200)
+    assert all(later - earlier >= 1 - 1e-6 for earlier, later in zip(admitted, admitted[1:], strict=False))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.audit import AUDIT, GENESIS, AuditLog
-from sippet_reconcile.errors import InputError
+from sippet_reconcile.errors import AuditError, InputError
 
 
 def parts_of(folder):
@@ -203,3 +203,260 @@ def test_any_single_edit_removal_insertion_or_swap_is_found(pristine, data):
         assert result.problem
     finally:
         shutil.rmtree(folder.parent)
+
+
+# What a tamperer may think of
+
+
+def set_column(column, value, row=1):
+    def change(rows):
+        rows[row][column] = value
+        return rows
+
+    return change
+
+
+def resave(path, change):
+    """Let a tamperer change the table of one part, its types and columns included."""
+    table = change(pq.read_table(io.BytesIO(path.read_bytes())))
+    pq.write_table(table, path)
+
+
+def recompute(rows, start=0):
+    """Give records the hashes that fit what they say now, from one of them on."""
+    from sippet_reconcile.audit.records import record_hash  # noqa: PLC0415
+
+    for place in range(start, len(rows)):
+        if place > start:
+            rows[place]["prev_hash"] = rows[place - 1]["hash"]
+        record = rows[place] | {"at": rows[place]["at"].strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
+        rows[place]["hash"] = record_hash(rows[place]["prev_hash"], record)
+    return rows
+
+
+def swap_names(a, b):
+    aside = a.with_name("_aside")
+    a.rename(aside)
+    b.rename(a)
+    aside.rename(b)
+
+
+@pytest.mark.parametrize("column", AUDIT.names)
+def test_an_edit_of_any_column_is_named_with_its_record(log, column):
+    kind = AUDIT.dtypes[column]
+    value = {"str": "edited", "Int64": 0}.get(kind, pd.Timestamp("2026-01-01T00:00:00Z"))
+    path = parts_of(log.path)[1]
+    rewrite(path, set_column(column, value))
+    result = log.verify()
+    assert not result.ok
+    assert result.n_records == 5
+    assert path.name in result.problem
+    assert "record 6" in result.problem
+
+
+@pytest.mark.parametrize("column", AUDIT.names)
+def test_a_value_that_was_taken_away_is_named_with_its_record(log, column):
+    path = parts_of(log.path)[1]
+    given = pq.read_table(io.BytesIO(path.read_bytes())).column(column)[1].as_py()
+    rewrite(path, set_column(column, None))
+    result = log.verify()
+    if given is None:
+        assert result.ok
+        return
+    assert not result.ok
+    assert path.name in result.problem
+    assert "record 6" in result.problem
+
+
+def test_a_missing_text_that_became_an_empty_one_is_an_edit(log):
+    path = parts_of(log.path)[1]
+    rewrite(path, set_column("call_uuid", ""))
+    assert "record 6: its content does not give its hash" in log.verify().problem
+
+
+@pytest.mark.parametrize("kind", ["text", "narrower", "dictionary"])
+def test_the_same_values_in_other_types_are_no_untouched_part(log, kind):
+    column, other = {
+        "text": ("http_status", pa.large_string()),
+        "narrower": ("seq", pa.int32()),
+        "dictionary": ("event", pa.dictionary(pa.int32(), pa.large_string())),
+    }[kind]
+    path = parts_of(log.path)[1]
+
+    def cast(table):
+        place = table.schema.get_field_index(column)
+        return table.set_column(place, column, table.column(column).cast(other))
+
+    resave(path, cast)
+    result = log.verify()
+    assert not result.ok
+    assert f"{path.name} was written again by another program: the column {column} is" in result.problem
+
+
+def test_columns_added_dropped_doubled_or_moved_are_named(log):
+    path = parts_of(log.path)[1]
+    original = path.read_bytes()
+    for change, said in (
+        (lambda t: t.append_column("extra", pa.nulls(t.num_rows)), "columns of the audit log: extra"),
+        (lambda t: t.drop_columns(["note"]), "columns of the audit log: note"),
+        (lambda t: t.append_column("note", t.column("note")), "a column twice"),
+        (lambda t: t.select(list(reversed(t.column_names))), "in another order"),
+    ):
+        resave(path, change)
+        result = log.verify()
+        assert not result.ok
+        assert path.name in result.problem
+        assert said in result.problem
+        path.write_bytes(original)
+    assert log.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "part-000000000006-000000000007.parquet",
+            "holds the records 5 to 7, and by its name should hold those from 6",
+        ),
+        ("part-000000000005-000000000009.parquet", "by its name should hold those from 5 to 9"),
+        ("part-000000000105-000000000107.parquet", "records 5 to 7 are missing"),
+        ("part-0000000000005-0000000000007.parquet", "records 5 to 7 are missing"),
+        (
+            "part-\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0660\u0665-000000000007.parquet",
+            "records 5 to 7 are missing",
+        ),
+        ("_part.parquet", "records 5 to 7 are missing"),
+    ],
+)
+def test_a_renamed_part_is_found(log, name, said):
+    path = parts_of(log.path)[1]
+    path.rename(path.with_name(name))
+    result = log.verify()
+    assert not result.ok
+    assert said in result.problem
+
+
+def test_two_parts_that_changed_names_are_found_at_the_first(log):
+    first, second = parts_of(log.path)[1:3]
+    swap_names(first, second)
+    result = log.verify()
+    assert not result.ok
+    assert f"{first.name}, record 8" in result.problem
+    assert "renamed, or swapped" in result.problem
+    assert result.n_records == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "part-000000000005-000000000008.parquet",
+        "part-000000000019-000000000021.parquet",
+        "part-0000000000005-0000000000007.parquet",
+        "copy of part-000000000005-000000000007.parquet",
+    ],
+)
+def test_a_part_that_stands_there_twice_is_found(log, name):
+    path = parts_of(log.path)[1]
+    shutil.copy(path, path.with_name(name))
+    result = log.verify()
+    assert not result.ok
+    assert name in result.problem
+
+
+@pytest.mark.parametrize("place", [0, 1, -1], ids=["first", "middle", "last"])
+def test_a_part_of_another_log_is_found(log, tmp_path, entries_of, place):
+    other = AuditLog(tmp_path / "other")
+    with other.writing() as writer:
+        entries = [*entries_of(run_id="forged"), *entries_of(run_id="forged-2")]
+        for begin, end in ((0, 4), (4, 7), (7, 9), (9, 14), (14, 18)):
+            writer.append(entries[begin:end])
+    mine, forged = parts_of(log.path)[place], parts_of(other.path)[place]
+    assert mine.name == forged.name
+    shutil.copy(forged, mine)
+    result = log.verify()
+    assert not result.ok
+    assert "does not continue record" in result.problem
+
+
+@pytest.mark.parametrize(
+    "name", ["part-000000000019-000000000018.parquet", "part-000000000019-000000000019.parquet"]
+)
+def test_a_part_without_records_is_found(log, name):
+    path = parts_of(log.path)[0]
+    pq.write_table(pq.read_table(io.BytesIO(path.read_bytes())).slice(0, 0), path.with_name(name))
+    result = log.verify()
+    assert not result.ok
+    assert f"{name}: it holds no records" in result.problem
+
+
+def test_a_record_edited_with_its_hash_recomputed_shows_at_the_next_one(log):
+    path = parts_of(log.path)[1]
+
+    def change(rows):
+        rows[1]["after"] = '{"duration_seconds":6}'
+        return recompute(rows[:2], 1) + rows[2:]
+
+    rewrite(path, change)
+    result = log.verify()
+    assert "record 7: does not continue record 6" in result.problem
+    assert result.n_records == 6
+
+
+def test_a_tail_that_was_written_anew_shows_only_against_a_head_kept_elsewhere(log):
+    head, older = log.head, log.records()["hash"].iloc[3]
+
+    def change(rows):
+        rows[-2]["outcome"] = "rejected"
+        return recompute(rows, len(rows) - 2)
+
+    rewrite(parts_of(log.path)[-1], change)
+    assert log.verify().ok
+    assert log.verify(older).ok, "what was ahead of the edit is still proved"
+    result = log.verify(head)
+    assert not result.ok
+    assert "rewritten" in result.problem
+
+
+def test_a_head_is_known_in_upper_case_and_with_blanks_around_it(log):
+    assert log.verify(f"  {log.head.upper()}\n").ok
+
+
+@pytest.mark.parametrize("head", ["", " ", "3f0c", "g" * 64, "0" * 63, "0" * 65, "sha256:" + "0" * 64])
+def test_what_cannot_be_a_head_is_refused_rather_than_taken_for_a_cut_log(log, head):
+    with pytest.raises(InputError, match="head must be the whole hash"):
+        log.verify(head)
+
+
+def test_a_pipe_in_place_of_a_part_keeps_nobody_waiting(log):
+    import os  # noqa: PLC0415
+
+    path = parts_of(log.path)[1]
+    path.unlink()
+    os.mkfifo(path)
+    assert path.name in log.verify().problem
+
+
+# A log that a later version wrote
+
+
+@pytest.mark.parametrize("columns", ["the same", "another"])
+def test_a_log_of_a_later_version_is_refused_by_name_for_reading_and_writing(log, columns):
+    path = parts_of(log.path)[-1]
+
+    def later(table):
+        place = table.schema.get_field_index("schema_version")
+        versions = pa.array([2] * table.num_rows, pa.int64())
+        table = table.set_column(place, table.schema.field(place), versions)
+        return table if columns == "the same" else table.rename_columns({"note": "notes"})
+
+    resave(path, later)
+    said = rf"{path.name} holds records of schema version 2, and sippet-reconcile .* up to version 1: use the later"
+    for read in (log.records, log.runs, lambda: log.head, lambda: log.export(log.path.parent / "a.csv")):
+        with pytest.raises(AuditError, match=said):
+            read()
+    with pytest.raises(AuditError, match=said), log.writing():
+        pass
+    result = log.verify()
+    assert not result.ok
+    assert "schema version 2" in result.problem
+    assert not (log.path.parent / "a.csv").exists()

@@ -85,7 +85,7 @@ class Desk:
                 break_it()
 
         def ended(_done, _total, _label):
-            if AuditLog(audit).records()["event"].eq("outcome").sum() == N_CALLS:
+            if not broken.is_set() and AuditLog(audit).records()["event"].eq("outcome").sum() == N_CALLS:
                 trip()
 
         if point == "run-started":
@@ -171,7 +171,7 @@ def full_disk(tmp_path, _monkeypatch):
 
 def no_inodes(tmp_path, _monkeypatch):
     disk = tmp_path / "disk"
-    _small_disk(disk, "size=2m,nr_inodes=40")
+    _small_disk(disk, "size=2m,nr_inodes=300")
     fillers = disk / "fillers"
     (disk / "audit").mkdir()
 

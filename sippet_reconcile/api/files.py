@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sippet_reconcile._parquet import refuse_bomb
 from sippet_reconcile.api.documents import DocumentError, calls_frame, load_json, rows_of, with_source
 from sippet_reconcile.api.fetch import count_conflicts, one_row_per_id
 from sippet_reconcile.api.queries import instant_text
@@ -134,7 +135,9 @@ def read_calls(
 
 def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None) -> Calls:
     try:
-        table = pq.read_table(io.BytesIO(body))
+        with pq.ParquetFile(io.BytesIO(body)) as file:
+            refuse_bomb(file, io.BytesIO(body), len(body))
+            table = file.read()
     except pa.ArrowException as exc:
         msg = f"{source} is not a readable parquet file: {exc}"
         raise InputError(msg) from exc

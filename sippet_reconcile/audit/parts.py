@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sippet_reconcile._parquet import refuse_bomb
 from sippet_reconcile._version import __version__
 from sippet_reconcile.audit.records import ARROW, SCHEMA_VERSION
 from sippet_reconcile.errors import AuditError
@@ -133,6 +134,7 @@ def read_part(part: Part, columns: Sequence[str] | None = None, *, as_written: b
     try:
         # Opened here and not by Arrow, which would take the folder's name for a partition.
         with open_plain(part.path) as source, pq.ParquetFile(source) as opened:
+            refuse_bomb(opened, source, os.fstat(source.fileno()).st_size)
             found = opened.schema_arrow
             names = found.names
             if sorted(names) != sorted(ARROW.names):

@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sippet_reconcile._parquet import UnfoldsTooFarError, refuse_bomb
 from sippet_reconcile.errors import PlanError
 from sippet_reconcile.plan.content import SCHEMA_VERSION, Approval, Content, fingerprint_of
 from sippet_reconcile.plan.frames import canonical_json, frame_from_plain, plain_frame
@@ -59,7 +60,11 @@ def _packed(frame: pd.DataFrame) -> str:
 
 
 def _unpacked(text: str) -> pd.DataFrame:
-    return arrow_to_frame(pq.read_table(io.BytesIO(base64.b64decode(text, validate=True))))
+    body = base64.b64decode(text, validate=True)
+    with pq.ParquetFile(io.BytesIO(body)) as file:
+        refuse_bomb(file, io.BytesIO(body), len(body))
+        # What pandas once noted about the columns is not believed of a file from anywhere.
+        return arrow_to_frame(file.read().replace_schema_metadata())
 
 
 def _seal(plan_id: str, approvals: list[dict[str, str]]) -> str:
@@ -124,9 +129,13 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
     """
     try:
         with pq.ParquetFile(path, thrift_string_size_limit=_METADATA_LIMIT) as file:
+            refuse_bomb(file, path, path.stat().st_size)
             table = file.read()
     except FileNotFoundError as exc:
         msg = f"there is no plan at {path}"
+        raise PlanError(msg) from exc
+    except UnfoldsTooFarError as exc:
+        msg = f"{path} is not a plan: {exc}"
         raise PlanError(msg) from exc
     except (OSError, pa.ArrowInvalid) as exc:
         msg = f"{path} is not a plan: it cannot be read as parquet ({type(exc).__name__})"

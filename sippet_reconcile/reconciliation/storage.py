@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from sippet_reconcile._parquet import refuse_bomb
 from sippet_reconcile._version import __version__
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
@@ -145,7 +146,10 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
     values = _read_values(source)
     try:
         names: list[str] = values["frames"]
-        missing = [name for name in names if not (source / f"{name}.parquet").is_file()]
+        # A name becomes a path below.
+        missing = [
+            name for name in names if not name.isidentifier() or not (source / f"{name}.parquet").is_file()
+        ]
         if missing:
             msg = f"{source} lacks the frames {', '.join(missing)}; it is not complete, save it again"
             raise InputError(msg)
@@ -176,7 +180,7 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
             _frames=frames,
             _comparison=partial(_compare_again, frames, rules),
         )
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         msg = f"{source / _JSON} does not hold what a reconciliation needs ({exc}); save it again"
         raise InputError(msg) from exc
 
@@ -218,15 +222,31 @@ def _refuse_other_versions(path: Path, values: dict[str, Any]) -> None:
 
 def _read_frame(path: Path, save: str) -> pd.DataFrame:
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            refuse_bomb(file, path, path.stat().st_size)
+            table = file.read()
     except (OSError, pa.ArrowInvalid) as exc:
         msg = f"{path} cannot be read: {exc}"
         raise InputError(msg) from exc
     if (table.schema.metadata or {}).get(_SAVE) != save.encode():
         msg = f"another reconciliation was saved in {path.parent} since this one was loaded; load it again"
         raise InputError(msg)
-    # The dtypes and the index are in the file's own description.
-    return table.to_pandas()
+    try:
+        # The dtypes and the index are in the file's own description.
+        return table.to_pandas()
+    # All of what a made-up description of dtypes and index leads pandas and Arrow to.
+    except (
+        pa.ArrowException,
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        SyntaxError,
+        RecursionError,
+    ) as exc:
+        msg = f"{path} cannot be read: its columns are not as it describes them ({type(exc).__name__}); save it again"
+        raise InputError(msg) from exc
 
 
 def _compare_again(frames: LazyFrames, rules: Rules) -> Comparison:

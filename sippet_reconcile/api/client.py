@@ -186,8 +186,10 @@ class Client:
     def _get(self, target: str) -> Exchange:
         return self._attempt("GET", target, parse=read_page)
 
-    def _frame(self, exchange: Exchange) -> Calls:
-        return calls_frame([with_source(exchange.content.rows, self.base_url, exchange.asked_at)])
+    def _with_calls(self, exchange: Exchange) -> Exchange:
+        return exchange.with_calls(
+            lambda: calls_frame([with_source(exchange.content.rows, self.base_url, exchange.asked_at)])
+        )
 
     def attempt_patch(self, call_id: str, attributes: Mapping[str, object]) -> Exchange:
         """Send exactly one PATCH and say what came of it, whatever the network or the server does.
@@ -203,11 +205,8 @@ class Client:
         call_id = valid_id(call_id)
         body = patch_body(call_id, valid_attributes(attributes))
 
-        def finish(exchange: Exchange) -> Exchange:
-            return exchange.with_calls(self._frame(exchange))
-
         return self._attempt(
-            "PATCH", f"{CALLS_PATH}/{call_id}", body=body, parse=read_resource, finish=finish
+            "PATCH", f"{CALLS_PATH}/{call_id}", body=body, parse=read_resource, finish=self._with_calls
         )
 
     def attempt_read(self, ids: Sequence[str]) -> Exchange:
@@ -226,11 +225,8 @@ class Client:
             msg = f"one read takes 1 to {MAX_IDS} ids, got {len(wanted)}"
             raise InputError(msg)
 
-        def finish(exchange: Exchange) -> Exchange:
-            return exchange.with_calls(self._frame(exchange))
-
         target = target_of(CALLS_PATH, filter_pairs({"id": wanted}))
-        return self._attempt("GET", target, parse=reader_of(wanted), finish=finish)
+        return self._attempt("GET", target, parse=reader_of(wanted), finish=self._with_calls)
 
     def _repeat(self, attempt: Callable[[], Exchange]) -> tuple[Exchange, str]:
         """Repeat a read while that is known to help; return the last exchange and why it was the last."""

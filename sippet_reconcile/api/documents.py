@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -21,11 +21,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_digits
+from sippet_reconcile.api.plain import UUID, Texts, plain_calls, texts_by_id
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, Calls, arrow_to_frame, repeat_text, text_series
 from sippet_reconcile.values import INSTANT_FIELDS, SECONDS_FIELDS, text_to_instants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
 __all__ = [
@@ -42,9 +43,6 @@ __all__ = [
     "rows_of",
     "with_source",
 ]
-
-UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""An id of a call, in lower case."""
 
 _TYPE: Final = "Call"
 _INSTANT: Final = pa.timestamp("us", tz="UTC")
@@ -79,22 +77,73 @@ class Problem:
         return f"{told} at {self.pointer}" if self.pointer else told
 
 
-@dataclass(frozen=True, eq=False)
 class Page:
-    """One answer: its rows as an Arrow table, and what it says about further pages and about precision."""
+    """One answer: its rows, and what it says about further pages and about precision.
 
-    rows: pa.Table
-    next_link: str | None = None
-    total: int | None = None
-    is_paged: bool = field(default=False)
-    instants: Mapping[str, pa.Array] = field(default_factory=dict, repr=False)
-    """Field to its instants as they were answered: only the text shows whether a server keeps fractions."""
+    Parameters
+    ----------
+    resources
+        As they were answered.
+    next_link, total, is_paged
+        What the answer says of further pages.
+    is_table
+        Whether the rows are wanted as a table. Where only the `texts` of a few calls are,
+        the table is made only if somebody asks for it.
+
+    Raises
+    ------
+    DocumentError
+        Naming the first resource that is not a call, and why.
+    """
+
+    def __init__(
+        self,
+        resources: object,
+        *,
+        next_link: str | None = None,
+        total: int | None = None,
+        is_paged: bool = False,
+        is_table: bool = True,
+    ) -> None:
+        self.next_link, self.total, self.is_paged = next_link, total, is_paged
+        self._plain = None if is_table or not isinstance(resources, list) else plain_calls(resources)
+        self._resources = resources if self._plain is not None else None
+        self._table = _read_rows(resources) if self._plain is None else None
+
+    @cached_property
+    def _read(self) -> tuple[pa.Table, dict[str, pa.Array]]:
+        return self._table or _read_rows(self._resources)
+
+    @property
+    def rows(self) -> pa.Table:
+        """One row per resource."""
+        return self._read[0]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids in the order of the answer; one that is in it twice is in here twice."""
+        ids: list[str] = (
+            self.rows.column("id").to_pylist() if self._plain is None else list(self._plain.texts)
+        )
+        return ids
+
+    @cached_property
+    def texts(self) -> dict[str, Texts]:
+        """The attributes of each call as texts in API form, by id."""
+        if self._plain is not None:
+            return self._plain.texts
+        return texts_by_id(calls_frame([with_source(self.rows, None, None)]))
 
     @cached_property
     def decimals(self) -> dict[str, int]:
-        """Field to the most decimals of a second that its instants show; a field without any is left out."""
+        """Field to the most decimals of a second that its instants show; a field without any is left out.
+
+        Only the text shows whether a server keeps fractions.
+        """
+        if self._plain is not None:
+            return self._plain.decimals
         found = {}
-        for name, text in self.instants.items():
+        for name, text in self._read[1].items():
             if text.null_count < len(text):
                 fraction = pc.struct_field(pc.extract_regex(text, pattern=r"\.(?P<fraction>\d+)"), "fraction")
                 found[name] = pc.max(pc.utf8_length(fraction)).as_py() or 0
@@ -266,8 +315,8 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def read_page(body: bytes) -> Page:
-    """Read one answer of the index.
+def read_page(body: bytes, *, is_table: bool = True) -> Page:
+    """Read one answer of the index; see `Page`.
 
     Examples
     --------
@@ -281,20 +330,18 @@ def read_page(body: bytes) -> Page:
         next_link = next_link.get("href")
     page = meta.get("page") if isinstance(meta, dict) else None
     total = page.get("total") if isinstance(page, dict) else None
-    rows, instants = _read_rows(document["data"])
     return Page(
-        rows,
+        document["data"],
         next_link=next_link if isinstance(next_link, str) and next_link else None,
         total=total if type(total) is int else None,
         is_paged=isinstance(page, dict),
-        instants=instants,
+        is_table=is_table,
     )
 
 
 def read_resource(body: bytes) -> Page:
     """Read the answer to a PATCH: one resource."""
-    rows, instants = _read_rows([_document(body)["data"]])
-    return Page(rows, instants=instants)
+    return Page([_document(body)["data"]], is_table=False)
 
 
 def patch_body(call_id: str, attributes: dict[str, object]) -> bytes:

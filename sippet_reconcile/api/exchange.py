@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile.api.documents import DocumentError, Problem, read_problems
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from sippet_reconcile.api.plain import Texts
     from sippet_reconcile.api.wire import Reply
 
 __all__ = ["Exchange", "ExchangeKind", "error_of", "judge"]
@@ -59,8 +61,9 @@ class ExchangeKind(StrEnum):
 class Exchange:
     """One request and what came of it.
 
-    ``calls`` holds the rows of a usable answer (one row for a PATCH) and is None
-    otherwise. Texts of the server are scrubbed: no token, no long run of digits.
+    ``calls`` holds the rows of a usable answer (one row for a PATCH), ``texts`` the same
+    as texts in API form by call id; both are None otherwise. Texts of the server are
+    scrubbed: no token, no long run of digits.
     """
 
     kind: ExchangeKind
@@ -71,7 +74,6 @@ class Exchange:
     retry_after_s: float | None = None
     error_code: str | None = None
     error_detail: str | None = None
-    calls: pd.DataFrame | None = field(default=None, repr=False)
     bytes_received: int = 0
     path: str = field(default="", repr=False)
     problems: tuple[Problem, ...] = field(default=(), repr=False)
@@ -85,9 +87,25 @@ class Exchange:
     asked_at: datetime | None = field(default=None, repr=False)
     """The instant before the request was sent: what the rows' ``fetched_at`` is."""
 
-    def with_calls(self, calls: pd.DataFrame) -> Exchange:
-        """Return it with the rows of its answer."""
-        return replace(self, calls=calls)
+    make_calls: Callable[[], pd.DataFrame] | None = field(default=None, repr=False)
+    """Makes the rows of the answer, for whoever wants a frame."""
+
+    def with_calls(self, make_calls: Callable[[], pd.DataFrame]) -> Exchange:
+        """Return it with what makes the rows of its answer."""
+        return replace(self, make_calls=make_calls)
+
+    @cached_property
+    def calls(self) -> pd.DataFrame | None:
+        """The rows of a usable answer."""
+        return None if self.make_calls is None else self.make_calls()
+
+    @property
+    def texts(self) -> dict[str, Texts] | None:
+        """The attributes of each call of a usable answer, as texts in API form by id."""
+        if self.make_calls is None:
+            return None
+        texts: dict[str, Texts] = self.content.texts
+        return texts
 
     @property
     def may_have_been_applied(self) -> bool:

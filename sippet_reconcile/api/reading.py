@@ -244,8 +244,8 @@ def reader_of(ids: Collection[str]) -> Callable[[bytes], Page]:
     wanted = set(ids)
 
     def parse(body: bytes) -> Page:
-        page = read_page(body)
-        found = page.rows.column("id").to_pylist()
+        page = read_page(body, is_table=False)
+        found = page.ids
         strangers = len(set(found) - wanted)
         if strangers:
             msg = f"{strangers} of {len(found)} calls were not asked for: the filter did not take effect"

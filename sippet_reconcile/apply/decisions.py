@@ -10,21 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from sippet_reconcile.api.plain import Texts, texts_by_id
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.schema import CALL_ATTRIBUTES, PATCHABLE
-from sippet_reconcile.values import (
-    INSTANT_FIELDS,
-    SECONDS_FIELDS,
-    instants_to_text,
-    parse_value,
-    same_value,
-    seconds_to_text,
-)
+from sippet_reconcile.values import parse_value, same_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import pandas as pd
 
 __all__ = [
     "SHOWABLE",
@@ -36,9 +28,6 @@ __all__ = [
     "stays_altered",
     "texts_by_id",
 ]
-
-Texts = dict[str, str | None]
-"""The attributes of one call as texts in API form, missing as None."""
 
 SHOWABLE: Final = ("started_at", *PATCHABLE)
 """The attributes whose values may stand in the log; the others may hold phone numbers."""
@@ -74,26 +63,6 @@ class Decision:
     detail: str | None = None
     observed: Texts | None = None
     drift: tuple[dict[str, str | None], ...] = field(default=(), repr=False)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def texts_by_id(calls: pd.DataFrame) -> dict[str, Texts]:
-    """Return rows read from the API as texts in API form, by call id."""
-    columns: dict[str, list[str | None]] = {}
-    for name in CALL_ATTRIBUTES:
-        column = calls[name]
-        if name in INSTANT_FIELDS:
-            column = instants_to_text(column)
-        elif name in SECONDS_FIELDS:
-            column = seconds_to_text(column)
-        columns[name] = [_text(value) for value in column]
-    return {
-        str(call_id): {name: values[row] for name, values in columns.items()}
-        for row, call_id in enumerate(calls["id"])
-    }
 
 
 def decide_call(

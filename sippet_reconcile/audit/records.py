@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AUDIT",
     "GENESIS",
+    "HASHES",
     "SCHEMA_VERSION",
     "Entry",
     "Event",
@@ -115,7 +116,8 @@ AUDIT: Final = FrameSchema(
     ),
 )
 
-_HASHES: Final = frozenset({"prev_hash", "hash"})
+HASHES: Final = frozenset({"prev_hash", "hash"})
+"""The columns that a record's hash is not made from."""
 
 
 def _arrow_schema() -> pa.Schema:
@@ -184,7 +186,7 @@ def canonical_json(record: Mapping[str, object]) -> str:
     >>> canonical_json({"seq": 1, "note": "Zoë", "by": None, "hash": "…", "prev_hash": "…"})
     '{"by":null,"note":"Zo\\u00eb","seq":1}'
     """
-    content = {name: value for name, value in record.items() if name not in _HASHES}
+    content = {name: value for name, value in record.items() if name not in HASHES}
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 

@@ -111,8 +111,8 @@ def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 def _write_csv(tables: Iterator[pa.Table], sink: BinaryIO) -> None:
     """Write text in quotes, missing as nothing at all, and no text that a spreadsheet would calculate."""
     with pacsv.CSVWriter(sink, at_as_text(ARROW.empty_table()).schema) as writer:
-        for table in tables:
-            stamped = at_as_text(table)
+        for group in _grouped(tables):
+            stamped = at_as_text(group)
             columns = [_guarded(column) for column in stamped.columns]
             writer.write_table(pa.table(columns, schema=stamped.schema))
 

@@ -54,6 +54,12 @@ class AuditLog:
     ``prev_hash`` is 64 zeros. An auditor needs no more than a JSON and a SHA-256
     library to recompute it.
 
+    One run at a time writes. What keeps a second one out is a lock of the system, which
+    is free the moment its holder ends, however it ends; what a dead holder noted about
+    itself is not believed. Keep the log on a disk of this computer: locks on network
+    disks are sometimes seen by one computer only. A second writer would still find that
+    the log is not as it left it, and stop, but only at its next record.
+
     Parameters
     ----------
     path
@@ -209,9 +215,10 @@ class AuditLog:
             # From here on another working folder, or a link that is turned elsewhere, makes no difference.
             folder = self.path.resolve()
         except OSError as exc:
-            msg = (
-                f"the audit log {self.path} cannot be opened for writing ({reason_of(exc)}): nothing was sent"
+            why = (
+                "it is a file, and a log is a folder" if isinstance(exc, FileExistsError) else reason_of(exc)
             )
+            msg = f"the audit log {self.path} cannot be opened for writing ({why}): nothing was sent"
             raise AuditError(msg) from exc
         with holding(folder) as hold:
             try:

@@ -169,7 +169,10 @@ def test_a_folder_that_vanished_is_an_audit_error_and_stays_one(log, entries_of,
 
 def test_a_path_that_is_a_file_is_an_audit_error(tmp_path):
     (tmp_path / "audit").write_text("")
-    with pytest.raises(AuditError, match="cannot be opened"), AuditLog(tmp_path / "audit").writing():
+    with (
+        pytest.raises(AuditError, match=r"cannot be opened for writing \(it is a file"),
+        AuditLog(tmp_path / "audit").writing(),
+    ):
         pass
 
 

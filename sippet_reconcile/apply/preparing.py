@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sippet_reconcile.apply.decisions import Decision, decide_call, stays_altered
-from sippet_reconcile.apply.sending import Job
+from sippet_reconcile.apply.sending import NOTHING_VISIBLE, Job
 from sippet_reconcile.apply.stopping import End
 from sippet_reconcile.apply.traffic import IDS_PER_READ
 from sippet_reconcile.audit import Outcome
@@ -34,6 +34,7 @@ __all__ = ["Decided", "Preparation", "Reader"]
 _T = TypeVar("_T")
 
 _PROBES: Final = 4
+_CONTROLS: Final = 3  # so that a run does not end because somebody deletes one of them
 _MISSING: Final = Decision(Outcome.MISSING, "reread", "not_found", "the API no longer shows this call")
 
 
@@ -48,7 +49,7 @@ class Decided:
 
 
 class Reader:
-    """What every preparation of a session needs, and the control call that the first of them finds."""
+    """What every preparation of a session needs, and the control calls that the first of them finds."""
 
     def __init__(
         self,
@@ -63,8 +64,8 @@ class Reader:
         self.problem = plan.whole_record_problem
         self.calls, self.state = calls, state
         self.traffic, self.stop, self.workers = traffic, stop, workers
-        self.control_id: str | None = None
-        """A call seen at the start: while it is, what cannot be seen is missing."""
+        self.control_ids: tuple[str, ...] = ()
+        """Calls seen at the start: while one of them is, what cannot be seen is missing."""
 
     def read(self, calls: Sequence[PlannedCall]) -> Reading | None:
         """Read calls; None where they cannot be read, and the run is to stop."""
@@ -88,7 +89,7 @@ class Reader:
             if reading is None:
                 return
             if reading.rows:
-                self.control_id = next(iter(reading.rows))
+                self.control_ids = tuple(islice(reading.rows, _CONTROLS))
                 return
         self.stop.stop(
             End.CONTROL_GONE,
@@ -96,16 +97,13 @@ class Reader:
         )
 
     def missing_of(self, absent: Sequence[PlannedCall]) -> set[str]:
-        """Read calls that were not shown once more, beside the control call; return those that still are not."""
+        """Read calls that were not shown once more, beside the control calls; return those that still are not."""
         ids = [planned.call_id for planned in absent]
-        reading = self.read_ids(list(dict.fromkeys([self.control_id or "", *ids])))
+        reading = self.read_ids(list(dict.fromkeys([*self.control_ids, *ids])))
         if reading is None or reading.rows is None:
             return set()
-        if self.control_id not in reading.rows:
-            self.stop.stop(
-                End.CONTROL_GONE,
-                "a call that was visible at the start no longer is, so nothing missing is believed",
-            )
+        if not any(control_id in reading.rows for control_id in self.control_ids):
+            self.stop.stop(End.CONTROL_GONE, NOTHING_VISIBLE)
             return set()
         return set(ids) - set(reading.rows)
 
@@ -177,14 +175,14 @@ class Preparation:
         visible = [
             call_id for place in sorted(self._readings) for call_id in self._readings[place].rows or {}
         ]
-        if reader.control_id is None and visible:
-            reader.control_id = visible[0]
-        if reader.control_id is None:
+        if not reader.control_ids:
+            reader.control_ids = tuple(visible[:_CONTROLS])
+        if not reader.control_ids:
             yield self._submit([partial(reader.find_control, self.calls)])
         seen = set(visible)
         absent = [planned for planned in self.calls if planned.call_id not in seen]
         if absent:
-            parts = _in_parts(absent, IDS_PER_READ - 1)
+            parts = _in_parts(absent, IDS_PER_READ - _CONTROLS)
             yield self._submit(partial(self._look_again, part) for part in parts)
 
     def _submit(self, works: Iterable[Callable[[], None]]) -> Batch:

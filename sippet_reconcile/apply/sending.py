@@ -12,26 +12,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.exchange import ExchangeKind
-from sippet_reconcile.api.retry import MAX_ATTEMPTS, GiveUp
-from sippet_reconcile.apply.decisions import Decision, decide_call, judge_answer, texts_by_id
+from sippet_reconcile.api.retry import GiveUp
+from sippet_reconcile.apply.decisions import Decision, decide_call, judge_answer
 from sippet_reconcile.apply.stopping import End, StoppedError
 from sippet_reconcile.apply.traffic import StaleError
 from sippet_reconcile.audit import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sippet_reconcile.api.exchange import Exchange
     from sippet_reconcile.apply.decisions import PlannedCall, Texts
+    from sippet_reconcile.apply.freshness import Moment
     from sippet_reconcile.apply.stopping import StopSign
     from sippet_reconcile.apply.traffic import Traffic
 
-__all__ = ["Attempt", "Job", "Sender"]
+__all__ = ["NOTHING_VISIBLE", "Attempt", "Job", "Sender"]
 
-_REFUSED: Final = frozenset({ExchangeKind.REJECTED, ExchangeKind.UNAUTHENTICATED, ExchangeKind.FORBIDDEN})
+_NOT_FOUND: Final = 404
 _MAY_FOLLOW_A_WRITE: Final = frozenset({404, 503})
 """Answers that may come, from whatever stands in front of the API, after the call was written all the same."""
+_MAX_ROUNDS: Final = 12
+"""PATCHes and re-reads of one call in one session, those that an outage or a pause spoilt included."""
+NOTHING_VISIBLE: Final = "no call that was visible at the start still is, so nothing missing is believed"
 _LEFT_UNREAD: Final = "the run stopped before the call could be read back"
 
 
@@ -49,7 +53,7 @@ class Job:
 
     planned: PlannedCall
     observed: Texts
-    read_at: float
+    read_at: Moment
     may_be_ours: bool
     attempts: list[Attempt] = field(default_factory=list)
     result: Decision | None = None
@@ -94,9 +98,9 @@ class Sender:
         The gate, and the sign to stop.
     problem
         The whole-record rule of the plan.
-    control_id
-        A call that was visible when the session began: whatever is missing is believed
-        to be so only while this one can still be seen.
+    control_ids
+        Calls that were visible when the session began: whatever is missing is believed
+        to be so only while one of these can still be seen.
     """
 
     def __init__(
@@ -104,10 +108,10 @@ class Sender:
         traffic: Traffic,
         stop: StopSign,
         problem: Callable[[str, Mapping[str, str | None]], str | None],
-        control_id: str,
+        control_ids: Sequence[str],
     ) -> None:
         self._traffic, self._stop, self._problem = traffic, stop, problem
-        self.control_id = control_id
+        self._control_ids = tuple(control_ids)
 
     def send(self, job: Job) -> None:
         """Send one job and settle it, or leave it unsettled where nothing was sent."""
@@ -118,16 +122,17 @@ class Sender:
             return
         except StoppedError:
             if job.attempts:
-                job.settle(
-                    Decision(Outcome.UNKNOWN, None, "stopped", _LEFT_UNREAD), self._traffic.tools.now()
-                )
+                unread = Decision(Outcome.UNKNOWN, None, "stopped", _LEFT_UNREAD)
+                job.settle(_refusal(job) or unread, self._traffic.tools.now())
         else:
+            if result.outcome is Outcome.UNKNOWN:
+                result = _refusal(job) or result
             job.settle(result, self._traffic.tools.now())
             if result.outcome is not None:
                 self._stop.count(result.outcome)
 
     def _carry(self, job: Job) -> Decision:
-        """Try until there is something to say about the call.
+        """Try until there is something to say about the call; no PATCH follows another without a re-read between.
 
         Raises
         ------
@@ -136,63 +141,68 @@ class Sender:
         StoppedError
             If the run is stopped.
         """
+        exchange: Exchange | None = None
         unsure = may_be_ours = False
-        while True:
+        n_excused = 0
+        gave_up = ""
+        for _ in range(_MAX_ROUNDS):
             try:
-                exchange = self._traffic.patch(
-                    job.planned, job.read_at, lambda: job.leave(self._traffic.tools.now())
-                )
+                exchange = self._patch(job)
             except StaleError:
-                if not job.attempts:
+                if exchange is None:
                     raise
-                decision = self._reread(job, unsure=unsure, may_be_ours=may_be_ours)
-                if decision.outcome is not None:
-                    return decision
-                continue
-            job.answered(exchange)
-            if exchange.kind is ExchangeKind.OK and exchange.calls is not None:
-                (call_id, answered), *_ = texts_by_id(exchange.calls).items()
-                decimals = self._traffic.decimals_of(exchange)
-                return judge_answer(job.planned, call_id, answered, job.observed, decimals)
-            if exchange.kind in _REFUSED:
-                return Decision(Outcome.REJECTED, "answer", exchange.error_code, exchange.error_detail)
-            gave_up = self._wait(exchange, len(job.attempts))
-            unsure = unsure or exchange.may_have_been_applied
-            may_be_ours = may_be_ours or unsure or exchange.status in _MAY_FOLLOW_A_WRITE
-            if exchange.may_have_been_applied or exchange.kind is ExchangeKind.MISSING or gave_up:
-                decision = self._reread(job, unsure=unsure, may_be_ours=may_be_ours)
-                if decision.outcome is not None:
-                    return decision
+            else:
+                result = self._verdict(job, exchange)
+                if result is not None:
+                    return result
+                unsure = unsure or exchange.may_have_been_applied
+                may_be_ours = may_be_ours or unsure or exchange.status in _MAY_FOLLOW_A_WRITE
+                if self._traffic.outlast(exchange):
+                    n_excused = len(job.attempts)
+                else:
+                    decision = self._traffic.wait_after(exchange, len(job.attempts) - n_excused)
+                    gave_up = decision.reason if isinstance(decision, GiveUp) else ""
+            result = self._reread(job, unsure=unsure, may_be_ours=may_be_ours)
+            if result.outcome is not None:
+                return result
             if gave_up:
-                detail = exchange.error_detail or f"{exchange.kind.value}: {gave_up}"
-                return Decision(Outcome.FAILED, "reread", exchange.error_code or exchange.kind.value, detail)
+                break
+        return _given_up(
+            exchange, gave_up or f"gave up after {_MAX_ROUNDS} rounds of sending and reading again"
+        )
 
-    def _wait(self, exchange: Exchange, attempt: int) -> str:
-        """Wait as long as this failure asks for; return why to give up, or nothing."""
-        decision = self._traffic.wait_after(exchange, attempt)
-        if isinstance(decision, GiveUp):
-            # These are given up by the rules for requests; a call that was read again may be sent again.
-            is_undecided = exchange.kind in {ExchangeKind.LOST, ExchangeKind.MALFORMED, ExchangeKind.MISSING}
-            if is_undecided and attempt < MAX_ATTEMPTS:
-                return ""
-            return f"gave up after {attempt} attempts" if is_undecided else decision.reason
-        return ""
+    def _patch(self, job: Job) -> Exchange:
+        def leaving() -> None:
+            job.leave(self._traffic.tools.now())
+
+        exchange = self._traffic.patch(job.planned, job.read_at, leaving, is_retry=bool(job.attempts))
+        job.answered(exchange)
+        return exchange
+
+    def _verdict(self, job: Job, exchange: Exchange) -> Decision | None:
+        """Say what an answer alone settles: success, or a refusal that is the call's own."""
+        if exchange.kind is ExchangeKind.OK and exchange.texts is not None:
+            (call_id, answered), *_ = exchange.texts.items()
+            decimals = self._traffic.decimals_of(exchange)
+            return judge_answer(job.planned, call_id, answered, job.observed, decimals)
+        # Everything is 404 to a dead token, so that one is believed beside a control call only.
+        is_refused = exchange.kind is ExchangeKind.REJECTED and exchange.status != _NOT_FOUND
+        if is_refused or exchange.kind is ExchangeKind.UNAUTHENTICATED:
+            return Decision(Outcome.REJECTED, "answer", exchange.error_code, exchange.error_detail)
+        return None
 
     def _reread(self, job: Job, *, unsure: bool, may_be_ours: bool) -> Decision:
-        """Read the call again beside the control call, and decide; the job relies on this reading from now on."""
+        """Read the call again beside the control calls, and decide; the job relies on this reading from now on."""
         call_id = job.planned.call_id
-        reading = self._traffic.read(list(dict.fromkeys([call_id, self.control_id])))
+        reading = self._traffic.read(list(dict.fromkeys([call_id, *self._control_ids])), is_retry=True)
         if reading.rows is None:
             detail = f"could not be read back: {reading.gave_up or reading.exchange.kind.value}"
             return Decision(Outcome.UNKNOWN, None, "unreadable", detail)
-        if self.control_id not in reading.rows:
-            self._stop.stop(
-                End.CONTROL_GONE,
-                "a call that was visible at the start no longer is, so nothing missing is believed",
-            )
-            return Decision(Outcome.UNKNOWN, None, "unreadable", "the control call is gone with it")
         observed = reading.rows.get(call_id)
         if observed is None:
+            if not any(control_id in reading.rows for control_id in self._control_ids):
+                self._stop.stop(End.CONTROL_GONE, NOTHING_VISIBLE)
+                return Decision(Outcome.UNKNOWN, None, "unreadable", "the control call is gone with it")
             return Decision(Outcome.MISSING, "reread", "not_found", "the API no longer shows this call")
         decision = decide_call(
             job.planned,
@@ -206,3 +216,22 @@ class Sender:
             detail = f"an answer was lost, and now {decision.detail}: whether ours was written cannot be told"
             return Decision(Outcome.UNKNOWN, None, "lost", detail, decision.observed)
         return decision
+
+
+def _given_up(exchange: Exchange | None, reason: str) -> Decision:
+    """Say what a call came to whose PATCH does not succeed, although a re-read shows that it may be sent."""
+    if exchange is not None and exchange.kind in {ExchangeKind.REJECTED, ExchangeKind.FORBIDDEN}:
+        return Decision(Outcome.REJECTED, "answer", exchange.error_code, exchange.error_detail)
+    kind = "stale" if exchange is None else exchange.kind.value
+    code = None if exchange is None else exchange.error_code
+    detail = None if exchange is None else exchange.error_detail
+    return Decision(Outcome.FAILED, "reread", code or kind, detail or f"{kind}: {reason}")
+
+
+def _refusal(job: Job) -> Decision | None:
+    """Return the refusal of a call that was answered 403 and cannot be read again; None where it may be written."""
+    exchanges = [attempt.exchange for attempt in job.attempts]
+    if any(exchange is None or exchange.may_have_been_applied for exchange in exchanges):
+        return None
+    last = exchanges[-1] if exchanges else None
+    return None if last is None or last.kind is not ExchangeKind.FORBIDDEN else _given_up(last, "")

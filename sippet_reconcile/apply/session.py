@@ -22,7 +22,7 @@ from sippet_reconcile.api.exchange import error_of
 from sippet_reconcile.apply.preparing import Preparation, Reader
 from sippet_reconcile.apply.sending import Job, Sender
 from sippet_reconcile.apply.sizing import MAX_WORKERS, Sizing
-from sippet_reconcile.apply.stopping import End
+from sippet_reconcile.apply.stopping import BY_THE_API, End
 from sippet_reconcile.apply.traffic import IDS_PER_READ
 from sippet_reconcile.apply.waiting import Waiting
 from sippet_reconcile.apply.workers import GRACE_S, Batch, Workers
@@ -204,8 +204,7 @@ class Session:
             msg = f"{calls} call(s) no longer hold what the plan was reviewed against; see .drift, and build a new plan"
             columns = ["call_id", "field", "before", "after", "observed"]
             raise PlanDriftError(msg, drift=pd.DataFrame(self._drift, columns=columns, dtype="str"))
-        refused = {End.UNAUTHENTICATED, End.FORBIDDEN, End.UNREADABLE, End.CONTROL_GONE}
-        if kind in refused and self._n_sent == 0:
+        if kind in BY_THE_API and self._n_sent == 0:
             if self._stop.exchange is not None:
                 raise error_of(self._stop.exchange, gave_up="nothing was sent")
             msg = f"{note}; nothing was sent"
@@ -241,7 +240,7 @@ class Session:
         if n_at_once and n_waiting > self._sizing.n_ahead:
             return False
         size = min(self._sizing.n_calls, may_send)
-        if self._reader.control_id is None and not self._ahead:
+        if not self._reader.control_ids and not self._ahead:
             # The first chunk is one read, so that PATCHes follow while the others are read.
             size = min(size, IDS_PER_READ)
         self._ahead.append(Preparation(self._reader, self._waiting.take(size)))
@@ -280,15 +279,13 @@ class Session:
         return True
 
     def _sender_of(self) -> Sender:
-        """Return what sends jobs; made once the control call is known."""
+        """Return what sends jobs; made once the control calls are known."""
         if self._sender is None:
-            control_id = self._reader.control_id
-            if (
-                control_id is None
-            ):  # pragma: no cover - a chunk with jobs was read, so a control call is known
+            control_ids = self._reader.control_ids
+            if not control_ids:  # pragma: no cover - a chunk with jobs was read, so control calls are known
                 msg = "there is no control call"
                 raise RuntimeError(msg)
-            self._sender = Sender(self._traffic, self._stop, self._plan.whole_record_problem, control_id)
+            self._sender = Sender(self._traffic, self._stop, self._plan.whole_record_problem, control_ids)
         return self._sender
 
     def _finish(self) -> bool:
@@ -303,9 +300,7 @@ class Session:
     def _count_futile(self, *, was_futile: bool) -> None:
         self._n_futile = self._n_futile + 1 if was_futile else 0
         if self._n_futile >= _MAX_FUTILE:
-            self._stop.stop(
-                End.TOO_SLOW, "calls cannot be sent within 15 seconds of their re-read: raise the rate"
-            )
+            self._stop.stop(End.TOO_SLOW, self._traffic.stale_note)
 
     def _write_outcomes(self, chunks: Iterable[_Chunk]) -> None:
         """Make what came of chunks durable, and put back what was not sent."""

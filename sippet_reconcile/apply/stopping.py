@@ -7,6 +7,7 @@ reason stands; nothing is sent after it was given.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -16,9 +17,11 @@ from sippet_reconcile.audit import Outcome
 if TYPE_CHECKING:
     from sippet_reconcile.api.exchange import Exchange
 
-__all__ = ["End", "StopSign", "StoppedError"]
+__all__ = ["BY_THE_API", "End", "StopSign", "StoppedError"]
 
 _FORBIDDEN_IN_A_ROW: Final = 3
+_PROVES_THE_TOKEN: Final = frozenset({ExchangeKind.OK, ExchangeKind.REJECTED, ExchangeKind.MISSING})
+"""Answers that come only once the API took the token; a throttle or a server fault says nothing of it."""
 
 
 class End(StrEnum):
@@ -33,9 +36,26 @@ class End(StrEnum):
     UNREADABLE = "unreadable"
     FAILURES = "failures"
     TOO_SLOW = "too-slow"
+    OUTAGE = "outage"
+    RETRIES = "retries-used-up"
+    TOLD_TO_WAIT = "told-to-wait"
     DRIFT = "drift"
     AUDIT = "audit"
     ERROR = "error"
+
+
+BY_THE_API: Final = frozenset(
+    {
+        End.UNAUTHENTICATED,
+        End.FORBIDDEN,
+        End.CONTROL_GONE,
+        End.UNREADABLE,
+        End.OUTAGE,
+        End.RETRIES,
+        End.TOLD_TO_WAIT,
+    }
+)
+"""Ends that the API, or the way to it, brings about: an error where nothing was sent."""
 
 
 class StoppedError(Exception):
@@ -57,7 +77,7 @@ class StopSign:
         self._event = threading.Event()
         self.is_hurried = False
         """Whether not even what is under way may be waited for."""
-        self._forbidden = 0
+        self._forbidden: Counter[str] = Counter()
         self._failures = 0
         self.kind: End | None = None
         self.note: str | None = None
@@ -100,12 +120,15 @@ class StopSign:
                 End.UNAUTHENTICATED, "the API answered 401: the token is wrong or has expired", exchange
             )
             return
+        # In a row among all requests, or among those of one method: a token that may read and
+        # not write is refused between reads that succeed.
+        rows = ("all", exchange.method)
         with self._lock:
             if kind is ExchangeKind.FORBIDDEN:
-                self._forbidden += 1
-            elif exchange.status is not None:
-                self._forbidden = 0
-            forbidden = self._forbidden
+                self._forbidden.update(rows)
+            elif kind in _PROVES_THE_TOKEN:
+                self._forbidden.subtract({row: self._forbidden[row] for row in rows})
+            forbidden = max(self._forbidden[row] for row in rows)
         if forbidden >= _FORBIDDEN_IN_A_ROW:
             note = (
                 f"the API answered 403 {forbidden} times in a row: this token may not do that, or has expired"

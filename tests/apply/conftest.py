@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
 
@@ -128,12 +129,17 @@ def n_attempts(audit):
 
 def virtual_time():
     """Return tools whose time passes only while a request waits for its permit, and no back-off."""
-    now = [0.0]
+    now, begun = [0.0], datetime.now(UTC)
 
     def sleep(seconds):
         now[0] += seconds  # only the head of the queue sleeps, so nobody else writes
 
-    return Tools(clock=lambda: now[0], sleep=sleep, random=lambda: 0.0)
+    return Tools(
+        clock=lambda: now[0],
+        sleep=sleep,
+        now=lambda: begun + timedelta(seconds=now[0]),
+        random=lambda: 0.0,
+    )
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import ssl
 import sys
 import time
 import traceback
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -22,10 +23,12 @@ from filelock import FileLock
 
 from sippet_reconcile.api import Client
 from sippet_reconcile.apply.applying import apply_with
+from sippet_reconcile.apply.freshness import Moment
 from sippet_reconcile.apply.traffic import Tools
 from sippet_reconcile.plan import Plan
 
 FAILED = 70
+BEGUN = datetime(2026, 11, 1, tzinfo=UTC)
 TLS = ssl.create_default_context()  # takes as long as all the rest of a session
 
 
@@ -111,9 +114,17 @@ class TappedTransport(httpx.BaseTransport):
         self.inner.close()
 
 
+class OneClock(Tools):
+    """Tools whose wall clock is their other clock: at many times the speed, two readings lie far apart."""
+
+    def moment(self):
+        clock = self.clock()
+        return Moment(clock, BEGUN + timedelta(seconds=clock))
+
+
 def quick_time(speed):
     """Return tools by whose clocks everything takes so many times longer than it does: chunks are small."""
-    return Tools(
+    return OneClock(
         clock=lambda: time.monotonic() * speed,
         sleep=lambda seconds: time.sleep(seconds / speed),
         random=lambda: 0.0,

@@ -190,35 +190,44 @@ class SandboxApp:
     async def _play(self, exchange: _Exchange, response: Response, fault: Fault) -> None:
         """Write other bytes than the HTTP server would, and end the connection as the fault has it."""
         wire = exchange.wire
-        written = await wire.record(response, exchange.send)
-        if not written:  # the client has left
-            self.journal.settle(exchange.number, status=None, fault=_word(fault))
+        try:
+            written = await wire.record(response, exchange.send)
+            ending = await self._push(exchange, written, response.status_code, fault)
+        finally:
             wire.release()
-            return
-        n = head_of(written)
-        data, ending = forge(fault.kind, written[:n], written[n:])
-        is_broken = ending is Ending.CLOSED
-        status = None if is_broken else response.status_code
-        if fault.kind is FaultKind.SLOW_HEAD:
-            await self._dribble_head(exchange, data[:n], fault)
-            data = data[n:]
-        self.journal.settle(exchange.number, status=status, fault=_word(fault))
-        wire.push(data)
-        wire.release()
-        if is_broken:
+        if ending is Ending.CLOSED:
             wire.close()
         elif ending is Ending.HALF_CLOSED:
             wire.half_close()
 
-    async def _dribble_head(self, exchange: _Exchange, head: bytes, fault: Fault) -> None:
+    async def _push(self, exchange: _Exchange, written: bytes, status: int, fault: Fault) -> Ending:
+        """Write what the fault makes of an answer, and return how the connection ends."""
+        if not written:  # the client has left
+            self.journal.settle(exchange.number, status=None, fault=_word(fault))
+            return Ending.CLOSED
+        n = head_of(written)
+        data, ending = forge(fault.kind, written[:n], written[n:])
+        if fault.kind is FaultKind.SLOW_HEAD:
+            if not await self._dribble_head(exchange, data[:n], fault):
+                break_connection(exchange.wire)
+                return Ending.CLOSED
+            data = data[n:]
+        is_broken = ending is Ending.CLOSED
+        self.journal.settle(exchange.number, status=None if is_broken else status, fault=_word(fault))
+        exchange.wire.push(data)
+        return ending
+
+    async def _dribble_head(self, exchange: _Exchange, head: bytes, fault: Fault) -> bool:
+        """Write a head piece by piece, and tell whether there is still somebody to hear the rest."""
         self.journal.settle(exchange.number, status=None, fault=_word(fault))
         cut, step_s = pieces(head, fault.spread_s)
         for piece in cut:
             if exchange.wire.inner.is_closing():
-                return
+                return False
             exchange.wire.push(piece)
             if not await self._pause(step_s):
-                return
+                return False
+        return True
 
     async def _dribble_body(self, exchange: _Exchange, response: Response, fault: Fault) -> None:
         self.journal.settle(exchange.number, status=None, fault=_word(fault))

@@ -85,6 +85,14 @@ def _raw(sandbox, request):
     return int(first.split()[1]), headers, body
 
 
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    """Let nothing be said: a sandbox plays faults, and has none of its own."""
+    yield
+    records = [record for when in ("setup", "call", "teardown") for record in caplog.get_records(when)]
+    assert [record.getMessage() for record in records if not record.name.startswith("http")] == []
+
+
 @pytest.fixture
 def document():
     """A JSON:API document of four calls."""

@@ -23,12 +23,6 @@ BODY = b'{"data":{"attributes":{"status":"busy"}}}'
 DATE = re.compile(rb"\r\ndate: [^\r]+")
 
 
-@pytest.fixture(autouse=True)
-def _quiet(caplog):
-    yield
-    assert [record.getMessage() for record in caplog.records if record.name != "httpx"] == []
-
-
 def request_of(*, close=True, encoding="identity"):
     connection = "Connection: close\r\n" if close else ""
     return (

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -73,12 +74,6 @@ SEEN = {
     "half_closed": (True, 200),
 }
 QUICK = {"slow_head": {"spread_s": 0.2}, "slow_body": {"spread_s": 0.2}}
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog):
-    yield
-    assert [record.getMessage() for record in caplog.records if record.name != "httpx"] == []
 
 
 @pytest.fixture
@@ -518,17 +513,16 @@ def test_a_client_that_leaves_a_dribble_is_written_down_without_a_status(play):
     assert held(sandbox) == AFTER
 
 
-@pytest.mark.parametrize("kind", ["slow_body", "slow_head", "lost_answer", "none"])
+@pytest.mark.parametrize("kind", ["slow_body", "slow_head", "lost_answer", "two_answers", "error_after"])
 def test_a_client_that_left_before_the_answer_leaves_no_noise(play, kind):
     sandbox, client = play(Fault(kind, hold_s=0.3))
     client.timeout = httpx.Timeout(60, read=0.05)
     with pytest.raises(httpx.ReadTimeout):
         patch(client)
     give_up_at = time.monotonic() + 60
-    while not (sandbox.requests and sandbox.requests[0].fault == kind) and time.monotonic() < give_up_at:
-        if kind == "none" and held(sandbox) == AFTER:
-            break
+    while [r.fault for r in sandbox.requests] != [kind] and time.monotonic() < give_up_at:
         time.sleep(0.005)
+    assert [request.fault for request in sandbox.requests] == [kind]
     client.timeout = httpx.Timeout(60)
     assert patch(client).status_code == 200
 
@@ -541,9 +535,9 @@ def test_a_connection_that_the_client_closed_first_cannot_be_broken_and_need_not
     with pytest.raises(httpx.ReadTimeout):
         patch(client)
     give_up_at = time.monotonic() + 60
-    while sandbox.requests[0].fault != kind and time.monotonic() < give_up_at:
+    while [r.fault for r in sandbox.requests] != [kind] and time.monotonic() < give_up_at:
         time.sleep(0.005)
-    assert sandbox.requests[0].fault == kind
+    assert [request.fault for request in sandbox.requests] == [kind]
 
 
 @pytest.mark.parametrize(
@@ -555,6 +549,12 @@ def test_stopping_in_the_middle_of_a_fault_is_quick_and_quiet(document, kind):
     address = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
     with socket.create_connection(address, timeout=60) as wire:
         wire.sendall(f"GET /api/calls HTTP/1.1\r\nHost: x\r\nx-api-key: {sandbox.token}\r\n\r\n".encode())
-        assert wire.recv(1)
+        received = wire.recv(1)
         sandbox.stop()
+        with suppress(ConnectionResetError):
+            while part := wire.recv(65_536):
+                received += part
+    if kind.startswith("slow"):
+        # What is in flight breaks; it does not come all at once.
+        assert not received.endswith(b"}")
     assert "sippet-sandbox" not in {thread.name for thread in threading.enumerate()}

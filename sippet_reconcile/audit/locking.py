@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filelock import FileLock, Timeout
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.audit.parts import LEFTOVER, open_plain, reason_of
+from sippet_reconcile.audit.parts import LEFTOVER, open_plain, reason_of, shown
 from sippet_reconcile.errors import AuditError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ HOLDER: Final = "_holder.json"
 
 _STAMP: Final = "%Y-%m-%d %H:%M:%S UTC"
 _LARGEST_NOTE: Final = 4096
-_LONGEST: Final = 80
 _CANNOT_LOCK: Final = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 _UNITS: Final = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
@@ -176,13 +175,11 @@ def _doing(note: dict[str, Any]) -> str | None:
 
 
 def _shown(note: dict[str, Any], name: str) -> str | None:
-    """Return a text of the note as it may be shown in a terminal: short, and without control characters."""
+    """Return a text of the note as it may be shown; None where there is none."""
     value = note.get(name)
     if not isinstance(value, str) or not value.strip():
         return None
-    cut = value.strip()[:_LONGEST]
-    clean = "".join(char if char.isprintable() else "?" for char in cut)
-    return f"{clean}…" if len(value.strip()) > _LONGEST else clean
+    return shown(value.strip())
 
 
 def _since(stamp: object, now: datetime | None = None) -> str | None:

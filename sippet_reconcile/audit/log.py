@@ -23,6 +23,7 @@ from sippet_reconcile.audit.parts import (
     read_part,
     reason_of,
     remove_leftovers,
+    shown,
 )
 from sippet_reconcile.audit.records import ARROW, AUDIT, GENESIS
 from sippet_reconcile.audit.runs import READ, list_runs
@@ -235,7 +236,7 @@ class AuditLog:
         others = foreign_files(self.path)
         if others:
             msg = (
-                f"{self.path} holds other files, such as {others[0]}, and a log would make the folder unreadable "
+                f"{self.path} holds other files, such as {shown(others[0])}, and a log would make the folder unreadable "
                 "as one table: name a new or an empty folder; nothing was sent"
             )
             raise InputError(msg)

@@ -42,6 +42,7 @@ __all__ = [
     "read_part",
     "reason_of",
     "remove_leftovers",
+    "shown",
     "sync_folder",
     "write_aside_then_rename",
     "write_part",
@@ -51,8 +52,9 @@ LEFTOVER: Final = "_writing-"
 """How the name of a file begins that is not whole yet; what a crash left of it is removed."""
 
 _NAME: Final = re.compile(r"part-(\d{12,})-(\d{12,})\.parquet", re.ASCII)
+_LONGEST: Final = 80
 _VERSION: Final = "schema_version"
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 _NO_FOLDER_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 
@@ -77,6 +79,18 @@ class Part:
     def name(self) -> str:
         """The file's name, as messages show it."""
         return self.path.name
+
+
+def shown(text: str) -> str:
+    r"""Return a name of somebody else's making as it may be shown: short, and nothing that a terminal obeys.
+
+    Examples
+    --------
+    >>> shown("evil\x1b[2J.parquet")
+    'evil?[2J.parquet'
+    """
+    clean = "".join(char if char.isprintable() else "?" for char in text[:_LONGEST])
+    return f"{clean}…" if len(text) > _LONGEST else clean
 
 
 def list_parts(folder: Path) -> list[Part]:
@@ -141,7 +155,7 @@ def read_part(part: Part, columns: Sequence[str] | None = None, *, as_written: b
                 if names.count(_VERSION) == 1:
                     _refuse_later_version(part, opened.read(columns=[_VERSION]))
                 odd = sorted(set(names) ^ set(ARROW.names))
-                msg = f"{part.name} does not have the columns of the audit log: {', '.join(odd) or 'a column twice'}"
+                msg = f"{part.name} does not have the columns of the audit log: {shown(', '.join(odd)) or 'a column twice'}"
                 raise AuditError(msg)
             if as_written and not found.equals(ARROW):
                 msg = f"{part.name} was written again by another program: {_as_found(found)}"
@@ -162,7 +176,7 @@ def read_part(part: Part, columns: Sequence[str] | None = None, *, as_written: b
 def _as_found(found: pa.Schema) -> str:
     for field in ARROW:
         if found.field(field.name).type != field.type:
-            return f"the column {field.name} is {found.field(field.name).type}, not {field.type}"
+            return f"the column {field.name} is {shown(str(found.field(field.name).type))}, not {field.type}"
     return "its columns are in another order, or may not be missing"
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sippet_reconcile._display import card, plural
 from sippet_reconcile.audit.canonical import canonical_texts
-from sippet_reconcile.audit.parts import foreign_files, list_parts, read_part
+from sippet_reconcile.audit.parts import foreign_files, list_parts, read_part, shown
 from sippet_reconcile.audit.records import GENESIS, record_hash, records_of_table
 from sippet_reconcile.errors import AuditError, InputError
 
@@ -83,9 +83,7 @@ def verify_folder(folder: Path, head: str | None) -> AuditVerification:
     problem = None
     foreign = foreign_files(folder)
     if foreign:
-        problem = (
-            f"{foreign[0]} is no part of the audit log, yet readers of the folder would read it; move it away"
-        )
+        problem = f"{shown(foreign[0])} is no part of the audit log, yet readers of the folder would read it; move it away"
     elif wanted is not None and not seen:
         problem = (
             f"no record has the hash {wanted}: the end of the log was cut off, or the whole log was rewritten; "

@@ -460,3 +460,29 @@ def test_a_log_of_a_later_version_is_refused_by_name_for_reading_and_writing(log
     assert not result.ok
     assert "schema version 2" in result.problem
     assert not (log.path.parent / "a.csv").exists()
+
+
+# Names of other people's making are shown to people
+
+
+def test_no_name_in_a_verdict_or_a_refusal_steers_a_terminal(log, tmp_path):
+    evil = "\x1b[2J\n\u202e" + "x" * 100
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / evil).touch()
+    with pytest.raises(InputError) as caught, AuditLog(tmp_path / "begun").writing():
+        pass
+    path = parts_of(log.path)[1]
+    original = path.read_bytes()
+    told = [str(caught.value)]
+    for change in (
+        lambda t: t.append_column(evil, pa.nulls(t.num_rows)),
+        lambda t: t.drop_columns(["note"]).append_column(
+            "note", pa.nulls(t.num_rows, pa.struct({evil: pa.int8()}))
+        ),
+    ):
+        resave(path, change)
+        told.append(log.verify().problem)
+    path.write_bytes(original)
+    (log.path / evil).touch()
+    told.append(log.verify().problem)
+    assert all(text.isprintable() and "?[2J??xxx" in text and len(text) < 400 for text in told), told

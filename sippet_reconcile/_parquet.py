@@ -7,6 +7,8 @@ memory when they are read.
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -16,7 +18,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["UnfoldsTooFarError", "refuse_bomb"]
+__all__ = ["UnfoldsTooFarError", "read_parquet", "refuse_bomb"]
 
 _FLOOR: Final = 2**30
 _RATIO: Final = 200
@@ -28,6 +30,26 @@ _WIDTH: Final = 8
 
 class UnfoldsTooFarError(pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow ships no types
     """A parquet file is small and its content enormous; a kind of invalid file, to whoever reads it."""
+
+
+def read_parquet(source: Path | bytes) -> pa.Table:
+    """Return all of a parquet file from anybody.
+
+    Raises
+    ------
+    UnfoldsTooFarError
+        Where it is small and its content enormous.
+    ArrowException, OSError
+        Where it cannot be read.
+    """
+    n_bytes = source.stat().st_size if isinstance(source, Path) else len(source)
+
+    def stream() -> Path | io.BytesIO:
+        return source if isinstance(source, Path) else io.BytesIO(source)
+
+    with pq.ParquetFile(stream()) as opened:
+        refuse_bomb(opened, stream(), n_bytes)
+        return opened.read()
 
 
 def refuse_bomb(opened: pq.ParquetFile, source: Any, n_bytes: int, *, most: int | None = None) -> None:

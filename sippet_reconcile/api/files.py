@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from sippet_reconcile._parquet import refuse_bomb
+from sippet_reconcile._parquet import read_parquet
 from sippet_reconcile.api.documents import DocumentError, calls_frame, load_json, rows_of, with_source
 from sippet_reconcile.api.fetch import count_conflicts, one_row_per_id
 from sippet_reconcile.api.queries import instant_text
@@ -38,6 +38,9 @@ __all__ = ["read_calls", "write_calls"]
 
 _GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
+_MOST_TEXT: Final = 2**28
+_MOST_RATIO: Final = 100
+"""Documents of calls shrink to a twentieth or a fortieth when they are packed."""
 
 
 def write_calls(calls: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
@@ -135,9 +138,7 @@ def read_calls(
 
 def _saved_frame(body: bytes, source: Path, url: str | None, at: datetime | None) -> Calls:
     try:
-        with pq.ParquetFile(io.BytesIO(body)) as file:
-            refuse_bomb(file, io.BytesIO(body), len(body))
-            table = file.read()
+        table = read_parquet(body)
     except pa.ArrowException as exc:
         msg = f"{source} is not a readable parquet file: {exc}"
         raise InputError(msg) from exc
@@ -196,11 +197,16 @@ def _latest(columns: Iterator[pd.Series[Any]]) -> pd.Timestamp | None:
 
 def _documents(body: bytes, source: Path, url: str | None, at: datetime | None) -> Calls:
     if body.startswith(_GZIP):
+        most = max(_MOST_TEXT, _MOST_RATIO * len(body))
         try:
-            body = gzip.decompress(body)
+            with gzip.GzipFile(fileobj=io.BytesIO(body)) as packed:
+                body = packed.read(most + 1)
         except (OSError, EOFError, zlib.error) as exc:
             msg = f"{source} is not a whole gzip file ({type(exc).__name__})"
             raise InputError(msg) from exc
+        if len(body) > most:
+            msg = f"{source} would unfold to more than {most:,} bytes, which no honest file of calls does"
+            raise InputError(msg)
     try:
         tables = [rows_of(resources) for resources in _parts(load_json(body))]
     except DocumentError as exc:

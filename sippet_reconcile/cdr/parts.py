@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import io
 import itertools
 import logging
 from collections import deque
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet
 
 from sippet_reconcile._display import plural
+from sippet_reconcile._parquet import read_parquet as unfold
 from sippet_reconcile.cdr.clock import OFFSETS, Clock
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.frames import check_once, table_of_arrow, unique_names
@@ -121,7 +120,7 @@ def read_table(raw: RawTable, name: str, request: Request, sha256: str | None = 
 def read_parquet(source: Source) -> RawTable:
     """Return the columns of a parquet file as text."""
     try:
-        return table_of_arrow(pyarrow.parquet.read_table(io.BytesIO(source.data)))
+        return table_of_arrow(unfold(source.data))
     except (pa.ArrowInvalid, OSError) as exc:
         msg = f"{source.name} is a damaged parquet file: {exc}"
         raise CdrFormatError(msg) from exc

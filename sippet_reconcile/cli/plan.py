@@ -131,9 +131,11 @@ def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
 def _read_corrections(path: Path) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - only where a table is read
 
+    from sippet_reconcile._parquet import read_parquet  # noqa: PLC0415
+
     try:
         if path.suffix == ".parquet":
-            return pd.read_parquet(path)
+            return read_parquet(path).replace_schema_metadata().to_pandas()
         if path.suffix in {".xlsx", ".xlsm"}:
             return pd.read_excel(path, dtype="str", keep_default_na=False, na_values=[""])
         return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])

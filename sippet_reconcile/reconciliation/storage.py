@@ -23,7 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sippet_reconcile._parquet import refuse_bomb
+from sippet_reconcile._parquet import read_parquet
 from sippet_reconcile._version import __version__
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
@@ -222,9 +222,7 @@ def _refuse_other_versions(path: Path, values: dict[str, Any]) -> None:
 
 def _read_frame(path: Path, save: str) -> pd.DataFrame:
     try:
-        with pq.ParquetFile(path) as file:
-            refuse_bomb(file, path, path.stat().st_size)
-            table = file.read()
+        table = read_parquet(path)
     except (OSError, pa.ArrowInvalid) as exc:
         msg = f"{path} cannot be read: {exc}"
         raise InputError(msg) from exc

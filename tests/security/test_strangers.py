@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import os
@@ -155,7 +156,7 @@ def rec():
     return reconciled(make_calls())
 
 
-@pytest.mark.parametrize("kind", ["plan", "log", "calls", "reconciliation"])
+@pytest.mark.parametrize("kind", ["plan", "log", "calls", "reconciliation", "cdr", "corrections"])
 def test_a_file_with_pickles_and_code_in_its_descriptions_runs_none_of_it(tmp_path, rec, kind):
     mark = tmp_path / "executed"
     pickle.loads(pickle.dumps(Bomb(mark)))  # noqa: S301 - the bomb itself works
@@ -170,6 +171,24 @@ def test_a_file_with_pickles_and_code_in_its_descriptions_runs_none_of_it(tmp_pa
         path = tmp_path / "calls.parquet"
         make_calls().to_parquet(path)
         load = lambda: sr.read_calls(path)  # noqa: E731
+    elif kind == "cdr":
+        path = tmp_path / "cdr.parquet"
+        pd.DataFrame({"id": ["a"], "start": ["2026-10-01 08:00:00"]}, dtype="str").to_parquet(path)
+        load = lambda: sr.read_cdr(path, columns={"call_key": "id", "started_at": "start"}, timezone="UTC")  # noqa: E731
+    elif kind == "corrections":
+        path = tmp_path / "fix.parquet"
+        make_calls().to_parquet(tmp_path / "calls.parquet")
+        pd.DataFrame({"call_id": [call_id(0)], "duration_seconds": ["60"]}, dtype="str").to_parquet(path)
+        words = [
+            "plan",
+            "--corrections",
+            path,
+            "--calls",
+            tmp_path / "calls.parquet",
+            "--reason",
+            "ticket 4711",
+        ]
+        load = lambda: CliRunner().invoke(main, [str(word) for word in words])  # noqa: E731
     else:
         rec.save(tmp_path / "rec")
         path = tmp_path / "rec" / "calls.parquet"
@@ -366,6 +385,12 @@ def test_a_small_file_of_an_enormous_content_is_refused_wherever_it_is_read(tmp_
         sr.read_calls(path)
     with pytest.raises(PlanError, match="unfold"):
         Plan.load(path)
+    with pytest.raises(InputError, match="unfold"):
+        sr.read_cdr(path, columns={"call_key": "id", "started_at": "started_at"}, timezone="UTC")
+    words = ["plan", "--corrections", path, "--calls", path, "--reason", "ticket 4711"]
+    refused = CliRunner().invoke(main, [str(word) for word in words])
+    assert refused.exit_code == 2
+    assert "unfold" in refused.stderr
     log = write_log(tmp_path / "audit")
     next((tmp_path / "audit").glob("part-*")).write_bytes(path.read_bytes())
     assert "UnfoldsTooFarError" in log.verify().problem
@@ -406,6 +431,14 @@ def test_what_looks_large_and_is_not_is_read():
     pq.write_table(pa.table({"note": notes}), sink, compression="zstd", store_schema=False)
     with pq.ParquetFile(sink) as file:
         refuse_bomb(file, sink, len(sink.getvalue()))
+
+
+def test_packed_documents_that_unfold_beyond_the_limit_are_refused(tmp_path):
+    path = tmp_path / "calls.json.gz"
+    with gzip.open(path, "wb", compresslevel=1) as packed:
+        packed.write(b'{"data": [' + b" " * (2**28 + 1) + b"]}")
+    with pytest.raises(InputError, match="unfold"):
+        sr.read_calls(path)
 
 
 # Terminals

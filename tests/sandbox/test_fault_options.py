@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
+from contextlib import closing, suppress
 
+import httpx
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +17,8 @@ from sippet_reconcile.errors import InputError
 from sippet_reconcile.sandbox import Fault, FaultKind, Faults, RetryAfterForm
 from sippet_reconcile.sandbox.faults import FaultSource
 
+CALL = "33333333-3333-4333-8333-333333333333"
+PATCH_TYPE = {"content-type": "application/vnd.api+json"}
 NAMES = {"Fault": Fault, "Faults": Faults}
 CHANGING = {"changed_sent", "changed_other", "changed_after", "coupled"}
 KINDS = st.sampled_from([kind.value for kind in FaultKind])
@@ -200,3 +206,27 @@ def test_faults_that_cannot_be_played_are_refused_with_a_sentence(options, said)
 def test_shares_that_are_one_but_for_rounding_are_taken():
     Faults(shares=[(Fault("error", status=status), 0.1) for status in range(500, 510)])
     assert sum([0.1] * 10) != 1.0
+
+
+def test_the_same_seed_and_order_give_the_same_faults_and_the_same_calls(start, connect):
+    quiet = {
+        "throttle", "error", "expired", "closed", "lost_answer", "lost_chunked", "closed_answer", "error_after",
+        "json_nan", "wrong_id", "stale_answer", "echoed", "ignored", "coerced", "coupled", "changed_sent",
+        "changed_other", "changed_after", "no_http", "two_answers",
+    }  # fmt: skip
+    faults = Faults(shares=dict.fromkeys(sorted(quiet), 0.045), jitter_s=0.001, seed=8)
+    words = ("busy", "failed", "missed", "canceled")
+
+    def run():
+        sandbox = start(faults=eval(repr(faults), NAMES))  # noqa: S307 - as a person would paste it
+        for k in range(120):
+            body = {"data": {"attributes": {"status": words[k % 4], "duration_seconds": k}}}
+            with suppress(httpx.TransportError), closing(connect(sandbox)) as client:
+                client.patch(f"/api/calls/{CALL}", content=json.dumps(body), headers=PATCH_TYPE)
+        met = [(request.fault, request.status) for request in sandbox.requests]
+        return met, sandbox.calls.drop(columns=["api_url", "fetched_at"])
+
+    (met, calls), (met_again, calls_again) = run(), run()
+    assert met == met_again
+    assert len({kind for kind, _ in met}) > 15
+    pd.testing.assert_frame_equal(calls, calls_again)

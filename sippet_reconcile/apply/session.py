@@ -100,6 +100,7 @@ class Session:
         self._traffic, self._stop, self._options, self._report = traffic, stop, options, report
         self._waiting = Waiting(state.calls.left_of(calls.ids))
         self._n_done = len(calls) - len(self._waiting)
+        self._is_open = False  # its start is in the log, its end is not
         self._n_sent = 0
         self._n_futile = 0
         self._ticked_at = -math.inf
@@ -128,13 +129,13 @@ class Session:
         try:
             self._begin()
             self._loop()
+            kind, note = self._end()
+            self._write_end(kind, note)
         except BaseException as exc:
             self._end_abruptly(exc)
             raise
         finally:
             self._workers.close()
-        kind, note = self._end()
-        self._write_end(kind, note)
         self._raise_for(kind, note)
 
     def _tick(self) -> None:
@@ -162,7 +163,9 @@ class Session:
             for approval in self._plan.approvals
             if (approval.by, approval.note or None) not in self._state.approvals
         ]
-        self._writer.append(entries)
+        with interrupts_deferred():
+            self._writer.append(entries)
+            self._is_open = True
 
     def _loop(self) -> None:
         """Take whatever step can be taken without waiting, the one that the pace needs most first."""
@@ -196,7 +199,9 @@ class Session:
         return End.COMPLETE, "every call of the plan was attempted or found settled"
 
     def _write_end(self, kind: End, note: str) -> None:
-        self._writer.append([self._scribe.ended(self._traffic.tools.now(), kind.value, note)])
+        with interrupts_deferred():
+            self._writer.append([self._scribe.ended(self._traffic.tools.now(), kind.value, note)])
+            self._is_open = False
 
     def _raise_for(self, kind: End, note: str) -> None:
         if kind is End.DRIFT:
@@ -218,6 +223,8 @@ class Session:
             self._stop.stop(End.AUDIT, str(exc))
         else:
             self._stop.stop(End.ERROR, f"{type(exc).__name__} stopped the run")
+        if not self._is_open:
+            return
         self._workers.drain(GRACE_S)
         try:
             self._write_outcomes(self._chunks)

@@ -89,8 +89,10 @@ class Workers:
         """Have at least `n` threads."""
         while self._n < n:
             # Daemons: a request that hangs beyond the grace must not keep the interpreter from ending.
-            threading.Thread(target=self._serve, name=f"sippet-apply-{self._n}", daemon=True).start()
+            thread = threading.Thread(target=self._serve, name=f"sippet-apply-{self._n}", daemon=True)
+            # Counted first: Ctrl-C may come as it starts, and a thread that is not counted would never be sent home.
             self._n += 1
+            thread.start()
 
     def close(self) -> None:
         """Let the threads go."""

@@ -234,7 +234,7 @@ class Trial:
             seed=chance.randrange(1000),
         )
         # One request a second by a clock 60 times as fast: ten seconds of sending are nine calls.
-        pace = chance.choice([{}, {"speed": 60.0, "rate": "1/s"}, {"speed": 60.0, "rate": "1/s"}])
+        pace = chance.choice([{}, {"speed": 60.0, "rate": "1/s"}, {"chunk_s": 0.02}])
         place = chance.choice([*INSIDE, *OUTSIDE])
         # More often near the start: each later session has less to do.
         n = 1 + int((INSIDE | OUTSIDE)[place] * chance.random() ** 1.5)

@@ -39,6 +39,7 @@ __all__ = [
     "interrupts_deferred",
     "list_parts",
     "open_plain",
+    "part_numbers",
     "read_part",
     "reason_of",
     "remove_leftovers",
@@ -95,16 +96,23 @@ def shown(text: str) -> str:
 
 def list_parts(folder: Path) -> list[Part]:
     """Return the parts of a log in the order of their records."""
-    return sorted(part for path in folder.iterdir() if (part := _part_at(path)) is not None)
+    return [Part(first_seq, last_seq, folder / name) for first_seq, last_seq, name in part_numbers(folder)]
 
 
-def _part_at(path: Path) -> Part | None:
-    """Return the part with this name; None where it is not exactly the name that we would give."""
-    match = _NAME.fullmatch(path.name)
-    if match is None:
-        return None
-    first_seq, last_seq = int(match[1]), int(match[2])
-    return Part(first_seq, last_seq, path) if path.name == _part_name(first_seq, last_seq) else None
+def part_numbers(folder: Path) -> list[tuple[int, int, str]]:
+    """Return first number, last number and name of each part, in the order of their records.
+
+    What is not named exactly as we would name it is no part.
+    """
+    found = []
+    for name in os.listdir(folder):  # noqa: PTH208 - asked ahead of every record of a run, and many times as quick
+        match = _NAME.fullmatch(name)
+        if match is not None:
+            first_seq, last_seq = int(match[1]), int(match[2])
+            if name == _part_name(first_seq, last_seq):
+                found.append((first_seq, last_seq, name))
+    found.sort()
+    return found
 
 
 def _part_name(first_seq: int, last_seq: int) -> str:
@@ -113,10 +121,11 @@ def _part_name(first_seq: int, last_seq: int) -> str:
 
 def foreign_files(folder: Path) -> list[str]:
     """Return the names that a reader of the folder would take for parts although they are none."""
+    parts = {name for _, _, name in part_numbers(folder)}
     return sorted(
         path.name
         for path in folder.iterdir()
-        if not path.name.startswith(("_", ".")) and _part_at(path) is None
+        if not path.name.startswith(("_", ".")) and path.name not in parts
     )
 
 

@@ -13,6 +13,7 @@ from sippet_reconcile.audit.parts import (
     NotFlushedError,
     interrupts_deferred,
     list_parts,
+    part_numbers,
     read_part,
     reason_of,
     sync_folder,
@@ -91,12 +92,12 @@ class AuditWriter:
                 "Put the folder back, then apply again"
             )
         else:
-            parts = list_parts(self._folder)
-            last = parts[-1].last_seq if parts else 0
-            if last != self._seq or (len(parts) > 1 and parts[-2].last_seq >= parts[-1].first_seq):
+            parts = part_numbers(self._folder)
+            _, last, name = parts[-1] if parts else (0, 0, "gone")
+            if last != self._seq or (len(parts) > 1 and parts[-2][1] >= parts[-1][0]):
                 self._broken = (
                     f"the audit log {self._folder} is not as this run left it: its last part should end with record "
-                    f"{self._seq}, and is {parts[-1].name if parts else 'gone'}; nothing more is written or sent. "
+                    f"{self._seq}, and is {name}; nothing more is written or sent. "
                     "See AuditLog.verify()"
                 )
         if self._broken is not None:
@@ -109,7 +110,7 @@ class AuditWriter:
     def _settle(self, exc: OSError) -> None:
         """After a failure, find out whether another part may follow; a disk that lost one is not believed again."""
         try:
-            parts = list_parts(self._folder)
+            parts = part_numbers(self._folder)
         except OSError:
             parts = []
         if isinstance(exc, NotFlushedError):
@@ -117,7 +118,7 @@ class AuditWriter:
                 f"the disk of the audit log {self._folder} did not keep what was written ({reason_of(exc)}): nothing "
                 "more is written or sent; check the disk, then apply again: what was under way is read back first"
             )
-        elif (parts[-1].last_seq if parts else 0) != self._seq:
+        elif (parts[-1][1] if parts else 0) != self._seq:
             self._broken = f"{cannot_write(self._folder, exc)} (and it is not as this run left it)"
 
 

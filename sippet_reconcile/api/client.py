@@ -169,11 +169,12 @@ class Client:
         parse: Callable[[bytes], Any],
         body: bytes | None = None,
         finish: Callable[[Exchange], Exchange] | None = None,
+        may_leave: Callable[[], bool] | None = None,
     ) -> Exchange:
         if self._gate is not None:
             self._gate()
         asked_at = self._now()
-        reply = self._wire.send(method, target, body, leaving=self._leaving)
+        reply = self._wire.send(method, target, body, leaving=self._leaving, may_leave=may_leave)
         exchange = judge(
             reply, method, target.partition("?")[0], parse=parse, now=asked_at, scrub=self._wire.scrub
         )
@@ -191,11 +192,25 @@ class Client:
             lambda: calls_frame([with_source(exchange.content.rows, self.base_url, exchange.asked_at)])
         )
 
-    def attempt_patch(self, call_id: str, attributes: Mapping[str, object]) -> Exchange:
+    def attempt_patch(
+        self,
+        call_id: str,
+        attributes: Mapping[str, object],
+        *,
+        may_leave: Callable[[], bool] | None = None,
+    ) -> Exchange:
         """Send exactly one PATCH and say what came of it, whatever the network or the server does.
 
         The row of a usable answer is handed out as it was answered: whether it is the
         call and holds the values that were sent is for the caller to check.
+
+        Parameters
+        ----------
+        call_id, attributes
+            The call, and what to send.
+        may_leave
+            Asked once the connection stands, ahead of the first byte; where it says False
+            nothing is sent, and the exchange is ``NOT_SENT``.
 
         Raises
         ------
@@ -206,7 +221,12 @@ class Client:
         body = patch_body(call_id, valid_attributes(attributes))
 
         return self._attempt(
-            "PATCH", f"{CALLS_PATH}/{call_id}", body=body, parse=read_resource, finish=self._with_calls
+            "PATCH",
+            f"{CALLS_PATH}/{call_id}",
+            body=body,
+            parse=read_resource,
+            finish=self._with_calls,
+            may_leave=may_leave,
         )
 
     def attempt_read(self, ids: Sequence[str]) -> Exchange:

@@ -35,6 +35,8 @@ from sippet_reconcile.errors import InputError
 __all__ = ["MAX_CONNECTIONS", "Reply", "Secret", "Timeouts", "Transport", "Wire"]
 
 Transport: TypeAlias = httpx.BaseTransport
+_Leaving: TypeAlias = Callable[[], object] | None
+_MayLeave: TypeAlias = Callable[[], bool] | None
 
 MAX_CONNECTIONS: Final = 16
 """As many as a run has threads; httpx's pool slows down with many more."""
@@ -103,6 +105,10 @@ class _TooSlowError(Exception):
 
 
 class _EchoError(Exception):
+    pass
+
+
+class _HeldBackError(Exception):
     pass
 
 
@@ -221,7 +227,8 @@ class Wire:
         target: str,
         body: bytes | None = None,
         *,
-        leaving: Callable[[], object] | None = None,
+        leaving: _Leaving = None,
+        may_leave: _MayLeave = None,
     ) -> Reply:
         """Send one request, once, and never raise for what the network or the server does.
 
@@ -235,12 +242,14 @@ class Wire:
             The bytes of a PATCH.
         leaving
             Called when nothing but the network lies between the request and the API.
+        may_leave
+            Asked once the connection stands, ahead of the first byte; False holds the request back.
         """
         outer = sys.exception()
         with self._lock:
             self._n_in_flight += 1
         try:
-            return self._send(method, target, body, leaving)
+            return self._send(method, target, body, leaving, may_leave)
         except BaseException as exc:
             # Ctrl-C, or an error in a transport of somebody's own: frames below hold the headers in their variables.
             self._forget_frames(exc, outer)
@@ -264,7 +273,7 @@ class Wire:
             cause = cause.__cause__ or cause.__context__
 
     def _send(
-        self, method: str, target: str, body: bytes | None, leaving: Callable[[], object] | None
+        self, method: str, target: str, body: bytes | None, leaving: _Leaving, may_leave: _MayLeave
     ) -> Reply:
         started = time.perf_counter()
         limits = httpx.Timeout(self._timeouts.read_s, connect=self._timeouts.connect_s)
@@ -279,7 +288,7 @@ class Wire:
                 self.base_url + target,
                 headers={**self.headers(method), **(self._secret.headers() if self._secret else {})},
                 content=body,
-                extensions={"timeout": limits.as_dict()},
+                extensions={"timeout": limits.as_dict(), **_guarded(may_leave)},
             )
             if leaving is not None:
                 leaving()
@@ -296,6 +305,8 @@ class Wire:
                 response.close()
         except _NOT_SENT as exc:
             fault, detail = "not_sent", _why_untrusted(exc) or f"{type(exc).__name__}: {exc}"
+        except _HeldBackError:
+            fault, detail = "not_sent", "held back: the re-read it relies on grew too old while connecting"
         except httpx.DecodingError:
             fault, detail = "malformed", "the answer's compression cannot be read"
         except _TooLargeError:
@@ -337,6 +348,8 @@ class Wire:
         most = self._max_bytes if response.status_code < _ERROR else _MAX_ERROR_BYTES
         chunks: list[bytes] = []
         size = 0
+        if "," in response.headers.get("content-encoding", ""):
+            raise httpx.DecodingError("")  # a chunk of what is compressed twice may unfold beyond any memory
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             size += len(chunk)
@@ -363,6 +376,16 @@ class Wire:
             f"status {status}, a redirect {where}; it is not followed, and the token is not sent there. "
             "Set SIPPET_API_URL to the API's own address"
         )
+
+
+def _guarded(may_leave: _MayLeave) -> dict[str, Callable[[str, object], None]]:
+    """Return the extension by which httpcore asks ahead of the first byte: to connect may take an hour's sleep."""
+
+    def trace(event: str, _info: object) -> None:
+        if may_leave and event.endswith("send_request_headers.started") and not may_leave():
+            raise _HeldBackError
+
+    return {"trace": trace} if may_leave else {}
 
 
 def _elapsed_ms(started: float) -> float:

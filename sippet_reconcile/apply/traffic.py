@@ -91,7 +91,7 @@ class Traffic:
         self._probe_id = ""
         self._latency_s = 0.0
         self._decimals: dict[str, int] = {}
-        self._n_unsure = 0
+        self._last_age = Age.FRESH
 
     @property
     def rate(self) -> float:
@@ -105,24 +105,20 @@ class Traffic:
 
     def is_fresh(self, read_at: Moment) -> bool:
         """Tell whether a re-read may still be relied on: young by both clocks, and with no pause since."""
-        is_young = age_of(read_at, self._tools.moment()) is Age.FRESH
-        return is_young and self._pacer.paused_until <= read_at.clock
+        age = age_of(read_at, self._tools.moment())
+        if age is not Age.FRESH:
+            self._last_age = age
+        return age is Age.FRESH and self._pacer.paused_until <= read_at.clock
 
     @property
     def stale_note(self) -> str:
         """Why calls cannot be sent soon enough after their re-read, for whoever gives that up."""
-        if self._n_unsure:
+        if self._last_age is Age.UNSURE:
             return (
-                f"the clocks of this machine disagreed {self._n_unsure:,} times about how old a re-read was: "
-                "keep the machine awake, and its time of day from being set to and fro"
+                "the clocks of this machine disagree about how old a re-read is, again and again: keep the machine "
+                "awake, and its time of day from being set to and fro"
             )
         return f"calls cannot be sent within {FRESH_S:.0f} seconds of their re-read: raise the rate"
-
-    def _stale(self, read_at: Moment) -> StaleError:
-        if age_of(read_at, self._tools.moment()) is Age.UNSURE:
-            with self._lock:
-                self._n_unsure += 1
-        return StaleError()
 
     def _permit(self, read_at: Moment | None = None, *, is_retry: bool) -> None:
         """Wait for a permit; reads go ahead of PATCHes, which wait for them.
@@ -146,7 +142,7 @@ class Traffic:
                 raise StoppedError
             may_go = has_permit and self._outages.may_go(waits=is_read)
             if read_at is not None and not (may_go and self.is_fresh(read_at)):
-                raise self._stale(read_at)
+                raise StaleError
             if may_go:
                 break
         self._spend(is_retry=is_retry)
@@ -181,7 +177,9 @@ class Traffic:
         """
         self._permit(read_at, is_retry=is_retry)
         leaving()
-        exchange = self._client.attempt_patch(call.call_id, call.attributes)
+        exchange = self._client.attempt_patch(
+            call.call_id, call.attributes, may_leave=lambda: self.is_fresh(read_at)
+        )
         self._learn(exchange)
         return exchange
 
@@ -234,9 +232,7 @@ class Traffic:
             self._learn(exchange)
             if exchange.kind is ExchangeKind.OK and exchange.texts is not None:
                 self._probe_id = self._probe_id or ids[0]
-                return Reading(
-                    exchange.texts, read_at, exchange, decimals=self.decimals_of(exchange)
-                )
+                return Reading(exchange.texts, read_at, exchange, decimals=self.decimals_of(exchange))
             if self.outlast(exchange):
                 attempt = 0
                 continue

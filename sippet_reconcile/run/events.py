@@ -207,9 +207,9 @@ def read_events(log: AuditLog) -> LogEvents:
     InputError
         If there is no such log.
     AuditError
-        If a part cannot be read, or holds what this version does not know.
+        If a part is missing, cannot be read, or holds what this version does not know.
     """
-    parts = log.parts()
+    parts = _whole(log)
     known: dict[str, int] = {}
     run: list[NDArray[np.int32]] = []
     events: list[Events] = []
@@ -220,6 +220,8 @@ def read_events(log: AuditLog) -> LogEvents:
         tables = []
         for part in parts[start : start + _PARTS_AT_ONCE]:
             table = read_part(part, _COLUMNS)
+            if table.num_rows != part.last_seq - part.first_seq + 1:
+                raise AuditError(_not_whole(log, f"{part.name} holds {table.num_rows} records"))
             if pc.any(pc.is_in(table.column("event"), _WORDS_ABOUT_RUN)).as_py():
                 of_run |= _of_run(part, n_records)
             tables.append(table)
@@ -230,6 +232,30 @@ def read_events(log: AuditLog) -> LogEvents:
         run.append(_run_codes(batch.column("run_id"), known))
     together = _concat(events, of_run)
     return LogEvents(list(known), _joined(run, np.int32), together, parts, np.cumsum(sizes, dtype=np.int64))
+
+
+def _whole(log: AuditLog) -> list[Part]:
+    """Return the parts of a log, having seen that none is missing: calls that were sent would seem not to be."""
+    problem = ""
+    # A listing that is made while a run writes may lack a part and show the next one; the second does not.
+    for _ in range(2):
+        parts = log.parts()
+        problem, n_ahead = "", 0
+        for part in parts:
+            if part.first_seq != n_ahead + 1:
+                problem = f"{part.name} should begin with record {n_ahead + 1}"
+                break
+            n_ahead = part.last_seq
+        if not problem:
+            return parts
+    raise AuditError(_not_whole(log, problem))
+
+
+def _not_whole(log: AuditLog, problem: str) -> str:
+    return (
+        f"the audit log {log.path} is not whole: {problem}, so where a run stands cannot be told; "
+        "restore the part from a backup, and see AuditLog.verify()"
+    )
 
 
 def _of_run(part: Part, n_ahead: int) -> dict[int, dict[str, Any]]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from sippet_reconcile.audit import AuditLog, Entry, Event, Outcome
+from sippet_reconcile.audit.parts import write_part
+from sippet_reconcile.audit.records import GENESIS, chain, record_hash, table_of_records
+from sippet_reconcile.errors import AuditError
 from sippet_reconcile.run import load_run, replay
 
 NOON = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -49,6 +53,7 @@ def told(tmp_path):
             writer.append(list(entries))
         return load_run(log), replay(log.records())
 
+    tell.log = log
     return tell
 
 
@@ -105,3 +110,77 @@ def test_only_a_refusal_makes_it_certain_that_a_value_is_not_ours(told):
         END,
     )
     assert [state.calls[c].may_be_ours for c in "abc"] == [False, True, True]
+
+
+def test_a_session_that_dies_before_it_read_anything_settles_nothing(told):
+    run, state = told(start("a"), intent("a"), start(), start())
+    assert (run.n_sessions, run.ended, run.records["outcome"].tolist()) == (3, None, ["unknown"])
+    assert state.calls["a"].may_be_ours
+
+
+def test_a_call_read_again_after_a_death_and_not_sent_again_is_pending_and_may_still_be_ours(told):
+    run, state = told(start("a"), intent("a"), start(), intent("a"), END)
+    assert run.records["outcome"].tolist() == ["pending"]
+    assert state.calls["a"].may_be_ours
+
+
+def test_runs_that_touch_the_same_call_know_nothing_of_each_other(told):
+    other = {"run_id": "run-2", "plan_id": "plan-2"}
+    run, _ = told(
+        start("a"),
+        replace(start("a"), **other),
+        intent("a"),
+        replace(intent("a"), **other),
+        replace(outcome("a", Outcome.DRIFTED), **other),
+        replace(END, **other),
+    )
+    assert (run.run_id, run.records["outcome"].tolist(), run.ended) == ("run-2", ["drifted"], "interrupted")
+    first = load_run(told.log, "run-1")
+    assert (first.records["outcome"].tolist(), first.ended) == (["unknown"], None)
+    assert told.log.runs().set_index("run_id")[["unknown", "drifted"]].to_numpy().tolist() == [[1, 0], [0, 1]]
+
+
+def test_an_approval_that_was_repeated_counts_once(told):
+    approval = entry(Event.APPROVAL, by="ana", note="October")
+    _, state = told(start("a"), approval, approval, END, start(), approval)
+    assert state.approvals == {("ana", "October")}
+    assert told.log.runs()["approved_by"].tolist() == ["ana"]
+
+
+def test_a_call_found_open_is_unknown_in_the_list_of_runs_as_in_the_run(told):
+    run, _ = told(start("a"), intent("a"), outcome("a", Outcome.FAILED), END, start(), intent("a"))
+    listed = told.log.runs().iloc[0]
+    assert run.records["outcome"].tolist() == ["unknown"]
+    assert (listed["unknown"], listed["failed"], listed["without_outcome"]) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["first", "middle"])
+def test_a_run_is_not_told_from_a_log_that_lacks_a_part(told, lost):
+    for entries in ([start("a")], [intent("a"), outcome("a", Outcome.APPLIED)], [END]):
+        told(*entries)
+    told.log.parts()[lost].path.unlink()
+    with pytest.raises(AuditError, match=r"not whole: part-0+\d-0+\d.parquet should begin with record"):
+        load_run(told.log)
+
+
+def test_a_run_is_not_told_from_a_part_that_lost_records(told):
+    told(start("a"), intent("a"), outcome("a", Outcome.APPLIED))
+    part = told.log.parts()[0]
+    part.path.rename(part.path.with_name("part-000000000001-000000000004.parquet"))
+    with pytest.raises(AuditError, match="holds 3 records"):
+        load_run(told.log)
+
+
+def test_a_run_goes_on_under_another_version_of_the_program(told):
+    head = GENESIS
+    records = chain([start("a", "b"), intent("a"), outcome("a", Outcome.APPLIED), END], seq=0, head=GENESIS)
+    for record in records:
+        record |= {"tool_version": "0.0.1", "prev_hash": head}
+        head = record_hash(head, record)
+        record["hash"] = head
+    told.log.path.mkdir()
+    write_part(told.log.path, table_of_records(records), 1)
+    run, _ = told(start(), intent("b"), outcome("b", Outcome.APPLIED), END)
+    assert told.log.verify().ok
+    assert told.log.records()["tool_version"].nunique() == 2
+    assert (run.records["outcome"].tolist(), run.n_sessions) == (["applied", "applied"], 2)

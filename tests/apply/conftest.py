@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from urllib.parse import parse_qsl
@@ -83,7 +84,7 @@ class Wiretap(httpx.BaseTransport):
 
     def __init__(self):
         self.inner = httpx.HTTPTransport(
-            limits=httpx.Limits(max_connections=10, max_keepalive_connections=10)
+            limits=httpx.Limits(max_connections=16, max_keepalive_connections=16)
         )
         self.on_patch = lambda _number, _request: None
         self.on_read = lambda _request: None
@@ -145,9 +146,22 @@ def virtual_time():
 @pytest.fixture
 def lab(tmp_path):
     """Twelve wrong calls behind a real socket, a client, and a folder for the log."""
+    with make_lab(tmp_path, 12) as made:
+        yield made
+
+
+@pytest.fixture
+def lab_of(tmp_path):
+    """Make such a lab of as many wrong calls as are asked for."""
+    with ExitStack() as stack:
+        yield lambda n, **options: stack.enter_context(make_lab(tmp_path / str(n), n, **options))
+
+
+@contextmanager
+def make_lab(tmp_path, n_calls, **options):
     tap = Wiretap()
     with (
-        Sandbox(make_calls(12)) as sandbox,
+        Sandbox(make_calls(n_calls), **options) as sandbox,
         Client(sandbox.url, token=sandbox.token, timeout=60.0, transport=tap) as client,
     ):
         audit = tmp_path / "audit"
@@ -169,7 +183,7 @@ def lab(tmp_path):
             sandbox=sandbox,
             client=client,
             audit=audit,
-            plan=lambda n=12, **kwargs: make_plan(client, n, **kwargs),
+            plan=lambda n=n_calls, **kwargs: make_plan(client, n, **kwargs),
             plan_with=make_plan,
             patches=lambda: patches(sandbox),
             held=lambda: by_id(sandbox.calls),

@@ -126,7 +126,10 @@ class Faults:
     def _check_shares(self) -> None:
         drawn = self.drawn
         shares = {str(fault.entry): share for fault, share in drawn}
-        if not all(share >= 0 for _, share in drawn) or sum(share for _, share in drawn) > 1 + _TINY:
+        if (
+            not all(isinstance(share, int | float) and share >= 0 for _, share in drawn)
+            or sum(share for _, share in drawn) > 1 + _TINY
+        ):
             msg = f"the shares of faults must be 0 or more and together at most 1, got {shares}"
             raise InputError(msg)
         faults = [fault for fault, _ in drawn]

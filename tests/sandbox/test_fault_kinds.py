@@ -217,6 +217,7 @@ def test_a_throttle_chooses_its_own_style(play, switch, style, looks):
     assert (answer.status_code, answer.headers.get("content-type")) == (status, content_type)
     assert body in answer.content
     assert ("retry-after" in answer.headers) is (style == "429")
+    assert (answer.headers.get("x-ratelimit-remaining") == "0") is (style == "403-text")
     assert held(sandbox) == BEFORE
 
 

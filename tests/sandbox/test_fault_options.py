@@ -177,6 +177,7 @@ def test_a_fault_that_cannot_be_played_is_refused_with_a_sentence(options, said)
         ({"shares": {"reset": 0.6, "closed": 0.6}}, "together at most 1.*'closed': 0.6"),
         ({"shares": {"reset": 0.6}, "error_share": 0.6}, "together at most 1"),
         ({"shares": {"reset": math.nan}}, "must be 0 or more"),
+        ({"shares": {"reset": "0.1"}}, "must be 0 or more"),
         ({"shares": {"reset": 0.1}, "reset_share": 0.1}, "the share of 'reset' is given twice"),
         ({"shares": [("reset", 0.1), ("reset", 0.1)]}, "given twice"),
         ({"script": ["ignored"], "methods": ("GET",)}, "happens to a PATCH only"),

@@ -180,7 +180,7 @@ def _records_of_last(part: Part) -> Iterator[dict[str, Any]]:
         msg = (
             f"{exc}. Nothing was sent. Where a power cut tore it and there is no backup, move {part.path} out of the "
             "log, keep it, and apply again: each call is read before anything is sent, but a change that only this "
-            "part told of counts as made by others then, and revert_run leaves it alone"
+            "part told of counts as made by others then, and a revert leaves it alone"
         )
         raise AuditError(msg) from exc
     return records_of_table(table)

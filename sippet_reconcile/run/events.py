@@ -165,9 +165,10 @@ class LogEvents:
         return None
 
     def reverts_of(self, run_id: str) -> list[str]:
-        """Return the runs that were started to undo a run, and came as far as an intent."""
+        """Return the runs that undid a run: those that came as far as an intent, or found a call undone already."""
+        is_undone = self._events.outcome == OUTCOMES.index(Outcome.ALREADY)
         is_intent = self._events.is_event(Event.INTENT)
-        sent = {self.run_ids[code] for code in np.unique(self._run[is_intent])}
+        sent = {self.run_ids[code] for code in np.unique(self._run[is_intent | is_undone])}
         return [
             revert_id
             for revert_id, start in self._starts.items()

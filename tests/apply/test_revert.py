@@ -234,6 +234,19 @@ def test_unknown_calls_that_were_never_written_are_found_as_they_were_and_nothin
     assert len(lab.patches()) == n_patches
     pd.testing.assert_frame_equal(lab.held(), start)
     assert len(revert_run(back)) == 0
+    # Undone is undone, although nothing had to be sent for it: the plan does not come back by being applied again.
+    with pytest.raises(PlanError, match=f"was reverted in this log by run {back.run_id}"):
+        lab.apply(plan)
+
+
+def test_an_undoing_that_came_to_nothing_closes_no_plan(lab):
+    plan = lab.plan(3)
+    run = lab.apply(plan, limit=1)
+    (sent, _), *_ = lab.patches()
+    lab.sandbox.change_call(sent, duration_seconds=45)
+    assert lab.outcomes(lab.apply(undo(run))) == ["drifted"]
+    assert sorted(lab.outcomes(lab.apply(plan))) == ["applied"] * 3
+    assert sorted(lab.seconds()[:3]) == [45, 60, 60]
 
 
 def test_undoing_twice_does_nothing_the_second_time(lab):

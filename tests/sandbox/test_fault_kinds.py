@@ -528,6 +528,18 @@ def test_a_client_that_left_before_the_answer_leaves_no_noise(play, kind):
     assert patch(client).status_code == 200
 
 
+def test_nothing_is_written_to_a_client_that_left_in_the_middle_of_a_head(start, connect):
+    """Writing to a closed connection is what the event loop complains about, after a few times."""
+    sandbox = start(faults=Faults(script=[Fault("slow_head", spread_s=0.5), Fault(latency_s=1.0)]))
+    address = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+    with socket.create_connection(address, timeout=60) as wire:
+        wire.sendall(f"GET /api/calls HTTP/1.1\r\nHost: x\r\nx-api-key: {sandbox.token}\r\n\r\n".encode())
+        assert wire.recv(1)
+    # The answer to this one comes when the head would have been out for long.
+    assert connect(sandbox).get("/api/calls").status_code == 200
+    assert [request.status for request in sandbox.requests] == [None, 200]
+
+
 @pytest.mark.parametrize("kind", ["dropped_answer", "reset", "closed_answer", "closed"])
 def test_a_connection_that_the_client_closed_first_cannot_be_broken_and_need_not(play, kind):
     delay = {"hold_s": 0.3} if FaultKind(kind).is_applied else {"latency_s": 0.3}

@@ -106,7 +106,7 @@ def leaks_under(folder, secret):
     }, files
 
 
-@pytest.mark.parametrize("credential", ["token", "api_key"])
+@pytest.mark.parametrize("credential", ["token", pytest.param("api_key", marks=pytest.mark.slow)])
 def test_nothing_that_a_run_leaves_or_shows_holds_the_token(sandbox, secret, credential, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     audit = tmp_path / "audit"
@@ -256,7 +256,7 @@ def failing(raw, form):
     }
 
 
-@pytest.mark.parametrize("kind", ["401", "403", "422", "302", "200"])
+@pytest.mark.parametrize("kind", ["401", pytest.param("403", marks=pytest.mark.slow), "422", "302", "200"])
 def test_no_command_shows_a_token_that_a_failing_server_repeats(  # noqa: PLR0917 - fixtures
     raw, shell, secret, sandbox, monkeypatch, tmp_path, kind
 ):

@@ -433,6 +433,7 @@ def test_what_looks_large_and_is_not_is_read():
         refuse_bomb(file, sink, len(sink.getvalue()))
 
 
+@pytest.mark.slow
 def test_packed_documents_that_unfold_beyond_the_limit_are_refused(tmp_path):
     path = tmp_path / "calls.json.gz"
     with gzip.open(path, "wb", compresslevel=1) as packed:

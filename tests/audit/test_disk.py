@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -48,12 +49,15 @@ class Tap(httpx.BaseTransport):
 
 
 def virtual_time():
-    now = [0.0]
+    """Return tools by whose two clocks time passes only while a request waits for its permit."""
+    now, begun = [0.0], datetime.now(UTC)
 
     def sleep(seconds):
-        now[0] += seconds
+        now[0] += seconds  # only the head of the queue sleeps, so nobody else writes
 
-    return Tools(clock=lambda: now[0], sleep=sleep, random=lambda: 0.0)
+    return Tools(
+        clock=lambda: now[0], sleep=sleep, now=lambda: begun + timedelta(seconds=now[0]), random=lambda: 0.0
+    )
 
 
 class Desk:

@@ -241,6 +241,22 @@ def test_null_reads_alike_where_the_server_leaves_it_out(lab):
         assert proof.frame[["expected", "observed"]].isna().all(axis=None)
 
 
+@pytest.mark.parametrize(("decimals", "verdict"), [(0, "holds"), (6, "differs")])
+def test_an_end_is_proved_at_the_precision_that_the_server_answers(lab, decimals, verdict):
+    """The end was sent with a fraction, and reads without it: kept whole by a server of whole seconds, else changed."""
+    lab.sandbox.change_call(lab.id_of(0), ended_at="2026-10-01T08:01:00.500000Z")
+    run = lab.apply(lab.plan(1, ended_at="2026-10-01T08:02:00.250000Z"))
+    assert json.loads(run.records["after"].iloc[0])["ended_at"] == "2026-10-01T08:02:00.250000Z"
+    lab.sandbox.change_call(lab.id_of(0), ended_at="2026-10-01T08:02:00Z")
+    port = int(lab.sandbox.url.rpartition(":")[2])
+    lab.sandbox.stop()
+    lab.tap.close()
+    switches = Switches(time_precision=decimals)
+    with Sandbox(lab.sandbox.calls, port=port, token=lab.sandbox.token, switches=switches):
+        frame = verify_run(run, lab.client, rate=lab.fast).frame.set_index("field")
+    assert frame["verdict"].to_dict() == {"duration_seconds": "holds", "ended_at": verdict}
+
+
 def write_run(folder, url, ids, *, seconds):
     """Write the log of a run that set these calls to so many seconds, as a session does."""
     at = datetime(2026, 11, 1, tzinfo=UTC)

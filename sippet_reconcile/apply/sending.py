@@ -15,7 +15,7 @@ from sippet_reconcile.api.exchange import ExchangeKind
 from sippet_reconcile.api.retry import GiveUp
 from sippet_reconcile.apply.decisions import Decision, decide_call, judge_answer
 from sippet_reconcile.apply.stopping import End, StoppedError
-from sippet_reconcile.apply.traffic import StaleError
+from sippet_reconcile.apply.traffic import HeldBackError, StaleError
 from sippet_reconcile.audit import Outcome
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ class Job:
             if self._closed:
                 raise StoppedError
             self.attempts.append(Attempt(at, None))
+
+    def stay(self) -> None:
+        """Note that the PATCH that was said to be leaving did not leave after all."""
+        with self._lock:
+            if not self._closed:
+                self.attempts.pop()
 
     def answered(self, exchange: Exchange) -> None:
         """Note what came of the PATCH that left last."""
@@ -175,7 +181,11 @@ class Sender:
         def leaving() -> None:
             job.leave(self._traffic.tools.now())
 
-        exchange = self._traffic.patch(job.planned, job.read_at, leaving, is_retry=bool(job.attempts))
+        try:
+            exchange = self._traffic.patch(job.planned, job.read_at, leaving, is_retry=bool(job.attempts))
+        except HeldBackError:
+            job.stay()
+            raise
         job.answered(exchange)
         return exchange
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.apply.decisions import PlannedCall, Texts
     from sippet_reconcile.apply.stopping import StopSign
 
-__all__ = ["FRESH_S", "IDS_PER_READ", "Reading", "StaleError", "Tools", "Traffic"]
+__all__ = ["FRESH_S", "IDS_PER_READ", "HeldBackError", "Reading", "StaleError", "Tools", "Traffic"]
 
 IDS_PER_READ: Final = 50
 """Calls re-read in one request; more would make the address too long."""
@@ -46,6 +46,10 @@ _TOO_LONG: Final = frozenset({413, 414, 431})
 
 class StaleError(Exception):
     """A re-read grew too old while its PATCH waited for its turn; nothing was sent."""
+
+
+class HeldBackError(StaleError):
+    """It grew too old only while the connection was made, after the PATCH was said to be leaving."""
 
 
 def _now() -> datetime:
@@ -174,12 +178,26 @@ class Traffic:
             Called when nothing but the network lies between the request and the API.
         is_retry
             Whether one was sent for this call before.
+
+        Raises
+        ------
+        StoppedError
+            If the run is stopped meanwhile.
+        StaleError
+            If the re-read grew too old meanwhile, be it while connecting (`HeldBackError`); nothing was sent.
         """
         self._permit(read_at, is_retry=is_retry)
         leaving()
-        exchange = self._client.attempt_patch(
-            call.call_id, call.attributes, may_leave=lambda: self.is_fresh(read_at)
-        )
+        is_held_back = False
+
+        def may_leave() -> bool:
+            nonlocal is_held_back
+            is_held_back = not self.is_fresh(read_at)
+            return not is_held_back
+
+        exchange = self._client.attempt_patch(call.call_id, call.attributes, may_leave=may_leave)
+        if is_held_back:
+            raise HeldBackError
         self._learn(exchange)
         return exchange
 

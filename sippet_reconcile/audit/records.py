@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -162,11 +162,13 @@ class Entry:
     note: str | None = None
 
 
-_ENTRY_FIELDS: Final = tuple(item.name for item in fields(Entry))
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def _plain(value: object) -> object:
     """Return a value as it is stored: text is made storable, enumerations become their word."""
+    if value is None or (type(value) is str and value.isascii()):
+        return value
     if isinstance(value, str):
         # A server may send half a surrogate pair, which is text in JSON and nowhere else.
         return str(value).encode("utf-8", "replace").decode("utf-8")
@@ -187,7 +189,7 @@ def canonical_json(record: Mapping[str, object]) -> str:
     '{"by":null,"note":"Zo\\u00eb","seq":1}'
     """
     content = {name: value for name, value in record.items() if name not in HASHES}
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL.encode(content)
 
 
 def record_hash(prev_hash: str, record: Mapping[str, object]) -> str:
@@ -215,7 +217,7 @@ def chain(entries: Iterable[Entry], *, seq: int, head: str) -> list[dict[str, ob
     records: list[dict[str, object]] = []
     for entry in entries:
         seq += 1
-        record = {name: _plain(getattr(entry, name)) for name in _ENTRY_FIELDS}
+        record = {name: _plain(value) for name, value in vars(entry).items()}
         record |= {
             "schema_version": SCHEMA_VERSION,
             "seq": seq,

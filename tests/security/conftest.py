@@ -80,6 +80,20 @@ class Search:
     views_of = staticmethod(views_of)
 
 
+def read_request(sock):
+    """Return all bytes of one request: an end with bytes unread would reset the connection, and the answer be lost."""
+    data = b""
+    while True:
+        head, end, body = data.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: *(\d+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return data
+        more = sock.recv(65_536)
+        if not more:
+            return data
+        data += more
+
+
 class RawServer:
     """Answers every request with the same bytes, and keeps the bytes that arrived."""
 
@@ -92,12 +106,7 @@ class RawServer:
                 try:
                     sock = self.request if tls is None else tls.wrap_socket(self.request, server_side=True)
                     with sock:
-                        data = b""
-                        while b"\r\n\r\n" not in data:
-                            more = sock.recv(65_536)
-                            if not more:
-                                break
-                            data += more
+                        data = read_request(sock)
                         if data:
                             outer.received.append(data)
                             sock.sendall(answer(data) if callable(answer) else answer)

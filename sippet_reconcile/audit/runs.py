@@ -5,11 +5,11 @@ Input is the frame of records, output one row per run.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from sippet_reconcile.audit.notes import json_object
 from sippet_reconcile.audit.records import Event, Outcome
 from sippet_reconcile.schema import Column, FrameSchema, Kind, conform
 
@@ -62,7 +62,7 @@ def list_runs(records: pd.DataFrame) -> pd.DataFrame:
     latest = events.drop_duplicates("run", keep="last").set_index("run").sort_index()
     starts = events.loc[events["event"].eq(Event.RUN_STARTED.value)]
     notes = starts.drop_duplicates("run").set_index("run")["note"].reindex(latest.index)
-    facts = [json.loads(note) if isinstance(note, str) else {} for note in notes]
+    facts = [json_object(note, "the note of a start") if isinstance(note, str) else {} for note in notes]
     last = _last_outcomes(events)
     counts = pd.crosstab(last["run"], last["outcome"]).reindex(index=latest.index, fill_value=0)
     n_known = last["run"].value_counts().reindex(latest.index, fill_value=0)

@@ -6,7 +6,6 @@ output are codes, call ids and the few records that tell of a whole run.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile._version import __version__
 from sippet_reconcile.audit import Event, Outcome
+from sippet_reconcile.audit.notes import json_object
 from sippet_reconcile.audit.parts import read_part
 from sippet_reconcile.errors import AuditError
 
@@ -172,7 +172,7 @@ class LogEvents:
         return [
             revert_id
             for revert_id, start in self._starts.items()
-            if revert_id in sent and json.loads(start["note"]).get("reverts_run_id") == run_id
+            if revert_id in sent and _reverted_by(start) == run_id
         ]
 
     def of(self, run_id: str) -> Events:
@@ -198,6 +198,10 @@ class LogEvents:
             wanted = pa.array(rows[first[place] : last[place]] - begin)
             tables.append(read_part(self._parts[place], columns).take(wanted))
         return pa.concat_tables(tables)
+
+
+def _reverted_by(start: Mapping[str, Any]) -> object:
+    return json_object(start["note"], f"the note of a start of run {start['run_id']}").get("reverts_run_id")
 
 
 def read_events(log: AuditLog) -> LogEvents:

@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.audit.notes import json_object
 from sippet_reconcile.audit.records import AUDIT
 from sippet_reconcile.run.events import OUTCOMES
+from sippet_reconcile.run.state import observed_of
 from sippet_reconcile.schema import Column, FrameSchema, Kind, arrow_to_frame
 
 if TYPE_CHECKING:
@@ -135,8 +137,8 @@ def _or_planned(state: RunState, values: pa.Array, side: str) -> pa.Array:
         return values
     planned: dict[str, object] = {}
     for before, after in state.meant:
-        named = json.loads(after)
-        told = named if side == "after" else json.loads(before)
+        named = json_object(after, "what a run was meant to write")
+        told = named if side == "after" else json_object(before, "what a run was meant to replace")
         planned |= {call_id: told.get(call_id) for call_id in named}
     texts = [
         json.dumps(planned[call_id]) if call_id in planned else None
@@ -148,6 +150,6 @@ def _or_planned(state: RunState, values: pa.Array, side: str) -> pa.Array:
 def _observed(notes: pa.ChunkedArray) -> pa.Array:
     """Return what the notes of outcomes say of the values that were found."""
     encoded = notes.combine_chunks().dictionary_encode()
-    found = [json.loads(note).get("observed") if note else None for note in encoded.dictionary.to_pylist()]
+    found = [observed_of(note) for note in encoded.dictionary.to_pylist()]
     texts = pa.array([json.dumps(values) if values else None for values in found], pa.large_string())
     return texts.take(encoded.indices)

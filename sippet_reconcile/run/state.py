@@ -6,7 +6,6 @@ Input are the events of one run in the order in which they were written, output 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.audit import Event, Outcome
+from sippet_reconcile.audit.notes import json_object
 from sippet_reconcile.run.events import OUTCOMES, Events
 from sippet_reconcile.schema import text_array
 
@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["MAY_BE_OURS", "SENT", "SETTLED", "CallState", "CallStates", "RunState", "replay", "state_of"]
+__all__ = [
+    "MAY_BE_OURS",
+    "SENT",
+    "SETTLED",
+    "CallState",
+    "CallStates",
+    "RunState",
+    "observed_of",
+    "replay",
+    "state_of",
+]
 
 SETTLED: Final = frozenset({Outcome.APPLIED, Outcome.ALREADY})
 """Outcomes that are final; every other call is read again when the plan is applied again."""
@@ -39,6 +49,12 @@ MAY_BE_OURS: Final = SENT | {Outcome.FAILED}
 
 _CODES_SETTLED: Final = [OUTCOMES.index(outcome) for outcome in SETTLED]
 _CODES_MAY_BE_OURS: Final = [OUTCOMES.index(outcome) for outcome in MAY_BE_OURS]
+
+
+def observed_of(note: str | None) -> dict[str, Any]:
+    """Return what the note of an outcome says that the call held, which may be nothing."""
+    found = json_object(note, "the note of an outcome").get("observed") if note else None
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +84,7 @@ class CallState:
     @property
     def observed(self) -> dict[str, Any]:
         """What the call was found to hold where that was neither `before` nor `after`."""
-        if self.is_open or not self.note:
-            return {}
-        found: dict[str, Any] = json.loads(self.note).get("observed", {})
-        return found
+        return {} if self.is_open else observed_of(self.note)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +188,7 @@ def state_of(events: Events) -> RunState:
         if record["event"] == Event.RUN_STARTED:
             n_sessions += 1
             ended = None, None
-            facts = facts or json.loads(record["note"])
+            facts = facts or json_object(record["note"], f"the note of a start of run {record['run_id']}")
             if record["after"]:
                 meant[place] = record["before"] or "{}", record["after"]
         elif record["event"] == Event.APPROVAL:
@@ -230,7 +243,7 @@ def _numbered(events: Events, meant: Mapping[int, str]) -> tuple[pa.LargeStringA
     begin = 0
     for place, after in [*sorted(meant.items()), (len(events), "{}")]:
         ahead = events.call_ids.slice(begin, place - begin)
-        planned = pa.array(list(json.loads(after)), text)
+        planned = pa.array(list(json_object(after, "what a run was meant to write")), text)
         chunks += [*ahead.chunks, planned]
         is_named += [np.ones(len(ahead), bool), np.zeros(len(planned), bool)]
         begin = place

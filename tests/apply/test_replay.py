@@ -258,6 +258,16 @@ def test_a_record_that_lacks_its_call_or_outcome_is_refused(tmp_path, columns):
         load_run(log)
 
 
+@pytest.mark.parametrize(
+    "note", [None, "", "{", "[]", '"text"', "[" * 100_000], ids=lambda note: str(note)[:6]
+)
+def test_a_start_whose_note_was_edited_is_told_as_that(tmp_path, note):
+    whole = {"run_id": "run-1", "plan_id": "plan-1", "api_url": "https://api.example", "at": NOON}
+    log = append_all(tmp_path / "audit", Entry(event=Event.RUN_STARTED, note=note, **whole))
+    with pytest.raises(AuditError, match="the note of a start of run run-1 in the audit log is"):
+        load_run(log)
+
+
 def test_reading_a_run_opens_each_part_only_for_the_columns_it_needs_there(tmp_path):
     whole = {"run_id": "run-1", "plan_id": "plan-1", "api_url": "https://api.example", "at": NOON}
     log = append_all(

@@ -160,8 +160,11 @@ class Fetch:
                     return None
                 # Others are still reading: one of their windows may come back in halves.
                 self._changed.wait(_LOOK_S)
-        if wait_s > 0:
-            self._sleep(wait_s)
+        until = self._clock() + wait_s
+        # Short naps, so that a stop is noticed although a long pause is on.
+        while wait_s > 0 and not self._stopped:
+            self._sleep(min(wait_s, _LOOK_S))
+            wait_s = until - self._clock()
         return None if self._stopped else window
 
     def _settle(self, window: Window, answer: Answer) -> None:

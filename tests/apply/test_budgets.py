@@ -82,6 +82,32 @@ def test_an_api_that_stays_dead_is_not_hammered_and_the_run_ends_in_so_many_word
     assert AuditLog(lab.audit).verify().ok
 
 
+def test_what_was_read_before_an_outage_is_read_again_after_it(lab):
+    plan, tools = lab.plan(), lab.virtual_time()
+    outage = Outage(lab, tools, begins_with_patch=3, lasts_s=6)
+    inner, meddled = outage.handle, []
+
+    def handle(request):
+        if outage.tried and not meddled:
+            meddled.append(request)
+            lab.sandbox.change_call(lab.id_of(11), duration_seconds=45)
+        return inner(request)
+
+    lab.tap.handle_request = handle
+    run = lab.apply(plan, tools, concurrency=1)
+    assert lab.outcomes(run) == ["applied"] * 11 + ["drifted"]
+    assert lab.seconds()[11] == 45
+
+
+def test_attempts_that_an_outage_took_are_not_counted(lab):
+    """Two 500s, an outage, and one more: the third of its kind would have been the last."""
+    plan = lab.plan(1)
+    lab.sandbox.faults = Faults(script=[None, "dropped_answer", 500, 500, 503, None, 500, None])
+    run = lab.apply(plan, lab.virtual_time())
+    assert run.records[["outcome", "confirmed_by"]].to_numpy().tolist() == [["applied", "reread"]]
+    assert len(lab.patches()) == 1
+
+
 def test_an_outage_while_the_next_chunk_is_read_ends_nothing_either(lab):
     plan, tools = lab.plan(), lab.virtual_time()
     outage = Outage(lab, tools, begins_with_patch=9, lasts_s=30)

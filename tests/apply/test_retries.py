@@ -205,6 +205,20 @@ def test_without_retry_after_everybody_waits_a_second_at_least(lab):
         lab.audit.rename(lab.audit.with_name(f"done-{len(list(lab.audit.parent.iterdir()))}"))
 
 
+def test_what_was_read_before_a_pause_is_read_again_however_short_it_was(lab):
+    plan = lab.plan(5)
+    lab.sandbox.faults = Faults(script=[Fault("throttle", retry_after_s=5)], methods=("PATCH",))
+
+    def meddle(number, _request):
+        if number == 1:
+            lab.sandbox.change_call(lab.id_of(3), duration_seconds=45)
+
+    lab.tap.on_patch = meddle
+    run = lab.apply(plan, lab.virtual_time(), concurrency=1)
+    assert lab.outcomes(run) == ["applied"] * 3 + ["drifted", "applied"]
+    assert lab.seconds()[3] == 45
+
+
 def test_a_server_that_asks_to_wait_an_hour_ends_the_run_with_the_time_to_come_back(lab):
     plan = lab.plan(3)
     lab.sandbox.faults = Faults(script=[None, Fault("throttle", retry_after_s=3600)], methods=("PATCH",))

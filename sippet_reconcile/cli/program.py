@@ -7,10 +7,12 @@ sentence on stderr, and only ``--debug`` shows where it came from.
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Mapping
 from enum import IntEnum
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -59,6 +61,7 @@ class Program(click.Group):
     def __init__(self, *args: Any, commands_in: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._modules = dict(commands_in)
+        self._handler: Any = None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands in the order in which they are used."""
@@ -71,6 +74,24 @@ class Program(click.Group):
         module = import_module(f"sippet_reconcile.cli.{self._modules[cmd_name]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
+
+    def main(self, args: Any = None, **extra: Any) -> Any:  # type: ignore[override]  # click's has overloads
+        """Run a command line, that of the process by default; an interrupt ends it with a code of its own."""
+        try:
+            return super().main(args, **extra)
+        finally:
+            # Who brought a command line goes on afterwards. The process itself ends, and while it does, another
+            # Ctrl-C would print a traceback or change the exit code.
+            if args is not None and self._handler is not None:
+                signal.signal(signal.SIGINT, self._handler)
+                self._handler = None
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the command line; click would call an interrupt here a failure."""
+        try:
+            return super().make_context(*args, **extra)
+        except KeyboardInterrupt:
+            self._leave_interrupted()
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; say in one sentence what went wrong, and leave with its code."""
@@ -97,10 +118,18 @@ class Program(click.Group):
             tell(f"error: {told}", err=True)
             ctx.exit(Ended.INPUT)
         except (KeyboardInterrupt, click.Abort):
-            click.echo("interrupted", err=True)
-            ctx.exit(Ended.INTERRUPTED)
+            self._leave_interrupted()
         finally:
             logger.removeHandler(notes)
+
+    def _leave_interrupted(self) -> NoReturn:
+        """Say so and leave; whoever presses Ctrl-C once more gets no traceback for it."""
+        if threading.current_thread() is threading.main_thread() and self._handler is None:
+            before = signal.getsignal(signal.SIGINT)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._handler = before
+        click.echo("interrupted", err=True)
+        raise click.exceptions.Exit(Ended.INTERRUPTED)
 
 
 class _Notes(logging.Handler):

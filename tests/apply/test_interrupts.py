@@ -541,3 +541,29 @@ def test_ctrl_c_stops_the_command_with_130_and_one_summary_and_no_traceback(lab,
     assert lab.seconds() == [60] * 12
     assert lab.sent_without_reading() == []
     assert len(lab.patches()) == 12
+
+
+@posix_only
+def test_pressing_ctrl_c_until_the_command_ends_tears_nothing(lab, tmp_path):
+    plan = lab.plan()
+    saved = str(plan.save(tmp_path / "plan.parquet"))
+    env = os.environ | {"SIPPET_API_URL": lab.sandbox.url, "SIPPET_API_TOKEN": lab.sandbox.token}
+    words = [str(SCRIPT), "apply", saved, "--audit", str(lab.audit), "--rate", "60/s", "--concurrency", "2"]
+    lab.sandbox.faults = Faults(script=[Fault(), Fault(hold_s=30.0), Fault(hold_s=30.0)], methods=("PATCH",))
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as child:
+        happens(lambda: len(lab.patches()) == 3)
+        pause = threading.Event()
+        while child.poll() is None:
+            child.send_signal(signal.SIGINT)
+            pause.wait(0.03)  # quicker than any hand
+        out, err = child.communicate(timeout=GUARD_S)
+    assert child.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.count("Interrupted: <Run ") == 1
+    state = load_run(lab.audit)
+    assert state.records["outcome"].value_counts().to_dict() == {"applied": 1, "unknown": 2, "pending": 9}
+    lab.sandbox.faults = Faults()
+    # What was written without an answer is not sent again.
+    finished(lab, plan)
+    assert len(lab.patches()) == 12

@@ -10,7 +10,9 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import re
+import weakref
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -55,6 +57,7 @@ class Secret:
             return any(form in body for form in searched)
 
         self._hidden = (headers, _scrubber(value), is_in)
+        _in_use.add(self)
 
     def headers(self) -> dict[str, str]:
         """Return the header that carries it."""
@@ -133,3 +136,20 @@ def _end(text: str, at: int, form: str) -> int:
         at += 1
         end = at
     return end
+
+
+_in_use: weakref.WeakSet[Secret] = weakref.WeakSet()
+
+
+def _without_tokens(record: logging.LogRecord) -> bool:
+    """Take every token in use out of what the HTTP library logs at DEBUG, such as headers that echo it."""
+    text = record.getMessage()
+    for secret in list(_in_use):
+        text = secret.scrub(text)
+    record.msg, record.args = text, ()
+    return True
+
+
+# A filter of a logger does not hold for those below it, so each gets its own.
+for _name in ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks"):
+    logging.getLogger(_name).addFilter(_without_tokens)

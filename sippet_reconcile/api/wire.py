@@ -10,7 +10,6 @@ and nothing that does leave it brings a frame along whose local variables hold t
 
 from __future__ import annotations
 
-import logging
 import os
 import ssl
 import sys
@@ -77,23 +76,6 @@ class Reply:
 
 # All that is read of an answer's head; what else a server sends is kept nowhere.
 _KEPT_HEADERS: Final = ("date", "location", "retry-after", "x-request-id")
-
-_HTTP_LOGGERS: Final = ("httpcore.connection", "httpcore.http11", "httpcore.proxy", "httpcore.socks")
-
-_secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
-
-
-def _without_tokens(record: logging.LogRecord) -> bool:
-    """Take every token in use out of what the HTTP library logs at DEBUG, such as headers that echo it."""
-    text = record.getMessage()
-    for secret in list(_secrets):
-        text = secret.scrub(text)
-    record.msg, record.args = text, ()
-    return True
-
-
-for _name in _HTTP_LOGGERS:
-    logging.getLogger(_name).addFilter(_without_tokens)
 
 
 class _TooLargeError(Exception):
@@ -174,8 +156,6 @@ class Wire:
         self._secret = secret
         self._timeouts = timeouts
         self._max_bytes = max_bytes
-        if secret is not None:
-            _secrets.add(secret)
         self._transport = transport or httpx.HTTPTransport(
             verify=_trusted(),
             limits=httpx.Limits(

@@ -145,6 +145,17 @@ def http(status, body=b"", reason="Said", headers=()):
 
 
 @pytest.fixture
+def no_waiting():
+    """Options of a client whose time passes only while it sleeps."""
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    return {"sleep": sleep, "clock": lambda: now[0]}
+
+
+@pytest.fixture
 def secret():
     """The token and how to look for it; test modules cannot import one another."""
     return Search()

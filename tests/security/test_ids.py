@@ -52,8 +52,12 @@ class Nothing(httpx.BaseTransport):
 
 
 def client_and_wire():
-    wire = Nothing()
-    return Client("https://api.example.com", transport=wire, sleep=lambda _: None), wire
+    wire, now = Nothing(), [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    return Client("https://api.example.com", transport=wire, sleep=sleep, clock=lambda: now[0]), wire
 
 
 def ways_to_send(client, value):

@@ -52,7 +52,7 @@ def debug(caplog):
     return caplog
 
 
-@pytest.mark.parametrize("credential", ["token", "api_key"])
+@pytest.mark.parametrize("credential", ["token", pytest.param("api_key", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["as it is", "percent-encoded", "escaped for JSON", "base64", "base64 of the header", "hexadecimal", "other case", "in two lines", "first twelve"])  # fmt: skip
 def test_a_server_that_repeats_the_token_in_any_spelling_makes_nobody_show_it(secret, credential, name):
     form = secret.forms[name]
@@ -89,13 +89,13 @@ ANSWERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("credential", ["token", "api_key"])
+@pytest.mark.parametrize("credential", ["token", pytest.param("api_key", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_no_answer_over_a_real_socket_brings_the_token_into_a_message_a_traceback_or_a_log(secret, raw, debug, credential, kind):  # fmt: skip
+def test_no_answer_over_a_real_socket_brings_the_token_into_a_message_a_traceback_or_a_log(secret, raw, debug, no_waiting, credential, kind):  # noqa: PLR0917 - fixtures  # fmt: skip
     answer = ANSWERS[kind](raw, secret.token)
     with (
         raw.serve(answer) as server,
-        Client(server.url, **{credential: secret.token}, sleep=lambda _: None) as client,
+        Client(server.url, **{credential: secret.token}, **no_waiting) as client,
     ):
         for name, step in steps(client).items():
             if name == "fetch_calls" and kind == "cut off":

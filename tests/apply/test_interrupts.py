@@ -214,6 +214,25 @@ def test_the_lock_is_free_again_where_ctrl_c_comes_as_it_is_taken_or_given_back(
     assert len(lab.patches()) == 12
 
 
+@pytest.mark.parametrize("n", range(1, 8))
+def test_a_part_is_in_the_log_or_not_where_ctrl_c_comes_as_it_is_flushed(lab, monkeypatch, n):
+    plan = lab.plan()
+    # The folder at the start; then file and folder of the start, of the intents, and of the outcomes with the end.
+    monkeypatch.setattr(os, "fsync", interrupted(os.fsync, n, before=False))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        lab.apply(plan)
+    monkeypatch.undo()
+    # Nothing else went wrong, neither at the time nor in writing down the end.
+    assert getattr(caught.value, "__notes__", []) == []
+    assert threads_ended("sippet-apply")
+    records = AuditLog(lab.audit).records()
+    assert records["event"].tolist().count("run-ended") == (not records.empty)
+    assert lab.n_attempts() == len(lab.patches())
+    assert [path.name for path in lab.audit.glob("_writing-*")] == []
+    finished(lab, plan)
+    assert len(lab.patches()) == 12
+
+
 class PressAtLine:
     """Presses Ctrl-C as the n-th line of the package is about to run in this thread, and again m lines later."""
 

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.pacing import Pacer, parse_rate
+from sippet_reconcile.api.queries import valid_ids
 from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.apply.entries import Scribe
 from sippet_reconcile.apply.interrupts import Interrupts
@@ -91,7 +92,8 @@ def apply_plan(
     Raises
     ------
     PlanError
-        If the plan is for another API, was changed, or was reverted in this log.
+        If the plan is for another API, holds an id that is no UUID, was changed, or was
+        reverted in this log.
     PlanNotApprovedError
         If too few people approved it.
     PlanDriftError
@@ -102,6 +104,8 @@ def apply_plan(
         If the API refused or could not be read before anything was sent.
     KeyboardInterrupt
         Raised again once requests in flight are done (10 s at most) and written down.
+        Another Ctrl-C lets go of them at once: they are `unknown`, and read first when
+        the plan is applied again. Being terminated or killed is as safe, and says less.
 
     Examples
     --------
@@ -232,6 +236,11 @@ def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     if normalise_url(plan.api_url) != ours:
         msg = f"plan {short} was made for {plan.api_url}, the client is of {ours}: a plan is applied to its own API only"
         raise PlanError(msg)
+    try:
+        valid_ids(plan.changes["call_id"].unique())
+    except InputError as exc:
+        msg = f"plan {short} cannot be applied: {exc}"
+        raise PlanError(msg) from exc
     people = {approval.person: approval.by for approval in plan.approvals if approval.plan_id == plan.plan_id}
     if len(people) < min_approvals:
         told = f"approved by {', '.join(sorted(people.values()))}" if people else "not approved"

@@ -116,7 +116,7 @@ def test_each_part_is_opened_once_to_find_where_a_run_stands(written, opened):
 
 @pytest.mark.slow
 @only_linux
-def test_a_hundred_thousand_calls_take_hardly_more_memory_than_a_thousand(tmp_path):
+def test_a_hundred_thousand_calls_take_less_than_half_the_memory_that_pandas_needs_for_their_log(tmp_path):
     peaks = {}
     for n in (1_000, 100_000):
         folder = tmp_path / str(n)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from sippet_reconcile.api import Client
 from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.errors import AuditError, InputError, PlanError, PlanNotApprovedError
+from sippet_reconcile.plan import Plan
 from sippet_reconcile.verify import verify_run
 
 
@@ -43,6 +45,17 @@ def test_a_plan_whose_content_does_not_give_its_id_is_refused(lab, quiet):
     forged = replace(quiet, plan_id="0" * 64, approvals=(replace(quiet.approvals[0], plan_id="0" * 64),))
     with pytest.raises(PlanError, match="does not give its plan_id"):
         lab.apply(forged)
+
+
+def test_an_id_that_could_not_be_asked_for_is_refused_before_the_first_request(lab, quiet):
+    # The API's own ids are UUIDs; a plan may be made by hand, and hold anything that fits into a path.
+    changes = pd.concat([quiet.changes, quiet.changes.tail(1).assign(call_id="call-1")])
+    made = Plan.from_changes(changes, kind="corrections", api_url=lab.client.base_url).approve(
+        by="ana", note="by hand"
+    )
+    with pytest.raises(PlanError, match="cannot be applied: "):
+        lab.apply(made)
+    assert not lab.audit.exists()
 
 
 def test_a_plan_for_another_api_is_refused(lab, quiet):

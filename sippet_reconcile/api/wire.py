@@ -329,7 +329,8 @@ class Wire:
         chunks: list[bytes] = []
         size = 0
         if "," in response.headers.get("content-encoding", ""):
-            raise httpx.DecodingError("")  # a chunk of what is compressed twice may unfold beyond any memory
+            msg = "compressed twice"  # a chunk of it may unfold beyond any memory
+            raise httpx.DecodingError(msg)
         for chunk in response.iter_bytes():
             chunks.append(chunk)
             size += len(chunk)

@@ -173,6 +173,22 @@ def test_while_time_stands_still_one_request_leaves(rate: float, n: int) -> None
     assert [schedule.take(7.0) == 0 for _ in range(n)] == [True] + [False] * (n - 1)
 
 
+def test_what_a_machine_makes_late_is_caught_up_little_by_little() -> None:
+    """A thread that wakes 0.2 s late costs no more than that, and no two requests leave together for it."""
+    for rate in (5.0, 20.0, 50.0):
+        schedule, now, permits = Schedule(rate), 0.0, []
+        for number in range(int(rate * 60)):
+            wait = schedule.take(now)
+            while wait:
+                now += wait + (0.2 if number in {int(rate * 3), int(rate * 30)} else 0.0)
+                wait = schedule.take(now)
+            permits.append(now)
+        gaps = [after - before for before, after in pairwise(permits)]
+        assert (len(permits) - 1) / (permits[-1] - permits[0]) >= 0.98 * rate
+        assert most_within(permits, 1.0) <= rate
+        assert min(gaps) >= 0.4 / rate
+
+
 def test_idle_time_earns_no_burst() -> None:
     schedule = Schedule(5)
     first = take_at(schedule, 0.0)

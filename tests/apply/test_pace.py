@@ -37,36 +37,36 @@ class Stopwatch:
         self.answered.append((answer.status_code, self._clock()))
         return answer
 
-    @property
-    def reached(self):
-        """Requests per second from the first to the last."""
-        return (len(self.left) - 1) / (max(self.left) - min(self.left))
+    def reached(self, n_first=0):
+        """Return the requests per second from the first to the last, leaving out so many at the start."""
+        counted = sorted(self.left)[n_first:]
+        return (len(counted) - 1) / (counted[-1] - counted[0])
 
     def most_within(self, seconds):
         return max(sum(start <= at < start + seconds for at in self.left) for start in self.left)
 
 
-def best_pace(lab_of, rate, n, *, enough=0.98, **options):
+def best_pace(lab_of, rate, n, *, enough=0.98, latency_s=LATENCY_S, n_first=0, **options):
     """Apply a plan until the share of the rate that was reached is enough, a few times at most; return the best."""
     best = 0.0
     for number in range(TRIES):
         lab = lab_of(n)
         plan = lab.plan()
-        lab.sandbox.faults = Faults(latency_s=LATENCY_S)
+        lab.sandbox.faults = Faults(latency_s=latency_s)
         watch = Stopwatch(lab)
         run = lab.apply(plan, rate=f"{rate}/s", **options)
         lab.audit.rename(lab.audit.with_name(f"audit-{number}"))
         assert run.count(Outcome.APPLIED) == n
         assert watch.most_within(1.0) <= rate
-        best = max(best, watch.reached / rate)
+        best = max(best, watch.reached(n_first) / rate)
         if best >= enough:
             break
     return best
 
 
 def test_the_pace_does_not_stop_between_chunks(lab_of):
-    """Chunks of two seconds: waiting for each one's last answer, and for the disk, would cost a sixth."""
-    assert best_pace(lab_of, 20, 100, enough=0.93, chunk_s=2.0) >= 0.93
+    """Chunks of three seconds: waiting for each one's last answer, and for the next read's, would cost a quarter."""
+    assert best_pace(lab_of, 20, 130, enough=0.93, latency_s=0.5, n_first=5, chunk_s=3.0) >= 0.93
 
 
 @pytest.mark.slow
@@ -77,8 +77,8 @@ def test_the_rate_is_reached_at_a_fifth_of_a_second_of_latency(lab_of, rate, n):
 
 @pytest.mark.slow
 def test_one_chunk_after_the_other_would_not_reach_it(lab_of):
-    """Or the test above would prove nothing."""
-    assert best_pace(lab_of, 20, 440, looks_ahead=False) < 0.97
+    """Or the first of these tests would prove nothing."""
+    assert best_pace(lab_of, 20, 130, latency_s=0.5, n_first=5, chunk_s=3.0, looks_ahead=False) < 0.9
 
 
 @pytest.mark.slow

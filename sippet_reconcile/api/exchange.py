@@ -94,6 +94,10 @@ class Exchange:
         """Return it with what makes the rows of its answer."""
         return replace(self, make_calls=make_calls)
 
+    def without_content(self) -> Exchange:
+        """Return what is to be told of it, without what the answer held."""
+        return replace(self, content=None, make_calls=None)
+
     @cached_property
     def calls(self) -> pd.DataFrame | None:
         """The rows of a usable answer."""

@@ -78,7 +78,7 @@ class Job:
         """Note what came of the PATCH that left last."""
         with self._lock:
             if not self._closed:
-                self.attempts[-1] = Attempt(self.attempts[-1].at, exchange)
+                self.attempts[-1] = Attempt(self.attempts[-1].at, exchange.without_content())
 
     def settle(self, result: Decision, at: datetime) -> None:
         """Note what came of the call, unless the main thread has given it up."""

@@ -22,7 +22,7 @@ _MIN_WORKERS: Final = 2  # so that one slow answer does not hold up all others
 _USUAL_LATENCY_S: Final = 0.2  # until the first answer tells
 _MARGIN_S: Final = 0.5
 _DECISIONS_PER_S: Final = 2_000
-_MOST_CALLS: Final = 5_000
+_MOST_CALLS: Final = 1_000  # each is held with its values and its answer until it is written down
 
 
 class Pace(Protocol):
@@ -68,7 +68,7 @@ class Sizing:
     def n_ahead(self) -> int:
         """How many PATCHes may still wait when the next chunk begins to be read.
 
-        None where its answers come before the next permit; never more than a third of a
+        Zero where its answers come before the next permit; never more than a third of a
         chunk, so that its last call is sent within 15 seconds of its re-read.
         """
         n, rate, latency_s = self.n_calls, self._rate, self._latency_s

@@ -171,6 +171,7 @@ def read_part(part: Part, columns: Sequence[str] | None = None, *, as_written: b
                 raise AuditError(msg)
             # One thread is the quickest: a part is small, each of its columns takes microseconds.
             table = opened.read(columns=list({_VERSION, *wanted.names}), use_threads=False)
+            table.validate(full=True)  # bytes that are no text would raise in whoever reads them
     except (pa.ArrowException, OSError) as exc:
         msg = f"{part.name} cannot be read as a part of the audit log ({type(exc).__name__}): restore it from a backup"
         raise AuditError(msg) from exc

@@ -132,6 +132,21 @@ def test_a_part_that_is_no_parquet_is_named(log):
     assert parts_of(log.path)[1].name in result.problem
 
 
+def test_bytes_that_are_no_text_are_an_edit_that_is_named(log):
+    path = parts_of(log.path)[1]
+    table = pq.read_table(io.BytesIO(path.read_bytes()))
+    position = table.schema.get_field_index("by")
+    text = table.schema.field("by")
+    made = pa.array([b"\xff"] * table.num_rows, pa.large_binary())
+    broken = pa.Array.from_buffers(text.type, table.num_rows, made.buffers())
+    pq.write_table(table.set_column(position, text, broken), path)
+    result = log.verify()
+    assert not result.ok
+    assert path.name in result.problem
+    with pytest.raises(AuditError, match=path.name):
+        log.records()
+
+
 def test_a_last_record_removed_from_within_its_part_shows_by_the_name(log):
     rewrite(parts_of(log.path)[-1], lambda rows: rows[:-1])
     assert not log.verify().ok

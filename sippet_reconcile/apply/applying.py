@@ -86,8 +86,9 @@ def apply_plan(
     -------
     Run
         With the last state of every call. Where the run had to stop part-way (401,
-        three 403 in a row, a control call gone, too many failures), ``.stopped`` says
-        why; where that happened before anything was sent, an `ApiError` is raised.
+        three 403 in a row, no control call visible, an API that stays away or asks to wait
+        for more than five minutes, too many failures or retries), ``.stopped`` says why;
+        where that happened before anything was sent, an `ApiError` is raised.
 
     Raises
     ------

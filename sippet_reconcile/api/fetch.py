@@ -101,11 +101,12 @@ class Fetch:
     def run(self, report: Reporter) -> Calls:
         """Empty the queue and return the calls; reading stops at the first error or interrupt."""
         self._n_running = self._n_workers
-        for number in range(self._n_workers):
-            # Daemons: an interrupted read changes nothing, so nobody has to wait for its answer.
-            threading.Thread(target=self._work, name=f"fetch-calls-{number}", daemon=True).start()
         total = int(self._queue.total.total_seconds() // _HOUR_S)
         try:
+            # In here, or an interrupt that comes between two starts would leave the first thread reading on.
+            for number in range(self._n_workers):
+                # Daemons: an interrupted read changes nothing, so nobody has to wait for its answer.
+                threading.Thread(target=self._work, name=f"fetch-calls-{number}", daemon=True).start()
             is_going = True
             while is_going:
                 with self._changed:

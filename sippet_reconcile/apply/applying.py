@@ -6,6 +6,7 @@ place from which a plan's PATCH requests leave.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import sys
 from typing import TYPE_CHECKING, Final
@@ -163,40 +164,46 @@ def apply_with(
     log = audit if isinstance(audit, AuditLog) else AuditLog(audit)
     calls = planned_calls(plan)
     # Ctrl-C waits while the lock is taken and given back: whoever holds it must not be left holding it.
-    with Interrupts() as interrupts, log.writing() as writer:
-        stop = StopSign(max_failures)
-        interrupts.let_in(stop)
-        run_id, state = _standing(log, plan.plan_id, api_url, tools.now())
-        with reporting(progress, unit="call") as report:
-            session = Session(
-                plan,
-                calls,
-                state,
-                writer=writer,
-                scribe=Scribe(run_id, plan.plan_id, api_url),
-                traffic=Traffic(client, Pacer(rate_per_s, clock=tools.clock, sleep=tools.sleep), stop, tools),
-                stop=stop,
-                options=options,
-                report=report,
-            )
-            try:
-                session.execute()
-            except KeyboardInterrupt as interrupt:
-                _tell_interrupted(log, run_id, interrupt)
-                raise
-            finally:
-                interrupts.put_off()
-        return load_run(log, run_id)
+    with Interrupts() as interrupts:
+        with log.writing() as writer:
+            stop = StopSign(max_failures)
+            interrupts.let_in(stop)
+            run_id, state = _standing(log, plan.plan_id, api_url, tools.now())
+            with reporting(progress, unit="call") as report:
+                session = Session(
+                    plan,
+                    calls,
+                    state,
+                    writer=writer,
+                    scribe=Scribe(run_id, plan.plan_id, api_url),
+                    traffic=Traffic(
+                        client, Pacer(rate_per_s, clock=tools.clock, sleep=tools.sleep), stop, tools
+                    ),
+                    stop=stop,
+                    options=options,
+                    report=report,
+                )
+                try:
+                    session.execute()
+                except KeyboardInterrupt as interrupt:
+                    try:
+                        _tell_interrupted(load_run(log, run_id))
+                    except ReconcileError as exc:  # the log has no record of it yet, or went away
+                        interrupt.add_note(f"the summary of the run cannot be shown: {exc}")
+                    raise
+                finally:
+                    interrupts.put_off()
+            run = load_run(log, run_id)
+        if interrupts.is_waiting:  # it came too late to stop anything, and is raised now
+            _tell_interrupted(run)
+    return run
 
 
-def _tell_interrupted(log: AuditLog, run_id: str, interrupt: KeyboardInterrupt) -> None:
-    """Print what the run came to; where that cannot be told, the interrupt is raised all the same."""
-    if sys.stderr is None:  # a program without a console
-        return
-    try:
-        sys.stderr.write(f"Interrupted: {load_run(log, run_id)!r}\n")
-    except (ReconcileError, OSError, ValueError) as exc:  # no record yet; a console that is closed
-        interrupt.add_note(f"the summary of the run cannot be shown: {exc}")
+def _tell_interrupted(run: Run) -> None:
+    """Print what the run came to; a console that is closed or absent does not keep the interrupt from being raised."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"Interrupted: {run!r}\n")
 
 
 def _checked(options: Options, rate_per_s: float) -> Options:

@@ -60,8 +60,13 @@ class Interrupts:
         if self._handler is None:
             return
         signal.signal(signal.SIGINT, self._handler)
-        if self._waiting and not self._is_raised and not isinstance(error, KeyboardInterrupt):
+        if self.is_waiting and not isinstance(error, KeyboardInterrupt):
             self._handler(signal.SIGINT, None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an interrupt came that was not raised yet."""
+        return self._waiting and not self._is_raised
 
     def let_in(self, stop: StopSign) -> None:
         """From here on an interrupt is raised, until the run is to stop; one that waits is raised now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import io
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ import httpx
 import pytest
 from filelock import FileLock
 
+from sippet_reconcile.api import Client
 from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.audit import AuditLog
 from sippet_reconcile.run import Outcome, load_run
@@ -179,6 +181,19 @@ def test_no_thread_is_left_behind(lab):
     assert [thread for thread in left if thread.is_alive() and thread.name.startswith("sippet-apply")] == []
 
 
+def test_a_console_that_is_closed_does_not_swallow_the_interrupt(lab, monkeypatch):
+    plan = lab.plan()
+    closed = io.StringIO()
+    closed.close()
+    lab.tap.on_patch = lambda number, _request: number == 3 and press()
+    monkeypatch.setattr(sys, "stderr", closed)
+    with pytest.raises(KeyboardInterrupt):
+        lab.apply(plan, concurrency=1)
+    monkeypatch.undo()
+    lab.tap.on_patch = lambda _number, _request: None
+    finished(lab, plan)
+
+
 def interrupted(function, at, *, before=True):
     """Return a function during whose n-th call Ctrl-C is pressed."""
     left = [at]
@@ -198,7 +213,7 @@ def interrupted(function, at, *, before=True):
 @pytest.mark.parametrize("name", ["acquire", "release"])
 @pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
 def test_the_lock_is_free_again_where_ctrl_c_comes_as_it_is_taken_or_given_back(
-    lab, monkeypatch, name, before
+    lab, monkeypatch, capsys, name, before
 ):
     plan = lab.plan()
     monkeypatch.setattr(FileLock, name, interrupted(getattr(FileLock, name), 1, before=before))
@@ -208,6 +223,7 @@ def test_the_lock_is_free_again_where_ctrl_c_comes_as_it_is_taken_or_given_back(
     n_sent = 0 if name == "acquire" else 12
     assert len(lab.patches()) == n_sent
     assert len(AuditLog(lab.audit).records().query("event == 'run-started'")) == (n_sent > 0)
+    assert capsys.readouterr().err.count("Interrupted: <Run ") == (n_sent > 0)
     # The traceback still holds all that the interrupted call held, as it does in a notebook.
     assert caught.tb is not None
     finished(lab, plan)
@@ -436,20 +452,31 @@ def test_ctrl_c_while_calls_are_fetched_leaves_no_thread_however_long_the_pause(
     assert threads_ended("fetch-calls")
 
 
+def test_ctrl_c_as_the_readers_of_a_fetch_are_started_leaves_none_of_them(lab, monkeypatch):
+    lab.sandbox.faults = Faults(script=[Fault("throttle", retry_after_s=300)] * 20, methods=("GET",))
+    monkeypatch.setattr(threading.Thread, "start", interrupted(threading.Thread.start, 2, before=False))
+    with pytest.raises(KeyboardInterrupt):
+        lab.client.fetch_calls("2026-10", progress=False)
+    monkeypatch.undo()
+    assert threads_ended("fetch-calls")
+
+
 def test_ctrl_c_while_a_run_is_verified_writes_nothing_and_leaves_no_thread(lab):
     run = lab.apply(lab.plan())
+    assert threads_ended("sippet-apply")
     written = AuditLog(lab.audit).records()
     before = set(threading.enumerate())
-    lab.sandbox.clear_requests()
-    lab.sandbox.faults = Faults(script=[Fault("throttle", retry_after_s=300)] * 3, methods=("GET",))
+    lab.sandbox.faults = Faults(script=[Fault("throttle", retry_after_s=300)], methods=("GET",))
+    # Pressed as the pause begins that the API asked for.
     with (
-        PressWhen(lambda: any(r.status == 429 for r in lab.sandbox.requests)),
+        Client(
+            lab.sandbox.url, token=lab.sandbox.token, sleep=lambda _s: signal.raise_signal(signal.SIGINT)
+        ) as client,
         pytest.raises(KeyboardInterrupt),
     ):
-        verify_run(run, lab.client)
+        verify_run(run, client)
     assert set(threading.enumerate()) <= before
     assert AuditLog(lab.audit).records().equals(written)
-    lab.sandbox.faults = Faults()
     assert verify_run(run, lab.client).ok
 
 

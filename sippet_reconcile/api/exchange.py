@@ -13,7 +13,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile.api.documents import DocumentError, Problem, read_problems
+from sippet_reconcile.api.documents import DocumentError
+from sippet_reconcile.api.problems import Problem, read_problems
 from sippet_reconcile.api.retry import parse_retry_after
 from sippet_reconcile.errors import ApiError, RejectedError, TransientApiError, UnexpectedResponseError
 

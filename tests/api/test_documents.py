@@ -16,10 +16,10 @@ from sippet_reconcile.api.documents import (
     calls_frame,
     patch_body,
     read_page,
-    read_problems,
     read_resource,
     with_source,
 )
+from sippet_reconcile.api.problems import read_problems
 from sippet_reconcile.schema import CALLS
 
 

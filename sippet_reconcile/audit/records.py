@@ -44,6 +44,7 @@ __all__ = [
     "chain",
     "record_hash",
     "records_of_table",
+    "storable",
     "table_of_records",
 ]
 
@@ -165,7 +166,7 @@ class Entry:
 _CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
-def _plain(value: object) -> object:
+def storable(value: object) -> object:
     """Return a value as it is stored: text is made storable, enumerations become their word."""
     if value is None or (type(value) is str and value.isascii()):
         return value
@@ -205,7 +206,7 @@ def record_hash(prev_hash: str, record: Mapping[str, object]) -> str:
 
 
 def chain(entries: Iterable[Entry], *, seq: int, head: str) -> list[dict[str, object]]:
-    """Return entries as records that continue a chain.
+    """Return entries as records that continue a chain, one by one: what `chaining` does for a whole part.
 
     Parameters
     ----------
@@ -217,7 +218,7 @@ def chain(entries: Iterable[Entry], *, seq: int, head: str) -> list[dict[str, ob
     records: list[dict[str, object]] = []
     for entry in entries:
         seq += 1
-        record = {name: _plain(value) for name, value in vars(entry).items()}
+        record = {name: storable(value) for name, value in vars(entry).items()}
         record |= {
             "schema_version": SCHEMA_VERSION,
             "seq": seq,

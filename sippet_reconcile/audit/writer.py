@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sippet_reconcile.audit.chaining import chained_table
 from sippet_reconcile.audit.parts import (
     NotFlushedError,
     interrupts_deferred,
@@ -22,10 +23,8 @@ from sippet_reconcile.audit.parts import (
 from sippet_reconcile.audit.records import (
     GENESIS,
     Event,
-    chain,
     record_hash,
     records_of_table,
-    table_of_records,
 )
 from sippet_reconcile.errors import AuditError
 
@@ -71,8 +70,7 @@ class AuditWriter:
         if self._broken is not None:
             raise AuditError(self._broken)
         with interrupts_deferred():
-            records = chain(entries, seq=self._seq, head=self._head)
-            table = table_of_records(records)
+            table = chained_table(entries, seq=self._seq, head=self._head)
             try:
                 self._require_ours()
                 self._tell_run(entries[0])
@@ -80,8 +78,8 @@ class AuditWriter:
             except OSError as exc:
                 self._settle(exc)
                 raise AuditError(self._broken or cannot_write(self._folder, exc)) from exc
-            self._seq += len(records)
-            self._head = str(records[-1]["hash"])
+            self._seq += table.num_rows
+            self._head = table.column("hash")[-1].as_py()
 
     def _require_ours(self) -> None:
         """Refuse to write where another run may write too, or where the end is not the one we left."""

@@ -30,7 +30,7 @@ from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of, judg
 from sippet_reconcile.api.fetch import Fetch, one_row_per_id
 from sippet_reconcile.api.queries import chunk_ids, filter_pairs, target_of, valid_id, valid_ids
 from sippet_reconcile.api.reading import Answer, read_ids, read_window, reader_of
-from sippet_reconcile.api.retry import GiveUp, decide
+from sippet_reconcile.api.retry import GiveUp, decide, naps
 from sippet_reconcile.api.urls import CALLS_PATH, base_url_of
 from sippet_reconcile.api.windows import MARGIN_S, Window, WindowQueue, as_period
 from sippet_reconcile.api.wire import Timeouts, Transport, Wire
@@ -255,7 +255,8 @@ class Client:
             decision = decide(exchange, number, random=self._random)
             if isinstance(decision, GiveUp):
                 return exchange, decision.reason
-            self._sleep(decision.after_s)
+            for nap_s in naps(decision.after_s):
+                self._sleep(nap_s)
             number += 1
         return exchange, ""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.documents import calls_frame
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of
-from sippet_reconcile.api.retry import GiveUp, decide
+from sippet_reconcile.api.retry import GiveUp, decide, naps
 from sippet_reconcile.errors import UnexpectedResponseError
 from sippet_reconcile.schema import Calls
 
@@ -161,11 +161,10 @@ class Fetch:
                     return None
                 # Others are still reading: one of their windows may come back in halves.
                 self._changed.wait(_LOOK_S)
-        until = self._clock() + wait_s
-        # Short naps, so that a stop is noticed although a long pause is on.
-        while wait_s > 0 and not self._stopped:
-            self._sleep(min(wait_s, _LOOK_S))
-            wait_s = until - self._clock()
+        for nap_s in naps(wait_s):
+            if self._stopped:
+                break
+            self._sleep(nap_s)
         return None if self._stopped else window
 
     def _settle(self, window: Window, answer: Answer) -> None:

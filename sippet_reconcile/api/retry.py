@@ -13,10 +13,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sippet_reconcile.api.exchange import Exchange
 
@@ -31,6 +32,7 @@ __all__ = [
     "Rule",
     "backoff_s",
     "decide",
+    "naps",
     "parse_retry_after",
     "rule_for",
 ]
@@ -46,6 +48,7 @@ MAX_WAIT_S: Final = 300.0
 
 _BASE_S: Final = 0.5
 _CAP_S: Final = 20.0
+_NAP_S: Final = 0.25
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,20 @@ def rule_for(exchange: Exchange) -> Rule | None:
         if rule.kind == str(exchange.kind) and (not rule.statuses or exchange.status in rule.statuses):
             return rule
     return None
+
+
+def naps(seconds: float) -> Iterator[float]:
+    """Cut a wait into naps, between which a stop, or a Ctrl-C that came right ahead of a nap, is noticed.
+
+    Examples
+    --------
+    >>> list(naps(0.6)), list(naps(-1.0))
+    ([0.25, 0.25, 0.1], [])
+    """
+    n_whole, rest = divmod(max(seconds, 0.0), _NAP_S)
+    yield from repeat(_NAP_S, int(n_whole))
+    if rest > 0:
+        yield round(rest, 6) or rest
 
 
 def decide(

@@ -7,6 +7,7 @@ after an answer was lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,12 +17,13 @@ from sippet_reconcile.schema import CALL_ATTRIBUTES, PATCHABLE
 from sippet_reconcile.values import parse_value, same_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "SHOWABLE",
     "Decision",
     "PlannedCall",
+    "Problem",
     "Texts",
     "decide_call",
     "judge_answer",
@@ -33,9 +35,9 @@ SHOWABLE: Final = ("started_at", *PATCHABLE)
 """The attributes whose values may stand in the log; the others may hold phone numbers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """All that a plan would change of one call."""
+    """All that a plan would change of one call, and what its CDR says about being answered."""
 
     call_id: str
     call_uuid: str | None
@@ -46,11 +48,17 @@ class PlannedCall:
     reason: str | None
     source_file: str | None
     source_row: int | None
+    is_answered: bool | None = None
+    status_cdr: str | None = None
 
     @property
     def attributes(self) -> dict[str, object]:
         """What its PATCH sends."""
         return {name: parse_value(name, text) for name, text in self.after.items()}
+
+
+Problem = Callable[[PlannedCall, Texts], str | None]
+"""Says why a call that holds these values would be inconsistent after its PATCH; None where it would not."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def decide_call(
     observed: Texts,
     *,
     may_be_ours: bool,
-    problem: Callable[[str, Mapping[str, str | None]], str | None],
+    problem: Problem,
     decimals: Mapping[str, int],
 ) -> Decision:
     """Say what is to be done about a call that was just read.
@@ -119,7 +127,7 @@ def decide_call(
             for name in moved
         )
         return Decision(Outcome.DRIFTED, "reread", "drifted", told, held | {"started_at": start}, drift)
-    broken = problem(planned.call_id, {name: observed[name] for name in SHOWABLE})
+    broken = problem(planned, observed)
     if broken:
         drift = tuple(
             {

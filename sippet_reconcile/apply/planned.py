@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.apply.decisions import PlannedCall
+from sippet_reconcile.plan.whole_record import RecordRule
 from sippet_reconcile.schema import text_array
 from sippet_reconcile.values import instants_to_text, parse_value
 
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sippet_reconcile.apply.decisions import Problem, Texts
     from sippet_reconcile.plan import Plan
 
-__all__ = ["PlannedCalls", "planned_calls"]
+__all__ = ["PlannedCalls", "planned_calls", "whole_record_problem"]
 
 _TEXTS: Final = ("call_uuid", "field", "before", "after", "explanation", "reason", "source_file")
 _AT_ONCE: Final = 1_000
@@ -44,11 +46,12 @@ class PlannedCalls(Sequence[PlannedCall]):
     ----------
     changes
         `schema.CHANGES`; a call's place is that of its first change.
-    starts
-        Text in API form by call id.
+    calls
+        By call id: ``started_at``, text in API form, and what the CDR says,
+        ``is_answered_cdr`` and ``status_cdr``.
     """
 
-    def __init__(self, changes: pd.DataFrame, starts: pd.Series[str]) -> None:
+    def __init__(self, changes: pd.DataFrame, calls: pd.DataFrame) -> None:
         codes, ids = pd.factorize(changes["call_id"])
         order = np.argsort(codes, kind="stable")
         rows = changes.iloc[order]
@@ -62,7 +65,14 @@ class PlannedCalls(Sequence[PlannedCall]):
             + [pa.array(rows["source_row"].array, pa.int64(), from_pandas=True)],
             names=[*_TEXTS, "source_row"],
         )
-        self._starts = text_array(starts.reindex(self.ids))
+        known = calls.reindex(self.ids)
+        self._calls = pa.table(
+            {
+                "started_at": text_array(known["started_at"]),
+                "is_answered": pa.array(known["is_answered_cdr"].array, pa.bool_(), from_pandas=True),
+                "status_cdr": text_array(known["status_cdr"]),
+            }
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -90,7 +100,7 @@ class PlannedCalls(Sequence[PlannedCall]):
         rows = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - n_rows), n_rows)
         columns: dict[str, list[Any]] = self._rows.take(rows).to_pydict()
         ids = self.ids.iloc[chosen].tolist()
-        starts = self._starts.take(pa.array(chosen)).to_pylist()
+        known: dict[str, list[Any]] = self._calls.take(pa.array(chosen)).to_pydict()
         calls = []
         for place, end in enumerate(ends.tolist()):
             own = slice(end - int(n_rows[place]), end)
@@ -101,11 +111,13 @@ class PlannedCalls(Sequence[PlannedCall]):
                     call_uuid=columns["call_uuid"][own.start],
                     before=dict(zip(fields, columns["before"][own], strict=True)),
                     after=dict(zip(fields, columns["after"][own], strict=True)),
-                    started_at=starts[place],
+                    started_at=known["started_at"][place],
                     explanation=_joined(columns["explanation"][own]),
                     reason=_joined(columns["reason"][own]),
                     source_file=columns["source_file"][own.start],
                     source_row=columns["source_row"][own.start],
+                    is_answered=known["is_answered"][place],
+                    status_cdr=known["status_cdr"][place],
                 )
             )
         return calls
@@ -147,8 +159,35 @@ def planned_calls(plan: Plan) -> PlannedCalls:
     (3, {'duration_seconds': '60'}, True)
     """
     calls = plan.calls.drop_duplicates("call_id", keep="last")
-    starts = instants_to_text(calls["started_at"]).set_axis(pd.Index(calls["call_id"]))
-    return PlannedCalls(plan.changes, starts)
+    known = calls[["is_answered_cdr", "status_cdr"]].assign(started_at=instants_to_text(calls["started_at"]))
+    return PlannedCalls(plan.changes, known.set_axis(pd.Index(calls["call_id"])))
+
+
+def whole_record_problem(plan: Plan) -> Problem:
+    """Return what judges a call of a plan as it would stand after its PATCH, on top of what was just read.
+
+    A revert puts back what there was, consistent or not, so nothing is ever wrong with one.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from sippet_reconcile.reconciliation import Rules
+    >>> problem = whole_record_problem(SimpleNamespace(kind="corrections", rules=Rules()))
+    >>> end = {"ended_at": "2026-10-01T07:59:00Z"}
+    >>> call = PlannedCall("c", None, {"ended_at": None}, end, None, None, None, None, None)
+    >>> problem(call, {"started_at": "2026-10-01T08:00:00Z", "ended_at": None})
+    'as corrected, the call would end before it starts'
+    """
+    if plan.kind == "revert":
+        return lambda planned, observed: None  # noqa: ARG005 - a judge that never finds anything
+    rule = RecordRule(plan.rules)
+
+    def problem(planned: PlannedCall, observed: Texts) -> str | None:
+        # What the plan itself writes wins over what was read.
+        record = observed | planned.after
+        return rule.problem(record, is_answered=planned.is_answered, status_cdr=planned.status_cdr)
+
+    return problem
 
 
 def _json(value: object) -> str:

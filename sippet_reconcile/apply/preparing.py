@@ -21,12 +21,11 @@ from sippet_reconcile.audit import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from sippet_reconcile.apply.decisions import PlannedCall
+    from sippet_reconcile.apply.decisions import PlannedCall, Problem
     from sippet_reconcile.apply.planned import PlannedCalls
     from sippet_reconcile.apply.stopping import StopSign
     from sippet_reconcile.apply.traffic import Reading, Traffic
     from sippet_reconcile.apply.workers import Batch, Workers
-    from sippet_reconcile.plan import Plan
     from sippet_reconcile.run import RunState
 
 __all__ = ["Decided", "Preparation", "Reader"]
@@ -53,7 +52,7 @@ class Reader:
 
     def __init__(
         self,
-        plan: Plan,
+        problem: Problem,
         calls: PlannedCalls,
         state: RunState,
         *,
@@ -61,7 +60,7 @@ class Reader:
         stop: StopSign,
         workers: Workers,
     ) -> None:
-        self.problem = plan.whole_record_problem
+        self.problem = problem
         self.calls, self.state = calls, state
         self.traffic, self.stop, self.workers = traffic, stop, workers
         self.control_ids: tuple[str, ...] = ()

@@ -19,11 +19,11 @@ from sippet_reconcile.apply.traffic import HeldBackError, StaleError
 from sippet_reconcile.audit import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sippet_reconcile.api.exchange import Exchange
-    from sippet_reconcile.apply.decisions import PlannedCall, Texts
+    from sippet_reconcile.apply.decisions import PlannedCall, Problem, Texts
     from sippet_reconcile.apply.freshness import Moment
     from sippet_reconcile.apply.stopping import StopSign
     from sippet_reconcile.apply.traffic import Traffic
@@ -113,7 +113,7 @@ class Sender:
         self,
         traffic: Traffic,
         stop: StopSign,
-        problem: Callable[[str, Mapping[str, str | None]], str | None],
+        problem: Problem,
         control_ids: Sequence[str],
     ) -> None:
         self._traffic, self._stop, self._problem = traffic, stop, problem

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from sippet_reconcile.api.exchange import error_of
+from sippet_reconcile.apply.planned import whole_record_problem
 from sippet_reconcile.apply.preparing import Preparation, Reader
 from sippet_reconcile.apply.sending import Job, Sender
 from sippet_reconcile.apply.sizing import MAX_WORKERS, Sizing
@@ -106,7 +107,9 @@ class Session:
         self._ticked_at = -math.inf
         self._workers = Workers(stop)
         self._sizing = Sizing(traffic, options.concurrency, options.chunk_s)
-        self._reader = Reader(plan, calls, state, traffic=traffic, stop=stop, workers=self._workers)
+        self._reader = Reader(
+            whole_record_problem(plan), calls, state, traffic=traffic, stop=stop, workers=self._workers
+        )
         self._ahead: deque[Preparation] = deque()
         self._chunks: deque[_Chunk] = deque()
         self._sender: Sender | None = None
@@ -292,7 +295,7 @@ class Session:
             if not control_ids:  # pragma: no cover - a chunk with jobs was read, so control calls are known
                 msg = "there is no control call"
                 raise RuntimeError(msg)
-            self._sender = Sender(self._traffic, self._stop, self._plan.whole_record_problem, control_ids)
+            self._sender = Sender(self._traffic, self._stop, self._reader.problem, control_ids)
         return self._sender
 
     def _finish(self) -> bool:

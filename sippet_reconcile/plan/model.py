@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
@@ -26,8 +28,6 @@ from sippet_reconcile.plan.preview import preview
 from sippet_reconcile.plan.requests import PlannedRequest, patch_of
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
-from sippet_reconcile.plan.validation import calls_as_text
-from sippet_reconcile.plan.whole_record import RecordRule
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.values import parse_value
 
@@ -237,54 +237,11 @@ class Plan:
         PlannedRequest
             One per call, with all its fields.
         """
-        for call_id, attributes in self._changes_of.items():
-            yield patch_of(call_id, attributes)
-
-    @cached_property
-    def _changes_of(self) -> dict[str, dict[str, object]]:
-        """Call to the attributes it is sent, both in plan order."""
         changes = self._content.changes
-        planned: dict[str, dict[str, object]] = {}
-        for call_id, name, after in zip(changes["call_id"], changes["field"], changes["after"], strict=True):
-            planned.setdefault(call_id, {})[name] = parse_value(name, after)
-        return planned
-
-    @cached_property
-    def _records(self) -> dict[str, dict[str, Any]]:
-        """Call to its own values in API form, and what the CDR says about being answered."""
-        return calls_as_text(self._content.calls)
-
-    @cached_property
-    def _rule(self) -> RecordRule:
-        return RecordRule(self.rules)
-
-    def whole_record_problem(self, call_id: str, observed: Mapping[str, object]) -> str | None:
-        """Say why a call would be inconsistent after its PATCH, on top of what was just read.
-
-        Parameters
-        ----------
-        call_id
-            A call of this plan.
-        observed
-            Its attributes in API form as they were read again, missing as None; what
-            is not in there counts as it was when the plan was made.
-
-        Returns
-        -------
-        str or None
-            A sentence, or None where nothing is wrong. A revert puts back what there
-            was, consistent or not, so nothing is ever wrong with one.
-        """
-        if self.kind == "revert":
-            return None
-        if call_id not in self._changes_of:
-            msg = f"call {call_id} is not in plan {self.short_id}"
-            raise InputError(msg)
-        known = self._records[call_id]
-        record = {**known, **observed, **self._changes_of[call_id]}
-        return self._rule.problem(
-            record, is_answered=known["is_answered_cdr"], status_cdr=known["status_cdr"]
-        )
+        together = changes.iloc[np.argsort(pd.factorize(changes["call_id"])[0], kind="stable")]
+        rows = zip(together["call_id"], together["field"], together["after"], strict=True)
+        for call_id, own in groupby(rows, key=itemgetter(0)):
+            yield patch_of(call_id, {name: parse_value(name, after) for _, name, after in own})
 
     def approve(self, *, by: str, note: str = "") -> Plan:
         """Return the plan with one more approval, which names the plan id.

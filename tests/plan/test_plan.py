@@ -178,16 +178,6 @@ def test_an_unknown_id_is_named(plan: Plan) -> None:
         plan.drop(["00000000-0000-4000-8000-000000000099"])
 
 
-def test_the_record_is_judged_again_on_what_was_re_read(plan: Plan, ids: Ids) -> None:
-    assert plan.whole_record_problem(ids(1), {}) is None
-    now = {"status": "completed", "ended_at": "2026-10-05T10:00:30Z", "duration_seconds": "120"}
-    assert "longer" in str(plan.whole_record_problem(ids(1), now))
-    # What the plan itself writes wins over what was re-read.
-    assert plan.whole_record_problem(ids(2), {"ended_at": "2026-10-05T09:00:00Z"}) is None
-    with pytest.raises(InputError, match="not in plan"):
-        plan.whole_record_problem("elsewhere", {})
-
-
 def test_a_revert_may_write_null_but_not_for_the_source() -> None:
     undo = Plan.from_changes(
         change_row(field="ended_at", before="2026-10-05T10:00:00Z", after=None),
@@ -195,7 +185,6 @@ def test_a_revert_may_write_null_but_not_for_the_source() -> None:
     )  # fmt: skip
     assert next(undo.requests()).attributes == {"ended_at": None}
     assert undo.reverts_run_id == "run-1"
-    assert undo.whole_record_problem("a1", {}) is None
     with pytest.raises(PlanError, match="null"):
         Plan.from_changes(
             change_row(field="call_source", before="sip", after=None),

@@ -76,29 +76,37 @@ def test_a_failed_call_that_was_answered_keeps_its_seconds() -> None:
     assert RecordRule(BILLABLE).problem(record, is_answered=True, status_cdr="failed") is None
 
 
-STARTS = st.one_of(st.none(), st.integers(0, 200))
+SECONDS = st.one_of(st.none(), st.integers(0, 200), st.sampled_from([0.5, 59.999999, 60.000001, 61.5]))
 RECORDS = st.lists(
     st.tuples(
-        STARTS, STARTS, STARTS,
-        st.sampled_from([None, "completed", "no_answer", "busy", "answered"]),
+        SECONDS, SECONDS, SECONDS,
+        st.sampled_from([None, "completed", "Completed", "no_answer", "No-Answer", "busy", "answered", ""]),
         st.sampled_from([None, True, False]),
-        st.sampled_from([None, "completed", "no_answer"]),
+        st.sampled_from([None, "completed", "no_answer", "voicemail", "unheard-of"]),
     ),
     max_size=12,
 )  # fmt: skip
+RULES = st.builds(
+    Rules,
+    duration=st.sampled_from(["billable", "total"]),
+    duration_tolerance_s=st.sampled_from([0, 1, 30]),
+    status_map=st.sampled_from([{}, {"completed": ["busy"]}, {"no_answer": ["completed", "No-Answer"]}]),
+)
 
 
-@settings(max_examples=50, deadline=None)
-@given(rows=RECORDS, is_total=st.booleans())
-def test_one_call_and_many_are_judged_alike(rows: list[tuple[Any, ...]], is_total: bool) -> None:
-    rule = RecordRule(TOTAL if is_total else BILLABLE)
+@settings(max_examples=300, deadline=None)
+@given(rows=RECORDS, rules=RULES)
+def test_one_call_and_many_are_judged_alike(rows: list[tuple[Any, ...]], rules: Rules) -> None:
+    rule = RecordRule(rules)
     zero = np.datetime64("2026-10-05T10:00:00", "us")
 
-    def at(seconds: int | None) -> np.datetime64:
-        return np.datetime64("NaT", "us") if seconds is None else zero + np.timedelta64(seconds, "s")
+    def at(seconds: float | None) -> np.datetime64:
+        if seconds is None:
+            return np.datetime64("NaT", "us")
+        return zero + np.timedelta64(round(seconds * 1_000_000), "us")
 
-    def text(seconds: int | None) -> str | None:
-        return None if seconds is None else f"{zero + np.timedelta64(seconds, 's')}Z"
+    def text(seconds: float | None) -> str | None:
+        return None if seconds is None else f"{at(seconds)}Z"
 
     many = rule.problems(
         started_at=np.array([at(r[0]) for r in rows], dtype="datetime64[us]"),

@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,7 +25,6 @@ from sippet_reconcile.api import Client
 from sippet_reconcile.api.retry import RetryBudget
 from sippet_reconcile.apply.applying import apply_with
 from sippet_reconcile.apply.stopping import End
-from sippet_reconcile.apply.traffic import Tools
 from sippet_reconcile.audit import AuditLog, parts
 from sippet_reconcile.errors import ReconcileError
 from sippet_reconcile.revert import revert_run
@@ -69,21 +66,6 @@ def rows_of(text):
 ROWS = rows_of(DOCUMENT.read_text(encoding="utf-8"))
 
 
-def quick_tools():
-    """Return tools whose time passes fifty times as fast."""
-    begun, started = time.monotonic(), pd.Timestamp.now("UTC").to_pydatetime()
-
-    def clock():
-        return (time.monotonic() - begun) * 50
-
-    return Tools(
-        clock=clock,
-        sleep=lambda seconds: time.sleep(seconds / 50),
-        now=lambda: started + timedelta(seconds=clock()),
-        random=lambda: 0.0,
-    )
-
-
 @dataclass
 class Stage:
     """A lab with a plan over three calls, the first of which meets the fault of a row."""
@@ -101,7 +83,7 @@ class Stage:
         }  # fmt: skip
         try:
             run = apply_with(
-                tools or quick_tools(),
+                tools or self.lab.virtual_time(),
                 self.plan if plan is None else plan,
                 self.client,
                 self.lab.audit,
@@ -233,8 +215,12 @@ def retries_used_up(stage):
 
 def too_slow(stage):
     """Let each read take twenty seconds by the clock of the run."""
-    stage.lab.sandbox.faults = Faults(latency_s=0.4, methods=("GET",))
-    return stage.apply(), stage.told(), stage.again()
+    tools = stage.lab.virtual_time()
+    stage.client = stage.lab.client
+    stage.lab.tap.on_read = lambda _request: tools.sleep(20)
+    seen = stage.apply(tools=tools)
+    stage.lab.tap.on_read = lambda _request: None
+    return seen, stage.told(), stage.again()
 
 
 def changed_and_raise(stage):
@@ -291,7 +277,7 @@ def killed(moment, n):
         lab = stage.lab
         order = {
             "plan": str(stage.plan.save(lab.audit.parent / "plan.parquet")), "url": lab.sandbox.url,
-            "token": lab.sandbox.token, "audit": str(lab.audit), "session": "1", "speed": 50,
+            "token": lab.sandbox.token, "audit": str(lab.audit), "session": "1", "speed": 1,
             "moment": [moment, n], "options": {"concurrency": 1},
         }  # fmt: skip
         done = subprocess.run(
@@ -307,14 +293,14 @@ def killed(moment, n):
 
 def slept(stage):
     """Let an hour pass, which only the time of day shows, once the first re-read is answered."""
-    sandbox, quick = stage.lab.sandbox, quick_tools()
+    sandbox, tools = stage.lab.sandbox, stage.lab.virtual_time()
     sandbox.clear_requests()
 
     def now():
         n_read = sum(request.method == "GET" and request.status == 200 for request in sandbox.requests)
-        return quick.now() + timedelta(hours=int(n_read > 0))
+        return tools.now() + timedelta(hours=int(n_read > 0))
 
-    seen = stage.apply(tools=dataclasses.replace(quick, now=now))
+    seen = stage.apply(tools=dataclasses.replace(tools, now=now))
     assert [request.method for request in sandbox.requests][:3] == ["GET", "GET", "PATCH"]
     return seen, stage.told(), stage.again()
 

@@ -49,7 +49,7 @@ class StaleError(Exception):
 
 
 class HeldBackError(StaleError):
-    """It grew too old only while the connection was made, after the PATCH was said to be leaving."""
+    """It grew too old, or the run was stopped, while the connection was made: after the PATCH was said to be leaving."""
 
 
 def _now() -> datetime:
@@ -184,7 +184,8 @@ class Traffic:
         StoppedError
             If the run is stopped meanwhile.
         StaleError
-            If the re-read grew too old meanwhile, be it while connecting (`HeldBackError`); nothing was sent.
+            If the re-read grew too old meanwhile; nothing was sent. While connecting this, or that the
+            run was stopped, is a `HeldBackError`.
         """
         self._permit(read_at, is_retry=is_retry)
         leaving()
@@ -192,7 +193,7 @@ class Traffic:
 
         def may_leave() -> bool:
             nonlocal is_held_back
-            is_held_back = not self.is_fresh(read_at)
+            is_held_back = self._stop.is_set or not self.is_fresh(read_at)
             return not is_held_back
 
         exchange = self._client.attempt_patch(call.call_id, call.attributes, may_leave=may_leave)
@@ -262,6 +263,9 @@ class Traffic:
         """Read a call that could be read before: what failed last may have failed for what it is."""
         exchange = self._client.attempt_read([self._probe_id])
         self._note(exchange)
+        rule = rule_for(exchange)
+        if rule is not None and rule.pauses_everybody:
+            self._pause(exchange, decide(exchange, 1, random=self._tools.random, in_run=True))
         return exchange
 
     def outlast(self, exchange: Exchange) -> bool:
@@ -277,8 +281,11 @@ class Traffic:
         if not self._outages.is_open or sign_of(exchange) is not Sign.FAILING:
             return False
         before = self._outages.confirmed()
-        while not self._outages.may_go(waits=True):
+        while self._outages.is_open:
+            # The permit comes first: whoever may go is perhaps the one to send the probe.
             self._pacer.acquire(cancelled=lambda: self._stop.is_set, is_urgent=True)
+            if self._outages.may_go(waits=True):
+                break
         return self._outages.was_confirmed(before)
 
     def wait_after(self, exchange: Exchange, attempt: int) -> Retry | GiveUp:

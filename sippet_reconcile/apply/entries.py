@@ -12,7 +12,8 @@ import math
 import os
 import socket
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile.apply.decisions import SHOWABLE
 from sippet_reconcile.audit import Entry, Event
@@ -31,8 +32,16 @@ if TYPE_CHECKING:
 __all__ = ["Scribe"]
 
 
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _json(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(values)
+
+
+@cache
+def _kind(kind: str) -> str:
+    return _json({"kind": kind})
 
 
 def _values(texts: Texts, names: Iterable[str]) -> dict[str, object]:
@@ -120,7 +129,7 @@ class Scribe:
                     call_id=job.planned.call_id,
                     call_uuid=job.planned.call_uuid,
                     attempt=number,
-                    note=_json({"kind": kind}),
+                    note=_kind(kind),
                     **_told(attempt.exchange),
                 )
             )

@@ -131,6 +131,13 @@ def test_long_tables_say_how_much_is_left_away_and_where_it_is() -> None:
     assert (section["n_rows"], len(section["rows"])) == (6000, 5000)
 
 
+def test_a_long_fact_has_a_line_of_its_own_and_runs_out_of_no_tile() -> None:
+    page = Document(title="t", subtitle="", verdict="v", facts={"applied": 3, "head": "9f" * 32}).html()
+    assert f'<div class="wide"><dt>head</dt><dd>{"9f" * 32}</dd></div>' in page
+    assert "<div><dt>applied</dt><dd>3</dd></div>" in page
+    assert "overflow-wrap:anywhere" in page.partition(".facts .wide dd{")[2].partition("}")[0]
+
+
 def test_numbers_are_masked_in_every_form() -> None:
     frame = pd.DataFrame(
         {"from_number": ["+442079460123"], "sip_username": ["442079460123@pbx"], "call_id": ["c-20261001"]}

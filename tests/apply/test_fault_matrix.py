@@ -26,7 +26,7 @@ from sippet_reconcile.api.retry import RetryBudget
 from sippet_reconcile.apply.applying import apply_with
 from sippet_reconcile.apply.stopping import End
 from sippet_reconcile.audit import AuditLog, parts
-from sippet_reconcile.errors import ReconcileError
+from sippet_reconcile.errors import AuditError, ReconcileError
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import load_run
 from sippet_reconcile.sandbox import Fault, FaultKind, Faults, Sandbox
@@ -330,14 +330,32 @@ def disk_full(at):
     return play
 
 
-def log_edited(stage):
-    assert stage.apply() == ["applied", "complete"]
-    last = sorted(stage.lab.audit.glob("part-*"))[-1]
-    table = pq.read_table(io.BytesIO(last.read_bytes()))
+def edit_part(stage, place):
+    """Write another name into the records of one part, as somebody who knows parquet would."""
+    path = sorted(stage.lab.audit.glob("part-*"))[place]
+    table = pq.read_table(io.BytesIO(path.read_bytes()))
     position = table.schema.get_field_index("by")
     edited = pa.array(["somebody else"] * table.num_rows, table.schema.field("by").type)
-    pq.write_table(table.set_column(position, table.schema.field("by"), edited), last)
+    pq.write_table(table.set_column(position, table.schema.field("by"), edited), path)
+
+
+def log_edited(stage):
+    assert stage.apply() == ["applied", "complete"]
+    edit_part(stage, -1)
     return stage.apply(), ["answer"], stage.again()
+
+
+def log_edited_ahead(stage):
+    stage.options = {"limit": 1}
+    stage.apply()
+    edit_part(stage, 0)
+    stage.options = {}
+    seen = stage.apply()
+    log = AuditLog(stage.lab.audit)
+    assert "record 1: its content does not give its hash" in log.verify().problem
+    with pytest.raises(AuditError, match="record 1: ") as refused:
+        revert_run(load_run(log))
+    return [*seen, "audit verify", type(refused.value).__name__], stage.told(), stage.again()
 
 
 def unapproved(stage):
@@ -449,6 +467,7 @@ PLAYS: dict[str, Callable[[Stage], tuple[list[str], list[str], list[str]]]] = {
     "disk-full": disk_full(2),
     "disk-full-after": disk_full(3),
     "log-edited": log_edited,
+    "log-edited-ahead": log_edited_ahead,
     # The plan may not be sent.
     "unapproved": unapproved,
     "plan-edited": plan_edited,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.apply.stopping import StopSign
     from sippet_reconcile.apply.traffic import Traffic
 
-__all__ = ["NOTHING_VISIBLE", "Attempt", "Job", "Sender"]
+__all__ = ["DRIFTED", "NOTHING_VISIBLE", "Attempt", "Job", "Sender"]
 
 _NOT_FOUND: Final = 404
 _MAY_FOLLOW_A_WRITE: Final = frozenset({404, 503})
@@ -36,6 +36,7 @@ _MAY_FOLLOW_A_WRITE: Final = frozenset({404, 503})
 _MAX_ROUNDS: Final = 12
 """PATCHes and re-reads of one call in one session, those that an outage or a pause spoilt included."""
 NOTHING_VISIBLE: Final = "no call that was visible at the start still is, so nothing missing is believed"
+DRIFTED: Final = "a call no longer holds what the plan was reviewed against"
 _LEFT_UNREAD: Final = "the run stopped before the call could be read back"
 
 
@@ -107,6 +108,8 @@ class Sender:
     control_ids
         Calls that were visible when the session began: whatever is missing is believed
         to be so only while one of these can still be seen.
+    stops_at_drift
+        Whether a call that turns out to have drifted stops the run.
     """
 
     def __init__(
@@ -115,9 +118,11 @@ class Sender:
         stop: StopSign,
         problem: Problem,
         control_ids: Sequence[str],
+        *,
+        stops_at_drift: bool,
     ) -> None:
         self._traffic, self._stop, self._problem = traffic, stop, problem
-        self._control_ids = tuple(control_ids)
+        self._control_ids, self._stops_at_drift = tuple(control_ids), stops_at_drift
 
     def send(self, job: Job) -> None:
         """Send one job and settle it, or leave it unsettled where nothing was sent."""
@@ -136,6 +141,8 @@ class Sender:
             job.settle(result, self._traffic.tools.now())
             if result.outcome is not None:
                 self._stop.count(result.outcome)
+            if result.outcome is Outcome.DRIFTED and self._stops_at_drift:
+                self._stop.stop(End.DRIFT, DRIFTED)
 
     def _carry(self, job: Job) -> Decision:
         """Try until there is something to say about the call; no PATCH follows another without a re-read between.

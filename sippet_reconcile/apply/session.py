@@ -21,7 +21,7 @@ import pandas as pd
 from sippet_reconcile.api.exchange import error_of
 from sippet_reconcile.apply.planned import whole_record_problem
 from sippet_reconcile.apply.preparing import Preparation, Reader
-from sippet_reconcile.apply.sending import Job, Sender
+from sippet_reconcile.apply.sending import DRIFTED, Job, Sender
 from sippet_reconcile.apply.sizing import MAX_WORKERS, Sizing
 from sippet_reconcile.apply.stopping import BY_THE_API, End
 from sippet_reconcile.apply.traffic import IDS_PER_READ
@@ -267,7 +267,7 @@ class Session:
         jobs = decided.jobs
         left = decided.undecided
         if drift and self._options.on_drift == "raise":
-            self._stop.stop(End.DRIFT, "a call no longer holds what the plan was reviewed against")
+            self._stop.stop(End.DRIFT, DRIFTED)
             left = left + [job.planned for job in jobs]
             jobs = []
         at = self._traffic.tools.now()
@@ -295,7 +295,13 @@ class Session:
             if not control_ids:  # pragma: no cover - a chunk with jobs was read, so control calls are known
                 msg = "there is no control call"
                 raise RuntimeError(msg)
-            self._sender = Sender(self._traffic, self._stop, self._reader.problem, control_ids)
+            self._sender = Sender(
+                self._traffic,
+                self._stop,
+                self._reader.problem,
+                control_ids,
+                stops_at_drift=self._options.on_drift == "raise",
+            )
         return self._sender
 
     def _finish(self) -> bool:
@@ -334,4 +340,4 @@ class Session:
                 self._n_sent += sum(bool(job.attempts) for job in chunk.jobs)
                 self._n_done += len(chunk.jobs) - len(unsent)
         if self._drift and self._options.on_drift == "raise":
-            self._stop.stop(End.DRIFT, "a call no longer holds what the plan was reviewed against")
+            self._stop.stop(End.DRIFT, DRIFTED)

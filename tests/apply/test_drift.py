@@ -11,8 +11,8 @@ from sippet_reconcile.api import Client
 from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.errors import PlanDriftError, UnexpectedResponseError
 from sippet_reconcile.revert import revert_run
-from sippet_reconcile.run import load_run
-from sippet_reconcile.sandbox import Sandbox, Switches
+from sippet_reconcile.run import Outcome, load_run
+from sippet_reconcile.sandbox import Faults, Sandbox, Switches
 from sippet_reconcile.schema import CALL_ATTRIBUTES
 
 OTHERS = {
@@ -368,3 +368,16 @@ def test_an_answer_that_cannot_be_read_is_settled_by_reading_the_call(lab):
     row = row_of(run, lab.id_of(0))
     assert (row["outcome"], row["confirmed_by"]) == ("applied", "reread")
     assert len(lab.patches()) == 1
+
+
+def test_raise_stops_at_once_where_another_writer_was_faster(lab):
+    """A 404 as of optimistic locking, the re-read shows their value: none of the calls behind it is sent."""
+    plan = lab.plan()
+    first = plan.changes["call_id"].iloc[0]
+    lab.tap.on_patch = lambda _number, _request: lab.sandbox.change_call(first, duration_seconds=45)
+    lab.sandbox.faults = Faults(script=[404], methods=("PATCH",))
+    with pytest.raises(PlanDriftError) as caught:
+        lab.apply(plan, concurrency=1, on_drift="raise")
+    assert caught.value.drift[["call_id", "observed"]].to_numpy().tolist() == [[first, "45"]]
+    assert [call_id for call_id, _ in lab.patches()] == [first]
+    assert load_run(lab.audit).count(Outcome.PENDING) == 11

@@ -16,6 +16,20 @@ PACKAGE = Path(sr.__file__).parent
 # What only a program reads: a terminal never shows it, or it is a class that hands out something of its own.
 ELSEWHERE = ("cli", "sandbox", "demo.py", "report", "schema.py", "_display.py")
 FLAGS = flags_of(main)
+# What a sentence is called on its way to a person; others are returned, or kept by an object.
+SENTENCES = (
+    "msg",
+    "advice",
+    "hint",
+    "note",
+    "why",
+    "about",
+    "details",
+    "problem",
+    "problems",
+    "detail",
+    "reason",
+)
 
 
 def told(node):
@@ -34,8 +48,13 @@ def messages():
             values = []
             if isinstance(node, ast.Assign | ast.AugAssign):
                 names = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if any(isinstance(name, ast.Name) and name.id in ("msg", "advice", "hint") for name in names):
+                if any(
+                    isinstance(name, ast.Attribute) or getattr(name, "id", None) in SENTENCES
+                    for name in names
+                ):
                     values = [node.value]
+            elif isinstance(node, ast.Return) and node.value is not None:
+                values = [node.value]
             for value in values:
                 filled = {
                     id(part)
@@ -45,7 +64,9 @@ def messages():
                 }
                 for part in ast.walk(value):
                     is_text = isinstance(part, ast.JoinedStr | ast.Constant) and id(part) not in filled
-                    if is_text and len(told(part)) > 12:
+                    is_sentence = is_text and len(told(part)) > 12 and " " in told(part)
+                    # What begins with "<" is a repr, and ends in the next step of a notebook.
+                    if is_sentence and not told(part).startswith("<"):
                         yield f"{path.relative_to(PACKAGE)}:{part.lineno}", told(part)
 
 
@@ -53,12 +74,19 @@ MESSAGES = list(messages())
 # Nobody can come to these from a command: it always hands in what they ask for.
 ONLY_PYTHON = re.compile(
     r"not a DataFrame|sniff_cdr looks at|is not an aware instant|period is a|rules is a|no call, call_uuid or cdr_id|"
-    r"build it with api_url=|rate_card"
+    r"build it with api_url=|rate_card|"
+    # The next step as reprs and cards tell it.
+    r"^verify_run\(run, client\)$|^apply_plan\(plan, client, audit\)$"
 )
 
 
 def test_there_are_messages_to_look_at():
-    assert len(MESSAGES) > 100
+    assert len(MESSAGES) > 300
+    assert {where.partition(":")[0] for where, _ in MESSAGES} >= {
+        "audit/locking.py",
+        "audit/writer.py",
+        "apply/outages.py",
+    }
 
 
 @pytest.mark.parametrize("message", [text for _, text in MESSAGES], ids=[where for where, _ in MESSAGES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ import sippet_reconcile as sr
 from sippet_reconcile.cli.options import FILE, ROWS, as_json, audit_option
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.program import Ended, teach
+
+if TYPE_CHECKING:
+    from sippet_reconcile.audit import AuditVerification
 
 __all__ = ["audit_command"]
 
@@ -106,10 +110,21 @@ def verify_command(context: click.Context, /, *, audit: Path, head: str | None, 
     """Check the chain."""
     check = sr.AuditLog(audit).verify(head)
     if as_json:
-        print_json({"ok": check.ok, **check.summary()})
+        print_json(check.summary())
     else:
-        print_summary(check.summary(), title="the log is intact" if check.ok else "the log is NOT intact")
+        print_summary(check.summary(), title=_verdict(check))
     context.exit(Ended.DONE if check.ok else Ended.DIFFER)
+
+
+def _verdict(check: AuditVerification) -> str:
+    """Say whether a log is intact; a folder without records, named by mistake, proves nothing."""
+    if not check.ok:
+        return "the log is NOT intact"
+    return (
+        "the log is intact"
+        if check.n_records
+        else "there are no records in this folder; is it the right one?"
+    )
 
 
 @audit_command.command(

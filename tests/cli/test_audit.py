@@ -68,6 +68,12 @@ def test_an_intact_log_is_verified_and_an_edited_one_is_not(shell, audit):
     assert "NOT intact" in shell("audit", "verify", "--audit", audit, code=1).stdout
 
 
+def test_a_folder_without_records_is_not_called_an_intact_log(shell, tmp_path):
+    shown = shell("audit", "verify", "--audit", tmp_path).stdout
+    assert "no records in this folder" in shown
+    assert "intact" not in shown
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl", "xlsx"])
 def test_records_are_exported(shell, audit, tmp_path, suffix):
     target = tmp_path / f"out.{suffix}"

@@ -22,7 +22,7 @@ _STANDS_FOR_ITSELF: Final = r"^[ !#-\[\]-~]*$"
 """Text that JSON writes as it is: printable ASCII without quotation marks and backslashes."""
 
 
-def canonical_texts(records: pa.Table) -> list[str]:
+def canonical_texts(records: pa.Table) -> pa.LargeStringArray:
     """Return the text of each record; see `sippet_reconcile.audit.records`.
 
     Examples
@@ -32,22 +32,23 @@ def canonical_texts(records: pa.Table) -> list[str]:
     >>> at = datetime(2026, 10, 1, tzinfo=UTC)
     >>> entry = Entry(event=Event.APPROVAL, at=at, run_id="r", plan_id="p", api_url="u", by="Zoë")
     >>> records = chain([entry], seq=0, head=GENESIS)
-    >>> canonical_texts(table_of_records(records)) == [canonical_json(records[0])]
+    >>> canonical_texts(table_of_records(records)).to_pylist() == [canonical_json(records[0])]
     True
     """
     told = at_as_text(records)
     members = [_members(name, told.column(name)) for name in _NAMES]
-    return [f"{{{text}}}" for text in pc.binary_join_element_wise(*members, _scalar(",")).to_pylist()]
+    return pc.binary_join_element_wise(*members, _scalar(","))
 
 
 def _members(name: str, column: pa.ChunkedArray) -> pa.Array:
-    """Return each value as a member of a JSON object."""
-    key = f"{json.dumps(name)}:"
+    """Return each value as a member of a JSON object, the first and the last name with its brace."""
+    begin, end = "{" if name == _NAMES[0] else "", "}" if name == _NAMES[-1] else ""
+    key = f"{begin}{json.dumps(name)}:"
     if pa.types.is_integer(column.type):
         values = column.combine_chunks().cast(_TEXT)
     else:
         values = _as_json(column.combine_chunks())
-    return pc.binary_join_element_wise(_scalar(key), values.fill_null("null"), _scalar(""))
+    return pc.binary_join_element_wise(_scalar(key), values.fill_null("null"), _scalar(end), _scalar(""))
 
 
 def _as_json(texts: pa.LargeStringArray) -> pa.LargeStringArray:

@@ -7,9 +7,11 @@ part: the very records of `records.chain`, many times as quickly.
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from sippet_reconcile._version import __version__
@@ -17,7 +19,7 @@ from sippet_reconcile.audit.canonical import canonical_texts
 from sippet_reconcile.audit.records import ARROW, HASHES, SCHEMA_VERSION, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sippet_reconcile.audit.records import Entry
 
@@ -61,11 +63,22 @@ def chained_table(entries: Sequence[Entry], *, seq: int, head: str) -> pa.Table:
     }
     unchained = pa.table([columns[name] for name in ARROW.names], schema=ARROW)
     heads = [head]
-    for text in canonical_texts(unchained):
-        heads.append(hashlib.sha256(f"{heads[-1]}{text}".encode()).hexdigest())
+    for text in _views(canonical_texts(unchained)):
+        digest = hashlib.sha256(heads[-1].encode())
+        digest.update(text)
+        heads.append(digest.hexdigest())
     columns["prev_hash"] = _column("prev_hash", heads[:-1])
     columns["hash"] = _column("hash", heads[1:])
     return pa.table([columns[name] for name in ARROW.names], schema=ARROW)
+
+
+def _views(texts: pa.LargeStringArray) -> Iterator[memoryview]:
+    """Yield the bytes of each text where they stand: the start of a run holds the values of all its calls."""
+    _, bounds, data = texts.buffers()
+    places = np.frombuffer(bounds, np.int64)[texts.offset : texts.offset + len(texts) + 1].tolist()
+    view = memoryview(data)
+    for begin, end in pairwise(places):
+        yield view[begin:end]
 
 
 def _column(name: str, values: Sequence[Any]) -> pa.Array:

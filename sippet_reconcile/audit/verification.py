@@ -179,7 +179,7 @@ def _hashes_if_good(parts: Sequence[Part], seq: int, last: str) -> list[str] | N
     hashes: list[str] = records.column("hash").to_pylist()
     if records.column("prev_hash").to_pylist() != [last, *hashes[:-1]]:
         return None
-    for text, told in zip(canonical_texts(records), hashes, strict=True):
+    for text, told in zip(canonical_texts(records).to_pylist(), hashes, strict=True):
         last = hashlib.sha256((last + text).encode()).hexdigest()
         if last != told:
             return None

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.audit import Event, Outcome
-from sippet_reconcile.audit.notes import json_object
+from sippet_reconcile.audit.notes import json_names, json_object
 from sippet_reconcile.run.events import OUTCOMES, Events
 from sippet_reconcile.schema import text_array
 
@@ -243,7 +243,7 @@ def _numbered(events: Events, meant: Mapping[int, str]) -> tuple[pa.LargeStringA
     begin = 0
     for place, after in [*sorted(meant.items()), (len(events), "{}")]:
         ahead = events.call_ids.slice(begin, place - begin)
-        planned = pa.array(list(json_object(after, "what a run was meant to write")), text)
+        planned = pa.array(json_names(after, "what a run was meant to write"), text)
         chunks += [*ahead.chunks, planned]
         is_named += [np.ones(len(ahead), bool), np.zeros(len(planned), bool)]
         begin = place

@@ -16,7 +16,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile.apply.decisions import SHOWABLE
-from sippet_reconcile.audit import Entry, Event
+from sippet_reconcile.audit import Entry, Event, Outcome
+from sippet_reconcile.run import LATE
 from sippet_reconcile.values import parse_value
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from sippet_reconcile.plan import Plan
 
 __all__ = ["Scribe"]
+
+_DENY_OURS: Final = frozenset({Outcome.REJECTED, Outcome.MISSING})
+"""Outcomes that speak of a call's last PATCH only, as if no earlier one had been sent."""
 
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -147,11 +151,11 @@ class Scribe:
             # The call was read and is well: the error of an earlier attempt would mislead.
             told |= {"error_code": None, "error_detail": None}
         before = planned.before if job is None else job.observed
-        note = (
-            None
-            if decision.observed is None
-            else _json({"observed": _values(decision.observed, decision.observed)})
-        )
+        note: dict[str, object] = {}
+        if decision.observed is not None:
+            note["observed"] = _values(decision.observed, decision.observed)
+        if job is not None and job.is_in_doubt and decision.outcome in _DENY_OURS:
+            note[LATE] = True
         return self._entry(
             Event.OUTCOME,
             at,
@@ -160,7 +164,7 @@ class Scribe:
             outcome=decision.outcome,
             confirmed_by=decision.confirmed_by,
             attempt=len(job.attempts) if job is not None else None,
-            note=note,
+            note=_json(note) if note else None,
             **told,
             **self._about(planned),
         )

@@ -62,6 +62,12 @@ class Job:
     _closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether one of its PATCHes got no answer that says whether it was, or still will be, carried out."""
+        exchanges = [attempt.exchange for attempt in self.attempts]
+        return any(exchange is None or exchange.may_have_been_applied for exchange in exchanges)
+
     def leave(self, at: datetime) -> None:
         """Note that a PATCH is leaving now."""
         with self._lock:
@@ -247,8 +253,5 @@ def _given_up(exchange: Exchange | None, reason: str) -> Decision:
 
 def _refusal(job: Job) -> Decision | None:
     """Return the refusal of a call that was answered 403 and cannot be read again; None where it may be written."""
-    exchanges = [attempt.exchange for attempt in job.attempts]
-    if any(exchange is None or exchange.may_have_been_applied for exchange in exchanges):
-        return None
-    last = exchanges[-1] if exchanges else None
+    last = job.attempts[-1].exchange if job.attempts and not job.is_in_doubt else None
     return None if last is None or last.kind is not ExchangeKind.FORBIDDEN else _given_up(last, "")

@@ -10,9 +10,10 @@ from sippet_reconcile.run.events import read_events
 from sippet_reconcile.run.load import load_run
 from sippet_reconcile.run.model import Run
 from sippet_reconcile.run.records import RUN_RECORDS
-from sippet_reconcile.run.state import SENT, SETTLED, CallState, RunState, replay, state_of
+from sippet_reconcile.run.state import LATE, SENT, SETTLED, CallState, RunState, replay, state_of
 
 __all__ = [
+    "LATE",
     "RUN_RECORDS",
     "SENT",
     "SETTLED",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "LATE",
     "MAY_BE_OURS",
     "SENT",
     "SETTLED",
@@ -47,6 +48,10 @@ SENT: Final = frozenset({Outcome.APPLIED, Outcome.ALTERED, Outcome.UNKNOWN})
 MAY_BE_OURS: Final = SENT | {Outcome.FAILED}
 """Outcomes after which a value found as planned may be of our own writing."""
 
+LATE: Final = "may_be_late"
+"""In the note of an outcome: an earlier PATCH of the call got no answer, and may be carried out yet."""
+
+_NOTES_LATE: Final = f'"{LATE}":true'
 _CODES_SETTLED: Final = [OUTCOMES.index(outcome) for outcome in SETTLED]
 _CODES_MAY_BE_OURS: Final = [OUTCOMES.index(outcome) for outcome in MAY_BE_OURS]
 
@@ -219,7 +224,8 @@ def _call_states(events: Events, meant: Mapping[int, str]) -> CallStates:
     last[is_open] = OUTCOMES.index(Outcome.UNKNOWN)
     may_be_ours = np.zeros(len(ids), bool)
     may_be_ours[call[left]] = True
-    may_be_ours[call[is_outcome & np.isin(events.outcome, _CODES_MAY_BE_OURS)]] = True
+    is_late = pc.fill_null(pc.match_substring(events.notes, _NOTES_LATE), fill_value=False).to_numpy()
+    may_be_ours[call[is_outcome & (is_late | np.isin(events.outcome, _CODES_MAY_BE_OURS))]] = True
     return CallStates(
         ids=ids,
         last=last,

@@ -17,7 +17,7 @@ from sippet_reconcile.errors import AuditError, PlanError, PlanNotApprovedError
 from sippet_reconcile.plan import Plan, plan_corrections
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import load_run
-from sippet_reconcile.sandbox import Faults, Sandbox, Switches
+from sippet_reconcile.sandbox import Fault, Faults, Sandbox, Switches
 
 WHAT = ["call_id", "field", "before", "after"]
 APPLY_SAVED = """
@@ -216,6 +216,54 @@ def test_a_lost_answer_to_a_patch_that_arrived_goes_back_to_what_it_held_first(l
     assert (lab.outcomes(second), second.records["confirmed_by"].tolist()) == (["applied"], ["reread"])
     lab.apply(undo(second))
     assert lab.seconds()[0] == 30
+
+
+@pytest.mark.parametrize(
+    ("script", "is_written_late", "outcome"),
+    [
+        ([504, 422], True, "applied"),  # the gateway lost patience, and the server carries it out in the end
+        (["reset", 500, 422], True, "applied"),
+        ([504, 422], False, "applied"),
+        ([429, 422], True, "already"),  # none of ours can come any more: somebody else corrected it
+        ([422], True, "already"),
+    ],
+)
+def test_a_patch_that_is_carried_out_after_another_was_refused_is_ours_and_can_be_undone(
+    lab, script, is_written_late, outcome
+):
+    plan = lab.plan(1)
+    faults = [Fault("throttle", retry_after_s=0) if fault == 429 else fault for fault in script]
+    lab.sandbox.faults = Faults(script=faults, methods=("PATCH",))
+    run = lab.apply(plan, lab.virtual_time())
+    assert run.records[["outcome", "n_attempts"]].to_numpy().tolist() == [["rejected", len(script)]]
+    assert run.records["observed"].isna().all()
+    if is_written_late:
+        lab.sandbox.change_call(lab.id_of(0), duration_seconds=60)
+    again = lab.apply(plan)
+    assert lab.outcomes(again) == [outcome]
+    assert undo(again).changes["after"].tolist() == (["30"] if outcome == "applied" else [])
+
+
+def test_a_patch_that_is_carried_out_while_its_call_is_hidden_is_ours_and_can_be_undone(lab):
+    """A replica does not show the call for a while: it counts as missing, and holds what we sent once it is back."""
+    plan, send, hidden = lab.plan(2), lab.tap.handle_request, lab.id_of(0)
+
+    def hide(request):
+        response = send(request)
+        if request.method == "GET" and lab.patches():
+            response.read()
+            shown = [call for call in response.json()["data"] if call["id"] != hidden]
+            return httpx.Response(200, json={"data": shown})
+        return response
+
+    lab.tap.handle_request = hide
+    lab.sandbox.faults = Faults(script=[Fault("error_after", status=504)], methods=("PATCH",))
+    run = lab.apply(plan, lab.virtual_time(), concurrency=1)
+    assert lab.outcomes(run) == ["missing", "applied"]
+    lab.tap.handle_request = send
+    again = lab.apply(plan)
+    assert lab.outcomes(again) == ["applied"] * 2
+    assert sorted(undo(again).changes["call_id"]) == [lab.id_of(0), lab.id_of(1)]
 
 
 def test_unknown_calls_that_were_never_written_are_found_as_they_were_and_nothing_is_sent(lab):

@@ -74,6 +74,8 @@ class Outages:
         StoppedError
             If the run is stopped, for the API stays dead or for another reason.
         """
+        if self._stop.is_set:
+            raise StoppedError
         with self._changed:
             if not waits:
                 return not self._breaker.is_open

@@ -11,7 +11,7 @@ import pytest
 from sippet_reconcile.api.documents import read_page
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
 from sippet_reconcile.api.pacing import Pacer
-from sippet_reconcile.apply.stopping import StopSign
+from sippet_reconcile.apply.stopping import End, StoppedError, StopSign
 from sippet_reconcile.apply.traffic import Traffic
 from sippet_reconcile.sandbox import Faults
 
@@ -35,6 +35,7 @@ class Script:
 
 
 DOWN = (502, {})
+DOWN_THERE = Exchange(ExchangeKind.LOST, "GET")
 
 
 @pytest.mark.parametrize(
@@ -59,26 +60,37 @@ def test_a_probe_that_is_told_to_come_back_in_an_hour_ends_the_run(lab, status):
     assert len(script.at) == 5
 
 
-def test_a_probe_takes_its_permit_although_its_thread_comes_late_to_the_outage(lab):
-    """Its answer was awaited for longer than the cool-down, so that it is its turn to look at once."""
-    tools, read_at = lab.virtual_time(), []
+def outage_of(lab, per_s):
+    """Return a gate to an API that was read once, then failed, and whose cool-down is over; its clock, stop and reads."""
+    tools, read_at, stop = lab.virtual_time(), [], StopSign(max_failures=10)
+    page = read_page(b'{"data": []}', is_table=False)
 
     def attempt_read(_ids):
         read_at.append(tools.clock())
-        return alive
+        return Exchange(ExchangeKind.OK, "GET", content=page, make_calls=lambda: None)
 
     client = SimpleNamespace(told_of_leaving=lambda _left: client, attempt_read=attempt_read)
-    page = read_page(b'{"data": []}', is_table=False)
-    alive = Exchange(ExchangeKind.OK, "GET", content=page, make_calls=lambda: None)
-    down = Exchange(ExchangeKind.LOST, "GET")
-    pacer = Pacer(1 / 10, clock=tools.clock, sleep=tools.sleep)
-    traffic = Traffic(client, pacer, StopSign(max_failures=10), tools)
+    traffic = Traffic(client, Pacer(per_s, clock=tools.clock, sleep=tools.sleep), stop, tools)
     traffic.read([lab.id_of(0)])
     for _ in range(3):
-        traffic._learn(down)
+        traffic._learn(DOWN_THERE)
     tools.sleep(5)
-    traffic.outlast(down)
+    return traffic, stop, read_at
+
+
+def test_a_probe_takes_its_permit_although_its_thread_comes_late_to_the_outage(lab):
+    """Its answer was awaited for longer than the cool-down, so that it is its turn to look at once."""
+    traffic, _, read_at = outage_of(lab, 1 / 10)
+    traffic.outlast(DOWN_THERE)
     assert read_at == [0, pytest.approx(10)]
+
+
+def test_nobody_probes_once_the_run_was_stopped(lab):
+    traffic, stop, read_at = outage_of(lab, 10)
+    stop.stop(End.INTERRUPTED, "by the test")
+    with pytest.raises(StoppedError):
+        traffic.outlast(DOWN_THERE)
+    assert read_at == [0]
 
 
 def test_nothing_leaves_once_the_run_was_stopped_while_a_connection_was_made(lab, monkeypatch):

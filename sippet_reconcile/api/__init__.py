@@ -7,11 +7,12 @@ windows work is in the modules beside it.
 from __future__ import annotations
 
 from sippet_reconcile.api.check import CheckResult
-from sippet_reconcile.api.client import MAX_IDS, Client
+from sippet_reconcile.api.client import Client
 from sippet_reconcile.api.description import ApiDescription
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
 from sippet_reconcile.api.files import read_calls, write_calls
 from sippet_reconcile.api.pacing import Pacer, Schedule, parse_rate
+from sippet_reconcile.api.queries import MAX_IDS
 from sippet_reconcile.api.retry import GiveUp, Retry, decide, parse_retry_after
 from sippet_reconcile.api.urls import normalise_url
 

@@ -17,12 +17,12 @@ from sippet_reconcile.api.description import ApiDescription
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
 from sippet_reconcile.api.reading import read_window
 from sippet_reconcile.api.windows import Window
-from sippet_reconcile.errors import ApiError, RejectedError
+from sippet_reconcile.errors import ApiError, RejectedError, UnexpectedResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CheckResult", "check_client", "probe_windows", "sees_calls"]
+__all__ = ["CheckResult", "check_client", "probe_windows", "require_visible", "sees_calls"]
 
 _REFUSED: Final = frozenset({401, 403})
 _CLOCK_S: Final = 5.0
@@ -57,6 +57,31 @@ def sees_calls(ask: Callable[[str], Exchange], base_url: str, now: datetime) -> 
         Where looking back begins.
     """
     return any(read_window(ask, window, base_url=base_url).n_rows for window in probe_windows(now))
+
+
+def require_visible(sees_any_call: Callable[[], bool], found: str) -> None:
+    """Refuse to take an empty answer for the truth where this token sees no call at all.
+
+    Parameters
+    ----------
+    sees_any_call
+        As `sees_calls`; asked once.
+    found
+        What the empty answer seems to say, for the message.
+
+    Raises
+    ------
+    UnexpectedResponseError
+        Where no call is visible, so that the answer proves nothing.
+    """
+    if sees_any_call():
+        return
+    msg = (
+        f"{found}, and no call at all is visible with this token, so that proves nothing: an expired token, or "
+        "one of another organisation, looks like this. Check the token and the environment with Client.check(); "
+        "if the account is really new, wait for its first call"
+    )
+    raise UnexpectedResponseError(msg)
 
 
 @dataclass(frozen=True)

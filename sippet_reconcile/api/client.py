@@ -9,47 +9,45 @@ its audit log.
 from __future__ import annotations
 
 import copy
-import os
 import time
 from datetime import UTC, datetime
 from random import random as _random
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from sippet_reconcile.api.attributes import answer_problems, row_texts, valid_attributes
-from sippet_reconcile.api.check import CheckResult, check_client, sees_calls
+from sippet_reconcile.api.attributes import valid_attributes
+from sippet_reconcile.api.check import CheckResult, check_client, require_visible, sees_calls
+from sippet_reconcile.api.correction import call_as_answered, given_attributes
 from sippet_reconcile.api.credentials import secret_or_problem
-from sippet_reconcile.api.description import ApiDescription, read_description
-from sippet_reconcile.api.documents import (
-    calls_frame,
-    patch_body,
-    read_page,
-    read_resource,
-    with_source,
-)
-from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of, judge
+from sippet_reconcile.api.description import ApiDescription, description_of, read_description
+from sippet_reconcile.api.documents import calls_frame, patch_body, read_page, read_resource, with_source
+from sippet_reconcile.api.exchange import Exchange, ExchangeKind, judge
 from sippet_reconcile.api.fetch import Fetch, one_row_per_id
-from sippet_reconcile.api.queries import chunk_ids, filter_pairs, target_of, valid_id, valid_ids
+from sippet_reconcile.api.queries import (
+    MAX_IDS,
+    chunk_ids,
+    filter_pairs,
+    ids_of_one_read,
+    target_of,
+    valid_id,
+    valid_ids,
+)
 from sippet_reconcile.api.reading import Answer, read_ids, read_window, reader_of
-from sippet_reconcile.api.retry import GiveUp, decide, naps
-from sippet_reconcile.api.urls import CALLS_PATH, base_url_of
+from sippet_reconcile.api.repeating import Repeating
+from sippet_reconcile.api.urls import CALLS_PATH, base_url_of, given_url
 from sippet_reconcile.api.windows import MARGIN_S, Window, WindowQueue, as_period
 from sippet_reconcile.api.wire import Timeouts, Transport, Wire
-from sippet_reconcile.errors import InputError, UnexpectedResponseError
+from sippet_reconcile.errors import InputError
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import TracebackType
 
     import pyarrow as pa
 
     from sippet_reconcile.period import Period
 
-__all__ = ["MAX_IDS", "Client"]
-
-MAX_IDS: Final = 50
-"""Ids in one read: about 3,500 bytes of URL."""
+__all__ = ["Client"]
 
 _OPEN_API: Final = "/api/open_api"
 
@@ -98,17 +96,10 @@ class Client:
         del token, api_key  # a traceback that shows local variables shows them to nobody
         if problem is not None:
             raise InputError(problem)
-        url = base_url if base_url is not None else os.environ.get("SIPPET_API_URL")
-        if not url:
-            msg = "the API's URL is missing; set SIPPET_API_URL, or pass Client('https://...')"
-            raise InputError(msg)
-        if not timeout > 0:
-            msg = f"timeout must be more than zero seconds, got {timeout!r}"
-            raise InputError(msg)
-        self.base_url: str = base_url_of(url)
-        timeouts = Timeouts(connect_s=min(10.0, timeout), read_s=timeout, total_s=max(300.0, 5 * timeout))
-        self._wire = Wire(self.base_url, secret, timeouts=timeouts, transport=transport)
+        self.base_url: str = base_url_of(given_url(base_url))
+        self._wire = Wire(self.base_url, secret, timeouts=Timeouts.of(timeout), transport=transport)
         self._sleep, self._clock, self._now, self._random = sleep, clock, now, random
+        self._repeating = Repeating(sleep, random)
         self._gate: Callable[[], object] | None = None
         self._leaving: Callable[[], object] | None = None
         self._on_exchange: Callable[[Exchange], None] | None = None
@@ -121,12 +112,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -219,7 +205,6 @@ class Client:
         """
         call_id = valid_id(call_id)
         body = patch_body(call_id, valid_attributes(attributes))
-
         return self._attempt(
             "PATCH",
             f"{CALLS_PATH}/{call_id}",
@@ -240,32 +225,9 @@ class Client:
         InputError
             Before anything is sent, where there are no ids, too many, or one is no UUID.
         """
-        wanted = valid_ids(ids)
-        if not 0 < len(wanted) <= MAX_IDS:
-            msg = f"one read takes 1 to {MAX_IDS} ids, got {len(wanted)}"
-            raise InputError(msg)
-
+        wanted = ids_of_one_read(ids)
         target = target_of(CALLS_PATH, filter_pairs({"id": wanted}))
         return self._attempt("GET", target, parse=reader_of(wanted), finish=self._with_calls)
-
-    def _repeat(self, attempt: Callable[[], Exchange]) -> tuple[Exchange, str]:
-        """Repeat a read while that is known to help; return the last exchange and why it was the last."""
-        number = 1
-        while (exchange := attempt()).kind is not ExchangeKind.OK:
-            decision = decide(exchange, number, random=self._random)
-            if isinstance(decision, GiveUp):
-                return exchange, decision.reason
-            for nap_s in naps(decision.after_s):
-                self._sleep(nap_s)
-            number += 1
-        return exchange, ""
-
-    def _persist(self, attempt: Callable[[], Exchange]) -> Exchange:
-        """Repeat a read while that helps, and raise what an operator can act on where it does not."""
-        exchange, reason = self._repeat(attempt)
-        if exchange.kind is not ExchangeKind.OK:
-            raise error_of(exchange, gave_up=reason)
-        return exchange
 
     # Reading
 
@@ -330,7 +292,7 @@ class Client:
         with reporting(progress, unit="h") as report:
             calls = fetch.run(report)
         if calls.empty:
-            self._require_visible(f"no call was found for {span.label}")
+            require_visible(self._sees_calls, f"no call was found for {span.label}")
         return calls
 
     def get_calls(self, ids: Iterable[str]) -> Calls:
@@ -358,31 +320,18 @@ class Client:
         tables: list[pa.Table] = []
         for chunk in chunk_ids(wanted, MAX_IDS):
             tables += read_ids(
-                lambda ids: self._persist(lambda: self.attempt_read(ids)), chunk, self.base_url
+                lambda ids: self._repeating.until_ok(lambda: self.attempt_read(ids)), chunk, self.base_url
             )
         calls = one_row_per_id(calls_frame(tables))
         if wanted and calls.empty:
-            self._require_visible(f"none of {len(wanted):,} calls was found")
+            require_visible(self._sees_calls, f"none of {len(wanted):,} calls was found")
         return calls
 
     def _sees_calls(self) -> bool:
         """Tell whether any call at all is visible."""
-
-        def ask(target: str) -> Exchange:
-            return self._persist(lambda: self._get(target))
-
-        return sees_calls(ask, self.base_url, self._now())
-
-    def _require_visible(self, found: str) -> None:
-        """Raise where an empty answer proves nothing, since this token sees no call at all."""
-        if self._sees_calls():
-            return
-        msg = (
-            f"{found}, and no call at all is visible with this token, so that proves nothing: an expired token, or "
-            "one of another organisation, looks like this. Check the token and the environment with Client.check(); "
-            "if the account is really new, wait for its first call"
+        return sees_calls(
+            lambda target: self._repeating.until_ok(lambda: self._get(target)), self.base_url, self._now()
         )
-        raise UnexpectedResponseError(msg)
 
     # Writing
 
@@ -413,21 +362,8 @@ class Client:
         UnexpectedResponseError
             Where the answer is another call, or a value reads differently than it was sent.
         """
-        call_id, sent = valid_id(call_id), valid_attributes(attributes)
-        cleared = [name for name, value in sent.items() if value is None]
-        if cleared:
-            msg = f"{', '.join(cleared)} must have a value: only the revert of a run takes one away again"
-            raise InputError(msg)
-        exchange = self.attempt_patch(call_id, sent)
-        if exchange.kind is not ExchangeKind.OK or exchange.calls is None:
-            raise error_of(exchange)
-        answered = row_texts(exchange.calls)
-        problems = answer_problems(call_id, sent, answered, exchange.content.decimals)
-        if problems:
-            msg = f"PATCH {exchange.path} was answered, but {'; '.join(problems)}: read the call again"
-            raise UnexpectedResponseError(msg, status=exchange.status, request_id=exchange.request_id)
-        seconds = answered["duration_seconds"]
-        return {**answered, "duration_seconds": None if seconds is None else int(seconds)}
+        call_id, sent = valid_id(call_id), given_attributes(attributes)
+        return call_as_answered(self.attempt_patch(call_id, sent), call_id, sent)
 
     # What the server says of itself
 
@@ -445,14 +381,8 @@ class Client:
         TransientApiError
             Where the server does not answer, after a few attempts.
         """
-        exchange, reason = self._repeat(self._describe_once)
-        if exchange.kind is ExchangeKind.OK:
-            description: ApiDescription = exchange.content
-            return description
-        if exchange.status is None:
-            raise error_of(exchange, gave_up=reason)
-        told = exchange.error_detail or exchange.kind.value
-        return ApiDescription(available=False, problem=f"GET {_OPEN_API} answered {exchange.status}: {told}")
+        exchange, reason = self._repeating.last(self._describe_once)
+        return description_of(exchange, gave_up=reason)
 
     def check(self) -> CheckResult:
         """Find out whether calls can be read, and how far the clocks are apart. Nothing is changed.

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile._display import card, show_value
 from sippet_reconcile.api.documents import DocumentError, load_json
+from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ApiDescription", "read_description"]
+__all__ = ["ApiDescription", "description_of", "read_description"]
 
 _DEPTH: Final = 12
 
@@ -100,6 +101,23 @@ def _patch_attributes(document: dict[str, Any]) -> dict[str, Any]:
             if isinstance(properties, dict):
                 return properties
     return {}
+
+
+def description_of(exchange: Exchange, *, gave_up: str) -> ApiDescription:
+    """Return what the document said, or that the server has none.
+
+    Raises
+    ------
+    ApiError
+        Where the server did not answer; `gave_up` says why it is not asked again.
+    """
+    if exchange.kind is ExchangeKind.OK:
+        description: ApiDescription = exchange.content
+        return description
+    if exchange.status is None:
+        raise error_of(exchange, gave_up=gave_up)
+    told = exchange.error_detail or exchange.kind.value
+    return ApiDescription(available=False, problem=f"GET {exchange.path} answered {exchange.status}: {told}")
 
 
 def read_description(body: bytes) -> ApiDescription:

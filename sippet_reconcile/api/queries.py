@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "MAX_IDS",
     "MAX_TARGET",
     "Pairs",
     "chunk_ids",
     "filter_pairs",
+    "ids_of_one_read",
     "instant_text",
     "target_of",
     "valid_id",
@@ -39,6 +41,9 @@ __all__ = [
 
 Pairs = list[tuple[str, str]]
 """Query parameters in order, not encoded yet."""
+
+MAX_IDS: Final = 50
+"""Ids in one read: about 3,500 bytes of URL."""
 
 MAX_TARGET: Final = 4_000
 """Bytes of path and query at most; common servers and proxies refuse about twice that."""
@@ -301,6 +306,21 @@ def target_of(path: str, pairs: Pairs, *, extra: Pairs | None = None) -> str:
         )
         raise InputError(msg)
     return target
+
+
+def ids_of_one_read(ids: Sequence[str]) -> list[str]:
+    """Return checked ids, as many as one read may ask for.
+
+    Raises
+    ------
+    InputError
+        Where there are none, too many, or one is no UUID.
+    """
+    wanted = valid_ids(ids)
+    if not 0 < len(wanted) <= MAX_IDS:
+        msg = f"one read takes 1 to {MAX_IDS} ids, got {len(wanted)}"
+        raise InputError(msg)
+    return wanted
 
 
 def chunk_ids(ids: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -7,13 +7,14 @@ Input is what people write; output is a base URL without a trailing slash, to wh
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from sippet_reconcile.errors import InputError
 
-__all__ = ["API_ROOT", "CALLS_PATH", "base_url_of", "is_same_host", "normalise_url"]
+__all__ = ["API_ROOT", "CALLS_PATH", "base_url_of", "given_url", "is_same_host", "normalise_url"]
 
 API_ROOT: Final = "/api"
 CALLS_PATH: Final = "/api/calls"
@@ -75,6 +76,21 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def given_url(base_url: str | None) -> str:
+    """Return the URL that was given, or that of the environment.
+
+    Raises
+    ------
+    InputError
+        Where there is neither.
+    """
+    url = base_url if base_url is not None else os.environ.get("SIPPET_API_URL")
+    if not url:
+        msg = "the API's URL is missing; set SIPPET_API_URL, or pass Client('https://...')"
+        raise InputError(msg)
+    return url
 
 
 def base_url_of(url: str) -> str:

@@ -56,6 +56,20 @@ class Timeouts:
     read_s: float = 60.0
     total_s: float = 300.0
 
+    @classmethod
+    def of(cls, timeout: float) -> Timeouts:
+        """Return the waits that follow from how long the next bytes may take.
+
+        Raises
+        ------
+        InputError
+            Where that is no time.
+        """
+        if not timeout > 0:
+            msg = f"timeout must be more than zero seconds, got {timeout!r}"
+            raise InputError(msg)
+        return cls(connect_s=min(10.0, timeout), read_s=timeout, total_s=max(300.0, 5 * timeout))
+
 
 @dataclass(frozen=True)
 class Reply:

@@ -44,7 +44,7 @@ class Decided:
     jobs: list[Job] = field(default_factory=list)
     settled: list[tuple[PlannedCall, Decision]] = field(default_factory=list)
     undecided: list[PlannedCall] = field(default_factory=list)
-    """To be read again: seen on the second look only, or read too long ago by now."""
+    """To be read again: read too long ago by now."""
 
 
 class Reader:
@@ -95,16 +95,16 @@ class Reader:
             "none of the plan's calls can be seen with this token, so whether they are gone cannot be told",
         )
 
-    def missing_of(self, absent: Sequence[PlannedCall]) -> set[str]:
-        """Read calls that were not shown once more, beside the control calls; return those that still are not."""
+    def look_again(self, absent: Sequence[PlannedCall]) -> Reading | None:
+        """Read calls that were not shown once more, beside the control calls; None where nothing missing is believed."""
         ids = [planned.call_id for planned in absent]
         reading = self.read_ids(list(dict.fromkeys([*self.control_ids, *ids])))
         if reading is None or reading.rows is None:
-            return set()
+            return None
         if not any(control_id in reading.rows for control_id in self.control_ids):
             self.stop.stop(End.CONTROL_GONE, NOTHING_VISIBLE)
-            return set()
-        return set(ids) - set(reading.rows)
+            return None
+        return reading
 
     def decide(self, planned: PlannedCall, reading: Reading) -> Decision | Job | None:
         """Say what is to be done about a call: nothing more, send it, or (None) it was not shown."""
@@ -132,7 +132,8 @@ class Preparation:
         """Where in the plan each of its calls is."""
         self._parts = list(_in_parts(self.calls, IDS_PER_READ))
         self._readings: dict[int, Reading] = {}
-        self._missing: set[str] = set()
+        self._second: dict[str, Reading] = {}
+        """By call id, the second look at those that the first did not show."""
         self._steps = self._walk()
         self._batch: Batch | None = next(self._steps, None)
 
@@ -150,18 +151,15 @@ class Preparation:
         """Say what is to be done about each call, once it is ready."""
         decided = Decided()
         for place, part in enumerate(self._parts):
-            reading = self._readings[place]
-            is_fresh = self._reader.traffic.is_fresh(reading.read_at)
             for planned in part:
+                second = self._second.get(planned.call_id)
+                reading = second or self._readings[place]
                 found = self._reader.decide(planned, reading)
-                if isinstance(found, Job):
-                    if is_fresh:
-                        decided.jobs.append(found)
-                    else:
-                        decided.undecided.append(planned)
-                elif found is not None:
+                if isinstance(found, Job) and self._reader.traffic.is_fresh(reading.read_at):
+                    decided.jobs.append(found)
+                elif isinstance(found, Decision):
                     decided.settled.append((planned, found))
-                elif planned.call_id in self._missing:
+                elif found is None and second is not None:
                     decided.settled.append((planned, _MISSING))
                 else:
                     decided.undecided.append(planned)
@@ -193,7 +191,9 @@ class Preparation:
             self._readings[place] = reading
 
     def _look_again(self, absent: Sequence[PlannedCall]) -> None:
-        self._missing.update(self._reader.missing_of(absent))
+        reading = self._reader.look_again(absent)
+        if reading is not None:
+            self._second.update(dict.fromkeys((planned.call_id for planned in absent), reading))
 
 
 def _in_parts(items: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -12,6 +12,7 @@ from sippet_reconcile.cli.options import FILE, as_json, audit_option, progress_o
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.plan import show_plan
 from sippet_reconcile.cli.program import Ended, teach
+from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
     from sippet_reconcile.run import Run
@@ -169,6 +170,10 @@ def revert_command(
     *, run_id: str | None, audit: Path, out: Path, report: Path | None, rate: str, rows: int, as_json: bool
 ) -> None:
     """Load a run, make the plan that reverts it, and save it."""
+    for target in filter(None, (out, report)):
+        if target.resolve().is_relative_to(audit.resolve()):
+            msg = f"{target} lies inside the audit log, whose readers would take it for a part: choose another folder"
+            raise InputError(msg)
     plan = sr.revert_run(sr.load_run(audit, run_id))
     plan.save(out)
     show_plan(plan, out=out, report=report, rate=rate, rows=rows, as_json=as_json)

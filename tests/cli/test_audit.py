@@ -74,6 +74,15 @@ def test_a_folder_without_records_is_not_called_an_intact_log(shell, tmp_path):
     assert "intact" not in shown
 
 
+@pytest.mark.parametrize("option", ["--out", "--report"])
+def test_an_undo_is_not_written_into_the_log_that_it_undoes(shell, audit, tmp_path, option):
+    before = sorted(audit.iterdir())
+    words = {"--out": tmp_path / "undo.parquet"} | {option: audit / "deeper" / "undo.parquet"}
+    refused = shell("revert", "--audit", audit, *(word for pair in words.items() for word in pair), code=2)
+    assert "lies inside the audit log" in refused.stderr
+    assert (sorted(audit.iterdir()), (tmp_path / "undo.parquet").exists()) == (before, False)
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl", "xlsx"])
 def test_records_are_exported(shell, audit, tmp_path, suffix):
     target = tmp_path / f"out.{suffix}"

@@ -27,6 +27,8 @@ PHRASES: Final = (
     ("build_plan(--status WORD for each that it has) lists it", "plan --status WORD lists it"),
     ("Client.check()", "sippet-reconcile doctor"),
     (", or pass Client('https://...')", ""),
+    (": pass a client of the same API", ": set SIPPET_API_URL to the address that it wrote to"),
+    ("the client is of", "SIPPET_API_URL is"),
     ("AuditLog.verify()", "sippet-reconcile audit verify"),
     ("apply_plan makes one", "sippet-reconcile apply makes one"),
     ("the file that plan.save() wrote", "the file that 'plan --out' wrote"),

@@ -123,6 +123,10 @@ def test_each_phrase_of_the_table_is_said_somewhere(phrase):
         ('Pass Rules(duration="billable") or', "Pass --duration billable or"),
         ("Rules(clock_offset_s=-5), in TOML clock_offset_s = -5", "--clock-offset-s -5, in TOML clock_offset_s = -5"),
         ("status_map= maps to 'bar'", "--cdr-status maps to 'bar'"),
+        (
+            "run 'r' wrote to 'a', the client is of 'b': pass a client of the same API",
+            "run 'r' wrote to 'a', SIPPET_API_URL is 'b': set SIPPET_API_URL to the address that it wrote to",
+        ),
         ("pass dayfirst=True or dayfirst=False", "pass --dayfirst or --monthfirst"),
         ("an unknown_word= stays, and a==b, x.timezone= and 'timezone=' too",) * 2,
     ],

@@ -327,7 +327,7 @@ def test_ctrl_c_at_any_line_loses_nothing_wherever(lab, seed):
 
 
 class Gate(httpx.BaseTransport):
-    """Holds every PATCH but the first two until it is opened."""
+    """Holds the answer of every PATCH but the first two until it is opened."""
 
     def __init__(self, inner, opened):
         self.inner, self.opened = inner, opened
@@ -339,10 +339,14 @@ class Gate(httpx.BaseTransport):
             with self._lock:
                 is_held = self.n_passed >= 2
                 self.n_passed += 1
-                self.n_held += is_held
-            if is_held:
-                assert self.opened.wait(GUARD_S)
-        return self.inner.handle_request(request)
+        else:
+            is_held = False
+        answer = self.inner.handle_request(request)
+        if is_held:
+            with self._lock:
+                self.n_held += 1
+            assert self.opened.wait(GUARD_S)
+        return answer
 
     def close(self):
         self.inner.close()

@@ -238,7 +238,8 @@ def test_two_failures_in_five_requests_do_not_use_the_retries_up(lab_of):
         run = lab.apply(plan, lab.virtual_time())
     except ApiError:  # one read in a hundred fails five times in a row
         run = load_run(lab.audit)
-    assert run.ended in {"complete", "unreadable"}
+    # One 429 in ten makes it so slow that what was read may grow old again and again: as the threads happen to meet.
+    assert run.ended in {"complete", "unreadable", "too-slow"}
     lab.sandbox.faults = Faults()
     assert lab.outcomes(lab.apply(plan)) == ["applied"] * 200
     assert lab.sent_without_reading() == []

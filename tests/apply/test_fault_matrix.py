@@ -22,9 +22,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from sippet_reconcile.api import Client
-from sippet_reconcile.api.retry import RetryBudget
+from sippet_reconcile.api.breaker import COOL_DOWNS_S
+from sippet_reconcile.api.retry import MAX_ATTEMPTS, MAX_WAIT_S, RetryBudget
 from sippet_reconcile.apply.applying import apply_with
+from sippet_reconcile.apply.freshness import FRESH_S
 from sippet_reconcile.apply.stopping import End
+from sippet_reconcile.apply.workers import GRACE_S
 from sippet_reconcile.audit import AuditLog, parts
 from sippet_reconcile.errors import AuditError, ReconcileError
 from sippet_reconcile.revert import revert_run
@@ -482,6 +485,22 @@ for name in ROWS.keys() - PLAYS.keys():
 def test_each_row_of_the_fault_matrix_is_what_happens(stage, name):
     row = ROWS[name]
     assert PLAYS[name](stage) == (row.seen, row.log, row.again)
+
+
+def test_the_figures_of_the_page_are_those_of_the_code():
+    said = DOCUMENT.read_text(encoding="utf-8")
+    assert f"at most {FRESH_S:.0f} seconds before its PATCH" in said
+    assert f"({GRACE_S:.0f} seconds at most)" in said
+    assert MAX_WAIT_S == 5 * 60
+    assert "for longer than five minutes" in said
+    *probes, last = (f"{seconds:.0f}" for seconds in COOL_DOWNS_S)
+    assert f"a probe after {', '.join(probes)} and {last} seconds" in said
+    assert f"`429-always`, for one call | {['four', 'five', 'six'][MAX_ATTEMPTS - 4]} attempts" in said
+    budget = RetryBudget()
+    at_first = budget.allowed
+    budget.spend(is_retry=False)
+    assert (at_first, budget.allowed - at_first) == (100, 2)
+    assert "repeated more than 100 times, and twice more for every other request" in said
 
 
 def test_each_fault_that_is_played_has_its_row():

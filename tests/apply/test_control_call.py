@@ -116,7 +116,13 @@ def test_a_token_that_dies_before_the_second_look_at_a_missing_call_retires_noth
 
 
 @pytest.mark.parametrize(
-    "style", ["403", "401-json", pytest.param("401-text", marks=pytest.mark.slow), "200-empty"]
+    "style",
+    [
+        "403",
+        pytest.param("401-json", marks=pytest.mark.slow),
+        pytest.param("401-text", marks=pytest.mark.slow),
+        "200-empty",
+    ],
 )
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 5, 7])
 def test_a_token_that_expires_after_any_request_in_any_style_is_settled_by_the_next_one(lab, style, after):

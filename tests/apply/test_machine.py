@@ -304,7 +304,7 @@ def test_a_session_whose_intents_could_not_be_written_sent_nothing(hands):
 
 
 def test_whatever_happens_nobody_is_written_over_and_all_of_ours_can_be_undone(hands, tmp_path):
-    play(hands, tmp_path, examples=6, steps=8)
+    play(hands, tmp_path, examples=4, steps=8)
 
 
 @pytest.mark.slow

@@ -118,6 +118,7 @@ def reaches(seen, *, quiet, busy):
     pytest.fail(f"shares of the rate, and whether the machine was quiet: {told}")
 
 
+@pytest.mark.slow
 def test_the_pace_does_not_stop_between_chunks(lab_of):
     """Chunks of three seconds: waiting for each one's last answer, and for the next read's, would cost a quarter."""
     seen = paces(lab_of, 20, 130, latency_s=0.5, n_first=5, chunk_s=3.0)

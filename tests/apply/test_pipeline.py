@@ -162,7 +162,7 @@ def test_a_limit_is_used_up_although_a_pause_sends_calls_back(lab):
     assert lab.sent_without_reading() == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_after_pauses_every_call_is_read_again_and_none_is_in_two_chunks(lab, seed):
     plan = lab.plan()
     lab.sandbox.faults = Faults(throttle_share=0.08, retry_after_s=0.05, jitter_s=0.02, seed=seed)

@@ -129,7 +129,7 @@ def test_a_read_that_never_succeeds_ends_the_run_before_anything_is_sent(lab, fa
 @pytest.mark.parametrize(
     "fault", [THROTTLE, TEXT, JSON, 500, 502, 503, "lost_answer", "garbled", "closed"], ids=str
 )
-@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("n", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_read_back_that_fails_is_itself_tried_again(lab, fault, n):
     row, arrived = settled(lab, None, "dropped_answer", *[fault] * n, methods=("GET", "PATCH"))
     assert (row["outcome"], row["confirmed_by"], arrived.count("P")) == ("applied", "reread", 1)

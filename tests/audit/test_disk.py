@@ -309,8 +309,17 @@ def breaking(request, tmp_path, monkeypatch):
     yield from WAYS[request.param](tmp_path, monkeypatch)
 
 
+RARE = {"no-inodes", "replaced", "lock-removed", "fsync-of-folder", "rename"}
+"""What is tried at one moment of a run while developing, and at each of them where all is asked for."""
+
+
 CASES = [
-    pytest.param(way, point, id=f"{way}-{point}")
+    pytest.param(
+        way,
+        point,
+        id=f"{way}-{point}",
+        marks=[pytest.mark.slow] if way in RARE and point != "intents" else [],
+    )
     for way in WAYS
     for point in POINTS
     if not (point == "run-started" and way in NEED_A_RUN)

@@ -21,7 +21,14 @@ from sippet_reconcile.apply.session import CHUNK_S, MAX_WORKERS, Options, Sessio
 from sippet_reconcile.apply.stopping import StopSign
 from sippet_reconcile.apply.traffic import Tools, Traffic
 from sippet_reconcile.audit import AuditLog
-from sippet_reconcile.errors import InputError, PlanError, PlanNotApprovedError, ReconcileError
+from sippet_reconcile.errors import (
+    ApiError,
+    InputError,
+    PlanDriftError,
+    PlanError,
+    PlanNotApprovedError,
+    ReconcileError,
+)
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.run import load_run, read_events, state_of
 
@@ -190,6 +197,9 @@ def apply_with(
                         _tell_interrupted(load_run(log, run_id))
                     except ReconcileError as exc:  # the log has no record of it yet, or went away
                         interrupt.add_note(f"the summary of the run cannot be shown: {exc}")
+                    raise
+                except (ApiError, PlanDriftError) as exc:
+                    exc.add_note(f"The run is in the audit log {log.path}, whose head is now {writer.head}.")
                     raise
                 finally:
                     interrupts.put_off()

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.api.breaker import Breaker, Gate, sign_of
+from sippet_reconcile.api.exchange import ExchangeKind
 from sippet_reconcile.apply.stopping import End, StoppedError
 
 if TYPE_CHECKING:
@@ -117,9 +118,15 @@ class Outages:
         if breaker.is_dead:
             note = (
                 f"the API does not answer any more: {breaker.n_probes} probes within "
-                f"{now - breaker.opened_at:.0f} seconds failed, the last one with "
-                f"{exchange.status or exchange.kind.value}; apply the plan again once it is back"
+                f"{now - breaker.opened_at:.0f} seconds failed, the last one with {_told(exchange)}; apply the plan again once it is back"
             )
             self._stop.stop(End.OUTAGE, note, exchange)
         elif breaker.is_open:
             self._pacer.pause(breaker.open_until - now)
+
+
+def _told(exchange: Exchange) -> str:
+    """Say in words what a probe came to."""
+    if exchange.status is not None:
+        return f"status {exchange.status}"
+    return "no connection" if exchange.kind is ExchangeKind.NOT_SENT else "no answer"

@@ -104,6 +104,8 @@ class Program(click.Group):
             if ctx.params.get("debug"):
                 raise
             tell(f"error: {command_words(str(exc))}", err=True)
+            for note in getattr(exc, "__notes__", ()):
+                tell(command_words(note), err=True)
             for name in _FRAMES:
                 if getattr(exc, name, None) is not None:
                     print_frame(getattr(exc, name), err=True)

@@ -237,7 +237,10 @@ def test_a_refused_token_before_anything_was_sent_is_an_error(lab):
         lab.apply(plan)
     assert caught.value.status == 401
     assert lab.patches() == []
-    assert load_run(lab.audit).ended == "unauthenticated"
+    run = load_run(lab.audit)
+    assert run.ended == "unauthenticated"
+    # A run that ends in an error has no repr to show it in.
+    assert any(run.head in note for note in caught.value.__notes__)
 
 
 def test_a_token_that_is_refused_part_way_stops_the_run_cleanly(lab):

@@ -243,6 +243,16 @@ def test_a_plan_that_is_not_approved_is_refused(online, place, tmp_path, api):
     assert not [r for r in api.requests[sent:] if r.method == "PATCH"]
 
 
+def test_a_run_that_ends_in_an_error_says_where_its_record_is_and_its_head(online, place, tmp_path):
+    audit = tmp_path / "audit"
+    plan = approved(online, place, tmp_path, "--where", "explanation == 'zero'")
+    online.env |= {"SIPPET_API_TOKEN": "expired-token-of-a-test"}
+    done = online("apply", plan, "--audit", audit, "--quiet", code=3)
+    last = done.stderr.strip().splitlines()[-1]
+    assert sr.AuditLog(audit).head in last
+    assert str(audit) in last
+
+
 def test_canary_rest_proof_and_way_back(online, place, tmp_path, api):
     audit, before = tmp_path / "audit", api.calls.set_index("id").sort_index()
     plan = approved(online, place, tmp_path, "--where", "explanation == 'zero'")

@@ -168,6 +168,7 @@ def test_a_folder_that_is_not_a_demos_is_refused_and_left_alone(tmp_path):
         run_demo(tmp_path / "invoices.txt")
 
 
+@pytest.mark.slow
 def test_an_earlier_demos_folder_is_used_again_and_its_audit_logs_are_kept(demo, tmp_path):
     folder = tmp_path / "demo"
     shutil.copytree(demo.folder, folder)

@@ -40,7 +40,7 @@ def test_intents_are_readable_in_the_log_before_their_patch_leaves(lab):
     assert unannounced == []
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_whatever_goes_wrong_the_run_ends_right_and_every_patch_is_in_the_log(lab, seed):
     plan = lab.plan()
     lab.sandbox.faults = Faults(

@@ -157,6 +157,7 @@ def test_requests_leave_evenly(lab_of):
     pytest.fail(f"shares of even gaps, of the run and of the metronome: {shares}")
 
 
+@pytest.mark.slow
 def test_retry_after_stops_every_thread(lab_of):
     """Judged at the best of a few tries: a thread that has its permit may be held up until the pause is on."""
     told = []

@@ -37,6 +37,7 @@ def written(tmp_path_factory):
 
 
 @only_linux
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["load_run", "apply_plan, all settled"])
 def test_a_call_more_takes_a_few_kilobytes_of_memory_at_most(written, step):
     def added(n):

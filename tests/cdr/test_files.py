@@ -118,6 +118,7 @@ def test_what_is_read_fast_is_what_is_read_with_care(lines: list[bytes], cut: in
     assert table.record_hash.tolist() == careful.record_hash.tolist()
 
 
+@pytest.mark.slow
 def test_a_giant_line_is_one_row_with_a_problem() -> None:
     giant = b'"' + b"x" * (8 * MAX_LINE)
     assert rows_of(b'"a","b"\n' + giant + b'\n"c","d"\n') == [

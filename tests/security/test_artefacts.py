@@ -301,6 +301,7 @@ def test_no_command_shows_a_token_that_a_failing_server_repeats(  # noqa: PLR091
 # A notebook
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # the kernel's own start warns of its sockets
 def test_an_executed_notebook_holds_no_token_whatever_failed_in_it(
     raw, secret, sandbox, tmp_path, monkeypatch

@@ -18,9 +18,9 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.api.documents import Page
 from sippet_reconcile.api.exchange import ExchangeKind
 from sippet_reconcile.api.pacing import Pacer, parse_rate
+from sippet_reconcile.api.plain import texts_by_id
 from sippet_reconcile.api.queries import chunk_ids
 from sippet_reconcile.api.urls import normalise_url
-from sippet_reconcile.apply.decisions import texts_by_id
 from sippet_reconcile.apply.traffic import IDS_PER_READ
 from sippet_reconcile.errors import InputError, UnexpectedResponseError
 from sippet_reconcile.progress import reporting

@@ -18,20 +18,18 @@ import pandas as pd
 
 from sippet_reconcile.api.queries import instant_text
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.schema import CALL_ATTRIBUTES, MAX_SECONDS, PATCHABLE
+from sippet_reconcile.schema import MAX_SECONDS, PATCHABLE
 from sippet_reconcile.values import (
     INSTANT_FIELDS,
     SECONDS_FIELDS,
-    instants_to_text,
     parse_instant,
     same_value,
-    seconds_to_text,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["answer_problems", "row_texts", "valid_attributes"]
+__all__ = ["answer_problems", "valid_attributes"]
 
 _API_FORM: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{6})?Z")
 
@@ -111,21 +109,6 @@ def valid_attributes(attributes: Mapping[str, object]) -> dict[str, object]:
         else:
             checked[name] = _word(name, value)
     return checked
-
-
-def row_texts(calls: pd.DataFrame) -> dict[str, Any]:
-    """Return the first call's id and attributes as texts in API form, None where missing."""
-    row = calls.head(1)
-    texts: dict[str, Any] = {"id": row["id"].iloc[0]}
-    for name in CALL_ATTRIBUTES:
-        column = row[name]
-        if name in INSTANT_FIELDS:
-            column = instants_to_text(column)
-        elif name in SECONDS_FIELDS:
-            column = seconds_to_text(column)
-        value = column.iloc[0]
-        texts[name] = value if isinstance(value, str) else None
-    return texts
 
 
 def answer_problems(

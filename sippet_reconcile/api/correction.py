@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sippet_reconcile.api.attributes import answer_problems, row_texts, valid_attributes
+from sippet_reconcile.api.attributes import answer_problems, valid_attributes
 from sippet_reconcile.api.exchange import ExchangeKind, error_of
 from sippet_reconcile.errors import InputError, UnexpectedResponseError
 
@@ -51,9 +51,10 @@ def call_as_answered(exchange: Exchange, call_id: str, sent: Mapping[str, object
     UnexpectedResponseError
         Where the answer is another call, or a value reads differently than it was sent.
     """
-    if exchange.kind is not ExchangeKind.OK or exchange.calls is None:
+    if exchange.kind is not ExchangeKind.OK or exchange.texts is None:
         raise error_of(exchange)
-    answered = row_texts(exchange.calls)
+    (answered_id, texts), *_ = exchange.texts.items()
+    answered = {"id": answered_id, **texts}
     problems = answer_problems(call_id, sent, answered, exchange.content.decimals)
     if problems:
         msg = f"PATCH {exchange.path} was answered, but {'; '.join(problems)}: read the call again"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile.api.plain import Texts, texts_by_id
+from sippet_reconcile.api.plain import Texts
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.schema import CALL_ATTRIBUTES, PATCHABLE
 from sippet_reconcile.values import parse_value, same_value
@@ -28,7 +28,6 @@ __all__ = [
     "decide_call",
     "judge_answer",
     "stays_altered",
-    "texts_by_id",
 ]
 
 SHOWABLE: Final = ("started_at", *PATCHABLE)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.apply.decisions import texts_by_id
+from sippet_reconcile.api.plain import texts_by_id
 from sippet_reconcile.audit.records import SCHEMA_VERSION as LOG_VERSION
 from sippet_reconcile.audit.records import record_hash
 from sippet_reconcile.plan.content import SCHEMA_VERSION as PLAN_VERSION

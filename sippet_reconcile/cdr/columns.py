@@ -107,6 +107,7 @@ def columns_format(columns: Mapping[str, str]) -> CdrFormat:
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
+        kinds=frozenset({"lines", "json", "xml", "sql"}),
         row_by_row=True,
     )
 

@@ -7,8 +7,9 @@ that `LEGS` describes, then ``is_helper``, ``is_coarse`` and the kept columns.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,28 +18,28 @@ from sippet_reconcile.cdr.columns import columns_format
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.formats import format_named
 from sippet_reconcile.cdr.frames import table_of_frame
+from sippet_reconcile.cdr.kinds import Request, take_sample
 from sippet_reconcile.cdr.parts import (
     Part,
-    Request,
     empty_legs,
     read_parquet,
     read_source,
     read_table,
     sample_of,
 )
-from sippet_reconcile.cdr.sniff import (
-    Candidate,
-    candidates,
-    take_sample,
-)
+from sippet_reconcile.cdr.sniff import Candidate, candidates
 from sippet_reconcile.cdr.sources import Paths, blamed_on, find_files, open_sources
 from sippet_reconcile.cdr.spec import Options
-from sippet_reconcile.cdr.tables import in_threads, one_array
+from sippet_reconcile.cdr.tables import TEXT, in_threads, one_array
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.keys import hash_text
 from sippet_reconcile.normalize import check_country
 from sippet_reconcile.period import load_zone
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Legs, arrow_to_frame, text_series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "sniff_cdr"]
 
@@ -61,6 +62,8 @@ def read_cdr(
     dayfirst: bool | None = None,
     delimiter: str | None = None,
     status_map: Mapping[str, str] | None = None,
+    internal_numbers: Sequence[str] = (),
+    strip_prefixes: Sequence[str] = (),
     progress: Progress = None,
 ) -> Legs:
     """Read CDR exports into legs.
@@ -94,6 +97,12 @@ def read_cdr(
         Field delimiter where it is not to be guessed.
     status_map
         The system's word to a status, beside and before the format's own table.
+    internal_numbers
+        One's own numbers, extensions, or ranges such as ``"1000-1999"``: they tell the
+        direction of a call where the export does not.
+    strip_prefixes
+        Digits that are dialled ahead of an outside number, such as ``"9"``: tried where
+        a number gives no E.164 number as it stands.
     progress
         See `sippet_reconcile.progress`.
 
@@ -122,7 +131,7 @@ def read_cdr(
     """
     request = _request(
         format, timezone=timezone, country=country, keep=keep, columns=columns, dayfirst=dayfirst,
-        delimiter=delimiter, status_map=status_map,
+        delimiter=delimiter, status_map=status_map, internal_numbers=internal_numbers, strip_prefixes=strip_prefixes,
     )  # fmt: skip
     files = find_files(paths)
     parts: list[Part] = []
@@ -144,6 +153,8 @@ def cdr_from_frame(
     keep: Sequence[str] = (),
     dayfirst: bool | None = None,
     status_map: Mapping[str, str] | None = None,
+    internal_numbers: Sequence[str] = (),
+    strip_prefixes: Sequence[str] = (),
     source: str = "frame",
 ) -> Legs:
     """Read legs from a frame, such as the result of a SQL query.
@@ -156,7 +167,7 @@ def cdr_from_frame(
     source
         What ``source_file`` says. ``source_row`` counts rows from 1, ``source_sha256``
         covers the content.
-    format, columns, timezone, country, keep, dayfirst, status_map
+    format, columns, timezone, country, keep, dayfirst, status_map, internal_numbers, strip_prefixes
         As in `read_cdr`.
 
     Examples
@@ -168,7 +179,7 @@ def cdr_from_frame(
     """
     request = _request(
         format, timezone=timezone, country=country, keep=keep, columns=columns, dayfirst=dayfirst,
-        delimiter=None, status_map=status_map,
+        delimiter=None, status_map=status_map, internal_numbers=internal_numbers, strip_prefixes=strip_prefixes,
     )  # fmt: skip
     if not isinstance(df, pd.DataFrame):
         msg = f"df is {type(df).__name__}, not a DataFrame; read files with read_cdr"
@@ -208,6 +219,8 @@ def _request(
     dayfirst: bool | None,
     delimiter: str | None,
     status_map: Mapping[str, str] | None,
+    internal_numbers: Sequence[str],
+    strip_prefixes: Sequence[str],
 ) -> Request:
     if columns is not None and format_name not in {"auto", "columns"}:
         msg = f"format={format_name!r} and columns= are both given; a known format needs no columns="
@@ -220,9 +233,15 @@ def _request(
         country=check_country(country),
         dayfirst=dayfirst,
         status_map=Options.checked_statuses(status_map),
-        keep=(keep,) if isinstance(keep, str) else tuple(keep),
+        keep=_words(keep),
+        internal_numbers=_words(internal_numbers),
+        strip_prefixes=_words(strip_prefixes),
     )
     return Request(options, chosen, columns, delimiter)
+
+
+def _words(given: Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _joined(parts: Sequence[Part], request: Request) -> Legs:
@@ -233,6 +252,9 @@ def _joined(parts: Sequence[Part], request: Request) -> Legs:
     legs, linked = in_threads(lambda step: step(), steps, n_rows=table.num_rows)
     if linked is not None:
         legs = legs.assign(linked_id=text_series(linked))
+    helpers = _helpers_in_company(table, linked, parts)
+    if helpers is not None:
+        legs = legs.assign(is_helper=pd.array(helpers, dtype="boolean"))
     legs.attrs[ATTRS_KEY] = {
         "clocks": sorted(
             {f"{part.clock.name} ({part.clock.how})" for part in parts if part.clock is not None}
@@ -268,3 +290,20 @@ def _relinked(table: pa.Table, parts: Sequence[Part]) -> pa.LargeStringArray | N
         anew = format_.relink(leg_id.filter(mask), linked.filter(mask))
         linked = pc.replace_with_mask(linked, mask, anew)
     return None if linked is delivered else linked
+
+
+def _helpers_in_company(
+    table: pa.Table, linked: pa.LargeStringArray | None, parts: Sequence[Part]
+) -> NDArray[np.bool_] | None:
+    """Return the helpers anew, where a format's count only beside another leg of their call; None where they stay."""
+    names = sorted({p.format.name for p in parts if p.format is not None and p.format.helpers_need_company})
+    helper = np.asarray(table.column("is_helper"))
+    if not names or not bool(helper.any()):
+        return None
+    concerned = helper & np.asarray(pc.is_in(table.column("format"), value_set=pa.array(names, TEXT)))
+    ids = hash_text(one_array(table.column("linked_id")) if linked is None else linked)
+    usable = np.asarray(table.column("problem").is_null())
+    company = np.isin(ids[concerned], ids[usable & ~helper & (ids != 0)])
+    anew = helper.copy()
+    anew[concerned] = company
+    return anew

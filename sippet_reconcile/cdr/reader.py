@@ -55,7 +55,8 @@ class Layout:
     `names` maps each width that a record may have to its column names, the usual
     width first. `first_line` is the first line that holds a record, counted from 0.
     Where it `has_header`, a line of the names is no record wherever it is repeated.
-    `where` is what messages call the file.
+    `where` is what messages call the file. `repairs` are tried on lines that are not
+    quoted by the book, see `CdrFormat`.
     """
 
     delimiter: str
@@ -63,6 +64,7 @@ class Layout:
     first_line: int = 0
     has_header: bool = False
     where: str = "the file"
+    repairs: tuple[tuple[str, str], ...] = ()
 
     @property
     def width(self) -> int:
@@ -214,12 +216,19 @@ class _Careful:
         self._is_blank = blank_lines(lines)
         self._left = ~self._is_blank
         self._n_mended = 0
+        self._texts = lines
 
     def read(self) -> RawTable:
         lengths = np.asarray(pc.binary_length(self._lines))
         giant = np.flatnonzero(lengths > MAX_LINE)
         self._left[giant] = False
         pieces = [piece for width in self._layout.names if (piece := self._regular(width)) is not None]
+        if self._layout.repairs and bool(self._left.any()):
+            before = int(self._left.sum())
+            self._texts = self._repaired()
+            pieces += [piece for width in self._layout.names if (piece := self._regular(width)) is not None]
+            self._n_mended += before - int(self._left.sum())
+            self._texts = self._lines
         pieces += self._mended()
         if len(giant):
             words = [f"the line is {n:,} bytes long" for n in lengths[giant].tolist()]
@@ -230,7 +239,7 @@ class _Careful:
     def _regular(self, width: int) -> _Piece | None:
         """Read the lines of one width that are quoted by the book."""
         left = np.flatnonzero(self._left)
-        candidates = self._lines.take(pa.array(left))
+        candidates = self._texts.take(pa.array(left))
         fits = np.asarray(pc.match_substring_regex(candidates, record_pattern(width, self._layout.delimiter)))
         if not bool(fits.any()):
             return None
@@ -242,6 +251,14 @@ class _Careful:
         rows = left[fits]
         self._left[rows] = False
         return _Piece(rows, columns, record_hashes(columns.values(), len(rows)), pa.nulls(len(rows), TEXT))
+
+    def _repaired(self) -> pa.LargeStringArray:
+        """Return the lines with the format's own repairs made on those that are left."""
+        left = pa.array(self._left)
+        texts = self._lines.filter(left)
+        for pattern, replacement in self._layout.repairs:
+            texts = pc.replace_substring_regex(texts, pattern=pattern, replacement=replacement)
+        return pc.replace_with_mask(self._lines, left, texts)
 
     def _mended(self) -> list[_Piece]:
         """Take the remaining lines apart one by one, joining those that one quoted value spans."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.tables import Fields
+    from sippet_reconcile.cdr.tables import Fields, RawTable
 
-__all__ = ["CdrFormat", "Evidence", "Options", "Record", "Sample", "column_key", "status_word"]
+__all__ = ["CdrFormat", "Evidence", "Kind", "Options", "Record", "Sample", "column_key", "status_word"]
+
+Kind: TypeAlias = Literal["lines", "json", "xml", "sql"]
+"""What a file is before anybody knows its format: lines of fields, JSON, XML, or SQL statements."""
 
 TEXT: Final = pa.large_string()
 
@@ -58,17 +61,19 @@ def status_word(word: str) -> str:
 
 @dataclass(frozen=True)
 class Sample:
-    """The beginning of a file: its first records as fields, or as objects where it is JSON."""
+    """The beginning of a file: its first records as fields, or as objects where it is JSON or XML.
+
+    `rows` are the fields of lines or of SQL tuples, with the names first where the file
+    has them; `lines` says on which physical line each stands, counted from 0. `text` is
+    how the file begins, as decoded.
+    """
 
     rows: Sequence[Sequence[str]] = ()
     lines: Sequence[int] = ()
     delimiter: str = ","
     records: Sequence[Mapping[str, Any]] | None = None
-
-    @property
-    def is_json(self) -> bool:
-        """Whether the file holds JSON objects."""
-        return self.records is not None
+    kind: Kind = "lines"
+    text: str = ""
 
     @property
     def names(self) -> frozenset[str]:
@@ -95,6 +100,7 @@ class Evidence:
 class Options:
     """What the caller said about the files; `where` names the file in messages.
 
+    `internal_numbers` and `strip_prefixes` are those of `read_cdr`.
     `in_pieces` is set where only a part of the file is seen, so that nothing may be
     concluded from what it does not hold.
     """
@@ -104,6 +110,8 @@ class Options:
     dayfirst: bool | None = None
     status_map: Mapping[str, str] = field(default_factory=dict)
     keep: tuple[str, ...] = ()
+    internal_numbers: tuple[str, ...] = ()
+    strip_prefixes: tuple[str, ...] = ()
     where: str = "<frame>"
     in_pieces: bool = False
 
@@ -127,7 +135,8 @@ class Record:
     where it does not even count beside one for an unanswered call. `calls_out` marks rows
     that are outbound if the called number is an outside one. `epoch` is an instant in
     UTC near the start, in microseconds, 0 where the row has none. `start_required` is
-    False where a call may be recorded before it starts.
+    False where a call may be recorded before it starts. `derive_missing` asks for the
+    times and seconds that the others imply. `notes` are told to whoever reads the file.
     """
 
     started: pa.LargeStringArray
@@ -151,6 +160,7 @@ class Record:
     zero_decides: bool = False
     start_required: bool = True
     derive_missing: bool = False
+    notes: tuple[str, ...] = ()
 
 
 class Relink(Protocol):
@@ -173,13 +183,27 @@ class CdrFormat:
     statuses
         Status word (comparable form) to canonical status.
     recognise
-        Judges a sample by its content.
+        Judges a sample by its content; asked only where the file is of one of its kinds.
     interpret
         Gives columns their meaning.
+    kinds
+        What files of this format may be. Frames and parquet files count as lines.
     layouts
         For files without a header: each possible width and its column names.
+    repairs
+        Pairs of an RE2 pattern and its replacement, tried in turn on the lines that are
+        not quoted by the book, for a system whose quoting is always wrong in one way.
+    not_records
+        Marks rows that are no calls but a part of the table, such as a line of types.
+    paths
+        Members of JSON and XML records that are read besides those at the top:
+        ``"from.number"`` is a column of that name, ``"callflow.0.times"`` the first of a list.
+    tidy
+        Takes off what the export wraps around values, before anything else sees them.
     relink
         Settles linked ids over all files, where one file cannot.
+    helpers_need_company
+        Whether a row marked as a helper is one only beside another leg of its call.
     row_by_row
         Whether a row means the same whatever the other rows are, so that a large file
         may be read in pieces.
@@ -191,7 +215,13 @@ class CdrFormat:
     statuses: Mapping[str, str]
     recognise: Callable[[Sample], Evidence]
     interpret: Callable[[Fields, Options], Record]
+    kinds: frozenset[Kind] = frozenset({"lines"})
     layouts: Callable[[Sample], Mapping[int, tuple[str, ...]]] | None = None
+    repairs: tuple[tuple[str, str], ...] = ()
+    not_records: Callable[[Fields], NDArray[np.bool_]] | None = None
+    paths: tuple[str, ...] = ()
+    tidy: Callable[[RawTable], RawTable] | None = None
     aliases: tuple[str, ...] = ()
     relink: Relink | None = None
+    helpers_need_company: bool = False
     row_by_row: bool = False

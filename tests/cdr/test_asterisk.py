@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.formats.asterisk import _epochs, _peers
+from sippet_reconcile.cdr.asterisk_rows import epochs, peers
 
 Line = Callable[..., bytes]
 Read = Callable[..., pd.DataFrame]
@@ -239,7 +239,7 @@ def test_epochs_are_found_the_quick_way_and_the_slow_way_alike(
     pairs: list[tuple[str | None, str | None]],
 ) -> None:
     uniqueid, linkedid = (pa.array([pair[n] for pair in pairs], pa.large_string()) for n in range(2))
-    assert _epochs(uniqueid, linkedid).tolist() == [epoch_of(*pair) for pair in pairs]
+    assert epochs(uniqueid, linkedid).tolist() == [epoch_of(*pair) for pair in pairs]
 
 
 @given(st.lists(channels, max_size=20), st.integers(0, 2))
@@ -249,4 +249,4 @@ def test_a_peer_is_what_stands_between_technology_and_channel_number(
 ) -> None:
     expected = [m[1] if v is not None and (m := PEER.fullmatch(v)) else None for v in values]
     array = pa.array(["PJSIP/1001-0000000a"] * offset + values, pa.large_string())
-    assert _peers(array.slice(offset)).to_pylist() == expected
+    assert peers(array.slice(offset)).to_pylist() == expected

@@ -305,7 +305,7 @@ def test_a_large_file_read_in_pieces_gives_the_same_legs(
     whole = sr.read_cdr(path, timezone="Europe/London", keep=["read_codec"])
     monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
     monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 7000)
+    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 7000)
     pieces = sr.read_cdr(path, timezone="Europe/London", keep=["read_codec"])
     pd.testing.assert_frame_equal(pieces, whole)
     assert whole["source_row"].iloc[[299, 300]].tolist() == [300, 303]
@@ -327,7 +327,7 @@ def test_pieces_and_the_whole_agree_on_dirt_too(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
         patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.parts._PIECE", 500)
+        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", 500)
         pieces = sr.read_cdr(path, format="freeswitch", timezone="UTC")
     pd.testing.assert_frame_equal(pieces, whole)
 
@@ -350,7 +350,7 @@ def test_dates_that_only_the_whole_file_settles_are_settled_in_pieces_too(
     whole = sr.read_cdr(path, columns=columns, timezone="UTC")
     monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
     monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 200)
+    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 200)
     pd.testing.assert_frame_equal(sr.read_cdr(path, columns=columns, timezone="UTC"), whole)
     assert whole["started_at"].dt.month.eq(10).all()
     mixed = in_file(path.read_bytes() + b"10/14/2026 08:00:00,x\n")

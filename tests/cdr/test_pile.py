@@ -90,7 +90,7 @@ def test_kept_columns_stand_in_the_order_in_which_they_were_asked_for(
     whole = sr.read_cdr(path, timezone="UTC", keep=keep)
     monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
     monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts._PIECE", 2000)
+    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 2000)
     pieces = sr.read_cdr(path, timezone="UTC", keep=keep)
     assert list(pieces.columns)[-2:] == ["x_accountcode", "x_caller_id_name"]
     pd.testing.assert_frame_equal(pieces, whole)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import parts, sources
+from sippet_reconcile.cdr import parts, pieces, sources
 
 Read = Callable[..., pd.DataFrame]
 
@@ -259,7 +259,7 @@ def test_a_large_indented_file_is_read_whole(
     expected = sr.read_cdr(path, progress=False, timezone="UTC")
     for module in (parts, sources):
         monkeypatch.setattr(module, "LARGE", 1)
-    monkeypatch.setattr(parts, "_PIECE", 100)
+    monkeypatch.setattr(pieces, "_PIECE", 100)
     pd.testing.assert_frame_equal(sr.read_cdr(path, progress=False, timezone="UTC"), expected)
     assert expected["call_key"].tolist() == [f"CA{n}" for n in range(50)]
 

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.judge import by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.keys import TextLookup
 from sippet_reconcile.normalize import map_distinct
@@ -58,11 +59,7 @@ _USER: Final = re.compile(r"client:(?P<client>.+)|(?:sips?:)?(?P<sip>[^@:;/]+)[^
 
 def recognise(sample: Sample) -> Evidence:
     """Judge by the names of columns or members."""
-    missing = [name for name in _NEEDED if column_key(name) not in sample.names]
-    score = 1 - len(missing) / len(_NEEDED)
-    if missing:
-        return Evidence(score if score > 0.6 else 0.0, (f"lacks {', '.join(missing)}",))  # noqa: PLR2004
-    return Evidence(1.0, (f"names {', '.join(_NEEDED)}",))
+    return by_names(sample, _NEEDED)
 
 
 def _user(number: str) -> str | None:
@@ -122,6 +119,7 @@ FORMATS: Final = (
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
+        kinds=frozenset({"lines", "json"}),
         relink=relink,
         row_by_row=True,
     ),

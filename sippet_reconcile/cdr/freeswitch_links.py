@@ -1,0 +1,71 @@
+"""Which legs of FreeSWITCH are one call: a row links its own id to that of its B-leg, over all files of a read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.cdr.tables import in_threads
+from sippet_reconcile.keys import are_unique, hash_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["relink"]
+
+_MARKS: Final = 1 << 22  # many times as many as calls with a B-leg, and still within a processor's cache
+
+
+def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Give all legs of one call one linked id, over all files of a read.
+
+    A row links its own id to that of its B-leg. Where several rows say so of each
+    other, or one id has several B-legs, the whole group takes one of the B-leg ids;
+    which one does not depend on the order of rows or files.
+    """
+    links = np.asarray(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
+    if not bool(links.any()):
+        return linked_id
+    half = len(leg_id) // 2
+    parts = [leg_id.slice(0, half), leg_id.slice(half), linked_id.filter(pa.array(links))]
+    *owns, named = in_threads(hash_text, parts)
+    own = np.concatenate(owns)
+    # Where each id that names a B-leg stands in one row, and none of them is a B-leg itself, nothing is to settle.
+    naming = own[links]
+    if are_unique(naming) and not _have_common(naming, np.concatenate([own[~links], named])):
+        return linked_id
+    linked = own.copy()
+    linked[links] = named
+    codes, ids = pd.factorize(np.concatenate([own, linked]))
+    left, right = codes[: len(own)], codes[len(own) :]
+    group = np.arange(len(ids))
+    while True:
+        lowest = np.minimum(group[left], group[right])
+        before = group.copy()
+        np.minimum.at(group, left, lowest)
+        np.minimum.at(group, right, lowest)
+        group = group[group]
+        if bool((group == before).all()):
+            break
+    # The group's name is the B-leg id with the smallest hash: the same whatever came first.
+    smallest = np.full(len(ids), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(smallest, group[right[links]], linked[links])
+    wanted = smallest[group[left]]
+    where = pd.Series(np.arange(len(linked)), index=linked).groupby(level=0).first()
+    grouped = (wanted != np.iinfo(np.uint64).max) & (own != 0)
+    source = np.arange(len(linked))
+    source[grouped] = where.reindex(wanted[grouped]).to_numpy()
+    return linked_id.take(pa.array(source))
+
+
+def _have_common(some: NDArray[np.uint64], many: NDArray[np.uint64]) -> bool:
+    """Tell whether two sets of hashes meet; the last bits of a hash say for nearly all of them that it is in one only."""
+    marks = np.zeros(_MARKS, bool)
+    last_bits = np.uint64(_MARKS - 1)
+    marks[(some & last_bits).view(np.int64)] = True
+    possible = many[marks.take((many & last_bits).view(np.int64))]
+    return bool(pd.Index(possible).isin(some).any())

@@ -1,0 +1,169 @@
+"""What a file is before its format is known (lines, JSON, ...), and how each kind becomes a raw table.
+
+Input are decoded bytes, output is first a `Sample` of the beginning, by which the format
+is chosen, and then, with the format, every record. A kind is one function for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from sippet_reconcile.cdr.frames import unique_names
+from sippet_reconcile.cdr.objects import first_objects, read_objects
+from sippet_reconcile.cdr.reader import Layout, read_delimited
+from sippet_reconcile.cdr.sniff import describe_sample
+from sippet_reconcile.cdr.spec import CdrFormat, Kind, Options, Sample, column_key
+from sippet_reconcile.cdr.tables import RawTable
+from sippet_reconcile.cdr.tokens import split_line
+from sippet_reconcile.errors import CdrFormatError, InputError
+
+__all__ = ["Request", "kind_of", "layout_of", "read_records", "take_sample"]
+
+BYTES: Final = 1 << 18
+"""So much of a file is looked at to find out what it is."""
+
+ROWS: Final = 200
+"""So many of its records are looked at."""
+
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the caller asked for, checked once for all files."""
+
+    options: Options
+    format: CdrFormat | None
+    columns: Mapping[str, str] | None
+    delimiter: str | None
+
+
+def kind_of(head: bytes) -> Kind:
+    """Return what the beginning of a file, in UTF-8, shows it to be.
+
+    Examples
+    --------
+    >>> kind_of(b' [{"sid": "CA1"}]'), kind_of(b'"Ann","1001"')
+    ('json', 'lines')
+    """
+    return "json" if head.lstrip()[:1] in {b"{", b"["} else "lines"
+
+
+def take_sample(data: bytes, where: str, delimiter: str | None = None) -> Sample:
+    """Return the first records of a file.
+
+    Raises
+    ------
+    CdrFormatError
+        If it begins like JSON and is none.
+    InputError
+        If `delimiter` is not a single character.
+    """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\n'):
+        msg = f"delimiter {delimiter!r} is not a single character such as ',', ';' or '\\t'"
+        raise InputError(msg)
+    return _SAMPLES[kind_of(data[:BYTES])](data, where, delimiter)
+
+
+def read_records(data: bytes, sample: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
+    """Return all records of a file of a known format as text."""
+    return _READERS[sample.kind](data, sample, format_, request, where)
+
+
+# ---------------------------------------------------------------- lines
+
+
+def _sample_lines(data: bytes, _: str, delimiter: str | None) -> Sample:
+    text = data[:BYTES].decode("utf-8", errors="replace").replace("\0", "")
+    lines = text.split("\n")
+    if len(data) > BYTES and len(lines) > 1:
+        lines.pop()  # cut by the sample, not by the file
+    numbered = [(number, line) for number, line in enumerate(lines) if line.strip()][:ROWS]
+    delimiter = delimiter or _delimiter([line for _, line in numbered])
+    rows = [split_line(line, delimiter)[0] for _, line in numbered]
+    return Sample(rows, [number for number, _ in numbered], delimiter, text=text)
+
+
+def _delimiter(lines: Sequence[str]) -> str:
+    """Return the character that takes most lines apart into equally many fields."""
+
+    def rank(delimiter: str) -> tuple[float, int]:
+        widths = [len(split_line(line, delimiter)[0]) for line in lines[:50]]
+        wide = [width for width in widths if width > 1]
+        if not wide:
+            return (0.0, 0)
+        usual = max(sorted(set(wide)), key=wide.count)
+        return (wide.count(usual) / len(widths), usual)
+
+    return max(_DELIMITERS, key=rank) if lines else ","
+
+
+def _read_lines(data: bytes, sample: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
+    return read_delimited(data, layout_of(sample, format_, where, request))
+
+
+def layout_of(sample: Sample, format_: CdrFormat, where: str, request: Request) -> Layout:
+    """Return where the records begin and how their columns are called.
+
+    Raises
+    ------
+    CdrFormatError
+        If no line near the top names the columns that ``columns=`` maps.
+    """
+    header = _header_row(sample, format_, where, request)
+    if header is None:
+        assert format_.layouts is not None  # noqa: S101 - a format without layouts always has a header row
+        return Layout(sample.delimiter, format_.layouts(sample), where=where, repairs=format_.repairs)
+    names = unique_names(sample.rows[header])
+    return Layout(
+        sample.delimiter,
+        {len(names): names},
+        sample.lines[header] + 1,
+        has_header=True,
+        where=where,
+        repairs=format_.repairs,
+    )
+
+
+def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request) -> int | None:
+    if request.columns is not None:
+        wanted = {column_key(source) for source in request.columns.values()}
+        for place, row in enumerate(sample.rows[:_HEADER_WITHIN]):
+            if wanted <= {column_key(cell) for cell in row}:
+                return place
+        missing = sorted(
+            source for source in request.columns.values() if column_key(source) not in sample.names
+        )
+        line = sample.lines[0] + 1
+        msg = (
+            f"{where} {describe_sample(sample)}: no line near the top names {', '.join(map(repr, missing))}; "
+            "check columns= against the header, or pass delimiter="
+        )
+        raise CdrFormatError(msg, line=line)
+    if format_.layouts is None:
+        return 0
+    known = sum(column_key(cell) in format_.names for cell in sample.rows[0])
+    return 0 if known > len(sample.rows[0]) / 2 else None
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def _sample_json(data: bytes, where: str, _: str | None) -> Sample:
+    head = data[:BYTES].decode("utf-8", errors="replace")
+    return Sample(records=first_objects(data, where, ROWS), kind="json", text=head)
+
+
+def _read_json(data: bytes, _: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
+    understood = [*format_.names, *(request.columns or {}).values()]
+    return read_objects(data, where, understood, request.options.keep)
+
+
+_Take: TypeAlias = Callable[[bytes, str, str | None], Sample]
+_Read: TypeAlias = Callable[[bytes, Sample, CdrFormat, Request, str], RawTable]
+
+_SAMPLES: Final[dict[Kind, _Take]] = {"lines": _sample_lines, "json": _sample_json}
+_READERS: Final[dict[Kind, _Read]] = {"lines": _read_lines, "json": _read_json}

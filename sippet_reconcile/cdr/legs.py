@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_digits
 from sippet_reconcile.cdr.clock import Clock, Timeline, find_clock, timeline
+from sippet_reconcile.cdr.date_order import read_times
 from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, status_word
-from sippet_reconcile.cdr.stamps import Stamps, day_comes_first, has_year_last, read_stamps
+from sippet_reconcile.cdr.stamps import Stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import e164_array, map_distinct, text_to_seconds
@@ -96,7 +97,10 @@ def build_legs(
     total, billable, line = _derived(record, times, billable)
     from_e164, to_e164 = in_threads(
         lambda array: e164_array(array, country=options.country),
-        [_or_missing(record.from_number, size), _or_missing(record.to_number, size)],
+        [
+            _or_missing(record.from_number if record.from_whole is None else record.from_whole, size),
+            _or_missing(record.to_number if record.to_whole is None else record.to_whole, size),
+        ],
     )
     problem = _problems(fields, record, times, line)
     columns: dict[str, Any] = {
@@ -164,11 +168,7 @@ def _kept(fields: Fields, name: str, options: Options) -> pa.LargeStringArray:
 def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
     size = len(fields)
     texts = [_or_missing(c, size) for c in (record.started, record.answered, record.ended)]
-    columns = in_threads(lambda array: read_stamps(array, dayfirst=options.dayfirst), texts)
-    if options.dayfirst is None and any(bool(column.unreadable.any()) for column in columns):
-        dayfirst = _dayfirst(fields, texts, options)
-        if dayfirst is not None:
-            columns = in_threads(lambda array: read_stamps(array, dayfirst=dayfirst), texts)
+    columns = read_times(texts, record.epoch, fields, options)
     started, answered, ended = columns
     (total, bad_total), (billable, bad_billable) = in_threads(
         text_to_seconds, [_or_missing(record.total, size), _or_missing(record.billable, size)]
@@ -187,22 +187,6 @@ def _without_zoneless_rests(columns: list[Stamps], broken: Mask) -> list[Stamps]
     if any(bool((column.known & ~column.is_utc & ~broken).any()) for column in columns):
         return columns
     return [replace(column, known=column.known & column.is_utc) for column in columns]
-
-
-def _dayfirst(fields: Fields, texts: list[pa.LargeStringArray], options: Options) -> bool | None:
-    """Return whether the day comes first, or None where no date is written that way."""
-    if not has_year_last(texts):
-        return None
-    found = None if options.in_pieces else day_comes_first(texts)
-    if found is None:
-        seen = next(value for text in texts for value in pc.drop_null(text).to_pylist()[:1])
-        line = int(fields.raw.rows[0])
-        msg = (
-            f"{options.where} line {line}: the date '{mask_digits(seen[:_SHOWN])}' can be read with the day or the month "
-            "first and no other date settles it; pass dayfirst=True or dayfirst=False"
-        )
-        raise CdrFormatError(msg, line=line)
-    return found
 
 
 def _derived(record: Record, times: _Times, billable: Seconds) -> tuple[Seconds, Seconds, Timeline]:

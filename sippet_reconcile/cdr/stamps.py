@@ -17,11 +17,9 @@ import pyarrow.compute as pc
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-__all__ = ["Stamps", "day_comes_first", "is_date_like", "read_stamps"]
+__all__ = ["Stamps", "is_date_like", "read_both_orders", "read_stamps"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Micros: TypeAlias = "NDArray[np.int64]"
@@ -82,30 +80,6 @@ def is_date_like(text: str) -> bool:
     return any(pc.match_substring_regex(array, p)[0].as_py() for p in (_YEAR_FIRST, _YEAR_LAST, _NAMED_MONTH))
 
 
-def day_comes_first(columns: Sequence[pa.LargeStringArray]) -> bool | None:
-    """Find out from the values whether D/M/Y or M/D/Y is meant.
-
-    Returns
-    -------
-    bool or None
-        None where no value has a part above 12, or values contradict each other.
-        Columns without such dates settle nothing either.
-    """
-    seen: set[bool] = set()
-    for column in columns:
-        parts = pc.extract_regex(pc.drop_null(column), pattern=_YEAR_LAST)
-        one, two = (_numbers(parts, key) for key in ("one", "two"))
-        seen |= ({True} if bool((one > len(_MONTHS)).any()) else set()) | (
-            {False} if bool((two > len(_MONTHS)).any()) else set()
-        )
-    return seen.pop() if len(seen) == 1 else None
-
-
-def has_year_last(columns: Sequence[pa.LargeStringArray]) -> bool:
-    """Tell whether any value is written D/M/Y or M/D/Y."""
-    return any(bool(pc.any(pc.match_substring_regex(c, _YEAR_LAST)).as_py()) for c in columns)
-
-
 def read_stamps(array: pa.LargeStringArray, *, dayfirst: bool | None = None) -> Stamps:
     """Read one column of dates and times.
 
@@ -119,38 +93,90 @@ def read_stamps(array: pa.LargeStringArray, *, dayfirst: bool | None = None) -> 
     >>> stamps.known.tolist(), stamps.unreadable.tolist()
     ([True, False, False], [False, False, True])
     """
+    return _read(array, (dayfirst,))[0]
+
+
+def read_both_orders(array: pa.LargeStringArray) -> tuple[Stamps, Stamps]:
+    """Read one column with the day first and with the month first; one and the same where no date asks for it.
+
+    Examples
+    --------
+    >>> day, month = read_both_orders(pa.array(["1/9/2026 08:00", "13/9/2026 08:00"], pa.large_string()))
+    >>> day.known.tolist(), month.known.tolist()
+    ([True, True], [True, False])
+    """
+    found = _read(array, (True, False))
+    return found[0], found[-1]
+
+
+def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[Stamps]:
+    """Read one column in each order of day and month; once only where no date depends on it."""
     filled = np.asarray(array.is_valid())
     nothing = np.zeros(len(array), bool)
     quick = _cast(array)
     if quick is not None:
         late = filled & (quick >= _start_of(_LAST_YEAR))
         known = filled & ~_is_sentinel(quick) & ~late
-        return Stamps(np.where(known, quick, 0), known, nothing, late, nothing)
-    micros = np.zeros(len(array), np.int64)
-    known, is_utc, coarse = nothing.copy(), nothing.copy(), nothing.copy()
+        return [Stamps(np.where(known, quick, 0), known, nothing, late, nothing)]
     never = np.asarray(pc.fill_null(pc.match_substring_regex(array, _NEVER), fill_value=False))
-    left = filled & ~never
-    for pattern, read in (
-        (_YEAR_FIRST, _year_first),
-        (_NAMED_MONTH, _named_month),
-        (_EPOCH, _epoch),
-        *(() if dayfirst is None else ((_YEAR_LAST, _day_first if dayfirst else _month_first),)),
-    ):
-        rows = np.flatnonzero(left)
+    draft = Stamps(np.zeros(len(array), np.int64), nothing, nothing.copy(), filled & ~never, nothing.copy())
+    year_last: tuple[Micros, Any] | None = None
+    # A column is mostly written in one way: the way of its first value is tried first.
+    first = array.take(pa.array(np.flatnonzero(draft.unreadable)[:1]))
+    for pattern in sorted(_READERS, key=lambda p: not pc.any(pc.match_substring_regex(first, p)).as_py()):
+        rows = np.flatnonzero(draft.unreadable if year_last is None else _others(draft, year_last[0]))
         if len(rows) == 0:
             break
         parts = pc.extract_regex(array.take(pa.array(rows)), pattern=pattern)
         matched = np.asarray(parts.is_valid())
-        rows = rows[matched]
-        if len(rows) == 0:
-            continue
-        at, good, utc, without_seconds = read(parts.filter(pa.array(matched)))
-        rows, at = rows[good], at[good]
-        micros[rows], known[rows], is_utc[rows], coarse[rows] = at, True, utc[good], without_seconds[good]
-        left[rows] = False
-    late = known & (micros >= _start_of(_LAST_YEAR))
-    known &= ~_is_sentinel(micros) & ~late
-    return Stamps(np.where(known, micros, 0), known, is_utc & known, left | late, coarse & known)
+        rows, parts = rows[matched], parts.filter(pa.array(matched))
+        if len(rows) and pattern == _YEAR_LAST:
+            year_last = rows, parts
+        elif len(rows):
+            _put(draft, rows, _READERS[pattern](parts))
+    if year_last is None or orders == (None,):
+        return [_finished(draft)]
+    drafts = [draft, *(_copied(draft) for _ in orders[1:])]
+    for order, target in zip(orders, drafts, strict=True):
+        _put(target, year_last[0], (_day_first if order else _month_first)(year_last[1]))
+    return [_finished(target) for target in drafts]
+
+
+def _others(draft: Stamps, rows: Micros) -> Mask:
+    left = draft.unreadable.copy()
+    left[rows] = False
+    return left
+
+
+def _copied(draft: Stamps) -> Stamps:
+    return Stamps(
+        draft.micros.copy(),
+        draft.known.copy(),
+        draft.is_utc.copy(),
+        draft.unreadable.copy(),
+        draft.coarse.copy(),
+    )
+
+
+def _put(draft: Stamps, rows: Micros, found: _Read) -> None:
+    """Write what was read into a draft; what is no real date stays unreadable."""
+    at, good, utc, without_seconds = found
+    rows = rows[good]
+    draft.micros[rows], draft.known[rows] = at[good], True
+    draft.is_utc[rows], draft.coarse[rows] = utc[good], without_seconds[good]
+    draft.unreadable[rows] = False
+
+
+def _finished(draft: Stamps) -> Stamps:
+    late = draft.known & (draft.micros >= _start_of(_LAST_YEAR))
+    known = draft.known & ~_is_sentinel(draft.micros) & ~late
+    return Stamps(
+        np.where(known, draft.micros, 0),
+        known,
+        draft.is_utc & known,
+        draft.unreadable | late,
+        draft.coarse & known,
+    )
 
 
 def _is_sentinel(micros: Micros) -> Mask:
@@ -255,3 +281,12 @@ def _epoch(parts: Any) -> _Read:
     at = whole * scale + np.where(scale == MICROS, fraction, 0)
     always = np.ones(len(at), bool)
     return at, always, always, ~always
+
+
+_READERS: Final = {
+    _YEAR_FIRST: _year_first,
+    _NAMED_MONTH: _named_month,
+    _EPOCH: _epoch,
+    _YEAR_LAST: _month_first,
+}
+"""How each form is read; no text has two of them."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr.stamps import day_comes_first, read_stamps
+from sippet_reconcile.cdr.stamps import read_both_orders, read_stamps
 
 TEXT = pa.large_string()
 FIRST, LAST = datetime(1973, 1, 1), datetime(2099, 1, 1)  # noqa: DTZ001 - as printed, without a zone
@@ -85,14 +85,23 @@ def test_day_and_month_stand_where_they_were_said_to(text: str, dayfirst: bool, 
     assert at(text) is None
 
 
-def test_only_a_part_above_twelve_settles_which_comes_first() -> None:
-    def found(*texts: str) -> bool | None:
-        return day_comes_first([pa.array(texts, TEXT)])
+def test_a_column_is_read_in_both_orders_where_a_date_asks_for_it() -> None:
+    column = pa.array(
+        ["1/9/2017 8:00", "13/9/2017 8:00", "9/13/2017 8:00", "2017-09-01 8:00", "x", None], TEXT
+    )
+    day, month = read_both_orders(column)
+    for dayfirst, found in ((True, day), (False, month)):
+        alone = read_stamps(column, dayfirst=dayfirst)
+        for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
+            assert getattr(found, name).tolist() == getattr(alone, name).tolist()
+    assert day.known.tolist() == [True, True, False, True, False, False]
+    assert month.known.tolist() == [True, False, True, True, False, False]
 
-    assert found("1/9/2017 8:00", "13/9/2017 8:00") is True
-    assert found("1/9/2017 8:00", "9/13/2017 8:00") is False
-    assert found("1/9/2017 8:00", "9/10/2017 8:00") is None
-    assert found("13/9/2017 8:00", "9/13/2017 8:00") is None
+
+@pytest.mark.parametrize("texts", [["2017-09-01 08:00:00"], ["2017-09-01T08:00:00Z", "x"], [], [None]])
+def test_a_column_without_such_dates_is_read_once(texts: list[str | None]) -> None:
+    day, month = read_both_orders(pa.array(texts, TEXT))
+    assert day is month
 
 
 @given(

@@ -137,6 +137,8 @@ class Record:
     UTC near the start, in microseconds, 0 where the row has none. `start_required` is
     False where a call may be recorded before it starts. `derive_missing` asks for the
     times and seconds that the others imply. `notes` are told to whoever reads the file.
+    `from_whole` and `to_whole` are the numbers as E.164 is made of them, where the
+    export leaves out a part that is certain.
     """
 
     started: pa.LargeStringArray
@@ -150,6 +152,8 @@ class Record:
     direction: pa.LargeStringArray | None = None
     from_number: pa.LargeStringArray | None = None
     to_number: pa.LargeStringArray | None = None
+    from_whole: pa.LargeStringArray | None = None
+    to_whole: pa.LargeStringArray | None = None
     sip_username: pa.LargeStringArray | None = None
     word: pa.LargeStringArray | None = None
     cause: pa.LargeStringArray | None = None

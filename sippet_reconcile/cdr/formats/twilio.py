@@ -1,22 +1,26 @@
-"""Twilio call lists as CSV or JSON: one object per leg, times in UTC, seconds after answer only.
+"""Twilio call lists, and those of systems that copy its API (SignalWire, Somleng, TeXML): CSV or JSON.
 
-A dial makes a child call with its own sid and ``parent_call_sid``; all calls of such a
-line are one. ``duration`` is the billable time and empty for calls that were not
-answered, or are not over.
+One row is one leg. There is a header, in whatever style the library or portal writes it
+(``start_time``, ``startTime``, ``Start Time``). Times are in UTC: RFC 2822 in the API's
+answers, ISO with ``Z`` where a library printed them; a system that prints local times
+without an offset is asked for its zone. There is no total: ``duration`` are the seconds
+after answer, empty for calls that were not answered and for those that are not over.
+``queue_time`` are milliseconds, ``price`` is negative and comes later; both are only
+kept. ``sid`` is the key. A dial makes a child call with its own sid and
+``parent_call_sid``; all calls of such a line are one. The rules are those of Twilio's
+reference of the Call resource and of its OpenAPI description.
 """
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.addresses import users
 from sippet_reconcile.cdr.judge import by_names
+from sippet_reconcile.cdr.parents import link_to_first
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
-from sippet_reconcile.keys import TextLookup
 from sippet_reconcile.normalize import map_distinct
 
 if TYPE_CHECKING:
@@ -25,8 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS"]
 
 COLUMNS: Final = (
-    "sid", "account_sid", "parent_call_sid", "to", "from", "status", "start_time", "end_time", "duration",
-    "price", "price_unit", "direction", "answered_by", "forwarded_from", "caller_name", "uri",
+    "sid", "call_sid", "account_sid", "parent_call_sid", "to", "to_formatted", "from", "from_formatted",
+    "phone_number_sid", "status", "call_status", "start_time", "end_time", "date_created", "date_updated", "duration",
+    "call_duration", "price", "price_unit", "direction", "answered_by", "api_version", "forwarded_from", "group_sid",
+    "caller_name", "queue_time", "trunk_sid", "uri",
 )  # fmt: skip
 
 STATUSES: Final = {
@@ -45,7 +51,9 @@ STATUSES: Final = {
 
 DIRECTIONS: Final = {
     "INBOUND": "inbound",
+    "INCOMING": "inbound",
     "OUTBOUND": "outbound",
+    "OUTGOING": "outbound",
     "OUTBOUND_API": "outbound",
     "OUTBOUND_DIAL": "outbound",
     "TRUNKING_TERMINATING": "outbound",
@@ -53,62 +61,35 @@ DIRECTIONS: Final = {
 }
 """From the platform's side: a terminating trunk call leaves towards the telephone network."""
 
-_NEEDED: Final = ("sid", "status", "start_time", "end_time", "duration", "direction", "from", "to")
-_USER: Final = re.compile(r"client:(?P<client>.+)|(?:sips?:)?(?P<sip>[^@:;/]+)[^@/]*@", re.IGNORECASE)
+_TELLING: Final = ("status", "start_time", "end_time", "duration", "direction", "from", "to")
+_SIDS: Final = ("sid", "call_sid")
 
 
 def recognise(sample: Sample) -> Evidence:
-    """Judge by the names of columns or members."""
-    return by_names(sample, _NEEDED)
-
-
-def _user(number: str) -> str | None:
-    """Return the user that a client or SIP address names; a telephone number names none.
-
-    A SIP address comes with and without ``sip:``; a password in it is not looked at.
-    """
-    found = _USER.match(number)
-    name = None if found is None else found["client"] or found["sip"]
-    return name or None
+    """Judge by the names of columns or members; portals call the sid a call's."""
+    return max((by_names(sample, (sid, *_TELLING)) for sid in _SIDS), key=lambda found: found.score)
 
 
 def interpret(fields: Fields, _: Options) -> Record:
     """Give the members of a call their meaning."""
-    caller, called, sid = fields["from"], fields["to"], fields["sid"]
-    status = fields["status"]
+    caller, called = fields["from"], fields["to"]
+    sid = pc.coalesce(fields["sid"], fields["call_sid"])
+    status = pc.coalesce(fields["status"], fields["call_status"])
     return Record(
         started=fields["start_time"],
         ended=fields["end_time"],
-        billable=fields["duration"],
+        billable=pc.coalesce(fields["duration"], fields["call_duration"]),
         leg_id=sid,
         call_key=sid,
         linked_id=pc.coalesce(fields["parent_call_sid"], sid),
         direction=map_distinct(fields["direction"], lambda word: DIRECTIONS.get(status_word(word))),
         from_number=caller,
         to_number=called,
-        sip_username=pc.coalesce(map_distinct(caller, _user), map_distinct(called, _user)),
+        sip_username=users(caller, called),
         word=status,
         cause=status,
         start_required=False,
     )
-
-
-def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Link the call that a child call made to the first call of the line, over all files of a read."""
-    is_child = np.asarray(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
-    children = np.flatnonzero(is_child)
-    if len(children) == 0:
-        return linked_id
-    parents = TextLookup(leg_id).find(linked_id.take(pa.array(children)))
-    if not bool(is_child[parents[parents >= 0]].any()):
-        return linked_id
-    above = np.arange(len(leg_id))
-    above[children] = np.where(parents < 0, children, parents)
-    # Each round doubles the steps taken, so that only a ring of calls that name each other has no top after these.
-    for _ in range(len(children).bit_length()):
-        above = above[above]
-    top = np.where(above == above[above], above, np.arange(len(above)))
-    return linked_id.take(pa.array(top))
 
 
 FORMATS: Final = (
@@ -120,7 +101,8 @@ FORMATS: Final = (
         recognise=recognise,
         interpret=interpret,
         kinds=frozenset({"lines", "json"}),
-        relink=relink,
+        aliases=("signalwire", "somleng"),
+        relink=link_to_first,
         row_by_row=True,
     ),
 )

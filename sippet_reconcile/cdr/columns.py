@@ -92,7 +92,11 @@ def columns_format(columns: Mapping[str, str]) -> CdrFormat:
     mapping = {name: str(source) for name, source in columns.items()}
 
     def recognise(sample: Sample) -> Evidence:
-        missing = [source for source in mapping.values() if column_key(source) not in sample.names]
+        missing = [
+            source
+            for source in mapping.values()
+            if not (sample.has(source) or column_key(source) in sample.names)
+        ]
         if missing:
             return Evidence(0.0, (f"lacks {', '.join(map(repr, missing))}",))
         return Evidence(1.0, ("names every column that columns= maps",))

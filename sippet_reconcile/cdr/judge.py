@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile.cdr.spec import Evidence, column_key
+from sippet_reconcile.cdr.spec import Evidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -30,7 +30,7 @@ def by_names(sample: Sample, needed: Sequence[str]) -> Evidence:
     >>> by_names(Sample([["Call Time", "Trunk", "Talking"]]), ["call_time", "talking"])
     Evidence(score=1.0, reasons=('names call_time, talking',), is_possible=False)
     """
-    missing = [name for name in needed if column_key(name) not in sample.names]
+    missing = [name for name in needed if not sample.has(name)]
     if not missing:
         shown = ", ".join(needed[:_SHOWN])
         return Evidence(1.0, (f"names {shown}{', ...' if len(needed) > _SHOWN else ''}",))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sippet_reconcile.cdr.frames import unique_names
-from sippet_reconcile.cdr.objects import first_objects, read_objects
+from sippet_reconcile.cdr.objects import Wanted, first_objects, read_objects
 from sippet_reconcile.cdr.reader import Layout, read_delimited
-from sippet_reconcile.cdr.sniff import describe_sample
-from sippet_reconcile.cdr.spec import CdrFormat, Kind, Options, Sample, column_key
+from sippet_reconcile.cdr.sniff import ENOUGH, candidates, describe_sample
+from sippet_reconcile.cdr.spec import CdrFormat, Kind, Options, Sample, column_key, is_path
 from sippet_reconcile.cdr.tables import RawTable
 from sippet_reconcile.cdr.tokens import split_line
 from sippet_reconcile.errors import CdrFormatError, InputError
@@ -76,7 +76,7 @@ def read_records(data: bytes, sample: Sample, format_: CdrFormat, request: Reque
 # ---------------------------------------------------------------- lines
 
 
-def _sample_lines(data: bytes, _: str, delimiter: str | None) -> Sample:
+def _sample_lines(data: bytes, _: str, delimiter: str | None, __: CdrFormat | None) -> Sample:
     text = data[:BYTES].decode("utf-8", errors="replace").replace("\0", "")
     lines = text.split("\n")
     if len(data) > BYTES and len(lines) > 1:
@@ -152,17 +152,37 @@ def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request
 # ---------------------------------------------------------------- JSON
 
 
-def _sample_json(data: bytes, where: str, _: str | None) -> Sample:
+def _sample_json(data: bytes, where: str, _: str | None, said: CdrFormat | None) -> Sample:
     head = data[:BYTES].decode("utf-8", errors="replace")
-    return Sample(records=first_objects(data, where, ROWS), kind="json", text=head)
+    return Sample(records=first_objects(data, where, ROWS, _record_test(said)), kind="json", text=head)
 
 
 def _read_json(data: bytes, _: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
-    understood = [*format_.names, *(request.columns or {}).values()]
-    return read_objects(data, where, understood, request.options.keep)
+    return read_objects(data, where, _wanted(format_, request), _record_test(format_))
 
 
-_Take: TypeAlias = Callable[[bytes, str, str | None], Sample]
+def _wanted(format_: CdrFormat, request: Request) -> Wanted:
+    sources = (request.columns or {}).values()
+    return Wanted(
+        names=frozenset(map(column_key, (*format_.names, *sources))),
+        kept=frozenset(request.options.keep),
+        paths=tuple(dict.fromkeys((*format_.paths, *filter(is_path, sources)))),
+    )
+
+
+def _record_test(format_: CdrFormat | None) -> Callable[[dict[str, Any]], bool]:
+    """Return a test for documents that are records, though they hold lists of objects, as calls with their steps do."""
+
+    def is_record(document: dict[str, Any]) -> bool:
+        sample = Sample(records=[document], kind="json")
+        if format_ is not None:
+            return format_.recognise(sample).score >= ENOUGH
+        return candidates(sample)[0].score >= ENOUGH
+
+    return is_record
+
+
+_Take: TypeAlias = Callable[[bytes, str, str | None, CdrFormat | None], Sample]
 _Read: TypeAlias = Callable[[bytes, Sample, CdrFormat, Request, str], RawTable]
 
 _SAMPLES: Final[dict[Kind, _Take]] = {"lines": _sample_lines, "json": _sample_json}

@@ -12,27 +12,56 @@ from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, islice, repeat
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.json_text import PIECE, Broken, JsonRecords, Repeated
+from sippet_reconcile.cdr.nested import Nested, twice
 from sippet_reconcile.cdr.spec import column_key
 from sippet_reconcile.cdr.tables import TEXT, RawTable
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.keys import combine_hashes, hash_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["first_objects", "read_objects"]
+__all__ = ["Wanted", "first_objects", "read_objects", "table_of_records"]
 
 _KINDS: Final = {"{": "an object", "[": "a list", "t": "a yes/no", "f": "a yes/no"}
 _NOT_UNICODE: Final = "{!r} holds text that is not Unicode"
+
+IsRecord: TypeAlias = "Callable[[dict[str, Any]], bool]"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of each record; members that are not are columns without values.
+
+    Parameters
+    ----------
+    names
+        The members that are given a meaning, in comparable form. A record in which one
+        of them is neither text nor a number has a problem.
+    kept
+        Further members; objects and lists in them are JSON again. ``"from.type"`` is a
+        member of a member.
+    paths
+        Members of members that are given a meaning.
+    """
+
+    names: frozenset[str]
+    kept: frozenset[str] = frozenset()
+    paths: tuple[str, ...] = ()
+
+    @property
+    def all_paths(self) -> tuple[str, ...]:
+        """The paths that are given a meaning, then those that are kept."""
+        return (*self.paths, *sorted(name for name in self.kept if "." in name and name not in self.paths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +74,10 @@ class _Piece:
     problem: pa.LargeStringArray | None
 
 
-def first_objects(data: bytes, where: str, n: int) -> list[dict[str, Any]]:
+def first_objects(data: bytes, where: str, n: int, is_record: IsRecord | None = None) -> list[dict[str, Any]]:
     """Return the first objects of a JSON text.
+
+    `is_record` is that of `JsonRecords`.
 
     Raises
     ------
@@ -54,7 +85,7 @@ def first_objects(data: bytes, where: str, n: int) -> list[dict[str, Any]]:
         If it begins like JSON and is none, or holds records and none of them is an object.
     """
     problem: str | None = None
-    for values in JsonRecords(data, where):
+    for values in _records(data, where, is_record, PIECE):
         objects = list(islice((value for value in values if isinstance(value, dict)), n))
         if objects:
             return objects
@@ -66,29 +97,31 @@ def first_objects(data: bytes, where: str, n: int) -> list[dict[str, Any]]:
     return []
 
 
+def _records(data: bytes, where: str, is_record: IsRecord | None, piece: int) -> JsonRecords:
+    if is_record is None:
+        return JsonRecords(data, where, piece=piece, mend=True)
+    return JsonRecords(data, where, piece=piece, mend=True, is_record=is_record)
+
+
 def read_objects(
-    data: bytes, where: str, understood: Iterable[str], kept: Iterable[str], *, piece: int = PIECE
+    data: bytes, where: str, wanted: Wanted, is_record: IsRecord | None = None, *, piece: int = PIECE
 ) -> RawTable:
     """Return the records of a JSON text, numbered from 1.
-
-    Parameters
-    ----------
-    understood
-        The members that are given a meaning, under any spelling. A record in which one
-        of them is neither text nor a number has a problem.
-    kept
-        Further members to read; objects and lists in them are JSON again. All others
-        are columns without values.
 
     Raises
     ------
     CdrFormatError
         If it cannot be told where a record ends.
     """
-    keys = frozenset(map(column_key, understood))
-    read_too = frozenset(kept)
-    records = JsonRecords(data, where, piece=piece)
-    pieces = [_piece(values, keys, read_too) for values in records if values]
+    records = _records(data, where, is_record, piece)
+    return table_of_records(records, wanted, lambda: tuple(records.notes))
+
+
+def table_of_records(
+    pieces_of_records: Iterable[list[Any]], wanted: Wanted, notes: Callable[[], tuple[str, ...]] = tuple
+) -> RawTable:
+    """Return records as text columns, numbered from 1; `notes` are asked for when all of them were seen."""
+    pieces = [_piece(values, wanted) for values in pieces_of_records if values]
     sizes = [len(part.hashes) for part in pieces]
     rows = np.arange(1, sum(sizes) + 1, dtype=np.int64)
     empty = pa.nulls(len(rows), TEXT)
@@ -107,7 +140,7 @@ def read_objects(
         rows,
         np.concatenate([part.hashes for part in pieces]) if pieces else np.zeros(0, np.uint64),
         problem,
-        tuple(records.notes),
+        notes(),
     )
 
 
@@ -117,7 +150,7 @@ def _concat(parts: Iterable[pa.LargeStringArray | None], sizes: list[int]) -> pa
     )
 
 
-def _piece(values: list[Any], understood: frozenset[str], kept: frozenset[str]) -> _Piece:
+def _piece(values: list[Any], wanted: Wanted) -> _Piece:
     reasons: list[pa.LargeStringArray] = []
     hashes = np.zeros(len(values), np.uint64)
     records = values
@@ -127,19 +160,29 @@ def _piece(values: list[Any], understood: frozenset[str], kept: frozenset[str]) 
         hashes += _scrambled(pa.array(texts, TEXT), "")
     names = tuple(dict.fromkeys(chain.from_iterable(records)))
     columns: dict[str, pa.LargeStringArray] = {}
-    for name in names:
-        cells = list(map(methodcaller("get", name), records))
-        plain = _plain(cells)
-        hashes += _hashes(cells, plain, name)
-        is_understood = column_key(name) in understood
-        if not (is_understood or name in kept):
-            continue
+
+    def read(name: str, cells: list[Any], plain: pa.LargeStringArray | None, *, is_understood: bool) -> None:
         column, wrong = (plain, None) if plain is not None else _printed(name, cells)
         if is_understood and wrong is not None:
             reasons.append(wrong)
             column = pc.if_else(wrong.is_valid(), pa.scalar(None, TEXT), column)
         columns[_spelled(name)] = column
-    return _Piece(columns, tuple(map(_spelled, names)), hashes, reduce(_both, reasons) if reasons else None)
+
+    for name in names:
+        cells = list(map(methodcaller("get", name), records))
+        plain = _plain(cells)
+        hashes += _hashes(cells, plain, name)
+        is_understood = column_key(name) in wanted.names
+        if is_understood or name in wanted.kept:
+            read(name, cells, plain, is_understood=is_understood)
+    nested = Nested(records)
+    for path in wanted.all_paths:
+        inner = None if _spelled(path) in columns else nested.at(path, is_exact=path in wanted.paths)
+        if inner is not None:
+            read(path, inner, _plain(inner), is_understood=path in wanted.paths)
+    reasons += [pa.array(told, TEXT) for told in nested.told()]
+    every = (*map(_spelled, names), *(name for name in columns if name not in names))
+    return _Piece(columns, every, hashes, reduce(_both, reasons) if reasons else None)
 
 
 def _spelled(name: str) -> str:
@@ -196,7 +239,7 @@ def _set_right(values: list[Any]) -> tuple[list[Mapping[str, Any]], list[str | N
         if isinstance(value, Broken):
             problem = value.problem
         elif isinstance(value, Repeated):
-            problem = f"{', '.join(map(repr, value.names))} stands in it twice with different values"
+            problem = twice(value.names)
         elif not isinstance(value, dict):
             problem = f"the record is {_kind(value)}, not an object"
         is_object = isinstance(value, dict)

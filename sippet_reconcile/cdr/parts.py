@@ -54,7 +54,7 @@ def _read(source: Source, request: Request) -> Part:
     if source.is_parquet:
         return read_table(read_parquet(source), source.name, request, sha256=source.sha256)
     decoded = decode(source.data)
-    sample = take_sample(decoded.data, source.name, request.delimiter)
+    sample = take_sample(decoded.data, source.name, request.delimiter, request.format)
     if not (sample.rows or sample.records):
         LOG.warning("%s holds no record", source.name)
         return Part(empty_legs(request), None, None, source.name)

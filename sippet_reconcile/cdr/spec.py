@@ -9,12 +9,14 @@ and lives elsewhere.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from sippet_reconcile.cdr.nested import names_inside
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.schema import LEG_STATUSES
 
@@ -26,7 +28,17 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.tables import Fields, RawTable
 
-__all__ = ["CdrFormat", "Evidence", "Kind", "Options", "Record", "Sample", "column_key", "status_word"]
+__all__ = [
+    "CdrFormat",
+    "Evidence",
+    "Kind",
+    "Options",
+    "Record",
+    "Sample",
+    "column_key",
+    "is_path",
+    "status_word",
+]
 
 Kind: TypeAlias = Literal["lines", "json", "xml", "sql"]
 """What a file is before anybody knows its format: lines of fields, JSON, XML, or SQL statements."""
@@ -34,6 +46,7 @@ Kind: TypeAlias = Literal["lines", "json", "xml", "sql"]
 TEXT: Final = pa.large_string()
 
 
+@lru_cache(maxsize=8192)
 def column_key(name: str) -> str:
     """Return a column name as names are compared: small letters and digits of any script only.
 
@@ -59,6 +72,11 @@ def status_word(word: str) -> str:
     return re.sub(r"[^0-9A-Z]+", "_", word.upper()).strip("_")
 
 
+def is_path(name: str) -> bool:
+    """Tell whether a name is that of a member of a member, such as ``"from.number"``."""
+    return "." in name.strip(" .")
+
+
 @dataclass(frozen=True)
 class Sample:
     """The beginning of a file: its first records as fields, or as objects where it is JSON or XML.
@@ -75,12 +93,19 @@ class Sample:
     kind: Kind = "lines"
     text: str = ""
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
-        """The comparable names in the first row, or of the first objects."""
+        """The comparable names in the first row, or of the first objects; and paths such as ``"from.number"``, as they are."""
         if self.records is not None:
-            return frozenset(column_key(name) for record in self.records for name in record)
-        return frozenset(column_key(cell) for cell in self.rows[0]) if self.rows else frozenset()
+            cells: Iterable[str] = {name for record in self.records for name in record}
+        else:
+            cells = self.rows[0] if self.rows else ()
+        paths = {cell.strip() for cell in cells if is_path(cell)}
+        return frozenset(map(column_key, cells)) | paths | names_inside(self.records or ())
+
+    def has(self, name: str) -> bool:
+        """Tell whether a column or member is there: a name under any spelling, a path as it is."""
+        return (name if is_path(name) else column_key(name)) in self.names
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,10 @@ def _renamed(raw: RawTable, format_: CdrFormat, where: str) -> RawTable:
     CdrFormatError
         If two columns have one meaning.
     """
-    called = {name: format_.names.get(column_key(name), name) for name in raw.columns}
+    called = {
+        name: name if name in format_.paths else format_.names.get(column_key(name), name)
+        for name in raw.columns
+    }
     if len(set(called.values())) < len(called):
         names = list(called.values())
         twice = next(known for known in names if names.count(known) > 1)

@@ -67,7 +67,10 @@ _SIDS: Final = ("sid", "call_sid")
 
 def recognise(sample: Sample) -> Evidence:
     """Judge by the names of columns or members; portals call the sid a call's."""
-    return max((by_names(sample, (sid, *_TELLING)) for sid in _SIDS), key=lambda found: found.score)
+    sid = next((name for name in _SIDS if column_key(name) in sample.names), None)
+    if sid is None:
+        return Evidence(0.0, ("lacks sid",))
+    return by_names(sample, (sid, *_TELLING))
 
 
 def interpret(fields: Fields, _: Options) -> Record:

@@ -160,12 +160,13 @@ def _piece(values: list[Any], wanted: Wanted) -> _Piece:
         hashes += _scrambled(pa.array(texts, TEXT), "")
     names = tuple(dict.fromkeys(chain.from_iterable(records)))
     columns: dict[str, pa.LargeStringArray] = {}
+    outer = {path.partition(".")[0] for path in wanted.paths}
 
     def read(name: str, cells: list[Any], plain: pa.LargeStringArray | None, *, is_understood: bool) -> None:
         column, wrong = (plain, None) if plain is not None else _printed(name, cells)
         if is_understood and wrong is not None:
-            reasons.append(wrong)
             column = pc.if_else(wrong.is_valid(), pa.scalar(None, TEXT), column)
+            reasons.append(_but_objects(name, wrong) if name in outer else wrong)
         columns[_spelled(name)] = column
 
     for name in names:
@@ -183,6 +184,11 @@ def _piece(values: list[Any], wanted: Wanted) -> _Piece:
     reasons += [pa.array(told, TEXT) for told in nested.told()]
     every = (*map(_spelled, names), *(name for name in columns if name not in names))
     return _Piece(columns, every, hashes, reduce(_both, reasons) if reasons else None)
+
+
+def _but_objects(name: str, wrong: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Take objects for right where a member is read as text or, by a path, as an object."""
+    return pc.if_else(pc.equal(wrong, _words(name, _KINDS["{"])), pa.scalar(None, TEXT), wrong)
 
 
 def _spelled(name: str) -> str:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.tables import TEXT
-from sippet_reconcile.normalize import e164_array, map_distinct, with_missing
+from sippet_reconcile.normalize import map_distinct, with_missing
+from sippet_reconcile.phones import e164_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from sippet_reconcile.cdr.local_times import LocalInstants, micros_to_utc
 from sippet_reconcile.errors import CdrFormatError, InputError
-from sippet_reconcile.normalize import LocalInstants, micros_to_utc
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

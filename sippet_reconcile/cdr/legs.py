@@ -21,7 +21,8 @@ from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, status_word
 from sippet_reconcile.cdr.stamps import Stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
-from sippet_reconcile.normalize import e164_array, map_distinct, text_to_seconds
+from sippet_reconcile.normalize import map_distinct, text_to_seconds
+from sippet_reconcile.phones import e164_array
 from sippet_reconcile.schema import LEG_STATUSES, LEGS
 
 if TYPE_CHECKING:

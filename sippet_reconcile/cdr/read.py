@@ -33,8 +33,8 @@ from sippet_reconcile.cdr.spec import Options
 from sippet_reconcile.cdr.tables import TEXT, in_threads, one_array
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import hash_text
-from sippet_reconcile.normalize import check_country
 from sippet_reconcile.period import load_zone
+from sippet_reconcile.phones import check_country
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Legs, arrow_to_frame, text_series
 

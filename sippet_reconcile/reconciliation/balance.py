@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
-from sippet_reconcile.normalize import e164_array
+from sippet_reconcile.phones import e164_array
 from sippet_reconcile.reconciliation.core import at_once, instant_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Bucket

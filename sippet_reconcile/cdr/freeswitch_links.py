@@ -1,4 +1,8 @@
-"""Which legs of FreeSWITCH are one call: a row links its own id to that of its B-leg, over all files of a read."""
+"""Which legs of FreeSWITCH are one call, and which of them are none: shared by all that FreeSWITCH writes.
+
+A row links its own id to that of its B-leg, over all files of a read. A leg that rang
+and lost to another one is a leg of the switch's inner workings.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,50 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.stamps import read_stamps
 from sippet_reconcile.cdr.tables import in_threads
 from sippet_reconcile.keys import are_unique, hash_text
+from sippet_reconcile.normalize import text_to_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["relink"]
+__all__ = ["lost_legs", "relink"]
+
+LOST: Final = ("LOSE_RACE", "PICKED_OFF")
+"""Causes of legs that rang where somebody else took the call: no outcome of it."""
 
 _MARKS: Final = 1 << 22  # many times as many as calls with a B-leg, and still within a processor's cache
+
+
+def lost_legs(
+    suspects: NDArray[np.bool_],
+    cause: pa.LargeStringArray,
+    answered: pa.LargeStringArray | None,
+    billable: pa.LargeStringArray,
+) -> NDArray[np.bool_]:
+    """Mark the suspects and the legs that lost to another one, but no leg on which anybody talked.
+
+    Parameters
+    ----------
+    suspects
+        Rows that are a helper if they were not answered.
+    cause, answered, billable
+        Hangup cause, answer time and billable seconds, as trimmed text.
+    """
+    marked = suspects.copy()
+    for word in LOST:
+        marked |= np.asarray(pc.fill_null(pc.equal(cause, word), fill_value=False))
+    rows = np.flatnonzero(marked)
+    if len(rows) == 0:
+        return marked
+    places = pa.array(rows)
+    seconds, _ = text_to_seconds(billable.take(places))
+    talked = seconds > 0
+    if answered is not None:
+        talked |= read_stamps(answered.take(places)).known
+    marked[rows] = ~talked
+    return marked
 
 
 def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.LargeStringArray:

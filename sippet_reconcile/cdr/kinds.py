@@ -102,7 +102,10 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 
 def _read_lines(data: bytes, sample: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
-    return read_delimited(data, layout_of(sample, format_, where, request))
+    layout = layout_of(sample, format_, where, request)
+    if format_.one_line_each is not None:
+        data = format_.one_line_each(data, sample)
+    return read_delimited(data, layout)
 
 
 def layout_of(sample: Sample, format_: CdrFormat, where: str, request: Request) -> Layout:

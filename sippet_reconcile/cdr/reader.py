@@ -228,7 +228,6 @@ class _Careful:
             self._texts = self._repaired()
             pieces += [piece for width in self._layout.names if (piece := self._regular(width)) is not None]
             self._n_mended += before - int(self._left.sum())
-            self._texts = self._lines
         pieces += self._mended()
         if len(giant):
             words = [f"the line is {n:,} bytes long" for n in lengths[giant].tolist()]
@@ -265,7 +264,7 @@ class _Careful:
         left = np.flatnonzero(self._left)
         if len(left) == 0:
             return []
-        texts = [text.removesuffix("\n") for text in self._lines.take(pa.array(left)).to_pylist()]
+        texts = [text.removesuffix("\n") for text in self._texts.take(pa.array(left)).to_pylist()]
         place = {line: at for at, line in enumerate(left.tolist())}
         by_width: dict[int, list[tuple[int, list[str]]]] = {}
         broken: list[tuple[int, list[str], str, str]] = []

@@ -222,6 +222,9 @@ class CdrFormat:
     repairs
         Pairs of an RE2 pattern and its replacement, tried in turn on the lines that are
         not quoted by the book, for a system whose quoting is always wrong in one way.
+    one_line_each
+        Puts records that stand on one line on lines of their own, where the sample shows
+        such lines; ``source_row`` then counts records.
     not_records
         Marks rows that are no calls but a part of the table, such as a line of types.
     paths
@@ -247,6 +250,7 @@ class CdrFormat:
     kinds: frozenset[Kind] = frozenset({"lines"})
     layouts: Callable[[Sample], Mapping[int, tuple[str, ...]]] | None = None
     repairs: tuple[tuple[str, str], ...] = ()
+    one_line_each: Callable[[bytes, Sample], bytes] | None = None
     not_records: Callable[[Fields], NDArray[np.bool_]] | None = None
     paths: tuple[str, ...] = ()
     tidy: Callable[[RawTable], RawTable] | None = None

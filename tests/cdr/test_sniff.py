@@ -77,7 +77,8 @@ def test_a_file_that_is_not_what_it_was_said_is_an_error_that_names_what_it_look
 
 def test_a_freeswitch_file_in_the_asterisk_template_is_not_taken_for_asterisk(asterisk: Line) -> None:
     row = asterisk(disposition="NORMAL_CLEARING", uniqueid="8c1f3c52-0000-4000-8000-000000000001")
-    assert sr.sniff_cdr(io.BytesIO(row))[0].score == 0
+    scores = {candidate.format: candidate.score for candidate in sr.sniff_cdr(io.BytesIO(row))}
+    assert (scores["freeswitch"], scores["asterisk"]) == (1.0, 0.0)
 
 
 def test_an_unknown_format_name_is_an_error_that_lists_the_known(read: Read) -> None:

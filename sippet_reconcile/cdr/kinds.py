@@ -52,8 +52,10 @@ def kind_of(head: bytes) -> Kind:
     return "json" if head.lstrip()[:1] in {b"{", b"["} else "lines"
 
 
-def take_sample(data: bytes, where: str, delimiter: str | None = None) -> Sample:
-    """Return the first records of a file.
+def take_sample(
+    data: bytes, where: str, delimiter: str | None = None, said: CdrFormat | None = None
+) -> Sample:
+    """Return the first records of a file; `said` is the format that the caller named.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def take_sample(data: bytes, where: str, delimiter: str | None = None) -> Sample
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\n'):
         msg = f"delimiter {delimiter!r} is not a single character such as ',', ';' or '\\t'"
         raise InputError(msg)
-    return _SAMPLES[kind_of(data[:BYTES])](data, where, delimiter)
+    return _SAMPLES[kind_of(data[:BYTES])](data, where, delimiter, said)
 
 
 def read_records(data: bytes, sample: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:

@@ -1,7 +1,8 @@
-"""Read phone numbers into E.164.
+"""Read phone numbers into E.164, and say what those are that give none.
 
 Input and output are whole columns; a column that is clean already is not copied. What
-gives no number becomes missing: nothing is guessed.
+gives no number is missing, and counted by its kind: nothing is guessed, and what was
+delivered stays as it was.
 """
 
 from __future__ import annotations
@@ -15,26 +16,60 @@ import pandas as pd
 import phonenumbers
 import pyarrow as pa
 import pyarrow.compute as pc
+from phonenumbers import NumberParseException, ValidationResult
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.normalize import text_layout, with_missing
+from sippet_reconcile.normalize import map_distinct, text_layout, with_missing
+from sippet_reconcile.phone_text import bare_number
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
-__all__ = ["check_country", "e164_array", "numbers_to_e164"]
+__all__ = [
+    "NUMBER_KINDS", "check_country", "check_prefixes", "classify_numbers", "e164_array", "numbers_to_e164",
+]  # fmt: skip
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 
 _TEXT: Final = pa.large_string()
+
+NUMBER_KINDS: Final = {
+    "e164": "a number in E.164",
+    "extension": "an extension or a short number: at most six digits",
+    "feature_code": "a feature code or a parking place, such as *60, # or park+700",
+    "anonymous": "a caller who is withheld: anonymous, restricted, private, unavailable, unknown",
+    "name": "a name, a user of SIP or an address, but no digits to dial",
+    "needs_country": "digits that may be a national number, or one that lost its +: country= says",
+    "too_short": "fewer digits than the numbers of its country have",
+    "too_long": "more digits than the numbers of its country have",
+    "suffix": "a number with something behind it, or glued to an epoch",
+    "no_number": "no number of any country: nothing but zeros, or a calling code that nobody has",
+}
+"""What `classify_numbers` tells apart, and what each kind is."""
+
 _SHORTEST, _LONGEST = 7, 15  # digits of a whole E.164 number
 _EXTENSION: Final = 6  # up to so many digits are an extension or a short code, whatever the country
 _NANP: Final = 1  # the calling code that the United States, Canada and others share
-_DIALLED: Final = re.compile(r"\+?[\d\s().\-/]+")
-_TRUNK_SUFFIX: Final = re.compile(r"\.\d$")  # '442921280552.6': a suffix of the switch, no separator
-_URI: Final = re.compile(r"(?:sips?|tel):(?://)?", re.IGNORECASE)
+_READ: Final = 1000  # characters of a value that are looked at: no address is longer
 _INTERNATIONAL_011: Final = 10  # '011' is also the start of national numbers: only before a whole number
+
+_DIALLED: Final = re.compile(r"[(\s]*\+?[\d\s().\-/]+", re.ASCII)
+_FEATURE: Final = re.compile(r"(?=.*[*#])[\d*#+]+|park\+\d+", re.IGNORECASE | re.ASCII)
+_TAILED: Final = re.compile(r"\+?[\d\s().\-/]*\.\d|\+?\d{7,}(?:\.\d{1,3}|[.,;x*#pw][\d.,;*#pw]*)", re.ASCII)
+_GLUED: Final = re.compile(r"[1-9]\d{2,4}1[0-8]\d{8}", re.ASCII)  # an extension and an epoch until 2030
+_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
+_PREFIX: Final = re.compile(r"[\d*#]{1,8}", re.ASCII)
+_WITHHELD: Final = frozenset(
+    ("anonymous", "anonymous invalid", "anonymous caller", "anonymous call", "blocked", "blocked number",
+     "caller id blocked", "caller id withheld", "hidden", "hidden number", "id blocked", "id withheld", "no caller id",
+     "nocallerid", "not available", "number unavailable", "number withheld", "out of area", "private", "private caller",
+     "private number", "restricted", "restricted number", "unavailable", "unknown", "unknown caller", "unknown number",
+     "withheld", "withheld number")
+)  # fmt: skip
+"""What switches and carriers write for a caller who does not want to be known, or whom they do not know."""
 
 
 def check_country(country: str | None) -> str | None:
@@ -54,32 +89,63 @@ def check_country(country: str | None) -> str | None:
     return str(code)
 
 
-def numbers_to_e164(numbers: pd.Series[str], *, country: str | None = None) -> pd.Series[str]:
+def check_prefixes(prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Return prefixes for an outside line, the longest first, or say which is none.
+
+    Examples
+    --------
+    >>> check_prefixes(("9", "0", "90"))
+    ('90', '9', '0')
+    """
+    found = list(prefixes)
+    for prefix in found:
+        if not isinstance(prefix, str) or _PREFIX.fullmatch(prefix) is None:
+            msg = f"strip_prefixes holds {prefix!r}: a prefix is one to eight digits, * or #, as text, such as '9'"
+            raise InputError(msg)
+    return tuple(sorted(dict.fromkeys(found), key=len, reverse=True))
+
+
+def numbers_to_e164(
+    numbers: pd.Series[str], *, country: str | None = None, strip_prefixes: tuple[str, ...] = ()
+) -> pd.Series[str]:
     """Return numbers in E.164 where they are *possible* numbers, else missing.
 
     Possible means that the length fits the country, so fictional and new ranges
-    count. ``00`` and ``011`` are read as ``+``; separators, ``sip:`` and ``tel:`` are
-    taken off. Extensions, feature codes, names, ``anonymous`` and numbers that need a
-    country nobody named are missing. The index is kept.
+    count. ``00`` and ``011`` are read as ``+``; separators, ``sip:`` and ``tel:``, a
+    name in front of ``<...>``, and what stands behind ``@`` are taken off. Digits of
+    any script count. Extensions, feature codes, names, withheld callers and numbers
+    that need a country nobody named are missing. The index is kept.
 
     Parameters
     ----------
     numbers
         As delivered.
     country
-        ISO 3166 alpha-2 code in which national numbers are read.
+        ISO 3166 alpha-2 code in which national numbers are read. It also decides
+        about international ones that lost their ``+``; without it they stay missing.
+    strip_prefixes
+        What is dialled for an outside line. Taken off, the longest first, only where a
+        number gives no E.164 as it stands and what remains gives one.
 
     Examples
     --------
     >>> as_sent = pd.Series(["+442079460123", "020 7946 0123", "sip:0044-20-79460123@pbx", "1001"], dtype="str")
     >>> numbers_to_e164(as_sent, country="GB").tolist()
     ['+442079460123', '+442079460123', '+442079460123', nan]
+    >>> numbers_to_e164(pd.Series(["9011442079460123"], dtype="str"), strip_prefixes=("9",)).tolist()
+    ['+442079460123']
     """
-    return text_series(e164_array(text_array(numbers), country=country), index=numbers.index)
+    array = e164_array(text_array(numbers), country=country, strip_prefixes=check_prefixes(strip_prefixes))
+    return text_series(array, index=numbers.index)
 
 
-def e164_array(array: pa.LargeStringArray, *, country: str | None = None) -> pa.LargeStringArray:
-    """Return Arrow text in E.164, see `numbers_to_e164`; a column that is clean already is returned as it is."""
+def e164_array(
+    array: pa.LargeStringArray, *, country: str | None = None, strip_prefixes: tuple[str, ...] = ()
+) -> pa.LargeStringArray:
+    """Return Arrow text in E.164, see `numbers_to_e164`; a column that is clean already is returned as it is.
+
+    `strip_prefixes` come from `check_prefixes`.
+    """
     country = check_country(country)
     clean = _is_clean(array)
     filled = np.asarray(array.is_valid()) if array.null_count else np.ones(len(array), bool)
@@ -89,7 +155,8 @@ def e164_array(array: pa.LargeStringArray, *, country: str | None = None) -> pa.
     unread = filled & ~clean & (np.diff(text_layout(array)[0]) > _EXTENSION)
     rest = np.flatnonzero(unread)
     others = array.take(pa.array(rest)).dictionary_encode()
-    read = pa.array([_read_number(text, country) for text in others.dictionary.to_pylist()], _TEXT)
+    found = [_look(text, country, strip_prefixes) for text in others.dictionary.to_pylist()]
+    read = pa.array([text if text[0] == "+" else None for text in found], _TEXT)
     if read.null_count == len(read):
         return with_missing(array, ~clean)
     replaced = read.take(others.indices)
@@ -100,6 +167,42 @@ def e164_array(array: pa.LargeStringArray, *, country: str | None = None) -> pa.
     where = np.full(len(array), -1, np.int64)
     where[rest] = np.arange(len(rest))
     return replaced.take(pa.array(where, mask=where < 0))
+
+
+def classify_numbers(
+    array: pa.LargeStringArray, *, country: str | None = None, strip_prefixes: tuple[str, ...] = ()
+) -> pa.LargeStringArray:
+    """Return the kind of each number, one of `NUMBER_KINDS`; missing where there is none.
+
+    ``"e164"`` stands exactly where `e164_array` gives a number for the same country
+    and prefixes; the other kinds say why it gives none. Each distinct value is looked
+    at once, and clean numbers are not looked at at all.
+
+    Parameters
+    ----------
+    array
+        As delivered.
+    country, strip_prefixes
+        As in `e164_array`.
+
+    Examples
+    --------
+    >>> delivered = ["+442079460123", "020 7946 0123", "1001", "*60", "Anonymous", "sip:ann@pbx", "442921280552.6", None]
+    >>> kinds = classify_numbers(pa.array(delivered, pa.large_string()), country="GB")
+    >>> kinds.to_pylist()
+    ['e164', 'e164', 'extension', 'feature_code', 'anonymous', 'name', 'suffix', None]
+    >>> sorted((kind["values"], kind["counts"]) for kind in kinds.drop_null().value_counts().to_pylist())[:2]
+    [('anonymous', 1), ('e164', 2)]
+    """
+    country = check_country(country)
+    clean = _is_clean(array)
+
+    def kind(text: str) -> str:
+        found = _look(text, country, strip_prefixes)
+        return "e164" if found[0] == "+" else found
+
+    kinds = map_distinct(with_missing(array, clean), kind)
+    return pc.if_else(pa.array(clean), pa.scalar("e164", _TEXT), kinds)
 
 
 # A whole number with its '+' fits sixteen bytes, fetched as two little-endian words.
@@ -155,45 +258,101 @@ def _is_possible_kind(head: str, length: int) -> bool:
     return _possible(specimen, None) == specimen
 
 
-def _possible(text: str, country: str | None) -> str | None:
-    """Return a number in E.164 where phonenumbers calls it possible."""
+_PARSE_ERRORS: Final = {
+    NumberParseException.TOO_SHORT_AFTER_IDD: "too_short",
+    NumberParseException.TOO_SHORT_NSN: "too_short",
+    NumberParseException.TOO_LONG: "too_long",
+}
+_REASONS: Final = {
+    ValidationResult.INVALID_COUNTRY_CODE: "no_number",
+    ValidationResult.TOO_LONG: "too_long",
+}
+
+
+def _possible(text: str, country: str | None) -> str:
+    """Return a number in E.164 where phonenumbers calls it possible, else why it does not."""
     try:
         number = phonenumbers.parse(text, country)
-    except phonenumbers.NumberParseException:
-        return None
-    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
-        return None
+    except NumberParseException as exc:
+        return _PARSE_ERRORS.get(exc.error_type, "no_number")
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason != ValidationResult.IS_POSSIBLE:
+        return _REASONS.get(reason, "too_short")  # without its area code, or between two lengths
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
 @lru_cache(maxsize=1 << 17)
-def _read_number(text: str, country: str | None) -> str | None:
-    """Return one distinct value in E.164, or None."""
-    text = text.strip()
-    if "<" in text:
-        text = text.rpartition("<")[2].partition(">")[0]
-    text, n_schemes = _URI.subn("", text, count=1)
-    if n_schemes or "@" in text:
-        text = text.partition("@")[0].partition(";")[0]
-    if _DIALLED.fullmatch(text) is None or _TRUNK_SUFFIX.search(text):
-        return None
-    digits = re.sub(r"\D", "", text)
-    if text.lstrip(" (").startswith("+"):
-        return _possible(text, None) if _SHORTEST <= len(digits) <= _LONGEST + 1 else None
-    if len(digits) <= _EXTENSION or not digits.strip("0"):
-        return None
-    if country is not None:
-        found = _national(text, digits, country)
-        if found is not None:
-            return found
+def _look(text: str, country: str | None, prefixes: tuple[str, ...]) -> str:
+    """Return one distinct value in E.164, or else its kind; only a number begins with ``+``."""
+    bare = bare_number(text[:_READ])
+    found = _read(bare, country) if len(text) <= _READ else "name"
+    if found[0] == "+" or found not in _STRIPPED:
+        return found
+    for prefix in prefixes:
+        if bare.startswith(prefix):
+            rest = _read(bare[len(prefix) :].strip(), country)
+            if rest[0] == "+":
+                return rest
+    return found
+
+
+_STRIPPED: Final = frozenset({"feature_code", "name", "needs_country", "too_short", "too_long"})
+"""Kinds that may hide a number behind a prefix: ``9+44...`` looks like a name."""
+
+
+def _read(bare: str, country: str | None) -> str:
+    """Return what was dialled in E.164, or else its kind."""
+    digits = re.sub(r"\D", "", bare)
+    if not digits or _DIALLED.fullmatch(bare) is None:
+        return _kind_of_words(bare)
+    if _ADDRESS.fullmatch(bare):
+        return "name"
+    if _TAILED.fullmatch(bare):
+        return "suffix"
+    if bare.lstrip(" (").startswith("+"):
+        return _in_reach(digits) or _possible(bare, None)
+    if len(digits) <= _EXTENSION:
+        return "extension"
+    return _without_plus(bare, digits, country) if digits.strip("0") else "no_number"
+
+
+def _without_plus(bare: str, digits: str, country: str | None) -> str:
+    national = "" if country is None else _national(bare, digits, country)
+    is_glued = _GLUED.fullmatch(digits) is not None
+    # An extension in front of an epoch is no number, unless its first digits are the country's calling code.
+    if national.startswith("+") and (national == "+" + digits or not is_glued):
+        return national
+    if is_glued:
+        return "suffix"
+    international = ""
     if digits.startswith("00") and len(digits) - 2 >= _SHORTEST:
-        return _possible("+" + digits[2:], None)
-    if digits.startswith("011") and len(digits) - 3 >= _INTERNATIONAL_011:
-        return _possible("+" + digits[3:], None)
-    return None
+        international = _possible("+" + digits[2:], None)
+    elif digits.startswith("011") and len(digits) - 3 >= _INTERNATIONAL_011:
+        international = _possible("+" + digits[3:], None)
+    if international.startswith("+"):
+        return international
+    return national or international or ("too_long" if len(digits) > _LONGEST else "needs_country")
 
 
-def _national(text: str, digits: str, country: str) -> str | None:
+def _in_reach(digits: str) -> str | None:
+    """Return in which way so many digits behind a ``+`` are no number of any country."""
+    if len(digits) < _SHORTEST:
+        return "too_short"
+    return "too_long" if len(digits) > _LONGEST + 1 else None
+
+
+def _kind_of_words(bare: str) -> str:
+    words = " ".join(re.findall(r"[^\W_]+", bare.casefold()))
+    if words in _WITHHELD:
+        return "anonymous"
+    if _FEATURE.fullmatch(bare):
+        return "feature_code"
+    if _TAILED.fullmatch(bare):
+        return "suffix"
+    return "name" if words else "no_number"
+
+
+def _national(text: str, digits: str, country: str) -> str:
     if phonenumbers.country_code_for_region(country) == _NANP:
         # Ten digits are the whole number here and '1' before them is the trunk prefix; the
         # library would say the same, after thirty microseconds per number.

@@ -87,7 +87,7 @@ def test_each_distinct_number_is_read_once(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append(text)
         return parse(text, country)
 
-    phones._read_number.cache_clear()
+    phones._look.cache_clear()
     monkeypatch.setattr(phonenumbers, "parse", counting)
     e164(*["020 7946 0777"] * 1000, *["+442079460123"] * 1000, country="GB")
     assert asked.count("020 7946 0777") == 1

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
-from sippet_reconcile.phones import e164_array
+from sippet_reconcile.own_numbers import own_numbers
 from sippet_reconcile.reconciliation.core import at_once, instant_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Bucket
@@ -216,29 +216,12 @@ def _is_internal(columns: Columns, rules: Rules) -> NDArray[np.bool_]:
     frame = columns.frame
     if not rules.internal_numbers:
         return internal
-    own = _own_numbers(rules.internal_numbers)
+    own = own_numbers(rules.internal_numbers)
     both = np.ones(len(frame), np.bool_)
     for party in ("from", "to"):
-        is_own = np.zeros(len(frame), np.bool_)
-        for name in (f"{party}_number", f"{party}_e164"):
-            if name in frame.columns:
-                trimmed = pc.utf8_trim_whitespace(columns.text(name))
-                is_own |= np.asarray(pc.is_in(trimmed, value_set=own))
-        both &= is_own
+        names = [name for name in (f"{party}_number", f"{party}_e164") if name in frame.columns]
+        both &= own.mask(*(columns.text(name) for name in names))
     return internal | both
-
-
-def _own_numbers(numbers: tuple[str, ...]) -> pa.LargeStringArray:
-    """Return one's own numbers as they were written and, where they have one, in E.164.
-
-    Examples
-    --------
-    >>> _own_numbers(("101", "0044 20 7946 0123")).to_pylist()
-    ['101', '0044 20 7946 0123', '+442079460123']
-    """
-    written = [number.strip() for number in numbers]
-    dialled = pc.replace_substring_regex(pa.array(written, pa.large_string()), r"^00", "+")
-    return pa.array([*written, *e164_array(dialled).drop_null().to_pylist()], pa.large_string())
 
 
 def _is_open(cdr_calls: Columns) -> NDArray[np.bool_]:

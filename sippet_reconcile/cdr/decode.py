@@ -9,7 +9,10 @@ import codecs
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "decode", "decode_lines", "wide_encoding"]
+
+AS_WIDE: Final = "read as UTF-16"
+"""The note on a file of two bytes for each letter."""
 
 _LOOK: Final = 4096
 _WIDE_SHARE: Final = 0.3  # share of NUL bytes, all on one side of the pairs, in UTF-16 without a mark
@@ -48,8 +51,16 @@ def decode(data: bytes) -> Decoded:
     >>> decode(b"\xef\xbb\xbfa\r\nb\xa5\r").data.decode()
     'a\nb¥\n'
     """
+    encoding = wide_encoding(data)
+    if encoding is None:
+        return decode_lines(data)
+    decoded = decode_lines(data.decode(encoding, errors="replace").encode("utf-8"))
+    return Decoded(decoded.data, (AS_WIDE, *decoded.notes))
+
+
+def decode_lines(data: bytes) -> Decoded:
+    """Return a file, or whole lines of one, as UTF-8 with line feeds; it is no UTF-16."""
     notes: list[str] = []
-    data = _wide_to_utf8(data, notes)
     if data.startswith(codecs.BOM_UTF8):
         data = data[len(codecs.BOM_UTF8) :]
     if not data.isascii():
@@ -67,22 +78,18 @@ def decode(data: bytes) -> Decoded:
                 notes.append("carriage returns between line feeds were read as line ends")
             data = data.replace(b"\r", b"\n")
     # Files that were put one behind the other keep their marks, which would hide in the first field of a line.
-    if b"\n" + codecs.BOM_UTF8 in data:
+    if not data.isascii() and b"\n" + codecs.BOM_UTF8 in data:
         data = data.replace(b"\n" + codecs.BOM_UTF8, b"\n")
         notes.append("byte order marks inside the file were left out")
     return Decoded(data, tuple(notes))
 
 
-def _wide_to_utf8(data: bytes, notes: list[str]) -> bytes:
-    encoding: str | None = None
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    else:
-        head = data[:_LOOK]
-        even, odd = head[0::2].count(0), head[1::2].count(0)
-        if head and max(even, odd) > _WIDE_SHARE * len(head) and min(even, odd) < max(even, odd) / 10:
-            encoding = "utf-16-be" if even > odd else "utf-16-le"
-    if encoding is None:
-        return data
-    notes.append("read as UTF-16")
-    return data.decode(encoding, errors="replace").encode("utf-8")
+def wide_encoding(head: bytes) -> str | None:
+    """Return the name of UTF-16 where a file that begins so is that, marked or not."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    head = head[:_LOOK]
+    even, odd = head[0::2].count(0), head[1::2].count(0)
+    if head and max(even, odd) > _WIDE_SHARE * len(head) and min(even, odd) < max(even, odd) / 10:
+        return "utf-16-be" if even > odd else "utf-16-le"
+    return None

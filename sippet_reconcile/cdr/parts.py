@@ -17,7 +17,8 @@ from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.frames import table_of_arrow
 from sippet_reconcile.cdr.kinds import Request, read_records, take_sample
 from sippet_reconcile.cdr.legs import Origin, legs_table
-from sippet_reconcile.cdr.pieces import read_in_pieces
+from sippet_reconcile.cdr.pieces import PIECE, InPieces, open_in_pieces
+from sippet_reconcile.cdr.pile import Pile
 from sippet_reconcile.cdr.sources import LARGE, Source, blamed_on
 from sippet_reconcile.cdr.spec import CdrFormat, Sample
 from sippet_reconcile.cdr.tables import TEXT, RawTable
@@ -25,7 +26,16 @@ from sippet_reconcile.cdr.understood import LOG, format_of, tell_of_zone, totals
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.schema import LEGS
 
-__all__ = ["Part", "empty_legs", "read_parquet", "read_source", "read_table", "sample_of"]
+__all__ = [
+    "Part",
+    "empty_legs",
+    "open_large",
+    "read_parquet",
+    "read_source",
+    "read_table",
+    "sample_of",
+    "tell_all",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +56,9 @@ def read_source(source: Source, request: Request) -> Part:
 
 
 def _read(source: Source, request: Request) -> Part:
-    if source.size >= LARGE and not source.is_parquet and not source.begins_like_json:
-        found = read_in_pieces(source, request)
-        if found is not None:
-            table, format_, clock, notes = found
-            return Part(table, format_, clock, source.name, notes)
+    opened = open_large(source, request)
+    if opened is not None:
+        return _read_in_pieces(source, opened, request)
     if source.is_parquet:
         return read_table(read_parquet(source), source.name, request, sha256=source.sha256)
     decoded = decode(source.data)
@@ -62,6 +70,32 @@ def _read(source: Source, request: Request) -> Part:
     raw = read_records(decoded.data, sample, format_, request, source.name)
     raw = replace(raw, notes=(*decoded.notes, *raw.notes))
     return _to_legs(raw, format_, Origin(source.name, source.sha256), request)
+
+
+def open_large(source: Source, request: Request) -> InPieces | None:
+    """Return a large file of lines ready to be read piece by piece; None for all others."""
+    if source.size < LARGE or source.is_parquet:
+        return None
+    return open_in_pieces(source, request)
+
+
+def _read_in_pieces(source: Source, opened: InPieces, request: Request) -> Part:
+    """Pile up the legs of all pieces."""
+    pile = Pile(0)
+    for attempt in opened.attempts():
+        pile = Pile(source.size / PIECE)
+        for columns in attempt:
+            pile.add(columns)
+    table = legs_table(pile.finished(), opened.format, Origin(source.name, source.sha256))
+    return Part(table, opened.format, opened.clock, source.name, tell_all(source, opened, request))
+
+
+def tell_all(source: Source, opened: InPieces, request: Request) -> tuple[str, ...]:
+    """Say in the log, once all pieces are read, how that went, and return the notes."""
+    if opened.notes:
+        LOG.info("%s: %s", source.name, "; ".join(opened.notes))
+    tell_of_zone(source.name, request, is_needed=opened.clock is None or opened.clock.how != OFFSETS)
+    return (*opened.notes, *totals_note(source.name, opened.n_totals))
 
 
 def read_table(raw: RawTable, name: str, request: Request, sha256: str | None = None) -> Part:

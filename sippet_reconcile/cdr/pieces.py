@@ -1,140 +1,262 @@
-"""Read a large regular file piece by piece, so that only its legs are held in memory.
+"""Read a large file of lines piece by piece, so that only its legs are held in memory.
 
-Input is a source of bytes, output are the legs of all of them; None where something in
-the file asks for it to be seen as a whole.
+Input is a source of bytes, output are the columns of the legs of each piece in turn, and
+what all of them told; None where the file has to be seen as a whole. What only all
+pieces settle (the clock, the order of dates) is guessed by the first one and checked by
+all: where the guess was wrong, the file is read again by what it told.
 """
 
 from __future__ import annotations
 
-import codecs
-import itertools
+import re
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.clock import OFFSETS, Clock
-from sippet_reconcile.cdr.kinds import Request, layout_of, take_sample
-from sippet_reconcile.cdr.legs import Origin, legs_table
-from sippet_reconcile.cdr.pile import Pile
-from sippet_reconcile.cdr.reader import Layout, line_start, read_regular, without_headers
-from sippet_reconcile.cdr.spec import CdrFormat
-from sippet_reconcile.cdr.understood import format_of, tell_of_zone, totals_note, understand
-from sippet_reconcile.errors import CdrFormatError
+from sippet_reconcile.cdr.clock import Clock
+from sippet_reconcile.cdr.decode import AS_WIDE, decode_lines, wide_encoding
+from sippet_reconcile.cdr.evidence import Evidence, Settled
+from sippet_reconcile.cdr.kinds import Request, kind_of, layout_of, take_sample
+from sippet_reconcile.cdr.legs import check_kept
+from sippet_reconcile.cdr.reader import PieceRead, line_start, read_piece, without_headers
+from sippet_reconcile.cdr.spec import CdrFormat, Sample
+from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.understood import Understood, format_of, understand
+from sippet_reconcile.errors import CdrFormatError, InputError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Iterable, Iterator
 
     from sippet_reconcile.cdr.sources import Source
 
-__all__ = ["read_in_pieces"]
+__all__ = ["PIECE", "InPieces", "open_in_pieces"]
 
-_PIECE: Final = 4 << 20
+PIECE: Final = 4 << 20
+"""About so many bytes are read at a time."""
+
+_PIECE: Final = PIECE  # a name of its own: it may be set smaller
 _WORKERS: Final = 2
+_ROUNDS: Final = 6  # the order of dates, then the clock, the columns, the widths: each may need one more
+_UNKNOWN: Final = Clock(None, 0, "not known yet")
+_COUNTED: Final = re.compile(r"(\d[\d,]*) (.*)", re.DOTALL)
 
 
-def read_in_pieces(
-    source: Source, request: Request
-) -> tuple[pa.Table, CdrFormat, Clock | None, tuple[str, ...]] | None:
-    """Read a large regular file piece by piece; None where it has to be seen as a whole.
+def open_in_pieces(source: Source, request: Request) -> InPieces | None:
+    """Look at the beginning of a file; None where it has to be seen as a whole, or holds nothing.
 
-    A piece is parsed and understood while it is in the processor's cache, on two
-    threads, and its memory is used again for the next one; this one meanwhile reads and
-    hashes what follows.
+    Raises
+    ------
+    CdrFormatError
+        If no format fits, or a line is longer than any record.
     """
-    pieces = source.pieces(_PIECE)
-    first = next(pieces, b"").removeprefix(codecs.BOM_UTF8)
-    plain = _plain(first)
-    if plain is None:
+    head = source.head
+    encoding = wide_encoding(head)
+    if (
+        kind_of(
+            decode_lines(head if encoding is None else head.decode(encoding, errors="replace").encode()).data
+        )
+        != "lines"
+    ):
         return None
-    sample = take_sample(plain, source.name, request.delimiter)
+    first = decode_lines(next(source.pieces(_PIECE, encoding), b"")).data
+    sample = take_sample(first, source.name, request.delimiter, request.format)
     if sample.kind != "lines" or not sample.rows:
         return None
     format_ = format_of(sample, source.name, request)
-    layout = layout_of(sample, format_, source.name, request)
-    # Where the ids tell the zone, or nobody said which it is, all rows have to be seen together.
-    if not format_.row_by_row or request.options.zone is None:
+    if not format_.row_by_row:
         return None
-    state = _Pieces(layout, format_, source.name, request)
-    pile = Pile(source.size / max(len(first), 1))
-    clock: Clock | None = None
-    lines, n_totals = layout.first_line, 0
-    notes: dict[str, None] = {}
-    begins = itertools.chain([line_start(plain, layout.first_line)], itertools.repeat(0))
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting: deque[Future[_Piece | None]] = deque()
-        rest = (_plain(piece) for piece in pieces)
-        # The empty pieces behind the last one wait for what is still being read.
-        for piece in itertools.chain([plain], rest, itertools.repeat(b"", _WORKERS + 1)):
-            if piece is None:
-                return None
-            if piece:
-                waiting.append(pool.submit(state.read, piece, next(begins)))
-            if len(waiting) > _WORKERS or (not piece and waiting):
-                done = waiting.popleft().result()
-                if done is None:
-                    return None
-                # Only now is it known on which line the piece began.
-                done.columns["source_row"] = pc.add(done.columns["source_row"], lines)
-                pile.add(done.columns)
-                lines, n_totals = lines + done.n_lines, n_totals + done.n_totals
-                notes |= dict.fromkeys(done.notes)
-                # One piece with a local time makes the file's clock that of the zone.
-                clock = done.clock if clock is None or clock.how == OFFSETS else clock
-    table = legs_table(pile.finished(), format_, Origin(source.name, source.sha256))
-    tell_of_zone(source.name, request, is_needed=clock is None or clock.how != OFFSETS)
-    return table, format_, clock, (*notes, *totals_note(source.name, n_totals))
-
-
-def _plain(piece: bytes) -> bytes | None:
-    """Return a piece as UTF-8 with line feeds, or None where that needs more than looking at it."""
-    if b"\r" in piece:
-        piece = piece.replace(b"\r\n", b"\n")
-    if b"\r" in piece or b"\0" in piece:
-        return None
-    if not piece.isascii():
-        if codecs.BOM_UTF8 in piece:
-            return None
-        try:
-            piece.decode("utf-8")
-        except UnicodeDecodeError:
-            return None
-    return piece
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """The legs of one piece, their lines counted from its own beginning."""
-
-    columns: dict[str, Any]
-    clock: Clock
-    n_lines: int
-    n_totals: int
-    notes: tuple[str, ...]
+    return InPieces(source, request, format_, sample, encoding)
 
 
 @dataclass(frozen=True)
-class _Pieces:
-    """What all pieces of one file have in common."""
+class _Job:
+    """A piece as it was delivered, and where it stands."""
 
-    layout: Layout
-    format: CdrFormat
-    name: str
-    request: Request
+    piece: bytes
+    place: int
+    is_last: bool
 
-    def read(self, piece: bytes, begin: int) -> _Piece | None:
-        """Read one piece; None where something in it asks for the whole file."""
-        regular = read_regular(piece, replace(self.layout, first_line=0), begin=begin, threads=False)
-        if regular is None:
-            return None
-        raw, n_lines = regular
-        request = replace(self.request, options=replace(self.request.options, in_pieces=True))
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """What was found in a piece, or went wrong."""
+
+    read: PieceRead
+    found: Understood | CdrFormatError
+    notes: tuple[str, ...] = ()
+
+
+class InPieces:
+    """A large file, read piece by piece as often as somebody asks.
+
+    `clock` and `notes` are known once all pieces were read by what they told.
+    """
+
+    def __init__(
+        self, source: Source, request: Request, format_: CdrFormat, sample: Sample, encoding: str | None
+    ) -> None:
+        self._source, self._request, self.format = source, request, format_
+        self._sample, self._encoding = sample, encoding
+        self._layout = layout_of(sample, format_, source.name, request)
+        self._settled = Settled()
+        self._evidence = Evidence(source.name)
+        self._lines, self.n_totals = 0, 0
+        self._notes: dict[str, int] = {}
+        self._columns: dict[str, None] = {}
+
+    @property
+    def clock(self) -> Clock | None:
+        """The clock that the times were read by."""
+        return self._settled.clock
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to tell of the file; what is counted piece by piece is added up."""
+        return tuple(f"{count:,} {note}" if count else note for note, count in self._notes.items())
+
+    def attempts(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Yield the columns of all pieces, again and again until they were read by what they told.
+
+        Each attempt has to be used up; all but the last one are to be forgotten.
+
+        Raises
+        ------
+        CdrFormatError, InputError
+            As `understand`; a line in it is that of the file.
+        """
+        self._settled = self._guessed()
+        for _ in range(_ROUNDS):
+            yield self.pieces()
+            found = self._conclusion(self._evidence, self._settled)
+            is_right = self._settled.agrees(found)
+            self._settled = found
+            if is_right:
+                check_kept(
+                    self._columns, self.format, replace(self._request.options, where=self._source.name)
+                )
+                return
+        msg = f"{self._source.name} changes while it is read; copy it and read the copy"
+        raise InputError(msg)
+
+    def _guessed(self) -> Settled:
+        """Return what the first piece tells; all others are likely to tell the same."""
+        settled = Settled()
+        first = _Job(next(self._source.pieces(_PIECE, self._encoding), b""), 0, is_last=False)
+        for _ in range(_ROUNDS):
+            read = self._read(first, settled)
+            if isinstance(read.found, CdrFormatError):
+                return settled
+            evidence = Evidence(self._source.name)
+            evidence.add(read.found.told, _names_of(read.read), read.read.widths, self._layout.first_line)
+            try:
+                found = replace(self._conclusion(evidence, settled), rare=frozenset(), between=())
+            except (CdrFormatError, InputError):
+                if evidence.asks_for_zone and self._request.options.zone is None:
+                    raise
+                return settled
+            if settled.agrees(found):
+                return found
+            settled = found
+        return settled
+
+    def _conclusion(self, evidence: Evidence, by: Settled) -> Settled:
+        order = dict.fromkeys(name for names in self._layout.names.values() for name in names)
+        return evidence.settled(self._request.options, order, by)
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        """Yield the columns of each piece, read by what is settled so far.
+
+        A piece is parsed and understood while it is in the processor's cache, on two
+        threads; this one meanwhile reads and hashes what follows.
+        """
+        self._evidence = Evidence(self._source.name)
+        self._lines, self.n_totals = self._layout.first_line, 0
+        self._notes = dict.fromkeys([AS_WIDE] if self._encoding is not None else [], 0)
+        self._columns = {}
+        waiting: deque[tuple[_Job, Future[_Result]]] = deque()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+
+            def submit(job: _Job) -> tuple[_Job, Future[_Result]]:
+                return job, pool.submit(self._read, job, self._settled)
+
+            for job in _jobs(self._source.pieces(_PIECE, self._encoding)):
+                waiting.append(submit(job))
+                while len(waiting) > (0 if job.is_last else _WORKERS):
+                    done, future = waiting.popleft()
+                    read = future.result()
+                    if isinstance(read.found, CdrFormatError):
+                        # Only now is it known on which line the piece begins.
+                        found = self._read(done, self._settled, self._lines).found
+                        raise found if isinstance(found, CdrFormatError) else read.found
+                    if read.read.rest:
+                        # What may go on belongs to the next piece, which was begun without it.
+                        following, begun = waiting.popleft()
+                        begun.cancel()
+                        waiting.appendleft(submit(replace(following, piece=read.read.rest + following.piece)))
+                    yield self._added(read, read.found)
+
+    def _read(self, job: _Job, settled: Settled, lines: int = 0) -> _Result:
+        """Read one piece; its lines are counted from its own beginning."""
+        options = self._request.options
+        decoded = decode_lines(job.piece)
+        data, begin = decoded.data, 0
+        if job.place == 0:
+            begin = line_start(data, self._layout.first_line)
+        if self.format.one_line_each is not None:
+            data = self.format.one_line_each(data, self._sample)
+        between = settled.between[job.place] if job.place < len(settled.between) else (0, 0)
+        layout = replace(self._layout, first_line=lines)
+        read = read_piece(data, layout, begin=begin, is_last=job.is_last, rare=settled.rare, between=between)
+        zone_clock = _UNKNOWN if options.zone is None else Clock(options.zone, 0, "given")
+        options = replace(
+            options,
+            in_pieces=True,
+            clock=settled.clock or zone_clock,
+            dayfirst=settled.dayfirst if options.dayfirst is None else options.dayfirst,
+        )
         try:
-            if self.layout.has_header:
-                raw = without_headers(raw, self.layout)
-            found = understand(raw, self.format, self.name, request)
-        except CdrFormatError:
-            return None  # read as a whole, it is either settled there or raised with the right line
-        return _Piece(found.columns, found.clock, n_lines, found.n_totals, found.notes)
+            raw = without_headers(read.table, layout) if layout.has_header else read.table
+            if settled.names is not None:
+                nothing = pa.nulls(len(raw), TEXT)
+                columns = {name: raw.columns.get(name, nothing) for name in (*settled.names, *raw.columns)}
+                raw = replace(raw, columns=columns)
+            request = replace(self._request, options=options)
+            found = understand(raw, self.format, self._source.name, request)
+        except CdrFormatError as exc:
+            return _Result(read, exc)
+        return _Result(read, found, (*decoded.notes, *raw.notes, *found.notes))
+
+    def _added(self, read: _Result, found: Understood) -> dict[str, Any]:
+        """Take over what a piece told and return its columns, its lines counted from the file's beginning."""
+        self._evidence.add(found.told, _names_of(read.read), read.read.widths, self._lines)
+        self._columns |= dict.fromkeys(found.names)
+        for note in read.notes:
+            counted = _COUNTED.fullmatch(note)
+            words = note if counted is None else counted[2]
+            self._notes[words] = self._notes.get(words, 0) + (
+                int(counted[1].replace(",", "")) if counted else 0
+            )
+        columns = {**found.columns, "source_row": pc.add(found.columns["source_row"], self._lines)}
+        self._lines += read.read.n_lines
+        self.n_totals += found.n_totals
+        return columns
+
+
+def _names_of(read: PieceRead) -> Iterable[str]:
+    return read.table.columns if len(read.table) else ()
+
+
+def _jobs(pieces: Iterator[bytes]) -> Iterator[_Job]:
+    """Yield the pieces with their numbers, and say which is the last one."""
+    before: bytes | None = None
+    place = 0
+    for piece in pieces:
+        if before is not None:
+            yield _Job(before, place, is_last=False)
+            place += 1
+        before = piece
+    yield _Job(before or b"", place, is_last=True)

@@ -8,6 +8,7 @@ and no value holds a quote or a line feed that quoting by the book does not expl
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -20,6 +21,7 @@ from sippet_reconcile.cdr.lines import all_quoted_lines, blank_lines, by_the_boo
 from sippet_reconcile.cdr.tables import (
     TEXT,
     RawTable,
+    Widths,
     one_array,
     record_hashes,
     where_cut,
@@ -34,7 +36,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Layout", "line_start", "read_delimited", "read_regular", "without_headers"]
+__all__ = [
+    "Layout",
+    "PieceRead",
+    "line_start",
+    "read_delimited",
+    "read_piece",
+    "read_regular",
+    "without_headers",
+]
 
 Rows: TypeAlias = "NDArray[np.int64]"
 
@@ -87,6 +97,58 @@ def read_delimited(data: bytes, layout: Layout) -> RawTable:
     regular = None if b"\0" in data else read_regular(data, layout, begin=begin)
     table = _Careful(data, begin, layout).read() if regular is None else regular[0]
     return without_headers(table, layout) if layout.has_header else table
+
+
+@dataclass(frozen=True, eq=False)
+class PieceRead:
+    """The records of a piece of a file.
+
+    `n_lines` is how many lines were read; behind them, `rest` begins with a line that may
+    go on in the next piece. `widths` are those of the rows that are whole.
+    """
+
+    table: RawTable
+    n_lines: int
+    widths: Widths
+    rest: bytes = b""
+
+
+def read_piece(
+    data: bytes,
+    layout: Layout,
+    *,
+    begin: int = 0,
+    is_last: bool = False,
+    rare: frozenset[int] = frozenset(),
+    between: tuple[int, int] = (0, 0),
+) -> PieceRead:
+    r"""Return every record of a piece of a file; what only the whole file tells is said by `rare` and `between`.
+
+    Parameters
+    ----------
+    data
+        UTF-8 with line feeds; it ends where a line ends.
+    is_last
+        Whether nothing comes behind it.
+    rare, between
+        As in `where_cut`.
+
+    Examples
+    --------
+    >>> piece = read_piece(b'"a","b"\n"c","two\n', Layout(",", {2: ("x", "y")}))
+    >>> piece.table.columns["x"].to_pylist(), piece.rest
+    (['a'], b'"c","two\n')
+    """
+    regular = None
+    if b"\0" not in data and not (rare and layout.width in rare):
+        regular = read_regular(data, layout, begin=begin, threads=False)
+    if regular is not None:
+        table, n_lines = regular
+        width = layout.width if len(table) else 0
+        return PieceRead(table, n_lines, Widths(Counter({width: len(table)} if width else {}), width, width))
+    careful = _Careful(data, begin, layout, is_last=is_last, rare=rare, between=between)
+    table = careful.read()
+    return PieceRead(table, careful.n_lines, Widths.of(careful.widths), careful.rest)
 
 
 def _no_records(layout: Layout) -> RawTable:
@@ -202,11 +264,24 @@ class _Piece:
 class _Careful:
     """Reads a file some of whose lines are broken: regular lines by Arrow, the others one by one."""
 
-    def __init__(self, data: bytes, begin: int, layout: Layout) -> None:
+    def __init__(
+        self,
+        data: bytes,
+        begin: int,
+        layout: Layout,
+        *,
+        is_last: bool = True,
+        rare: frozenset[int] | None = None,
+        between: tuple[int, int] = (0, 0),
+    ) -> None:
         self._layout = layout
+        self._is_last, self._rare, self._between = is_last, rare, between
+        self.widths: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.rest = b""
         self._widths = frozenset(layout.names)
         self._with_nul: Rows = np.zeros(0, np.int64)
-        lines = lines_of(data, begin)
+        lines = self._delivered = lines_of(data, begin)
+        self.n_lines = len(lines)
         if b"\0" in data:
             nul = np.asarray(pc.match_substring(lines.cast(pa.large_binary()), b"\0"))
             self._with_nul = np.flatnonzero(nul)
@@ -272,6 +347,8 @@ class _Careful:
         while at < len(left):
             line = int(left[at])
             whole = self._joined(line, place, texts)
+            if self.rest:
+                break
             fields, is_open, joined = whole or (
                 *mend_line(texts[at], self._layout.delimiter, self._widths),
                 1,
@@ -306,11 +383,18 @@ class _Careful:
                 return None
             if any(python_pattern(width, delimiter).match(text) for width in self._widths):
                 return split_line(text, delimiter)[0], False, taken
+        if not self._is_last and line + _MAX_JOINED > len(self._lines):
+            self._leave_from(line)
         return None
+
+    def _leave_from(self, line: int) -> None:
+        """Leave the lines from here on to the next piece, where their last record may go on."""
+        self.rest = bytes(bytes_of(self._delivered.slice(line)))
+        self.n_lines = line
 
     def _what_is_wrong(self, line: int, fields: list[str], *, is_open: bool) -> str:
         if is_open:
-            at_end = line + 1 >= len(self._lines)
+            at_end = self._is_last and line + 1 >= len(self._lines)
             return "the row is cut off inside a quoted field" if at_end else "a quoted field is never closed"
         known = " or ".join(str(width) for width in self._layout.names)
         return f"the row has {len(fields)} field{'' if len(fields) == 1 else 's'} instead of {known}"
@@ -348,7 +432,8 @@ class _Careful:
         used = [name for name in names if any(name in piece.columns for piece in pieces)]
         widths = [np.where(np.asarray(p.problem.is_null()), len(p.columns), 0) for p in pieces]
         problem = pa.concat_arrays([piece.problem for piece in pieces]).take(positions)
-        problem = where_cut(problem, np.concatenate(widths)[order])
+        self.widths = np.concatenate(widths)[order]
+        problem = where_cut(problem, self.widths, self._rare, self._between)
         lines = lines[order]
         if len(self._with_nul):
             damaged = pa.array(np.isin(lines, self._with_nul))

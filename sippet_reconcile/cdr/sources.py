@@ -1,4 +1,4 @@
-"""Find the files that were meant and hand out their bytes, unpacked within limits.
+"""Find the files that were meant and hand out their bytes, whole or piece by piece, unpacked within limits.
 
 Input is what a person passes as ``paths``: a path, a glob, a list, an open file.
 Output is one `Source` per file, or per member of a zip archive, with the hash of
@@ -12,127 +12,179 @@ import glob
 import hashlib
 import io
 import os
-import zipfile
-import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
+from typing import IO, Any, Final, TypeAlias
 
+from sippet_reconcile.cdr.cutting import cut_chunks, cut_file
+from sippet_reconcile.cdr.packed import GZIP, ZIP, gunzipped, member_chunks, members_of, zip_errors
 from sippet_reconcile.errors import CdrFormatError, InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Paths", "Source", "blamed_on", "find_files", "open_sources"]
 
 Paths: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str] | Iterable[Any]"
 """What ``paths`` accepts: a path, a glob, an open file, or several of them."""
 
-MAX_BYTES: Final = 8 << 30
-"""The most that one packed file may unpack to."""
-
-MAX_RATIO: Final = 200
-"""How many times larger than its packed form a file may be; real CDRs pack 10 to 40 times."""
-
-_RATIO_FROM: Final = 64 << 20  # small files may repeat themselves as they like
 LARGE: Final = 32 << 20
-"""From this size on a plain file is read piece by piece."""
+"""From this size on a file is read piece by piece, whether it is packed or not."""
 
-_PIECE: Final = 1 << 20
-_LOOK: Final = 256
+MAX_WHOLE: Final = 1 << 30
+"""What has to be seen as a whole, such as a document of JSON, is refused from this size on."""
+
+_CHUNK: Final = 1 << 20
+_LOOK: Final = 1 << 16
 _GLOB: Final = frozenset("*?[")
-_ZIP: Final = b"PK\x03\x04"
-_GZIP: Final = b"\x1f\x8b"
 _PARQUET: Final = b"PAR1"
-_WORKBOOK: Final = "[Content_Types].xml"  # what every Excel file, a zip archive, holds
 
 
 class Source:
     """One file of CDRs: its name, its unpacked bytes, and the hash of what was delivered.
 
-    A large plain file is not loaded until somebody asks for all of its bytes. `path` is
-    where it lies, or the archive that it is in; None where it came from a stream.
+    A large file is not loaded until somebody asks for all of its bytes. `path` is where
+    it lies, or the archive that it is in; None where it came from a stream.
+
+    Parameters
+    ----------
+    data
+        All bytes, where they are at hand.
+    chunks
+        Begins to unpack anew, where they are not.
+    size
+        How many bytes there are, unpacked; of a packed file about so many.
     """
 
     def __init__(
-        self, name: str, data: bytes | None = None, *, sha256: str | None = None, path: Path | None = None
+        self,
+        name: str,
+        data: bytes | None = None,
+        *,
+        sha256: str | None = None,
+        path: Path | None = None,
+        chunks: Callable[[], Iterator[bytes]] | None = None,
+        size: int = 0,
     ) -> None:
         self.name = name
         self._data = data
         self._sha256 = sha256
         self.path = path
+        self._chunks = chunks
+        self._size = size
 
     @property
     def data(self) -> bytes:
-        """All bytes, unpacked."""
+        """All bytes, unpacked.
+
+        Raises
+        ------
+        CdrFormatError
+            If they are more than can be seen as a whole.
+        """
         if self._data is None:
-            assert self.path is not None  # noqa: S101 - a source has its bytes or its file
-            self._data = _bytes_of(self.path)
+            found: list[bytes] = []
+            size = 0
+            for chunk in self._stream():
+                size += len(chunk)
+                if size >= MAX_WHOLE:
+                    msg = (
+                        f"{self.name} has {MAX_WHOLE >> 20:,} MiB or more of a kind that is read as a whole; "
+                        "split it, or export it as CSV"
+                    )
+                    raise CdrFormatError(msg)
+                found.append(chunk)
+            self._data = b"".join(found)
         return self._data
 
     @property
     def sha256(self) -> str:
         """The hash of the file as it was delivered."""
         if self._sha256 is None:
-            self._sha256 = hashlib.sha256(self.data).hexdigest()
+            digest = hashlib.sha256()
+            for chunk in self._stream():
+                digest.update(chunk)
+            self._sha256 = digest.hexdigest()
         return self._sha256
 
     @property
     def size(self) -> int:
-        """How many bytes there are, unpacked."""
-        if self._data is None and self.path is not None:
-            return self.path.stat().st_size
-        return len(self.data)
+        """How many bytes there are, unpacked; of a large packed file about so many."""
+        return len(self._data) if self._data is not None else self._size
 
     @property
     def is_parquet(self) -> bool:
-        """Whether the bytes are a parquet file; such files are always loaded."""
-        return self._data is not None and self._data[:4] == _PARQUET and self._data[-4:] == _PARQUET
+        """Whether the bytes are a parquet file."""
+        return self.head[:4] == _PARQUET and (self._data is None or self._data[-4:] == _PARQUET)
 
     @property
-    def begins_like_json(self) -> bool:
-        """Whether it begins like JSON, which has no lines to be cut at."""
-        if self._data is None and self.path is not None:
-            with self.path.open("rb") as file:
-                head = file.read(_LOOK)
-        else:
-            head = self.data[:_LOOK]
-        return head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in {b"{", b"["}
+    def head(self) -> bytes:
+        """How the bytes begin."""
+        return self._data[:_LOOK] if self._data is not None else next(self._stream(), b"")[:_LOOK]
 
-    def pieces(self, size: int) -> Iterator[bytes]:
-        """Yield the bytes in pieces that end where lines end; a plain file is hashed on the way."""
-        if self._data is not None or self.path is None:
-            with io.BytesIO(self.data) as stream:
-                yield from _cut(stream, size)
+    def with_data(self, data: bytes) -> Source:
+        """Return the same source, its bytes at hand."""
+        return Source(self.name, data, sha256=self._sha256, path=self.path)
+
+    def with_size(self, size: int) -> Source:
+        """Return the same source, its size known."""
+        return Source(self.name, sha256=self._sha256, path=self.path, chunks=self._chunks, size=size)
+
+    def _stream(self) -> Iterator[bytes]:
+        """Yield all bytes, from the beginning."""
+        if self._data is not None:
+            return iter([self._data])
+        if self._chunks is not None:
+            return self._chunks()
+        assert self.path is not None  # noqa: S101 - a source has its bytes, its chunks or its file
+        return _chunks_of(self.path)
+
+    def pieces(self, size: int, encoding: str | None = None) -> Iterator[bytes]:
+        """Yield the bytes in pieces that end where lines end; a plain file is hashed on the way.
+
+        Parameters
+        ----------
+        size
+            So many bytes each, and the rest of the line that the last of them is in.
+        encoding
+            UTF-16, where it is that: pieces are UTF-8 then.
+
+        Raises
+        ------
+        CdrFormatError
+            If a line is longer than any record.
+        """
+        if encoding is not None or self._chunks is not None:
+            chunks = self._stream()
+            return cut_chunks(chunks if encoding is None else _to_utf8(chunks, encoding), size, self.name)
+        return self._pieces_as_they_are(size)
+
+    def _pieces_as_they_are(self, size: int) -> Iterator[bytes]:
+        if self._data is not None:
+            with io.BytesIO(self._data) as stream:
+                yield from cut_file(stream, size, self.name)
             return
+        assert self.path is not None  # noqa: S101 - as above
         digest = hashlib.sha256()
         with self.path.open("rb") as file:
-            for piece in _cut(file, size):
+            for piece in cut_file(file, size, self.name):
                 digest.update(piece)
                 yield piece
         self._sha256 = digest.hexdigest()
 
 
-def _cut(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """Read pieces that are about so large; each ends with the line that its last byte belongs to."""
-    begin = 0
-    while True:
-        # The end is looked up first: a piece is then read in one go and never copied.
-        file.seek(begin + size)
-        file.readline()
-        end = file.tell()
-        file.seek(begin)
-        piece = file.read(end - begin)
-        if not piece:
-            return
-        yield piece
-        begin += len(piece)
+def _to_utf8(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    for chunk in chunks:
+        for at in range(0, len(chunk), _CHUNK):
+            yield decoder.decode(chunk[at : at + _CHUNK]).encode("utf-8", errors="replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", errors="replace")
 
 
-def _bytes_of(path: Path) -> bytes:
+def _chunks_of(path: Path) -> Iterator[bytes]:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
     except OSError as exc:
         msg = f"{path} cannot be read: {exc.strerror or exc}"
         raise InputError(msg) from exc
@@ -192,105 +244,73 @@ def _expand(text: str) -> Iterator[Path]:
 
 
 def open_sources(file: Path | IO[Any]) -> Iterator[Source]:
-    """Read one file and yield it, or each member of a zip archive.
+    """Open one file and yield it, or each member of a zip archive.
 
     Raises
     ------
     InputError
         If it cannot be read, is encrypted or damaged, or unpacks beyond all measure.
     """
-    path: Path | None
     if isinstance(file, Path):
-        name, path = file.name, file
-        if file.stat().st_size >= LARGE and _is_plain(file):
-            yield Source(name, path=path)
+        name, path, size = file.name, file, file.stat().st_size
+        head = next(_chunks_of(file), b"")[:4]
+        if head[:2] != GZIP and head != ZIP:
+            data = None if size >= LARGE else b"".join(_chunks_of(file))
+            yield Source(name, data, path=file, size=size)
             return
-        packed = _bytes_of(file)
-    else:
-        name, path = Path(str(getattr(file, "name", "") or "<stream>")).name, None
-        try:
-            content = file.read()
-        except (OSError, ValueError) as exc:  # a closed file, or text in another encoding
-            msg = f"{name} cannot be read: {exc}; open it with mode 'rb', or pass its path"
-            raise InputError(msg) from exc
-        packed = content.encode("utf-8") if isinstance(content, str) else bytes(content)
-    if packed[:4] == _ZIP:
-        yield from _zip_members(name, packed, hashlib.sha256(packed).hexdigest(), path)
-    elif packed[:2] == _GZIP:
-        yield Source(name, _gunzip(name, packed), sha256=hashlib.sha256(packed).hexdigest(), path=path)
-    else:
-        yield Source(name, packed, path=path)
-
-
-def _is_plain(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(4)
-    return head[:2] != _GZIP and head not in {_ZIP, _PARQUET}
-
-
-def _check_size(name: str, unpacked: int, packed: int) -> None:
-    if unpacked > MAX_BYTES or (unpacked > _RATIO_FROM and unpacked > MAX_RATIO * packed):
-        msg = (
-            f"{name} unpacks to more than {unpacked >> 20:,} MiB from {packed:,} bytes, which no CDR export does; "
-            "unpack it yourself and look at it before reading it"
-        )
-        raise InputError(msg)
-
-
-def _gunzip(name: str, packed: bytes) -> bytes:
-    pieces: list[bytes] = []
-    size, rest = 0, packed
+        yield from _unpacked(name, lambda: file.open("rb"), size, path)
+        return
+    name = Path(str(getattr(file, "name", "") or "<stream>")).name
     try:
-        while rest[:2] == _GZIP:  # a gzip file may be several, one behind the other
-            unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-            while not unpacker.eof:
-                piece = unpacker.decompress(rest, _PIECE)
-                rest = unpacker.unconsumed_tail
-                size += len(piece)
-                _check_size(name, size, len(packed))
-                pieces.append(piece)
-                if not piece and not rest and not unpacker.eof:
-                    msg = f"{name} ends in the middle of its gzip data; copy it again"
-                    raise InputError(msg)
-            rest = unpacker.unused_data
-    except zlib.error as exc:
-        msg = f"{name} is damaged gzip data ({exc}); copy it again"
+        content = file.read()
+    except (OSError, ValueError) as exc:  # a closed file, or text in another encoding
+        msg = f"{name} cannot be read: {exc}; open it with mode 'rb', or pass its path"
         raise InputError(msg) from exc
-    return b"".join(pieces)
+    held = content.encode("utf-8") if isinstance(content, str) else bytes(content)
+    if held[:2] != GZIP and held[:4] != ZIP:
+        yield Source(name, held)
+    else:
+        yield from _unpacked(name, lambda: io.BytesIO(held), len(held), None)
 
 
-def _zip_members(name: str, packed: bytes, sha256: str, path: Path | None) -> Iterator[Source]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
-            members = [
-                info
-                for info in archive.infolist()
-                if not info.is_dir()
-                and not info.filename.startswith("__MACOSX/")
-                and Path(info.filename).name[0] != "."
-            ]
-            if not members:
-                msg = f"{name} holds no file"
-                raise InputError(msg)
-            if any(info.filename == _WORKBOOK for info in members):
-                msg = (
-                    f"{name} is a workbook; save the sheet as CSV, or hand what pandas.read_excel(..., dtype=str) "
-                    "reads to cdr_from_frame"
-                )
-                raise InputError(msg)
-            total = 0
-            for info in members:
-                pieces: list[bytes] = []
-                with archive.open(info) as stream:
-                    while piece := stream.read(_PIECE):
-                        total += len(piece)
-                        _check_size(name, total, len(packed))
-                        pieces.append(piece)
-                data = b"".join(pieces)
-                if data[:2] == _GZIP:
-                    data = _gunzip(info.filename, data)
-                yield Source(f"{name}/{info.filename}", data, sha256=sha256, path=path)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as exc:
-        # RuntimeError is what zipfile raises for an encrypted member.
-        msg = f"{name} cannot be unpacked: {exc}; unpack it yourself and pass the files in it"
-        raise InputError(msg) from exc
+def _unpacked(name: str, opened: Callable[[], IO[bytes]], size: int, path: Path | None) -> Iterator[Source]:
+    """Yield what a packed file holds; `opened` opens it anew."""
+    with opened() as packed:
+        is_archive = packed.read(4) == ZIP
+        packed.seek(0)
+        sha256 = hashlib.file_digest(packed, "sha256").hexdigest()  # type: ignore[arg-type]  # any open file will do
+        packed.seek(max(size - 4, 0))
+        told = int.from_bytes(packed.read(4), "little")  # the unpacked size, of one gzip file below 4 GiB
+    if not is_archive:
+
+        def gunzip() -> Iterator[bytes]:
+            with opened() as packed:
+                yield from gunzipped(name, packed, size)
+
+        yield _loaded(Source(name, sha256=sha256, path=path, chunks=gunzip), gunzip(), min(told, 50 * size))
+        return
+
+    def member_anew(place: int) -> Iterator[bytes]:
+        with zip_errors(name), opened() as packed:
+            archive, members = members_of(name, packed)
+            yield from member_chunks(archive, members[place])
+
+    with zip_errors(name), opened() as packed:
+        archive, members = members_of(name, packed)
+        for place, info in enumerate(members):
+            source = Source(
+                f"{name}/{info.filename}", sha256=sha256, path=path, chunks=partial(member_anew, place)
+            )
+            yield _loaded(source, member_chunks(archive, info), info.file_size)
+
+
+def _loaded(source: Source, chunks: Iterator[bytes], size: int) -> Source:
+    """Return a source with its bytes where they are few, and otherwise with about how many there are."""
+    found: list[bytes] = []
+    n_bytes = 0
+    for chunk in chunks:
+        found.append(chunk)
+        n_bytes += len(chunk)
+        if n_bytes >= LARGE:
+            return source.with_size(max(size, n_bytes))
+    return source.with_data(b"".join(found))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from sippet_reconcile.cdr.clock import Clock
     from sippet_reconcile.cdr.tables import Fields, RawTable
 
 __all__ = [
@@ -127,7 +128,7 @@ class Options:
 
     `internal_numbers` and `strip_prefixes` are those of `read_cdr`.
     `in_pieces` is set where only a part of the file is seen, so that nothing may be
-    concluded from what it does not hold.
+    concluded from what it does not hold; `clock` and `dayfirst` are then what all of it told.
     """
 
     zone: ZoneInfo | None = None
@@ -139,6 +140,7 @@ class Options:
     strip_prefixes: tuple[str, ...] = ()
     where: str = "<frame>"
     in_pieces: bool = False
+    clock: Clock | None = None
 
     @staticmethod
     def checked_statuses(status_map: Mapping[str, str] | None) -> dict[str, str]:
@@ -161,7 +163,8 @@ class Record:
     that are outbound if the called number is an outside one. `epoch` is an instant in
     UTC near the start, in microseconds, 0 where the row has none. `start_required` is
     False where a call may be recorded before it starts. `derive_missing` asks for the
-    times and seconds that the others imply. `notes` are told to whoever reads the file.
+    times and seconds that the others imply; where an export tells how long a call rang
+    and not when it was answered, `ring` is that. `notes` are told to whoever reads the file.
     `from_whole` and `to_whole` are the numbers as E.164 is made of them, where the
     export leaves out a part that is certain.
     """
@@ -171,6 +174,7 @@ class Record:
     ended: pa.LargeStringArray | None = None
     total: pa.LargeStringArray | None = None
     billable: pa.LargeStringArray | None = None
+    ring: pa.LargeStringArray | None = None
     leg_id: pa.LargeStringArray | None = None
     call_key: pa.LargeStringArray | None = None
     linked_id: pa.LargeStringArray | None = None

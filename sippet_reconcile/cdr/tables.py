@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Fields",
     "RawTable",
+    "Widths",
     "in_threads",
     "one_array",
+    "rare_widths",
     "record_hashes",
     "repeated",
     "where_cut",
@@ -76,7 +79,41 @@ def without_rows(table: RawTable, left_out: NDArray[np.bool_]) -> RawTable:
     )
 
 
-def where_cut(problem: pa.LargeStringArray, widths: NDArray[np.int64]) -> pa.LargeStringArray:
+@dataclass(frozen=True)
+class Widths:
+    """How many fields the whole rows of a piece of a file have: how many rows have how many, the first and the last one."""
+
+    counts: Counter[int] = field(default_factory=Counter)
+    first: int = 0
+    last: int = 0
+
+    @classmethod
+    def of(cls, widths: NDArray[np.int64]) -> Widths:
+        """Count; rows that are 0 fields wide have a problem and do not count."""
+        own = widths[widths > 0]
+        if len(own) == 0:
+            return cls()
+        values, counts = np.unique(own, return_counts=True)
+        return cls(
+            Counter(dict(zip(values.tolist(), counts.tolist(), strict=True))), int(own[0]), int(own[-1])
+        )
+
+
+def rare_widths(counts: Counter[int]) -> frozenset[int]:
+    """Return the widths that so few rows of a file have that those may have been cut off."""
+    if len(counts) < 2:  # noqa: PLR2004 - rows of one width are not narrower than others
+        return frozenset()
+    few, one_in = _FEW_CUT
+    most = max(few, counts.total() // one_in)
+    return frozenset(width for width, count in counts.items() if count <= most)
+
+
+def where_cut(
+    problem: pa.LargeStringArray,
+    widths: NDArray[np.int64],
+    rare: frozenset[int] | None = None,
+    between: tuple[int, int] = (0, 0),
+) -> pa.LargeStringArray:
     """Add a problem to rows that were cut off at the end of a field, so that they look like another layout.
 
     A switch that is set up anew writes wider or narrower rows from then on: a lone row
@@ -88,16 +125,21 @@ def where_cut(problem: pa.LargeStringArray, widths: NDArray[np.int64]) -> pa.Lar
         What is wrong with each row so far.
     widths
         How many fields each row has, in the order of the file; 0 where it has a problem.
+    rare
+        The widths that are rare, where these rows are not the whole file.
+    between
+        The widths of the rows before and behind them, 0 where there is none.
     """
+    rare = rare_widths(Widths.of(widths).counts) if rare is None else rare
+    if not rare:
+        return problem
     whole = np.flatnonzero(widths)
     own = widths[whole]
-    if len(own) == 0 or own.min() == own.max():
+    if len(own) == 0:
         return problem
-    before = np.concatenate([own[:1], own[:-1]])
-    after = np.concatenate([own[1:], before[-1:]])
-    few, one_in = _FEW_CUT
-    is_rare = np.bincount(own)[own] <= max(few, len(own) // one_in)
-    cut = np.flatnonzero((own < before) & (own < after) & is_rare)
+    before = np.concatenate([[between[0] or own[0]], own[:-1]])
+    after = np.concatenate([own[1:], [between[1] or before[-1]]])
+    cut = np.flatnonzero((own < before) & (own < after) & np.isin(own, list(rare)))
     if len(cut) == 0:
         return problem
     words = [

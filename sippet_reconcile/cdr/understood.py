@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.cdr.clock import Clock
+from sippet_reconcile.cdr.evidence import Told
 from sippet_reconcile.cdr.frames import check_once
 from sippet_reconcile.cdr.legs import build_legs
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, choose_format, describe_sample
@@ -72,11 +73,14 @@ def format_of(sample: Sample, where: str, request: Request) -> CdrFormat:
 class Understood:
     """The columns of the legs of one table, and how they were read.
 
-    `n_totals` lines added up the others and are no rows; `notes` are what the format tells.
+    `told` is what settles the clock and the order of dates, `names` are the table's
+    columns. `n_totals` lines added up the others and are no rows; `notes` are what the format tells.
     """
 
     columns: dict[str, Any]
     clock: Clock
+    told: Told
+    names: frozenset[str]
     n_totals: int = 0
     notes: tuple[str, ...] = ()
 
@@ -107,8 +111,9 @@ def understand(raw: RawTable, format_: CdrFormat, name: str, request: Request) -
         record = format_.interpret(fields, options)
     for column in sorted(raw.fractions):
         _check_no_id(fields[column], column, record, name)
-    columns, clock = build_legs(fields, record, format_, options)
-    return Understood(columns, clock, 0 if totals is None else int(totals.sum()), record.notes)
+    columns, clock, told = build_legs(fields, record, format_, options)
+    n_totals = 0 if totals is None else int(totals.sum())
+    return Understood(columns, clock, told, frozenset(fields.raw.columns), n_totals, record.notes)
 
 
 def tell_of_zone(name: str, request: Request, *, is_needed: bool) -> None:

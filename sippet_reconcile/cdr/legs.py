@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_digits
 from sippet_reconcile.cdr.clock import Clock, Timeline, find_clock, timeline
-from sippet_reconcile.cdr.date_order import read_times
+from sippet_reconcile.cdr.date_order import read_with_votes
 from sippet_reconcile.cdr.direction import directions
-from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, status_word
+from sippet_reconcile.cdr.evidence import Told
+from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, column_key, status_word
 from sippet_reconcile.cdr.stamps import Stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
@@ -27,11 +28,11 @@ from sippet_reconcile.phones import e164_array
 from sippet_reconcile.schema import LEG_STATUSES, LEGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["Origin", "build_legs", "legs_table"]
+__all__ = ["Origin", "build_legs", "check_kept", "legs_table"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Seconds: TypeAlias = "NDArray[np.float64]"
@@ -66,12 +67,13 @@ class _Times:
     line: Timeline
     bad_total: Mask
     bad_billable: Mask
+    told: Told
 
 
 def build_legs(
     fields: Fields, record: Record, format_: CdrFormat, options: Options
-) -> tuple[dict[str, Any], Clock]:
-    """Return the columns of one file's legs and the clock that its times were read by.
+) -> tuple[dict[str, Any], Clock, Told]:
+    """Return the columns of one file's legs, the clock that its times were read by, and what tells it.
 
     A column without any value is None; where the rows came from is added by
     `legs_table`, once for all pieces of a file.
@@ -133,8 +135,8 @@ def build_legs(
         "is_coarse": pa.array(times.started.coarse | times.answered.coarse | times.ended.coarse),
     }
     for name in options.keep:
-        columns[f"x_{name}"] = _kept(fields, name, options)
-    return columns, times.clock
+        columns[f"x_{name}"] = _kept(fields, name, format_, options)
+    return columns, times.clock, times.told
 
 
 def legs_table(columns: Mapping[str, Any], format_: CdrFormat, origin: Origin) -> pa.Table:
@@ -158,12 +160,31 @@ def _instants(micros: NDArray[np.int64], known: Mask) -> pa.Array:
     return pa.array(micros, mask=mask).view(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
 
 
-def _kept(fields: Fields, name: str, options: Options) -> pa.LargeStringArray:
-    if name not in fields:
-        known = ", ".join(fields.raw.columns)
-        msg = f"{options.where}: there is no column {name!r} to keep; its columns are {known}"
-        raise CdrFormatError(msg)
-    return fields[name]
+def _kept(fields: Fields, name: str, format_: CdrFormat, options: Options) -> pa.LargeStringArray | None:
+    """Return a column by the name that it has here, or by the title that the export gives it."""
+    known_as = format_.names.get(column_key(name), name)
+    if name not in fields and known_as in fields:
+        return fields[known_as]
+    if name in fields:
+        return fields[name]
+    if not options.in_pieces:
+        check_kept(fields.raw.columns, format_, options)
+    return None  # another piece may have it
+
+
+def check_kept(columns: Iterable[str], format_: CdrFormat, options: Options) -> None:
+    """Refuse to keep a column that no row has.
+
+    Raises
+    ------
+    CdrFormatError
+        With the columns that there are.
+    """
+    known = list(columns)
+    for name in options.keep:
+        if name not in known and format_.names.get(column_key(name), name) not in known:
+            msg = f"{options.where}: there is no column {name!r} to keep; its columns are {', '.join(known)}"
+            raise CdrFormatError(msg)
 
 
 # ---------------------------------------------------------------- times
@@ -172,7 +193,7 @@ def _kept(fields: Fields, name: str, options: Options) -> pa.LargeStringArray:
 def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
     size = len(fields)
     texts = [_or_missing(c, size) for c in (record.started, record.answered, record.ended)]
-    columns = read_times(texts, record.epoch, fields, options)
+    columns, votes = read_with_votes(texts, record.epoch, fields, options)
     started, answered, ended = columns
     (total, bad_total), (billable, bad_billable) = in_threads(
         text_to_seconds, [_or_missing(record.total, size), _or_missing(record.billable, size)]
@@ -181,9 +202,10 @@ def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
     if fields.raw.problem is not None and options.zone is None and epoch is None:
         columns = _without_zoneless_rests(columns, np.asarray(fields.raw.problem.is_valid()))
         started, answered, ended = columns
-    clock = find_clock(options.zone, started, [answered, ended], epoch, options.where)
+    told = Told.of(started, [answered, ended], epoch, votes)
+    clock = options.clock or find_clock(options.zone, started, [answered, ended], epoch, options.where)
     line = timeline(clock, started, answered, ended, total=total, billable=billable, epoch=epoch)
-    return _Times(started, answered, ended, total, billable, clock, line, bad_total, bad_billable)
+    return _Times(started, answered, ended, total, billable, clock, line, bad_total, bad_billable, told)
 
 
 def _without_zoneless_rests(columns: list[Stamps], broken: Mask) -> list[Stamps]:
@@ -209,7 +231,11 @@ def _derived(record: Record, times: _Times, billable: Seconds) -> tuple[Seconds,
             by_total, line.started + _micros(total), np.where(by_talk, answered + _micros(billable), 0)
         )
         has_end = by_total | by_talk
-    if record.answered is None:
+    if record.ring is not None:
+        ring = text_to_seconds(record.ring)[0]
+        has_answer = line.has_start & ~times.started.coarse & (billable > 0) & ~np.isnan(ring)
+        answered = np.where(has_answer, line.started + _micros(ring), 0)
+    elif record.answered is None:
         by_end = has_end & ~times.ended.coarse
         has_answer = by_end & (billable > 0) & (record.ended is not None or record.total is not None)
         answered = np.where(has_answer, ended - _micros(billable), 0)

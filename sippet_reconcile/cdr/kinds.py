@@ -149,9 +149,15 @@ def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request
         )
         raise CdrFormatError(msg, line=line)
     if format_.layouts is None:
-        return 0
-    known = sum(column_key(cell) in format_.names for cell in sample.rows[0])
-    return 0 if known > len(sample.rows[0]) / 2 else None
+        # A report may print titles above its names.
+        rows = enumerate(sample.rows[:_HEADER_WITHIN])
+        return next((place for place, row in rows if _are_names(row, format_)), 0)
+    return 0 if _are_names(sample.rows[0], format_) else None
+
+
+def _are_names(row: Sequence[str], format_: CdrFormat) -> bool:
+    """Tell whether most cells of a row are names of a format's columns; a lone word may as well be a title."""
+    return sum(column_key(cell) in format_.names for cell in row) > max(len(row) / 2, 1)
 
 
 # ---------------------------------------------------------------- JSON

@@ -1,0 +1,229 @@
+"""3CX call log reports as CSV: names, one row per stop of a call, a line of totals.
+
+Titles may stand above the names. Times are local, without a zone; H:MM:SS of ringing and
+of talking add up to the total, and talking is the billable time. Newer reports name
+parties ``From`` and ``To``, have a ``Direction`` and a ``Call ID`` that all stops of a
+call share; others have no id at all. Of those, the stops of one call from outside are
+known by the caller, the number dialled, and that each begins before or when another one
+ends; where two of them talk at once, nothing is put together. ``Redirected`` is no
+outcome: the call goes on in another row, so that such a row is a helper unless somebody
+talked in it.
+
+What calls from outside were made to is the ``Did``; where they were put through to stands
+in ``Destination``, its extension in brackets, and is taken where no other number is there.
+
+The rules are those of 3CX's reports ("Call Reports", V18 and V20) and what they show.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.cdr.asterisk_rows import group, matches
+from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
+from sippet_reconcile.cdr.stamps import read_stamps
+from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.cdr.tables import Fields
+
+__all__ = ["FORMATS"]
+
+COLUMNS: Final = (
+    "Call Time", "Caller ID", "Destination", "Trunk", "Trunk number", "Did", "Status", "Ringing", "Talking",
+    "Total Duration", "Call Type", "Sentiment", "Summary", "Transcription",
+)  # fmt: skip
+"""The columns of a V20 report."""
+
+OTHERS: Final = ("Call ID", "From", "To", "Direction", "Cost", "Reason", "Call Activity Details")
+"""What other reports of 3CX have besides, or instead."""
+
+STATUSES: Final = {"ANSWERED": "completed", "UNANSWERED": "no_answer", "REDIRECTED": "unknown"}
+
+DIRECTIONS: Final = {
+    "INBOUND": "inbound",
+    "INBOUND_QUEUE": "inbound",
+    "OUTBOUND": "outbound",
+    "INTERNAL": "internal",
+}
+
+_NEEDED: Final = ("Call Time", "Status", "Ringing", "Talking")
+_PARTIES: Final = (("Caller ID", "Destination"), ("From", "To"))
+_TITLES: Final = 30  # lines in which the names are looked for
+
+_IN_BRACKETS: Final = r"\((?P<number>[+*#]?\d[\d *#-]*)\)$"
+_UUID: Final = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
+_MICROS: Final = 1_000_000
+_TOUCH: Final = _MICROS  # a stop that begins so soon after another one ended is the same call's
+_LONG_AGO: Final = np.iinfo(np.int64).min // 2
+_ROUNDED: Final = 2 * _MICROS  # whole seconds may be off by so much
+
+
+def recognise(sample: Sample) -> Evidence:
+    """Judge by the names, which may have titles above them."""
+    for row in sample.rows[:_TITLES]:
+        names = {column_key(cell) for cell in row}
+        if not all(column_key(name) in names for name in _NEEDED):
+            continue
+        for parties in _PARTIES:
+            if all(column_key(name) in names for name in parties):
+                return Evidence(1.0, (f"names {', '.join((*_NEEDED, *parties))}",))
+    return Evidence(0.0, (f"no line names {', '.join(_NEEDED)} and the parties",))
+
+
+def _not_records(fields: Fields) -> NDArray[np.bool_]:
+    """Mark rows in which nothing stands: a report may end with one."""
+    empty = np.asarray(fields["Call Time"].is_null())
+    if fields.raw.problem is not None:
+        empty = empty & np.asarray(fields.raw.problem.is_null())
+    for name in fields.raw.columns:
+        if not bool(empty.any()):
+            break
+        empty = empty & np.asarray(fields[name].is_null())
+    return empty
+
+
+def interpret(fields: Fields, options: Options) -> Record:
+    """Give the columns of a report their meaning."""
+    fields.prepare(COLUMNS[:11])
+    started, status, did = fields["Call Time"], fields["Status"], fields["Did"]
+    caller, called = (pc.coalesce(fields[old], fields[new]) for old, new in zip(*_PARTIES, strict=True))
+    from_number, to_number = _number(caller), _number(called)
+    ringing, talking = (text_to_seconds(fields[name])[0] for name in ("Ringing", "Talking"))
+    total = fields["Total Duration"] if "Total Duration" in fields else _sum(ringing, talking)
+    from_outside = np.asarray(did.is_valid())
+    call_id = fields["Call ID"]
+    if "Call ID" in fields:
+        linked = _by_id(call_id, started)
+    else:
+        linked = _put_together(fields, from_outside, talking, options)
+    told = map_distinct(
+        pc.coalesce(fields["Direction"], fields["Call Type"]), lambda word: DIRECTIONS.get(status_word(word))
+    )
+    from_extension = matches(caller, _IN_BRACKETS) & ~matches(from_number, r"\d{7}")
+    by_trunk = np.asarray(fields["Trunk"].is_valid()) | np.asarray(fields["Trunk number"].is_valid())
+    redirected = matches(status, r"(?i)^redirected$")
+    return Record(
+        started=started,
+        total=total,
+        billable=fields["Talking"],
+        call_key=with_missing(call_id, ~matches(call_id, _UUID)),
+        linked_id=linked,
+        direction=pc.coalesce(told, with_missing(_repeat("inbound", len(fields)), ~from_outside)),
+        from_number=from_number,
+        to_number=pc.coalesce(did, to_number),
+        sip_username=with_missing(from_number, ~from_extension | from_outside),
+        word=status,
+        cause=status,
+        calls_out=from_extension & ~from_outside & by_trunk & np.asarray(told.is_null()),
+        # Talk that nothing is put together with is a part of a call, and nobody can tell how large a part.
+        is_helper=redirected & (~(talking > 0) | np.asarray(linked.is_null())),
+        derive_missing=True,
+    )
+
+
+def _repeat(word: str, size: int) -> pa.LargeStringArray:
+    return pa.repeat(pa.scalar(word, TEXT), size)
+
+
+def _number(party: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return the number of a party: what stands in brackets behind a name, or what there is."""
+    named = matches(party, _IN_BRACKETS)
+    return pc.coalesce(group(party, _IN_BRACKETS, "number", named), party)
+
+
+def _sum(ringing: NDArray[np.float64], talking: NDArray[np.float64]) -> pa.LargeStringArray:
+    """Return the total of a report that leaves it out."""
+    return pa.array(ringing + talking, from_pandas=True).cast(TEXT)
+
+
+# ---------------------------------------------------------------- which rows are one call
+
+
+def _by_id(call_id: pa.LargeStringArray, started: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return what links the stops of a call; short ids are counted anew after a restart, so the day belongs to them."""
+    short = ~matches(call_id, r"^.{16,}$")
+    day = pc.utf8_slice_codeunits(started, 0, 10)
+    with_day = pc.binary_join_element_wise(call_id, day, pa.scalar("/", TEXT))
+    return pc.if_else(pa.array(short), with_day, call_id)
+
+
+def _put_together(
+    fields: Fields, from_outside: NDArray[np.bool_], talking: NDArray[np.float64], options: Options
+) -> pa.LargeStringArray:
+    """Link the stops of calls from outside that have no id; missing where a row stands alone.
+
+    One caller is at one stop after the other. Where somebody talks while another stop of
+    the same numbers talks, or one without talk outlasts the talk in which it began, these
+    are several calls at once, and none of them is put together.
+    """
+    caller = pc.coalesce(fields["Caller ID"], fields["From"])
+    names = pc.binary_join_element_wise(caller, fields["Did"], pa.scalar("/", TEXT))
+    stamps = read_stamps(fields["Call Time"], dayfirst=options.dayfirst)
+    seconds, _ = text_to_seconds(fields["Total Duration"])
+    sure = from_outside & np.asarray(names.is_valid()) & stamps.known & ~np.isnan(seconds) & ~stamps.coarse
+    rows = np.flatnonzero(sure & matches(caller, r"\d{5}"))
+    nothing = pa.nulls(len(fields), TEXT)
+    if len(rows) == 0:
+        return nothing
+    parties = np.asarray(names.take(pa.array(rows)).dictionary_encode().indices)
+    begin = stamps.micros[rows]
+    end = begin + (seconds[rows] * _MICROS).astype(np.int64)
+    talk = (np.nan_to_num(talking[rows]) * _MICROS).astype(np.int64)
+    order = np.lexsort((end, begin, parties))
+    rows, parties, begin, end, talk = (values[order] for values in (rows, parties, begin, end, talk))
+    is_first = np.diff(parties, prepend=-1) != 0
+    is_first |= begin > _latest_before(end, is_first) + _TOUCH
+    call = np.cumsum(is_first) - 1
+    talked_until = _latest_before(np.where(talk > 0, end, _LONG_AGO), is_first)
+    at_once = np.where(
+        talk > 0,
+        end - talk < talked_until - _ROUNDED,
+        (begin < talked_until - _TOUCH) & (end > talked_until + _ROUNDED),
+    )
+    doubtful = np.bincount(call, weights=at_once) > 0
+    together = (np.bincount(call) > 1) & ~doubtful
+    first = rows[is_first][call]
+    times = fields["Call Time"].take(pa.array(first))
+    ids = pc.binary_join_element_wise(names.take(pa.array(first)), times, pa.scalar("/", TEXT))
+    place = np.full(len(fields), -1, np.int64)
+    place[rows[together[call]]] = np.flatnonzero(together[call])
+    return ids.take(pa.array(place, mask=place < 0))
+
+
+def _latest_before(values: NDArray[np.int64], is_first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return for each row the largest value before it since the last row that `is_first`; long ago where there is none.
+
+    Examples
+    --------
+    >>> is_first = np.array([True, False, False, True, False])
+    >>> _latest_before(np.array([5, 3, 9, 1, 2]), is_first)[[1, 2, 4]].tolist()
+    [5, 5, 1]
+    """
+    distinct, rank = np.unique(values, return_inverse=True)
+    # The ranks of a section all lie above those of the section before it, so one running maximum does for all.
+    base = np.cumsum(is_first) * len(distinct)
+    highest = np.maximum.accumulate(base + rank)
+    before = np.concatenate([[0], highest[:-1]]) - base
+    return np.where(is_first, _LONG_AGO, distinct[np.maximum(before, 0)])
+
+
+FORMATS: Final = (
+    CdrFormat(
+        name="3cx-log",
+        title="3CX call log report",
+        names={column_key(name): name for name in (*COLUMNS, *OTHERS)},
+        statuses=STATUSES,
+        recognise=recognise,
+        interpret=interpret,
+        not_records=_not_records,
+        aliases=("threecx-log", "3cx-call-log"),
+    ),
+)

@@ -85,7 +85,8 @@ def test_a_date_that_can_be_read_two_ways_is_a_question(read: Read) -> None:
     data = "S,Id\n1/9/2026 08:00:00,a\n2/9/2026 08:00:00,b\n"
     columns = {"started_at": "S", "call_key": "Id"}
     with pytest.raises(
-        sr.CdrFormatError, match=r"line 2: the date '1/9/2026 08:00:00' can be read .* pass dayfirst=True"
+        sr.CdrFormatError,
+        match=r"line 2: the date '1/9/2026 08:00:00' is 2026-09-01 with the day first .* pass dayfirst=True",
     ) as caught:
         read(data.encode(), columns=columns, timezone="UTC")
     assert caught.value.line == 2

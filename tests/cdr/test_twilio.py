@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pandas as pd
@@ -278,3 +280,83 @@ def test_json_that_is_none_is_an_error_with_its_line(read: Read) -> None:
     assert caught.value.line == 2
     with pytest.raises(sr.CdrFormatError, match="holds no list of objects"):
         read(b"[1, 2]")
+
+
+PORTAL = {
+    "sid": "Call SID", "parent_call_sid": "Parent Call SID", "from": "From", "to": "To", "status": "Status",
+    "start_time": "Start Time", "end_time": "End Time", "duration": "Duration", "direction": "Direction",
+}  # fmt: skip
+
+
+def test_headers_of_portals_say_the_same(read: Read) -> None:
+    record = {title: CALL[name] for name, title in PORTAL.items()}
+    expected = read(as_json(CALL))
+    different = ["source_file", "source_row", "source_sha256", "record_hash"]
+    for legs in (sr.cdr_from_frame(pd.DataFrame([record])), read(json.dumps([record]).encode())):
+        pd.testing.assert_frame_equal(legs.drop(columns=different), expected.drop(columns=different))
+
+
+def test_milliseconds_in_a_queue_and_the_price_are_kept_and_nothing_else(read: Read) -> None:
+    queued = {**CALL, "queue_time": "2500", "price": "-0.0200"}
+    legs = read(as_json(queued, {**queued, "price": None}), keep=["queue_time", "price"])
+    assert legs["billable_s"].tolist() == [60, 60]
+    assert legs["total_s"].isna().all()
+    assert legs["x_queue_time"].tolist() == ["2500", "2500"]
+    assert legs["x_price"].fillna("-").tolist() == ["-0.0200", "-"]
+
+
+def test_calls_of_other_systems_have_no_sid_and_are_not_taken_for_twilios(read: Read) -> None:
+    other = {name: value for name, value in CALL.items() if name != "sid"} | {"uuid": "a"}
+    with pytest.raises(sr.CdrFormatError, match="no known format fits"):
+        read(as_json(other))
+
+
+def test_a_copy_of_the_api_with_ids_of_its_own_is_read(read: Read) -> None:
+    copied = {
+        **CALL, "sid": "5c2f0000-0000-4000-8000-000000000001", "from": "sip:ana@example.sip.test", "duration": 60, "price": -0.02,
+        "start_time": "2026-10-01T08:00:00Z",
+    }  # fmt: skip
+    leg = read(as_json(copied), format="signalwire").iloc[0]
+    assert leg[["format", "call_key", "sip_username", "status"]].tolist() == [
+        "twilio",
+        copied["sid"],
+        "ana",
+        "completed",
+    ]
+    assert leg["started_at"] == pd.Timestamp("2026-10-01T08:00:00Z")
+
+
+def test_times_without_an_offset_are_asked_for(read: Read) -> None:
+    local = {**CALL, "start_time": "2026-10-01 13:30:00", "end_time": "2026-10-01 13:31:00"}
+    with pytest.raises(sr.InputError, match="pass timezone="):
+        read(as_json(local))
+    assert read(as_json(local), timezone="Asia/Kolkata").loc[0, "started_at"] == pd.Timestamp(
+        "2026-10-01T08:00:00Z"
+    )
+
+
+def test_seconds_outdo_the_word_busy_in_the_made_up_sample(cdr_samples: Path) -> None:
+    path = cdr_samples / "twilio_calls" / "yuriybabenko_calls_first200.csv"
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    legs = sr.read_cdr(path, progress=False)
+    talked = [int(row["duration"] or 0) > 0 for row in rows]
+    assert any(row["status"] == "busy" for row, said in zip(rows, talked, strict=True) if said)
+    assert legs["is_answered"].tolist() == [
+        said or row["status"] == "completed" for row, said in zip(rows, talked, strict=True)
+    ]
+    assert legs["cause"].tolist() == [row["status"] for row in rows]
+    words = {"inbound": "inbound", "outbound": "outbound"}
+    assert legs["direction"].fillna("-").tolist() == [words.get(row["direction"], "-") for row in rows]
+
+
+def test_the_vendors_own_page_is_read_as_it_stands(cdr_samples: Path) -> None:
+    path = cdr_samples / "twilio_calls" / "oai_readFullPage1.json"
+    calls = json.loads(path.read_text("utf-8"))["calls"]
+    legs = sr.read_cdr(path, progress=False)
+    assert legs["call_key"].tolist() == [call["sid"] for call in calls]
+    assert legs["linked_id"].tolist() == [call["parent_call_sid"] or call["sid"] for call in calls]
+    assert legs["started_at"].tolist() == [parsedate_to_datetime(call["start_time"]) for call in calls]
+    assert legs["ended_at"].tolist() == [parsedate_to_datetime(call["end_time"]) for call in calls]
+    assert legs["billable_s"].tolist() == [int(call["duration"]) for call in calls]
+    assert legs["to_number"].tolist() == [call["to"] for call in calls]

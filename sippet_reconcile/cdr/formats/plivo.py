@@ -91,8 +91,13 @@ _LIVE: Final = ("call_uuid", "call_status", "direction", "from", "to", "session_
 
 def recognise(sample: Sample) -> Evidence:
     """Judge by the names of columns or members: of a listed call, a callback, or a running call."""
-    found = (by_names(sample, names) for names in (_LISTED, _CALLED_BACK, _LIVE))
-    return max(found, key=lambda evidence: evidence.score)
+    if not sample.has("call_uuid"):
+        return Evidence(0.0, ("lacks call_uuid",))
+    kinds = {"initiation_time": _LISTED, "session_start": _LIVE, "bill_duration": _CALLED_BACK}
+    names = next((names for telling, names in kinds.items() if sample.has(telling)), None)
+    if names is None:
+        return Evidence(0.0, (f"lacks {', '.join(kinds)}",))
+    return by_names(sample, names)
 
 
 def interpret(fields: Fields, options: Options) -> Record:

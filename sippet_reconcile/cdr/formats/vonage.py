@@ -87,8 +87,11 @@ _REPORTED: Final = ("call_id", "direction", "from", "to", "date_start", "date_en
 
 def recognise(sample: Sample) -> Evidence:
     """Judge by the names of columns or members: of a listed call, or of a report."""
-    found = (by_names(sample, names) for names in (_LISTED, _REPORTED))
-    return max(found, key=lambda evidence: evidence.score)
+    if sample.has("uuid") and sample.has("conversation_uuid"):
+        return by_names(sample, _LISTED)
+    if sample.has("call_id") and sample.has("date_start"):
+        return by_names(sample, _REPORTED)
+    return Evidence(0.0, ("lacks uuid beside conversation_uuid, or call_id beside date_start",))
 
 
 def interpret(fields: Fields, options: Options) -> Record:

@@ -53,7 +53,7 @@ def check_own_numbers(words: Iterable[str], *, country: str | None = None) -> tu
         if why:
             shown = mask_digits(word) if isinstance(word, str) else word
             msg = (
-                f"internal_numbers holds {shown!r}: {why}; write a number, a range of equally long ones such as "
+                f"internal_numbers= holds {shown!r}: {why}; write a number, a range of equally long ones such as "
                 "'1000-1999', or how a block begins such as '2*' or '+4420794601*'"
             )
             raise InputError(msg)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pandas as pd
 
@@ -14,6 +15,9 @@ from sippet_reconcile.errors import InputError
 __all__ = ["Period", "load_zone"]
 
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
+_OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?00)?", re.IGNORECASE | re.ASCII)
+_SHOWN_ZONES = 3
+_LIKE = 0.75
 _DECEMBER = 12
 _YEARS = range(2, 9999)  # the first and the last year have no neighbour in which a zone's midnight may fall
 
@@ -32,8 +36,36 @@ def load_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
-        msg = f"timezone {name!r} is not known here; use an IANA name such as 'Europe/London' or 'UTC'"
+        near = _near_zones(name)
+        meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        msg = f"timezone {name!r} is not known here; use an IANA name such as 'Europe/London' or 'UTC'{meant}"
         raise InputError(msg) from exc
+
+
+def _near_zones(name: str) -> list[str]:
+    """Return the zones that a name may be meant to be, at most three: an offset, a city, or a slip of the pen.
+
+    Examples
+    --------
+    >>> _near_zones("London"), _near_zones("america/new york"), _near_zones("UTC+3"), _near_zones("Atlantis")
+    (['Europe/London'], ['America/New_York'], ['Etc/GMT-3'], [])
+    >>> _near_zones("Europe/Londn")[0]
+    'Europe/London'
+    """
+    zones = sorted(available_timezones())
+    offset = _OFFSET.fullmatch(name.strip())
+    if offset is not None:
+        # The names of fixed offsets count the other way round: Etc/GMT-3 is three hours ahead of UTC.
+        fixed = f"Etc/GMT{'-' if offset[1] == '+' else '+'}{int(offset[2])}"
+        return [fixed] if fixed in zones else []
+    words = name.strip().casefold().replace(" ", "_")
+    folded = {zone.casefold(): zone for zone in zones}
+    if words in folded:
+        return [folded[words]]
+    cities = [zone for zone in zones if "/" in zone and zone.rpartition("/")[2].casefold() == words]
+    if cities:
+        return cities[:_SHOWN_ZONES]
+    return [folded[near] for near in get_close_matches(words, folded, _SHOWN_ZONES, _LIKE)]
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def check_prefixes(prefixes: Iterable[str]) -> tuple[str, ...]:
     found = list(prefixes)
     for prefix in found:
         if not isinstance(prefix, str) or _PREFIX.fullmatch(prefix) is None:
-            msg = f"strip_prefixes holds {prefix!r}: a prefix is one to eight digits, * or #, as text, such as '9'"
+            msg = f"strip_prefixes= holds {prefix!r}: a prefix is one to eight digits, * or #, as text, such as '9'"
             raise InputError(msg)
     return tuple(sorted(dict.fromkeys(found), key=len, reverse=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -103,3 +104,26 @@ def test_pandas_timestamps_are_taken_as_ends() -> None:
     period = Period(pd.Timestamp("2026-10-01", tz="Europe/London"), pd.Timestamp("2026-10-02", tz="UTC"))
     assert period.start == datetime(2026, 9, 30, 23, tzinfo=UTC)
     assert type(period.start) is datetime
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Europe/Lndon", "Europe/London"),
+        ("london", "Europe/London"),
+        ("EUROPE/PARIS", "Europe/Paris"),
+        ("America/New York", "America/New_York"),
+        ("+03:00", "Etc/GMT-3"),
+        ("UTC-5", "Etc/GMT+5"),
+    ],
+)
+def test_a_zone_that_is_nearly_known_is_suggested(name: str, meant: str) -> None:
+    with pytest.raises(InputError, match=rf"did you mean .*'{re.escape(meant)}'"):
+        Period.month("2026-10", timezone=name)
+
+
+@pytest.mark.parametrize("name", ["Atlantis", "+05:30", "", "+25"])
+def test_a_zone_that_is_like_no_other_is_suggested_nothing(name: str) -> None:
+    with pytest.raises(InputError, match="use an IANA name") as caught:
+        Period.month("2026-10", timezone=name)
+    assert "did you mean" not in str(caught.value)

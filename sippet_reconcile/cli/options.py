@@ -94,6 +94,14 @@ cdr_options = _together(
         click.option(
             "--cdr-status", "status_map", multiple=True, metavar="WORD=STATUS", help="What a word of the export means; repeatable."
         ),
+        click.option(
+            "--internal-number", "internal_numbers", multiple=True, metavar="NUMBER",
+            help="A number, range (1000-1999) or block (2*) of one's own, for the direction of calls; repeatable.",
+        ),
+        click.option(
+            "--strip-prefix", "strip_prefixes", multiple=True, metavar="DIGITS",
+            help="What is dialled for an outside line, such as 9; repeatable.",
+        ),
     ]
 )  # fmt: skip
 
@@ -126,6 +134,7 @@ def cdr_arguments(options: dict[str, Any]) -> dict[str, Any]:
     taken = {name: options.pop(name) for name in ("timezone", "country", "dayfirst", "delimiter")}
     taken["format"] = options.pop("format_")
     taken["keep"] = list(options.pop("keep"))
+    taken |= {name: options.pop(name) for name in ("internal_numbers", "strip_prefixes")}
     taken["columns"] = key_values(options.pop("columns"), "--column") or None
     taken["status_map"] = key_values(options.pop("status_map"), "--cdr-status") or None
     return taken

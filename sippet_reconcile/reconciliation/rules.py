@@ -96,7 +96,8 @@ class Rules:
         writes, and an empty list says that the CDR status proves nothing. A status
         that is not named agrees with the same word, ignoring case, ``-`` and ``_``.
     internal_numbers
-        Numbers and extensions of one's own; a call between two of them is internal.
+        Numbers of one's own, in the notation of `read_cdr`; a call between two of them is
+        internal.
 
     Examples
     --------

@@ -1,0 +1,58 @@
+"""One's own numbers and prefixes for an outside line are said on the command line as in Python."""
+
+from __future__ import annotations
+
+import pytest
+
+COLUMNS = ("started_at=Start", "from_number=From", "to_number=To", "billable_s=Talk")
+
+
+@pytest.fixture
+def export(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "Start,From,To,Talk\n"
+        "2026-10-01 09:00:00,1001,9442079460123,5\n"
+        "2026-10-01 09:10:00,anonymous,501,5\n"
+        "2026-10-01 09:20:00,1001,2345,5\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def inspect(shell, export, *words, code=0):
+    named = [word for column in COLUMNS for word in ("--column", column)]
+    run = shell if code else shell.json
+    return run("inspect", export, *named, "--timezone", "UTC", "--quiet", *words, code=code)
+
+
+def test_own_numbers_and_prefixes_change_what_is_read(shell, export):
+    def told(*words):
+        return [(row["direction"], row["to_e164"]) for row in inspect(shell, export, *words)["rows"]]
+
+    assert told() == [(None, None)] * 3
+    own = ("--internal-number", "1000-1999", "--internal-number", "501", "--internal-number", "2*")
+    assert [direction for direction, _ in told(*own)] == ["outbound", "inbound", "internal"]
+    prefixes = ("--strip-prefix", "9", "--strip-prefix", "90", "--country", "GB")
+    assert [number for _, number in told(*prefixes)] == ["+442079460123", None, None]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--internal-number", "1999-1000"),
+            "--internal-number holds '1999-1000': the range ends before it begins",
+        ),
+        (("--strip-prefix", "nine"), "--strip-prefix holds 'nine'"),
+    ],
+)
+def test_what_is_no_number_or_prefix_is_an_input_error_that_shows_it(shell, export, words, said):
+    assert said in " ".join(inspect(shell, export, *words, code=2).stderr.split())
+
+
+@pytest.mark.parametrize("command", ["inspect", "diff"])
+def test_the_help_tells_of_both(shell, command):
+    text = " ".join(shell(command, "--help").stdout.split())
+    assert "--internal-number NUMBER" in text
+    assert "--strip-prefix DIGITS" in text

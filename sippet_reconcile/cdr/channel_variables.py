@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.causes import FREESWITCH, Q850, SIP
 from sippet_reconcile.cdr.freeswitch_links import lost_legs
 from sippet_reconcile.cdr.spec import Evidence, Options, Record, Sample, status_word
-from sippet_reconcile.normalize import map_distinct, with_missing
+from sippet_reconcile.normalize import clean_text, map_distinct, with_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def decoded(raw: RawTable) -> RawTable:
     has ``%20`` in it, plain a space. Without a stamp, addresses tell. A plain value
     may hold something that looks encoded, and stays as it is then.
     """
-    telling = [raw.columns[name] for name in _TELLTALES if name in raw.columns]
+    telling = [clean_text(raw.columns[name]) for name in _TELLTALES if name in raw.columns]
     if not telling:
         return raw
     plain = _any(telling, _PLAIN)

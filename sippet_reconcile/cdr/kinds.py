@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from sippet_reconcile.cdr.frames import unique_names
-from sippet_reconcile.cdr.objects import Wanted, first_objects, read_objects
+from sippet_reconcile.cdr.objects import Wanted, first_objects, read_objects, table_of_records
 from sippet_reconcile.cdr.reader import Layout, read_delimited
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, describe_sample
 from sippet_reconcile.cdr.spec import CdrFormat, Kind, Options, Sample, column_key, is_path
 from sippet_reconcile.cdr.tables import RawTable
 from sippet_reconcile.cdr.tokens import split_line
+from sippet_reconcile.cdr.xml_text import XmlRecords, begins_like_xml, first_elements
 from sippet_reconcile.errors import CdrFormatError, InputError
 
 __all__ = ["Request", "kind_of", "layout_of", "read_records", "take_sample"]
@@ -49,6 +50,8 @@ def kind_of(head: bytes) -> Kind:
     >>> kind_of(b' [{"sid": "CA1"}]'), kind_of(b'"Ann","1001"')
     ('json', 'lines')
     """
+    if begins_like_xml(head):
+        return "xml"
     return "json" if head.lstrip()[:1] in {b"{", b"["} else "lines"
 
 
@@ -160,7 +163,7 @@ def _are_names(row: Sequence[str], format_: CdrFormat) -> bool:
     return sum(column_key(cell) in format_.names for cell in row) > max(len(row) / 2, 1)
 
 
-# ---------------------------------------------------------------- JSON
+# ---------------------------------------------------------------- JSON and XML
 
 
 def _sample_json(data: bytes, where: str, _: str | None, said: CdrFormat | None) -> Sample:
@@ -172,6 +175,16 @@ def _read_json(data: bytes, _: Sample, format_: CdrFormat, request: Request, whe
     return read_objects(data, where, _wanted(format_, request), _record_test(format_))
 
 
+def _sample_xml(data: bytes, where: str, _: str | None, said: CdrFormat | None) -> Sample:
+    head = data[:BYTES].decode("utf-8", errors="replace")
+    return Sample(records=first_elements(data, where, ROWS, _record_test(said, "xml")), kind="xml", text=head)
+
+
+def _read_xml(data: bytes, _: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
+    records = XmlRecords(data, where, is_record=_record_test(format_, "xml"))
+    return table_of_records(records, _wanted(format_, request), lambda: tuple(records.notes))
+
+
 def _wanted(format_: CdrFormat, request: Request) -> Wanted:
     sources = (request.columns or {}).values()
     return Wanted(
@@ -181,11 +194,11 @@ def _wanted(format_: CdrFormat, request: Request) -> Wanted:
     )
 
 
-def _record_test(format_: CdrFormat | None) -> Callable[[dict[str, Any]], bool]:
+def _record_test(format_: CdrFormat | None, kind: Kind = "json") -> Callable[[dict[str, Any]], bool]:
     """Return a test for documents that are records, though they hold lists of objects, as calls with their steps do."""
 
     def is_record(document: dict[str, Any]) -> bool:
-        sample = Sample(records=[document], kind="json")
+        sample = Sample(records=[document], kind=kind)
         if format_ is not None:
             return format_.recognise(sample).score >= ENOUGH
         return candidates(sample)[0].score >= ENOUGH
@@ -196,5 +209,5 @@ def _record_test(format_: CdrFormat | None) -> Callable[[dict[str, Any]], bool]:
 _Take: TypeAlias = Callable[[bytes, str, str | None, CdrFormat | None], Sample]
 _Read: TypeAlias = Callable[[bytes, Sample, CdrFormat, Request, str], RawTable]
 
-_SAMPLES: Final[dict[Kind, _Take]] = {"lines": _sample_lines, "json": _sample_json}
-_READERS: Final[dict[Kind, _Read]] = {"lines": _read_lines, "json": _read_json}
+_SAMPLES: Final[dict[Kind, _Take]] = {"lines": _sample_lines, "json": _sample_json, "xml": _sample_xml}
+_READERS: Final[dict[Kind, _Read]] = {"lines": _read_lines, "json": _read_json, "xml": _read_xml}

@@ -76,17 +76,24 @@ class Nested:
 
 def _members(outer: Sequence[Any], name: str) -> list[Any]:
     kinds = set(map(type, outer))
+    if name.isdecimal() and not kinds.isdisjoint({list, dict}):
+        return [_element(cell, name) for cell in outer]
     if kinds == {dict}:
         return list(map(methodcaller("get", name), outer))
-    if name.isdecimal() and list in kinds:
-        place = int(name)
-        return [cell[place] if isinstance(cell, list) and place < len(cell) else None for cell in outer]
     return [cell.get(name) if isinstance(cell, dict) else None for cell in outer]
 
 
+def _element(cell: Any, name: str) -> Any:
+    """Return an element of a list; what stands in the place of a list, as in XML, is one of a single element."""
+    place = int(name)
+    if isinstance(cell, list):
+        return cell[place] if place < len(cell) else None
+    return cell.get(name, cell if place == 0 else None) if isinstance(cell, dict) else None
+
+
 def _have(outer: Sequence[Any], name: str) -> bool:
-    if name.isdecimal() and any(isinstance(cell, list) and int(name) < len(cell) for cell in outer):
-        return True
+    if name.isdecimal():
+        return any(_element(cell, name) is not None for cell in outer)
     return any(name in cell for cell in outer if isinstance(cell, dict))
 
 

@@ -33,8 +33,9 @@ from sippet_reconcile.cdr.spec import Options
 from sippet_reconcile.cdr.tables import TEXT, in_threads, one_array
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import hash_text
+from sippet_reconcile.own_numbers import check_own_numbers
 from sippet_reconcile.period import load_zone
-from sippet_reconcile.phones import check_country
+from sippet_reconcile.phones import check_country, check_prefixes
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Legs, arrow_to_frame, text_series
 
@@ -98,11 +99,21 @@ def read_cdr(
     status_map
         The system's word to a status, beside and before the format's own table.
     internal_numbers
-        One's own numbers, extensions, or ranges such as ``"1000-1999"``: they tell the
-        direction of a call where the export does not.
+        One's own numbers: they tell the direction of a call where the export does not.
+        From an own number to an outside one is outbound, the other way round inbound,
+        between two own ones internal; a withheld caller is an outside one. Each is
+
+        - one number, such as ``"+442079460100"``, ``"020 7946 0100"`` or ``"501"``: the
+          number as delivered, or in E.164;
+        - a range of equally long numbers, both ends included, such as ``"1000-1999"`` or
+          ``"+442079460100-+442079460199"``: numbers of that very length between them;
+        - how a block begins, such as ``"2*"``: extensions of up to six digits that begin
+          so, or with a ``+`` or more than four digits, such as ``"+4420794601*"``,
+          numbers of any length.
     strip_prefixes
-        Digits that are dialled ahead of an outside number, such as ``"9"``: tried where
-        a number gives no E.164 number as it stands.
+        What is dialled for an outside line, such as ``("9", "90", "0")``: taken off, the
+        longest first, only where a number gives no E.164 as it stands and what remains
+        gives one. ``from_number`` and ``to_number`` stay as delivered.
     progress
         See `sippet_reconcile.progress`.
 
@@ -228,14 +239,15 @@ def _request(
     chosen = None if format_name == "auto" else format_named(format_name) if columns is None else None
     if columns is not None:
         chosen = columns_format(columns)
+    country = check_country(country)
     options = Options(
         zone=None if timezone is None else load_zone(timezone),
-        country=check_country(country),
+        country=country,
         dayfirst=dayfirst,
         status_map=Options.checked_statuses(status_map),
         keep=_words(keep),
-        internal_numbers=_words(internal_numbers),
-        strip_prefixes=_words(strip_prefixes),
+        internal_numbers=check_own_numbers(_words(internal_numbers), country=country),
+        strip_prefixes=check_prefixes(_words(strip_prefixes)),
     )
     return Request(options, chosen, columns, delimiter)
 

@@ -2,20 +2,24 @@
 
 Input is that mapping, output a format made for it. Whatever such a table leaves out
 and its other columns imply is worked out: the end from start and total seconds, the
-answer from end and billable seconds.
+answer from end and billable seconds. A table whose start is the answer, so that one
+column is mapped to both, has no total: how long it rang is told nowhere.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.causes import FREESWITCH, SIP
 from sippet_reconcile.cdr.frames import check_once
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
+from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.errors import CdrFormatError, InputError
-from sippet_reconcile.normalize import map_distinct
+from sippet_reconcile.normalize import map_distinct, with_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +34,8 @@ COLUMNS: Final = (
     "ended_at",
     "total_s",
     "billable_s",
+    "total_ms",
+    "billable_ms",
     "from_number",
     "to_number",
     "call_key",
@@ -42,7 +48,12 @@ COLUMNS: Final = (
 )
 """What a mapping may name."""
 
-STATUSES: Final = {
+_THOUSANDTHS: Final = {"total_s": "total_ms", "billable_s": "billable_ms"}
+
+_NOT_YET: Final = frozenset({"", "PENDING", "N_A", "NA", "NONE", "NIL", "UNKNOWN"})
+"""What tables write in place of seconds that are not known, or not known yet."""
+
+_COMMON: Final = {
     word: status
     for status, words in (
         ("completed", "COMPLETED COMPLETE ANSWERED ANSWER CONNECTED ACCEPTED CALL_CONNECTED SUCCESS OK"),
@@ -56,7 +67,9 @@ STATUSES: Final = {
     )
     for word in words.split()
 }
-"""Common words; ``status_map`` adds a carrier's own."""
+
+STATUSES: Final = {**FREESWITCH, **SIP, "200": "completed", **_COMMON}
+"""Common words, FreeSWITCH's causes and SIP responses; ``status_map`` adds a carrier's own."""
 
 DIRECTIONS: Final = {
     word: direction
@@ -67,6 +80,9 @@ DIRECTIONS: Final = {
     )
     for word in words.split()
 }
+
+
+_WHOLE: Final = r"^(?P<sign>[+-]?)(?P<digits>[0-9]{1,12})(?:[.](?P<rest>[0-9]{1,6}))?$"
 
 
 def columns_format(columns: Mapping[str, str]) -> CdrFormat:
@@ -80,11 +96,15 @@ def columns_format(columns: Mapping[str, str]) -> CdrFormat:
     Raises
     ------
     InputError
-        If a key is none of the names that can be mapped, or the start is not mapped.
+        If a key is none of the names that can be mapped, two are one, or the start is not mapped.
     """
     unknown = [name for name in columns if name not in COLUMNS]
     if unknown:
         msg = f"columns= maps {', '.join(map(repr, unknown))}; what can be mapped is {', '.join(COLUMNS)}"
+        raise InputError(msg)
+    twice = [name for name, other in _THOUSANDTHS.items() if name in columns and other in columns]
+    if twice:
+        msg = f"columns= maps {twice[0]!r} and {_THOUSANDTHS[twice[0]]!r}, which are one; keep the finer one"
         raise InputError(msg)
     if "started_at" not in columns:
         msg = "columns= does not say which column is started_at; add it, such as columns={'started_at': 'Start', ...}"
@@ -133,13 +153,16 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
     get: dict[str, Any] = {name: fields[source] for name, source in sources.items() if source is not None}
     direction = get.get("direction")
     status, cause = get.get("status"), get.get("cause")
+    total, billable = (_seconds(get, name) for name in _THOUSANDTHS)
+    if total is None and sources["started_at"] == sources.get("answered_at"):
+        total = pa.nulls(len(fields), TEXT)
     key, leg, linked = get.get("call_key"), get.get("leg_id"), get.get("linked_id")
     return Record(
         started=get["started_at"],
         answered=get.get("answered_at"),
         ended=get.get("ended_at"),
-        total=get.get("total_s"),
-        billable=get.get("billable_s"),
+        total=total,
+        billable=billable,
         leg_id=leg if leg is not None else key,
         call_key=key,
         linked_id=linked if linked is not None else key,
@@ -147,7 +170,7 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
         from_number=get.get("from_number"),
         to_number=get.get("to_number"),
         sip_username=get.get("sip_username"),
-        word=status if status is not None else cause,
+        word=_word(status, cause, options),
         cause=_cause(status, cause),
         # Some systems print an answer time for each call that reached a queue: talk time tells then.
         zero_decides=status is not None,
@@ -157,6 +180,44 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
 
 def _direction(word: str) -> str | None:
     return DIRECTIONS.get(status_word(word))
+
+
+def _seconds(columns: Mapping[str, Any], name: str) -> Any:
+    """Return a column of seconds, in whichever unit it is; words for what is not known are missing."""
+    given = next((unit for unit in (name, _THOUSANDTHS[name]) if unit in columns), None)
+    if given is None:
+        return None
+    column = columns[given]
+    words = np.asarray(pc.fill_null(pc.invert(pc.match_substring_regex(column, "[0-9]")), fill_value=False))
+    if bool(words.any()):
+        told = map_distinct(
+            with_missing(column, ~words), lambda word: None if status_word(word) in _NOT_YET else word
+        )
+        column = pc.if_else(pa.array(words), told, column)
+    return column if given == name else _from_thousandths(column)
+
+
+def _from_thousandths(column: Any) -> Any:
+    """Return milliseconds as seconds; what is no plain number stays, and is a problem of its row."""
+    plain = np.asarray(pc.fill_null(pc.match_substring_regex(column, _WHOLE), fill_value=False))
+    parts = pc.extract_regex(with_missing(column, ~plain), pattern=_WHOLE)
+    sign, digits, rest = (pc.struct_field(parts, name) for name in ("sign", "digits", "rest"))
+    padded = pc.utf8_lpad(digits, 4, "0")
+    point, nothing = pa.scalar(".", TEXT), pa.scalar("", TEXT)
+    # Cut and put together as text, so that nothing is rounded.
+    whole = pc.utf8_slice_codeunits(padded, 0, -3)
+    fraction = pc.utf8_slice_codeunits(padded, -3)
+    seconds = pc.binary_join_element_wise(sign, whole, point, fraction, rest, nothing)
+    return pc.if_else(pa.array(plain), seconds, column)
+
+
+def _word(status: Any, cause: Any, options: Options) -> Any:
+    """Return what tells the outcome: the status, or the cause where the status is none that is known."""
+    if status is None or cause is None:
+        return status if cause is None else cause
+    known = {word for word, meaning in STATUSES.items() if meaning != "unknown"} | options.status_map.keys()
+    telling = map_distinct(status, lambda word: word if status_word(word) in known else None)
+    return pc.coalesce(telling, cause, status)
 
 
 def _cause(status: Any, cause: Any) -> Any:

@@ -172,3 +172,45 @@ def test_a_frame_without_rows_has_every_column() -> None:
         assert {name: str(legs[name].dtype) for name in LEGS.names} == LEGS.dtypes
     with pytest.raises(sr.InputError, match="df is list, not a DataFrame"):
         sr.cdr_from_frame([])  # type: ignore[arg-type]  # that is the test
+
+
+@pytest.mark.parametrize(
+    ("cell", "seconds", "problem"),
+    [("60500", 60.5, ""), ("7", 0.007, ""), ("0", 0.0, ""), ("123456789012", 123456789.012, ""), ("1500.25", 1.50025, ""),
+     ("pending", None, ""), ("-", None, ""), ("N/A", None, ""), ("", None, ""),
+     ("soon", None, "total seconds 'soon' are no number"), ("-5", -0.005, "total seconds '-0.005' are negative; it ends before it starts")],
+)  # fmt: skip
+def test_thousandths_are_read_exactly(read: Read, cell: str, seconds: float | None, problem: str) -> None:
+    data = f"S,D,Id\n2026-10-01 08:00:00,{cell},a\n".encode()
+    leg = read(data, columns={"started_at": "S", "total_ms": "D", "call_key": "Id"}, timezone="UTC").iloc[0]
+    assert (None if pd.isna(leg["total_s"]) else leg["total_s"]) == seconds
+    assert (leg["problem"] if problem else pd.isna(leg["problem"])) == (problem or True)
+
+
+def test_one_length_in_two_units_is_a_question(read: Read) -> None:
+    with pytest.raises(sr.InputError, match="maps 'total_s' and 'total_ms', which are one"):
+        read(b"S,D,E\n", columns={"started_at": "S", "total_s": "D", "total_ms": "E"})
+
+
+def test_a_start_that_is_the_answer_leaves_no_total(read: Read) -> None:
+    data = b"S,E,D,Id\n2026-10-01 08:00:05,2026-10-01 08:01:05,60,a\n"
+    columns = {"started_at": "S", "ended_at": "E", "billable_s": "D", "call_key": "Id"}
+    assert read(data, columns=columns, timezone="UTC").loc[0, "total_s"] == 60
+    leg = read(data, columns={**columns, "answered_at": "S"}, timezone="UTC").iloc[0]
+    assert pd.isna(leg["total_s"])
+    assert (leg["billable_s"], leg["answered_at"], leg["is_answered"]) == (60, leg["started_at"], True)
+
+
+@pytest.mark.parametrize(
+    ("state", "cause", "status"),
+    [("disconnected", "busy", "busy"), ("disconnected", "USER_BUSY", "busy"), ("disconnected", "odd", "unknown"),
+     ("Busy", "no_answer", "busy"), ("odd", "486", "busy"), ("", "480", "no_answer"), ("mine", "486", "failed"),
+     ("void", "486", "unknown")],
+)  # fmt: skip
+def test_the_cause_tells_where_the_status_is_no_known_word(
+    read: Read, state: str, cause: str, status: str
+) -> None:
+    data = f"S,State,Cause,D\n2026-10-01 08:00:00,{state},{cause},0\n".encode()
+    columns = {"started_at": "S", "status": "State", "cause": "Cause", "billable_s": "D"}
+    legs = read(data, columns=columns, timezone="UTC", status_map={"mine": "failed", "void": "unknown"})
+    assert legs.loc[0, ["status", "cause"]].tolist() == [status, cause]

@@ -296,8 +296,8 @@ def _look(text: str, country: str | None, prefixes: tuple[str, ...]) -> str:
     return found
 
 
-_STRIPPED: Final = frozenset({"feature_code", "name", "needs_country", "too_short", "too_long"})
-"""Kinds that may hide a number behind a prefix: ``9+44...`` looks like a name."""
+_STRIPPED: Final = frozenset({"feature_code", "name", "needs_country", "too_short", "too_long", "no_number"})
+"""Kinds that may hide a number behind a prefix: ``9+44...`` looks like a name, and no country is called 0."""
 
 
 def _read(bare: str, country: str | None) -> str:
@@ -353,10 +353,13 @@ def _kind_of_words(bare: str) -> str:
 
 
 def _national(text: str, digits: str, country: str) -> str:
-    if phonenumbers.country_code_for_region(country) == _NANP:
+    code = phonenumbers.country_code_for_region(country)
+    if code == _NANP:
         # Ten digits are the whole number here and '1' before them is the trunk prefix; the
         # library would say the same, after thirty microseconds per number.
         ten = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits  # noqa: PLR2004
         if len(ten) == 10 and ten[0] in "23456789":  # noqa: PLR2004
             return "+1" + ten
-    return _possible(text, country)
+    found = _possible(text, country)
+    # Where numbers may be long, the library takes a prefix and an international number for a national one.
+    return "no_number" if found.startswith(f"+{code}00") else found

@@ -138,7 +138,10 @@ def test_the_settle_time_and_the_clock_offset_are_rules(sorted_into, pair, at):
     assert sorted_into([leg], [call], rules=Rules(settle_s=41, clock_offset_s=1))[0] == [("matched", None)]
 
 
-def test_internal_calls_are_excluded_matched_or_not(sorted_into, pair, at):
+@pytest.mark.parametrize(
+    "numbers", [("1001", "1002"), ("1000-1099",), ("10*",), ("1000-1001", "1002", "1099-1000")], ids=" ".join
+)
+def test_internal_calls_are_excluded_matched_or_not(sorted_into, pair, at, numbers):
     by_word = pair("a", cdr={"direction": "internal"})
     own = {"from_number": "1001", "to_number": " 1002 "}
     by_number = pair("b", cdr=own, call=own)
@@ -147,7 +150,7 @@ def test_internal_calls_are_excluded_matched_or_not(sorted_into, pair, at):
     legs, calls, _ = sorted_into(
         [by_word[0], by_number[0], half[0], alone],
         [by_word[1], by_number[1], half[1], {"direction": "Internal", "started_at": at(0)}],
-        rules=Rules(internal_numbers=("1001", "1002")),
+        rules=Rules(internal_numbers=numbers),
     )
     excluded = ("excluded", "internal")
     assert legs == [excluded, excluded, ("matched", None), excluded]

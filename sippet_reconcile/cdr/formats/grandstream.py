@@ -1,0 +1,235 @@
+"""Grandstream UCM: the CSV of its web page, and that of its CDR interface; Asterisk inside, local time.
+
+A row is one leg of a call, under a header in both files. The web page's export has the
+titles of the page ("Last date" is the data of the last application), the interface's
+Asterisk's own names behind an ``AcctId``; it quotes nothing, so commas in the data of the
+last application make a row wider. What is asked for and not there is a header alone.
+
+``Call Time`` is the whole time and ``Talk Time`` the billable one. An answer time is
+printed beside calls that nobody took: only talk time shows an answer. ``Session``, else
+the unique id, groups the legs of a call, and ``Action Type`` names what each of them did
+(DIAL, IVR[7000], QUEUE[6500]). The unique id carries an epoch, which tells the zone.
+The columns are those of Grandstream's "CDR and REC API Guide" and of the export itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sippet_reconcile.cdr.asterisk_rows import STATUSES, epochs, group, matches, numbers, own_uuid, peers
+from sippet_reconcile.cdr.judge import by_names
+from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
+from sippet_reconcile.cdr.stamps import read_stamps
+from sippet_reconcile.cdr.tables import TEXT, Fields
+from sippet_reconcile.keys import first_occurrence
+from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FORMATS"]
+
+PAGE: Final = {
+    "Account Code": "accountcode",
+    "Caller Number": "src",
+    "Callee Number": "dst",
+    "Context": "dcontext",
+    "CallerID Number": "clid",
+    "Source Channel": "channel",
+    "Dest. Channel": "dstchannel",
+    "Last app.": "lastapp",
+    "Last date": "lastdata",
+    "Start Time": "start",
+    "Answer Time": "answer",
+    "End Time": "end",
+    "Call Time": "duration",
+    "Talk Time": "billsec",
+    "Disposition": "disposition",
+    "AMA Flags": "amaflags",
+    "Unique ID": "uniqueid",
+    "Log Userfield": "userfield",
+    "Dest Channel Extension": "dstchannel_ext",
+    "Caller Name": "caller_name",
+    "Answered by": "dstanswer",
+    "Session": "session",
+    "Premier Caller": "premier_caller",
+    "Action Type": "action_type",
+    "Source Trunk Name": "src_trunk_name",
+    "Destination Trunk Name": "dst_trunk_name",
+}
+"""The titles of the web page's export, and what the interface calls the same columns."""
+
+INTERFACE: Final = (
+    "AcctId", "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata",
+    "start", "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield",
+    "channel_ext", "dstchannel_ext", "service",
+)  # fmt: skip
+"""The columns of the interface; newer devices add those that the page has too, by its own names."""
+
+_NEWER: Final = ("session", "action_type", "src_trunk_name", "dst_trunk_name", "caller_name", "dstanswer")
+
+_PAGE_NEEDED: Final = (
+    "Caller Number",
+    "Callee Number",
+    "Call Time",
+    "Talk Time",
+    "AMA Flags",
+    "Log Userfield",
+)
+_INTERFACE_NEEDED: Final = ("AcctId", "billsec", "channel_ext", "dstchannel_ext")
+
+NOT_PUT_THROUGH: Final = "ANSWERED_NOT_PUT_THROUGH"
+"""A menu or queue that took a call, talked for no second and passed it on: our word, as the device has none."""
+
+LEFT_A_MESSAGE: Final = "ANSWERED_BY_VOICEMAIL"
+"""A leg of the voicemail that talked."""
+
+DIRECTIONS: Final = {"INBOUND": "inbound", "OUTBOUND": "outbound", "INTERNAL": "internal"}
+
+# Nine fields from the left and twelve from the right, the first of them a date, are free of commas, but for a caller's
+# name in quotes. Marks are set where the data of the last application ends and before a line of that shape, then its
+# quotes are doubled, and the caller id and the data are quoted. A line of another shape stays as it is.
+_PLAIN: Final = r'[^",\n]*'
+_LEFT: Final = rf'((?:{_PLAIN},){{5}})("[^\n]*?"{_PLAIN}|{_PLAIN}),((?:{_PLAIN},){{3}})([^\x1f]*)\x1f'
+_REPAIRS: Final = (
+    (rf"(,\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d(?:,{_PLAIN}){{11}}\n?)\z", "\x1f\\1"),
+    (rf"\A{_LEFT}", "\x1f\\1\x1f\\2\x1f,\\3\x1f\\4\x1f"),
+    (r"\A([^\x1f]+)\x1f", r"\1"),
+    (r'(\A[^\x1f](?s:.*))|(")', r"\1\2\2"),
+    (
+        r"\A\x1f([^\x1f]*)\x1f([^\x1f]*)\x1f([^\x1f]*)\x1f([^\x1f]*)\x1f",
+        r'\1"\2"\3"\4"',
+    ),
+)
+
+_IN_BRACKETS: Final = r"[<\[(](?P<number>\+?[0-9*#]+)[>\])]$"
+_MENU: Final = r"^(?:IVR|QUEUE)"
+_VOICEMAIL: Final = r"^(?:VM|VOICEMAIL)"
+_DIAL: Final = r"^DIAL"
+_TRUNK: Final = r"^trunk_\d+$"
+
+
+def recognise(sample: Sample) -> Evidence:
+    """Judge by the titles of the page, or the names of the interface."""
+    return max(
+        (by_names(sample, needed) for needed in (_PAGE_NEEDED, _INTERFACE_NEEDED)), key=lambda e: e.score
+    )
+
+
+def _as_asterisk(fields: Fields) -> Fields:
+    """Return the columns by the names of the interface, whichever file they came from."""
+    raw = fields.raw
+    return Fields(
+        replace(raw, columns={PAGE.get(name, name): column for name, column in raw.columns.items()})
+    )
+
+
+def _bare(number: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return the numbers that stand in brackets behind a name without them; others as they are."""
+    rows = matches(number, _IN_BRACKETS)
+    return pc.coalesce(group(number, _IN_BRACKETS, "number", rows), number) if bool(rows.any()) else number
+
+
+def _direction(fields: Fields) -> pa.LargeStringArray:
+    """Return what the device says, else where a trunk is on one side only."""
+    said = map_distinct(fields["userfield"], lambda word: DIRECTIONS.get(status_word(word)))
+    by_source, by_target = (np.asarray(fields[f"{side}_trunk_name"].is_valid()) for side in ("src", "dst"))
+    code = np.where(by_source & ~by_target, 0, np.where(by_target & ~by_source, 1, -1))
+    return pc.coalesce(said, pa.array(["inbound", "outbound"], TEXT).take(pa.array(code, mask=code < 0)))
+
+
+def _helpers(
+    fields: Fields, linked: pa.LargeStringArray, talked: NDArray[np.bool_], by_menu: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Mark the menus and queues that only led to a leg of the same call in which somebody was dialled and talked.
+
+    Not a queue's leg to an agent: that is the talk itself. And none that lasted longer
+    than the dialled leg: the call then went on in it, and its end would be lost.
+    """
+    dialled = talked & matches(fields["action_type"], _DIAL) & np.asarray(fields["start"].is_valid())
+    if fields.raw.problem is not None:
+        dialled &= np.asarray(fields.raw.problem.is_null())
+    to_somebody = talked & np.asarray(fields["dstchannel"].is_valid())
+    candidate = by_menu & ~to_somebody & np.asarray(linked.is_valid())
+    if not bool(candidate.any()) or not bool(dialled.any()):
+        return np.zeros(len(fields), bool)
+    call = first_occurrence(linked)
+    ended = read_stamps(fields["end"])
+    latest = np.full(len(fields), np.iinfo(np.int64).min)
+    rows = np.flatnonzero(dialled & ended.known)
+    np.maximum.at(latest, call[rows], ended.micros[rows])
+    return candidate & ended.known & (ended.micros <= latest[call])
+
+
+def interpret(fields: Fields, _: Options) -> Record:
+    """Give the columns of either file their meaning."""
+    fields = _as_asterisk(fields)
+    fields.prepare(fields.raw.columns)
+    uniqueid, action, disposition = fields["uniqueid"], fields["action_type"], fields["disposition"]
+    linked = pc.coalesce(fields["session"], uniqueid)
+    talk = text_to_seconds(fields["billsec"])[0]
+    talked = talk > 0
+    by_menu = matches(action, _MENU)
+    direction = _direction(fields)
+    inbound = pc.fill_null(pc.equal(direction, "inbound"), fill_value=False)
+    peer = peers(pc.if_else(inbound, fields["dstchannel"], fields["channel"]))
+    caller, called = map(_bare, numbers(fields))
+    return Record(
+        started=fields["start"],
+        # Beside no talk time the answer is the device's own, such as its "please wait".
+        answered=with_missing(fields["answer"], ~talked),
+        ended=fields["end"],
+        total=fields["duration"],
+        billable=fields["billsec"],
+        leg_id=pc.coalesce(fields["AcctId"], uniqueid),
+        call_key=pc.coalesce(own_uuid(fields), uniqueid),
+        linked_id=linked,
+        direction=direction,
+        from_number=caller,
+        to_number=called,
+        sip_username=with_missing(peer, matches(peer, _TRUNK)),
+        word=_words(fields, linked, talk, by_menu),
+        cause=disposition,
+        is_helper=_helpers(fields, linked, talked, by_menu),
+        epoch=epochs(uniqueid, pa.nulls(len(fields), TEXT)),
+    )
+
+
+def _words(
+    fields: Fields, linked: pa.LargeStringArray, talk: NDArray[np.float64], by_menu: NDArray[np.bool_]
+) -> pa.LargeStringArray:
+    """Return the dispositions, but where the leg's action says more.
+
+    A menu or queue without talk beside other legs of its call only passed it on. One that
+    is alone says ANSWERED and shows no talk: nobody knows what became of that call.
+    """
+    word = fields["disposition"]
+    answered = np.asarray(pc.fill_null(pc.equal(pc.utf8_upper(word), "ANSWERED"), fill_value=False))
+    by_voicemail = answered & (talk > 0) & matches(fields["action_type"], _VOICEMAIL)
+    passed_on = answered & (talk == 0) & by_menu & np.asarray(linked.is_valid())
+    if bool(passed_on.any()):
+        call = first_occurrence(linked)
+        passed_on &= np.bincount(call, minlength=len(call))[call] > 1
+    for rows, said in ((by_voicemail, LEFT_A_MESSAGE), (passed_on, NOT_PUT_THROUGH)):
+        word = pc.if_else(pa.array(rows), pa.scalar(said, TEXT), word)
+    return word
+
+
+FORMATS: Final = (
+    CdrFormat(
+        name="grandstream",
+        title="Grandstream UCM CDR export",
+        names={column_key(name): name for name in (*PAGE, *INTERFACE, *_NEWER)},
+        statuses={**STATUSES, NOT_PUT_THROUGH: "no_answer", LEFT_A_MESSAGE: "voicemail"},
+        recognise=recognise,
+        interpret=interpret,
+        repairs=_REPAIRS,
+        aliases=("grandstream-ucm", "ucm"),
+        helpers_need_company=True,
+    ),
+)

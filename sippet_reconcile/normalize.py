@@ -152,10 +152,13 @@ def text_to_seconds(array: pa.LargeStringArray) -> tuple[NDArray[np.float64], Ma
     unreadable = np.asarray(array.is_valid()) & ~plain
     if bool(unreadable.any()):
         rows = np.flatnonzero(unreadable)
-        parts = pc.extract_regex(array.take(pa.array(rows)), pattern=_CLOCK_SECONDS)
-        found = np.asarray(parts.is_valid())
-        h, m, s = (pc.struct_field(parts, key).filter(pa.array(found)).cast(pa.float64()) for key in "hms")
+        # Calls are seldom of many different lengths: each is taken apart once.
+        encoded = array.take(pa.array(rows)).dictionary_encode()
+        parts = pc.extract_regex(encoded.dictionary, pattern=_CLOCK_SECONDS)
+        h, m, s = (pc.struct_field(parts, key).cast(pa.float64()) for key in "hms")
+        clock = pc.add(pc.add(pc.multiply(h, 3600.0), pc.multiply(m, 60.0)), s).take(encoded.indices)
+        found = np.asarray(clock.is_valid())
         seconds = seconds.copy()
-        seconds[rows[found]] = np.asarray(h) * 3600 + np.asarray(m) * 60 + np.asarray(s)
+        seconds[rows[found]] = clock.to_numpy(zero_copy_only=False)[found]
         unreadable[rows[found]] = False
     return seconds, unreadable

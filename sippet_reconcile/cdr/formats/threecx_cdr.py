@@ -99,6 +99,7 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_]+")
 _EXTENSION: Final = r"(?i)^Ext\.\s*"
 _OUTSIDE: Final = frozenset({"LINE", "PROVIDER", "EXTERNALLINE", "EXTERNAL_LINE", "GATEWAY", "BRIDGE"})
 _ROUTING: Final = frozenset({"OUTBOUND_RULE", "OUTBOUNDRULE"})
+_SLASHED: Final = r"^\d{4}/\d{2}/\d{2} \d{2}:\d{2}:\d{2}$"
 _MAILBOX: Final = r"(?i)^v(?:oice)?_?mail$"
 _HANDED_ON: Final = r"(?i)^(?:continued_in|redirected)$"
 _ELSEWHERE: Final = r"(?i)^completed_elsewhere$"
@@ -147,7 +148,8 @@ def interpret(fields: Fields, options: Options) -> Record:
 
 def _of_service(fields: Fields) -> Record:
     fields.prepare(SERVICE[:15])
-    answered, reason, call_id = fields["time_answered"], fields["reason_terminated"], fields["callid"]
+    started, answered, ended = (_dashed(fields[name]) for name in ("time_start", "time_answered", "time_end"))
+    reason, call_id = fields["reason_terminated"], fields["callid"]
     from_type, to_type = fields["from_type"], fields["to_type"]
     from_ext = _is_extension(from_type, fields["from_no"])
     to_ext = _is_extension(to_type, fields["to_no"])
@@ -163,9 +165,9 @@ def _of_service(fields: Fields) -> Record:
         with_missing(fields["to_dn"], ~to_ext | from_ext | np.asarray(fields["final_dn"].is_valid())),
     )
     return Record(
-        started=fields["time_start"],
+        started=started,
         answered=answered,
-        ended=fields["time_end"],
+        ended=ended,
         billable=fields["duration"] if "duration" in fields else None,  # noqa: SIM401 - Fields is no dict
         leg_id=call_id,
         call_key=call_id,
@@ -184,6 +186,13 @@ def _of_service(fields: Fields) -> Record:
         cause=reason,
         derive_missing=True,
     )
+
+
+def _dashed(stamps: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Write 2026/10/01 as 2026-10-01, which is read several times as fast, in a column of nothing else."""
+    if stamps.null_count == len(stamps) or not pc.all(pc.match_substring_regex(stamps, _SLASHED)).as_py():
+        return stamps
+    return pc.replace_substring(stamps, pattern="/", replacement="-", max_replacements=2)
 
 
 def _number(numbers: pa.LargeStringArray) -> pa.LargeStringArray:

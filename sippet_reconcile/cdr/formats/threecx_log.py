@@ -96,8 +96,11 @@ def interpret(fields: Fields, options: Options) -> Record:
     started, status, did = fields["Call Time"], fields["Status"], fields["Did"]
     caller, called = (pc.coalesce(fields[old], fields[new]) for old, new in zip(*_PARTIES, strict=True))
     from_number, to_number = _number(caller), _number(called)
-    ringing, talking = (text_to_seconds(fields[name])[0] for name in ("Ringing", "Talking"))
-    total = fields["Total Duration"] if "Total Duration" in fields else _sum(ringing, talking)
+    talking, _ = text_to_seconds(fields["Talking"])
+    if "Total Duration" in fields:
+        total = fields["Total Duration"]
+    else:
+        total = pa.array(text_to_seconds(fields["Ringing"])[0] + talking, from_pandas=True).cast(TEXT)
     from_outside = np.asarray(did.is_valid())
     call_id = fields["Call ID"]
     if "Call ID" in fields:
@@ -137,11 +140,6 @@ def _number(party: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return the number of a party: what stands in brackets behind a name, or what there is."""
     named = matches(party, _IN_BRACKETS)
     return pc.coalesce(group(party, _IN_BRACKETS, "number", named), party)
-
-
-def _sum(ringing: NDArray[np.float64], talking: NDArray[np.float64]) -> pa.LargeStringArray:
-    """Return the total of a report that leaves it out."""
-    return pa.array(ringing + talking, from_pandas=True).cast(TEXT)
 
 
 # ---------------------------------------------------------------- which rows are one call

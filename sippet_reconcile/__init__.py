@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.api import Client, read_calls
     from sippet_reconcile.apply import apply_plan
     from sippet_reconcile.audit import AuditLog
-    from sippet_reconcile.cdr import cdr_from_frame, describe_cdr, read_cdr, sniff_cdr
+    from sippet_reconcile.cdr import cdr_from_frame, describe_cdr, iter_cdr, read_cdr, sniff_cdr
     from sippet_reconcile.errors import (
         ApiError,
         AuditError,
@@ -86,6 +86,7 @@ __all__ = [
     "cdr_from_frame",
     "check_calls",
     "describe_cdr",
+    "iter_cdr",
     "load_reconciliation",
     "load_run",
     "plan_corrections",
@@ -101,7 +102,7 @@ _HOMES = {
     "api": ("Client", "read_calls"),
     "apply": ("apply_plan",),
     "audit": ("AuditLog",),
-    "cdr": ("cdr_from_frame", "describe_cdr", "read_cdr", "sniff_cdr"),
+    "cdr": ("cdr_from_frame", "describe_cdr", "iter_cdr", "read_cdr", "sniff_cdr"),
     "errors": (
         "ApiError",
         "AuditError",

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.clock import Clock
 from sippet_reconcile.cdr.decode import AS_WIDE, decode_lines, wide_encoding
 from sippet_reconcile.cdr.evidence import Evidence, Settled
-from sippet_reconcile.cdr.kinds import Request, kind_of, layout_of, take_sample
+from sippet_reconcile.cdr.kinds import BYTES, Request, kind_of, layout_of, take_sample
 from sippet_reconcile.cdr.legs import check_kept
 from sippet_reconcile.cdr.reader import PieceRead, line_start, read_piece, without_headers
 from sippet_reconcile.cdr.spec import CdrFormat, Sample
@@ -62,7 +62,7 @@ def open_in_pieces(source: Source, request: Request) -> InPieces | None:
         != "lines"
     ):
         return None
-    first = decode_lines(next(source.pieces(_PIECE, encoding), b"")).data
+    first = decode_lines(next(source.pieces(max(_PIECE, 2 * BYTES), encoding), b"")).data
     sample = take_sample(first, source.name, request.delimiter, request.format)
     if sample.kind != "lines" or not sample.rows:
         return None
@@ -102,7 +102,7 @@ class InPieces:
         self._source, self._request, self.format = source, request, format_
         self._sample, self._encoding = sample, encoding
         self._layout = layout_of(sample, format_, source.name, request)
-        self._settled = Settled()
+        self._settled, self._is_settled = Settled(), False
         self._evidence = Evidence(source.name)
         self._lines, self.n_totals = 0, 0
         self._notes: dict[str, int] = {}
@@ -135,12 +135,24 @@ class InPieces:
             is_right = self._settled.agrees(found)
             self._settled = found
             if is_right:
+                self._evidence = Evidence(self._source.name)
                 check_kept(
                     self._columns, self.format, replace(self._request.options, where=self._source.name)
                 )
                 return
         msg = f"{self._source.name} changes while it is read; copy it and read the copy"
         raise InputError(msg)
+
+    def again(self, source: Source) -> Iterator[dict[str, Any]]:
+        """Yield the columns of all pieces once more, after all attempts; nothing is concluded from them.
+
+        Parameters
+        ----------
+        source
+            The same file, opened anew.
+        """
+        self._source, self._is_settled = source, True
+        return self.pieces()
 
     def _guessed(self) -> Settled:
         """Return what the first piece tells; all others are likely to tell the same."""
@@ -232,7 +244,8 @@ class InPieces:
 
     def _added(self, read: _Result, found: Understood) -> dict[str, Any]:
         """Take over what a piece told and return its columns, its lines counted from the file's beginning."""
-        self._evidence.add(found.told, _names_of(read.read), read.read.widths, self._lines)
+        if not self._is_settled:
+            self._evidence.add(found.told, _names_of(read.read), read.read.widths, self._lines)
         self._columns |= dict.fromkeys(found.names)
         for note in read.notes:
             counted = _COUNTED.fullmatch(note)

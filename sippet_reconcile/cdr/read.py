@@ -6,22 +6,19 @@ that `LEGS` describes, then ``is_helper``, ``is_coarse`` and the kept columns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.columns import columns_format
 from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.formats import format_named
 from sippet_reconcile.cdr.frames import table_of_frame
+from sippet_reconcile.cdr.joined import ATTRS_KEY, joined
 from sippet_reconcile.cdr.kinds import Request, take_sample
 from sippet_reconcile.cdr.parts import (
     Part,
-    empty_legs,
     read_parquet,
     read_source,
     read_table,
@@ -30,26 +27,17 @@ from sippet_reconcile.cdr.parts import (
 from sippet_reconcile.cdr.sniff import Candidate, candidates
 from sippet_reconcile.cdr.sources import Paths, blamed_on, find_files, open_sources
 from sippet_reconcile.cdr.spec import Options
-from sippet_reconcile.cdr.tables import TEXT, in_threads, one_array
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.keys import hash_text
 from sippet_reconcile.own_numbers import check_own_numbers
 from sippet_reconcile.period import load_zone
 from sippet_reconcile.phones import check_country, check_prefixes
 from sippet_reconcile.progress import Progress, reporting
-from sippet_reconcile.schema import Legs, arrow_to_frame, text_series
+from sippet_reconcile.schema import Legs
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
-__all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "sniff_cdr"]
-
-
-_MAX_NOTES: Final = 20
-
-
-ATTRS_KEY: Final = "sippet_reconcile.cdr"
-"""Where a fresh frame of legs keeps, as a bonus that nothing depends on, how its files were read."""
+__all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "request_of", "sniff_cdr"]
 
 
 def read_cdr(
@@ -140,7 +128,7 @@ def read_cdr(
     >>> legs.loc[0, "format"], legs.loc[0, "status"], legs.loc[0, "started_at"].isoformat()
     ('freeswitch', 'completed', '2026-10-01T08:00:00+00:00')
     """
-    request = _request(
+    request = request_of(
         format, timezone=timezone, country=country, keep=keep, columns=columns, dayfirst=dayfirst,
         delimiter=delimiter, status_map=status_map, internal_numbers=internal_numbers, strip_prefixes=strip_prefixes,
     )  # fmt: skip
@@ -151,7 +139,7 @@ def read_cdr(
             report(done, len(files), "reading CDRs")
             parts += [read_source(source, request) for source in open_sources(file)]
         report(len(files), len(files), "reading CDRs")
-    return _joined(parts, request)
+    return joined(parts, request)
 
 
 def cdr_from_frame(
@@ -188,14 +176,14 @@ def cdr_from_frame(
     >>> legs.loc[0, "call_key"], float(legs.loc[0, "billable_s"]), legs.loc[0, "status"]
     ('a-1', 65.0, 'completed')
     """
-    request = _request(
+    request = request_of(
         format, timezone=timezone, country=country, keep=keep, columns=columns, dayfirst=dayfirst,
         delimiter=None, status_map=status_map, internal_numbers=internal_numbers, strip_prefixes=strip_prefixes,
     )  # fmt: skip
     if not isinstance(df, pd.DataFrame):
         msg = f"df is {type(df).__name__}, not a DataFrame; read files with read_cdr"
         raise InputError(msg)
-    return _joined([read_table(table_of_frame(df), source, request)], request)
+    return joined([read_table(table_of_frame(df), source, request)], request)
 
 
 def sniff_cdr(path: Paths) -> list[Candidate]:
@@ -220,7 +208,7 @@ def sniff_cdr(path: Paths) -> list[Candidate]:
         return candidates(take_sample(decode(source.data).data, source.name))
 
 
-def _request(
+def request_of(
     format_name: str,
     *,
     timezone: str | None,
@@ -233,6 +221,13 @@ def _request(
     internal_numbers: Sequence[str],
     strip_prefixes: Sequence[str],
 ) -> Request:
+    """Check what the caller of `read_cdr` said, once for all files.
+
+    Raises
+    ------
+    InputError
+        If something contradicts itself or is not known.
+    """
     if columns is not None and format_name not in {"auto", "columns"}:
         msg = f"format={format_name!r} and columns= are both given; a known format needs no columns="
         raise InputError(msg)
@@ -254,68 +249,3 @@ def _request(
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _joined(parts: Sequence[Part], request: Request) -> Legs:
-    """Put the files together and settle what only all of them can: which legs are linked."""
-    tables = [part.table for part in parts] or [empty_legs(request)]
-    table = tables[0] if len(tables) == 1 else _contiguous(pa.concat_tables(tables))
-    steps: list[Callable[[], Any]] = [lambda: arrow_to_frame(table), lambda: _relinked(table, parts)]
-    legs, linked = in_threads(lambda step: step(), steps, n_rows=table.num_rows)
-    if linked is not None:
-        legs = legs.assign(linked_id=text_series(linked))
-    helpers = _helpers_in_company(table, linked, parts)
-    if helpers is not None:
-        legs = legs.assign(is_helper=pd.array(helpers, dtype="boolean"))
-    legs.attrs[ATTRS_KEY] = {
-        "clocks": sorted(
-            {f"{part.clock.name} ({part.clock.how})" for part in parts if part.clock is not None}
-        ),
-        "notes": [f"{part.name}: {note}" for part in parts for note in part.notes][:_MAX_NOTES],
-    }
-    return Legs(legs)
-
-
-def _contiguous(table: pa.Table) -> pa.Table:
-    """Copy each column into one piece, but those that hold one text per file and are views of it."""
-
-    def column(name: str) -> Any:
-        found = table.column(name)
-        return found if name in {"source_file", "source_sha256", "format"} else found.combine_chunks()
-
-    names = table.column_names
-    return pa.table(in_threads(column, names, n_rows=table.num_rows), names=names)
-
-
-def _relinked(table: pa.Table, parts: Sequence[Part]) -> pa.LargeStringArray | None:
-    """Return the linked ids anew; None where they stay."""
-    delivered = linked = one_array(table.column("linked_id"))
-    leg_id = one_array(table.column("leg_id"))
-    formats = {part.format.name: part.format for part in parts if part.format is not None}
-    for format_ in formats.values():
-        if format_.relink is None or not table.num_rows:
-            continue
-        if all(part.format is format_ for part in parts if part.table.num_rows):
-            linked = format_.relink(leg_id, linked)
-            continue
-        mask = pc.equal(table.column("format"), format_.name).combine_chunks()
-        anew = format_.relink(leg_id.filter(mask), linked.filter(mask))
-        linked = pc.replace_with_mask(linked, mask, anew)
-    return None if linked is delivered else linked
-
-
-def _helpers_in_company(
-    table: pa.Table, linked: pa.LargeStringArray | None, parts: Sequence[Part]
-) -> NDArray[np.bool_] | None:
-    """Return the helpers anew, where a format's count only beside another leg of their call; None where they stay."""
-    names = sorted({p.format.name for p in parts if p.format is not None and p.format.helpers_need_company})
-    helper = np.asarray(table.column("is_helper"))
-    if not names or not bool(helper.any()):
-        return None
-    concerned = helper & np.asarray(pc.is_in(table.column("format"), value_set=pa.array(names, TEXT)))
-    ids = hash_text(one_array(table.column("linked_id")) if linked is None else linked)
-    usable = np.asarray(table.column("problem").is_null())
-    company = np.isin(ids[concerned], ids[usable & ~helper & (ids != 0)])
-    anew = helper.copy()
-    anew[concerned] = company
-    return anew

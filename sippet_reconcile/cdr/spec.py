@@ -197,7 +197,11 @@ class Record:
 
 
 class Relink(Protocol):
-    """Settle the linked ids over all files of a read."""
+    """Settle the linked ids over all files of a read.
+
+    A row whose two ids are equal and whose own id no other row names must neither change
+    nor matter: files that are larger than memory are settled without such rows.
+    """
 
     def __call__(self, leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.LargeStringArray:
         """Return the linked ids anew."""

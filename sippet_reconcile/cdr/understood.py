@@ -80,7 +80,7 @@ class Understood:
     columns: dict[str, Any]
     clock: Clock
     told: Told
-    names: frozenset[str]
+    names: tuple[str, ...]
     n_totals: int = 0
     notes: tuple[str, ...] = ()
 
@@ -113,7 +113,7 @@ def understand(raw: RawTable, format_: CdrFormat, name: str, request: Request) -
         _check_no_id(fields[column], column, record, name)
     columns, clock, told = build_legs(fields, record, format_, options)
     n_totals = 0 if totals is None else int(totals.sum())
-    return Understood(columns, clock, told, frozenset(fields.raw.columns), n_totals, record.notes)
+    return Understood(columns, clock, told, tuple(fields.raw.columns), n_totals, record.notes)
 
 
 def tell_of_zone(name: str, request: Request, *, is_needed: bool) -> None:

@@ -1,13 +1,14 @@
 """Plivo calls: the API's call list or a single call as JSON, a CSV with the same names, and hangup callbacks.
 
 One row is one leg; a leg that another call made names it in ``parent_call_uuid``. One
-``call_uuid`` may stand in a list twice with different content: both rows stay. Times carry the offset of the account's zone. There
-is no total in the API's records: ``bill_duration`` are the seconds after answer, and
-they are taken as they are, also where ``end_time`` less ``answer_time`` is something
-else. ``billed_duration`` is that rounded up to what is charged, no length of the call,
-so it is only kept. A callback's ``Duration`` is the total and its ``BillDuration`` what
-was talked, unless it is more than the total: then it was rounded up too. Numbers are
-international, with and without their ``+`` in one record. ``call_uuid`` is the key.
+``call_uuid`` may stand in a list twice with different content: both rows stay. Times
+carry the offset of the account's zone. There is no total in the API's records:
+``bill_duration`` are the seconds after answer, and they are taken as they are, also where
+``end_time`` less ``answer_time`` is something else. ``billed_duration`` is that rounded up
+to what is charged, no length of the call, so it is only kept. A callback's ``Duration`` is
+the total and its ``BillDuration`` what was talked, unless it is more than the total: then
+it was rounded up too. Numbers are international, with and without their ``+`` in one
+record. ``call_uuid`` is the key.
 The rules are those of Plivo's reference of the Call resource and of its callbacks, and
 of the records that its Python library is tested with.
 """

@@ -261,6 +261,9 @@ class JsonRecords:
                 lists = _lists_inside(document)
             if len(lists) == 1 and not (_are_objects(lists[0]) and self._is_record(document)):
                 return list(lists[0])
+            inner = [document[name] for name in _WRAPPERS if isinstance(document.get(name), dict)]
+            if len(inner) == 1 and self._is_record(inner[0]) and not self._is_record(document):
+                return inner
         return [document]
 
     def _enter_list(self, *, any_name: bool) -> int:

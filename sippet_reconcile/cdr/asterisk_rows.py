@@ -6,13 +6,15 @@ parts of `interpret` are there for formats that know more, or less, than Asteris
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.spec import Options, Record
+from sippet_reconcile.cdr.spec import Options, Record, status_word
+from sippet_reconcile.cdr.stamps import is_date_like
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:
@@ -21,8 +23,22 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = [
-    "LOCAL", "STATUSES", "cut", "epochs", "group", "interpret", "leg_ids", "matches", "numbers", "own_uuid", "peers",
+    "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "WITH_CALLDATE", "cut", "epochs", "group", "interpret", "is_disposition", "is_moment",
+    "leg_ids", "matches", "numbers", "own_uuid", "peers",
 ]  # fmt: skip
+
+WITH_CALLDATE: Final = (
+    "calldate", "clid", "src", "dst", "dcontext", "channel", "dstchannel", "lastapp", "lastdata", "duration", "billsec",
+    "disposition", "amaflags", "accountcode", "uniqueid", "userfield", "did", "recordingfile", "cnum", "cnam",
+    "outbound_cnum", "outbound_cnam", "dst_cnam", "linkedid", "peeraccount", "sequence",
+)  # fmt: skip
+"""FreePBX's table; the first 16 are what older ones have, too. ``calldate`` is the start."""
+
+NAMES: Final = (*WITH_CALLDATE, "start", "answer", "end")
+"""Every column that is read or may be kept."""
+
+ELSEWHERE: Final = frozenset({"tenant", "billamount", "dstchannelext", "actiontype"})
+"""Columns (comparable names) of PBXs around Asterisk, whose tables mean more than Asterisk's own."""
 
 STATUSES: Final = {
     "ANSWERED": "completed",
@@ -32,14 +48,27 @@ STATUSES: Final = {
     "FAILED": "failed",
     "CONGESTION": "failed",
     "UNKNOWN": "failed",
+    "VOICEMAIL": "voicemail",
+    "0": "no_answer",
+    "1": "no_answer",
+    "3": "failed",
+    "8": "completed",
+    "16": "failed",
 }
-"""Disposition to status, for rows without billable seconds."""
+"""Disposition to status, for rows without billable seconds; VOICEMAIL stands for ANSWERED by that application.
 
+Numbers are written by custom mappings. 2 and 4 are FAILED and BUSY since Asterisk 1.4,
+and were BUSY and ANSWERED before: nobody can tell, so they are unknown.
+"""
+
+_EPOCH_CELL: Final = re.compile(r"1[0-9]{9}(?:\.[0-9]+)?")
+_UNCERTAIN: Final = frozenset({"2", "4"})
 
 _PLAIN_ID: Final = r"^\d{10}\.\d+$"
 _EPOCH: Final = r"^(?:.*-)?(?P<epoch>\d{9,10})\.\d+$"
 _UUID: Final = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
-_IN_CLID: Final = r"<(?P<number>[^<>]+)>\s*$"
+# The number stands last, but before a name in Hebrew.
+_IN_CLID: Final = r"<(?P<number>[^<>]+)>\s*(?:\"[^<>]*\")?$"
 _TECHNOLOGIES: Final = ("SIP/", "PJSIP/", "IAX2/")
 _PEER: Final = rf"^(?:{'|'.join(_TECHNOLOGIES)}).+-[0-9a-fA-F]{{8}}$"
 _BEHIND_PEER: Final = 9  # a dash and eight digits
@@ -48,6 +77,12 @@ _NO_NUMBER: Final = r"^[stih]$"
 _DIALLED: Final = r"^[A-Za-z0-9]+/(?:[^/,&@]+/)?(?P<number>\+?[0-9*#]+)(?:@[^,&]*)?(?:,.*)?$"
 _FROM_OUTSIDE: Final = r"^(?:from-(?:pstn|trunk|did|external|sip-external|outside)|ext-did)(?:-.*)?$"
 _FROM_INSIDE: Final = r"^from-internal(?:-.*)?$"
+_TRUNK: Final = r"^(?:SIP|PJSIP|IAX2)/[^@]*(?i:trunk)"
+_BY_PEER: Final = (
+    r"^(?:SIP|PJSIP|IAX2)/(?:\+?[0-9*#]+@(?P<peer>[^,/&@]+)|(?P<before>[^,/&@]+)/\+?[0-9*#]+)(?:,.*)?$"
+)
+_DIGITS: Final = r"^\+?[0-9]+$"
+_PARKED: Final = r"(?i)^park\+"
 
 
 def group(
@@ -135,34 +170,121 @@ def own_uuid(fields: Fields) -> pa.LargeStringArray:
     return pc.coalesce(*found)
 
 
+def is_moment(cell: str) -> bool:
+    """Tell whether a cell holds a date and time, or an epoch as ``CDR(start,int64)`` writes it.
+
+    Examples
+    --------
+    >>> is_moment("2026-10-01 09:00:00"), is_moment("1790845200"), is_moment("1001")
+    (True, True, False)
+    """
+    return is_date_like(cell) or _EPOCH_CELL.fullmatch(cell.strip()) is not None
+
+
+def is_disposition(cell: str) -> bool:
+    """Tell whether a cell holds a disposition, as a word or as a number."""
+    word = status_word(cell)
+    return word in STATUSES or word in _UNCERTAIN
+
+
+def _equal(left: pa.LargeStringArray, right: pa.LargeStringArray) -> NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(pc.equal(left, right), fill_value=False))
+
+
+def _app(fields: Fields, name: str) -> NDArray[np.bool_]:
+    return matches(fields["lastapp"], f"(?i)^{name}$")
+
+
+def _called(fields: Fields, called: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return the number that was called; where the dialplan went on without one, the DID that led there, or the device."""
+    dst = fields["dst"]
+    without = np.asarray(dst.is_null()) | matches(dst, _NO_NUMBER)
+    if not bool(without.any()):
+        return called
+    known = with_missing(called, matches(called, _NO_NUMBER))
+    device = peers(fields["dstchannel"])
+    device = with_missing(device, ~(without & matches(device, _DIGITS)))
+    return pc.coalesce(with_missing(fields["did"], ~without), known, device, called)
+
+
+def _directions(
+    fields: Fields, caller: pa.LargeStringArray, called: pa.LargeStringArray
+) -> tuple[pa.LargeStringArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return the directions, which rows came in from outside, and which are outbound if they call an outside number.
+
+    Asterisk records none. A context may tell, or that a call has a DID; a trunk may,
+    where its name says that it is one or where it was dialled with a number behind it.
+    Signs that contradict each other tell nothing.
+    """
+    channel, dstchannel, context = fields["channel"], fields["dstchannel"], fields["dcontext"]
+    inside, outside = matches(context, _FROM_INSIDE), matches(context, _FROM_OUTSIDE)
+    by_trunk = matches(channel, _TRUNK) | np.asarray(fields["did"].is_valid())
+    came_in = outside | (by_trunk & ~inside)
+    own = _equal(peers(channel), caller)
+    from_here = (inside | own) & ~came_in & ~by_trunk
+    device = peers(dstchannel)
+    went_out = from_here & matches(dstchannel, _TRUNK)
+    open_ = from_here & ~went_out & np.asarray(device.is_valid()) & matches(fields["lastapp"], "^Dial$")
+    if bool(open_.any()):
+        data = fields["lastdata"]
+        peer = pc.coalesce(*(_filled(group(data, _BY_PEER, name, open_)) for name in ("peer", "before")))
+        went_out |= open_ & _equal(peer, device)
+    within = from_here & ~went_out & own & _equal(device, called)
+    text = channel.type
+    words = [pa.scalar(word, text) for word in ("inbound", "outbound", "internal", None)]
+    direction = words.pop()
+    for mask in (within, went_out, came_in):
+        direction = pc.if_else(pa.array(mask), words.pop(), direction)
+    return direction, came_in, inside & ~by_trunk
+
+
+def _filled(array: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return a group in which what matched nothing is missing."""
+    return with_missing(array, np.asarray(pc.fill_null(pc.binary_length(array), 0)) == 0)
+
+
+def _words(fields: Fields) -> pa.LargeStringArray:
+    """Return the dispositions; who was answered by the mailbox of somebody else reached nobody."""
+    word = fields["disposition"]
+    mailbox = _app(fields, "VoiceMail") & matches(word, "(?i)^ANSWERED$")
+    if not bool(mailbox.any()):
+        return word
+    return pc.if_else(pa.array(mailbox), pa.scalar("VOICEMAIL", word.type), word)
+
+
 def interpret(fields: Fields, _: Options) -> Record:
     """Give the columns their meaning, whatever their order."""
     fields.prepare(fields.raw.columns)
     uniqueid, linkedid, sequence = fields["uniqueid"], fields["linkedid"], fields["sequence"]
-    linked = pc.coalesce(linkedid, uniqueid)
-    context = fields["dcontext"]
     caller, called = numbers(fields)
-    inbound = pa.array(matches(context, _FROM_OUTSIDE))
-    text = uniqueid.type
+    caller = pc.coalesce(caller, fields["cnum"])
+    called = _called(fields, called)
+    direction, came_in, calls_out = _directions(fields, caller, called)
+
+    def found(name: str) -> pa.LargeStringArray | None:
+        return fields[name] if name in fields else None  # noqa: SIM401 - `Fields` has no get
+
     return Record(
-        started=fields["start"],
-        answered=fields["answer"],
-        ended=fields["end"],
-        total=fields["duration"],
-        billable=fields["billsec"],
+        started=pc.coalesce(fields["start"], fields["calldate"]) if "calldate" in fields else fields["start"],
+        answered=found("answer"),
+        ended=found("end"),
+        total=found("duration"),
+        billable=found("billsec"),
         leg_id=leg_ids(uniqueid, linkedid, sequence),
         call_key=pc.coalesce(own_uuid(fields), uniqueid),
-        linked_id=linked,
-        direction=pc.if_else(inbound, pa.scalar("inbound", text), pa.scalar(None, text)),
+        linked_id=pc.coalesce(linkedid, uniqueid),
+        direction=direction,
         from_number=caller,
         to_number=called,
         # What calls in from outside is a trunk; the user is the one it was put through to.
-        sip_username=peers(pc.if_else(inbound, fields["dstchannel"], fields["channel"])),
-        word=fields["disposition"],
+        sip_username=peers(pc.if_else(pa.array(came_in), fields["dstchannel"], fields["channel"])),
+        word=_words(fields),
         cause=fields["disposition"],
-        calls_out=matches(context, _FROM_INSIDE),
-        is_helper=matches(fields["channel"], LOCAL),
+        calls_out=calls_out,
+        # What a queue or a ring group calls itself by, and what waits in a parking lot, is nobody's call.
+        is_helper=matches(fields["channel"], LOCAL) | matches(fields["dst"], _PARKED) | _app(fields, "Park"),
         epoch=epochs(uniqueid, linkedid),
         # An answer time beside zero seconds does not turn BUSY or FAILED into a completed call.
         answer_decides=False,
+        derive_missing="answer" not in fields or "end" not in fields,
     )

@@ -15,12 +15,13 @@ from sippet_reconcile.cdr.objects import Wanted, first_objects, read_objects, ta
 from sippet_reconcile.cdr.reader import Layout, read_delimited
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, describe_sample
 from sippet_reconcile.cdr.spec import CdrFormat, Kind, Options, Sample, column_key, is_path
+from sippet_reconcile.cdr.sql_text import begins_like_sql, read_sql, sql_samples
 from sippet_reconcile.cdr.tables import RawTable
 from sippet_reconcile.cdr.tokens import split_line
 from sippet_reconcile.cdr.xml_text import XmlRecords, begins_like_xml, first_elements
 from sippet_reconcile.errors import CdrFormatError, InputError
 
-__all__ = ["Request", "kind_of", "layout_of", "read_records", "take_sample"]
+__all__ = ["BYTES", "Request", "kind_of", "layout_of", "read_records", "take_sample"]
 
 BYTES: Final = 1 << 18
 """So much of a file is looked at to find out what it is."""
@@ -47,9 +48,11 @@ def kind_of(head: bytes) -> Kind:
 
     Examples
     --------
-    >>> kind_of(b' [{"sid": "CA1"}]'), kind_of(b'"Ann","1001"')
-    ('json', 'lines')
+    >>> kind_of(b' [{"sid": "CA1"}]'), kind_of(b'"Ann","1001"'), kind_of(b"INSERT INTO cdr VALUES (1);")
+    ('json', 'lines', 'sql')
     """
+    if begins_like_sql(head):
+        return "sql"
     if begins_like_xml(head):
         return "xml"
     return "json" if head.lstrip()[:1] in {b"{", b"["} else "lines"
@@ -206,8 +209,52 @@ def _record_test(format_: CdrFormat | None, kind: Kind = "json") -> Callable[[di
     return is_record
 
 
+# ---------------------------------------------------------------- SQL
+
+
+def _sample_sql(data: bytes, where: str, _: str | None, said: CdrFormat | None) -> Sample:
+    """Return how the table begins that looks most like one of calls; the first that surely is one ends the search."""
+    best, best_score = Sample(kind="sql"), -1.0
+    for sample in sql_samples(data, where):
+        if said is not None and "sql" in said.kinds:
+            score = said.recognise(sample).score
+        else:
+            score = candidates(sample)[0].score
+        if sample.rows and score > best_score:
+            best, best_score = sample, score
+        if best_score >= ENOUGH:
+            break
+    return best
+
+
+def _read_sql(data: bytes, _: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
+    wanted = {column_key(source) for source in (request.columns or {}).values()}
+
+    def fits(sample: Sample) -> bool:
+        return wanted <= sample.names if wanted else format_.recognise(sample).score >= ENOUGH
+
+    def may_fit(sample: Sample) -> bool:
+        evidence = format_.recognise(sample)
+        return evidence.score > 0 or evidence.is_possible
+
+    table = read_sql(data, where, fits, format_.layouts)
+    if table.columns or wanted:
+        return table
+    return read_sql(data, where, may_fit, format_.layouts)
+
+
 _Take: TypeAlias = Callable[[bytes, str, str | None, CdrFormat | None], Sample]
 _Read: TypeAlias = Callable[[bytes, Sample, CdrFormat, Request, str], RawTable]
 
-_SAMPLES: Final[dict[Kind, _Take]] = {"lines": _sample_lines, "json": _sample_json, "xml": _sample_xml}
-_READERS: Final[dict[Kind, _Read]] = {"lines": _read_lines, "json": _read_json, "xml": _read_xml}
+_SAMPLES: Final[dict[Kind, _Take]] = {
+    "lines": _sample_lines,
+    "json": _sample_json,
+    "xml": _sample_xml,
+    "sql": _sample_sql,
+}
+_READERS: Final[dict[Kind, _Read]] = {
+    "lines": _read_lines,
+    "json": _read_json,
+    "xml": _read_xml,
+    "sql": _read_sql,
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -195,6 +197,12 @@ def test_local_channels_are_helpers_where_somebody_else_is_on_the_call(asterisk:
         ({"dst": "s", "lastapp": "Playback", "lastdata": "hello"}, "1001", "s"),
         ({"dst": "s", "lastdata": "SIP/301&SIP/302,30"}, "1001", "s"),
         ({"dst": "*60"}, "1001", "*60"),
+        (
+            {"dst": "s", "lastdata": "PJSIP/301&PJSIP/302,30", "dstchannel": "PJSIP/302-0000000b"},
+            "1001",
+            "302",
+        ),
+        ({"src": "", "clid": '<1001> "Ann"'}, "1001", "+442079460123"),
     ],
 )
 def test_a_missing_number_is_looked_for_where_it_may_stand(
@@ -204,19 +212,190 @@ def test_a_missing_number_is_looked_for_where_it_may_stand(
     assert (leg["from_number"], leg["to_number"]) == (from_number, to_number)
 
 
-def test_the_context_tells_a_direction_where_it_can(asterisk: Line, read: Read) -> None:
-    contexts = ["from-pstn", "from-trunk-sip-x", "ext-did-0001", "from-internal", "phones", "from-internal"]
-    data = b"".join(
-        asterisk(dcontext=c, dst="1002" if n == 5 else "+442079460123") for n, c in enumerate(contexts)
+DESK = {
+    "channel": "PJSIP/1001-0000000a",
+    "dstchannel": "PJSIP/1002-0000000b",
+    "dst": "1002",
+    "lastdata": "PJSIP/1002,60",
+}
+TRUNK = {
+    "channel": "PJSIP/trunk_a-0000000a",
+    "src": "+447700900123",
+    "dst": "1002",
+    "dstchannel": "PJSIP/1002-0000000b",
+}
+PROVIDER = {"dstchannel": "PJSIP/provider-0000000b", "dst": "101", "lastdata": "PJSIP/101@provider,60"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "direction", "user"),
+    [
+        ({"dcontext": "from-pstn"}, "inbound", "trunk"),
+        ({"dcontext": "from-trunk-sip-x"}, "inbound", "trunk"),
+        ({"dcontext": "ext-did-0001"}, "inbound", "trunk"),
+        ({"dcontext": "from-internal"}, "outbound", "1001"),
+        # It left by a trunk, and the channel is the caller's own, whatever the context is called.
+        ({"dcontext": "phones"}, "outbound", "1001"),
+        ({"dcontext": "from-internal", "dst": "1002"}, "outbound", "1001"),
+        ({**PROVIDER}, "outbound", "1001"),
+        ({**PROVIDER, "lastdata": "PJSIP/provider/101,60"}, "outbound", "1001"),
+        ({**PROVIDER, "dcontext": "ivr", "src": "+447700900123"}, None, "1001"),
+        ({**DESK}, "internal", "1001"),
+        ({**DESK, "dcontext": "phones"}, "internal", "1001"),
+        ({**DESK, "dst": "1003"}, None, "1001"),
+        ({**TRUNK, "dcontext": "ext-local"}, "inbound", "1002"),
+        ({**TRUNK, "dcontext": "ext-local", "dstchannel": "PJSIP/trunk_b-0000000b"}, "inbound", "trunk_b"),
+        # A trunk in the context of the desks: the signs contradict each other.
+        ({**TRUNK, "dcontext": "from-internal", "dst": "+442079460123"}, None, "trunk_a"),
+        ({"channel": "Local/x@from-trunk-00000001;1", "dcontext": "queue", "dstchannel": ""}, None, None),
+    ],
+)
+def test_context_and_trunk_tell_a_direction_where_they_can(
+    asterisk: Line, read: Read, fields: dict[str, str], direction: str | None, user: str | None
+) -> None:
+    leg = read(asterisk(**fields)).iloc[0]
+    found = [None if pd.isna(leg[name]) else leg[name] for name in ("direction", "sip_username")]
+    assert found == [direction, user]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [("0", "no_answer"), ("1", "no_answer"), ("3", "failed"), ("8", "completed"), ("16", "failed"),
+     ("2", "unknown"), ("4", "unknown"), ("5", "unknown")],
+)  # fmt: skip
+def test_a_disposition_as_a_number_is_unknown_where_the_two_numberings_collide(
+    asterisk: Line, read: Read, number: str, status: str
+) -> None:
+    unanswered = {} if number == "8" else {"answer": "", "billsec": "0"}
+    data = asterisk() * 2 + asterisk(disposition=number, amaflags="3", **unanswered)
+    leg = read(data).iloc[2]
+    assert (leg["status"], leg["cause"]) == (status, number)
+    # Seconds that were talked decide, whatever the number means.
+    talked = read(asterisk() * 2 + asterisk(disposition=number, amaflags="3")).iloc[2]
+    assert (talked["status"], talked["is_answered"]) == ("completed", True)
+
+
+def test_whoever_is_answered_by_a_mailbox_reached_nobody(asterisk: Line, read: Read) -> None:
+    mailbox = {"lastapp": "VoiceMail", "lastdata": "1002@default,u", "dst": "vmu1002", "dstchannel": ""}
+    data = asterisk(**mailbox) + asterisk(**{**mailbox, "lastapp": "VoiceMailMain", "dst": "*97"})
+    data += asterisk(**mailbox, disposition="NO ANSWER", answer="", billsec="0")
+    legs = read(data)
+    assert legs["status"].tolist() == ["voicemail", "completed", "no_answer"]
+    assert legs["is_answered"].tolist() == [True, True, False]
+    assert legs["cause"].tolist() == ["ANSWERED", "ANSWERED", "NO ANSWER"]
+    assert read(data, status_map={"voicemail": "completed"})["status"].tolist()[0] == "completed"
+
+
+def test_a_parked_call_is_a_helper_beside_the_call(asterisk: Line, read: Read) -> None:
+    data = (
+        asterisk(21)
+        + asterisk(21, dst="park+700", lastapp="Park", sequence="8")
+        + asterisk(21, dst="park+701", sequence="9")
     )
-    assert read(data)["direction"].fillna("?").tolist() == [
-        "inbound",
-        "inbound",
-        "inbound",
-        "outbound",
-        "?",
-        "?",
+    legs = read(data)
+    assert legs["is_helper"].tolist() == [False, True, True]
+    assert legs["linked_id"].tolist() == ["1790845200.1"] * 3
+
+
+def test_a_parallel_dial_is_one_row_per_device_each_with_its_own_key(asterisk: Line, read: Read) -> None:
+    devices = [
+        ("1002", "NO ANSWER", ""),
+        ("1003", "ANSWERED", "2026-10-01 09:00:05"),
+        ("1004", "NO ANSWER", ""),
     ]
+    data = b"".join(
+        asterisk(
+            21,
+            dstchannel=f"PJSIP/{name}-0000000{n}",
+            disposition=word,
+            answer=at,
+            billsec="60" if at else "0",
+            sequence=str(n),
+        )
+        for n, (name, word, at) in enumerate(devices)
+    )
+    legs = read(data)
+    assert legs["leg_id"].tolist() == [f"1790845200.1/{n}" for n in range(3)]
+    assert legs[["call_key", "linked_id"]].nunique().tolist() == [1, 1]
+    assert legs["status"].tolist() == ["no_answer", "completed", "no_answer"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quote", ['"', "'", "backslash", ""])
+def test_custom_records_are_read_whatever_separates_and_quotes_them(
+    asterisk: Line, read: Read, delimiter: str, quote: str
+) -> None:
+    values = dict(zip(NAMES, next(csv.reader([asterisk(names=NAMES).decode()])), strict=True))
+    values |= {
+        "clid": '"Ann" <1001>' if quote else "Ann <1001>",
+        "lastdata": f"PJSIP/1002{'|' if not quote else delimiter}60",
+    }
+    values["userfield"] = "" if not quote else "it's"
+
+    def cell(value: str) -> str:
+        if quote == "backslash":
+            return '"' + value.replace('"', '\\"') + '"'
+        return f"{quote}{value.replace(quote, quote * 2) if quote else value}{quote}"
+
+    line = delimiter.join(cell(value) for value in values.values()) + "\n"
+    legs = read(line.encode() * 3, keep=["clid", "lastdata", "userfield"])
+    assert legs["format"].tolist() == ["asterisk-custom"] * 3
+    assert legs["problem"].isna().all()
+    kept = legs[["x_clid", "x_lastdata"]].iloc[1].tolist()
+    assert kept == [values["clid"], values["lastdata"]]
+    assert legs["leg_id"].tolist() == ["1790845200.1/7"] * 3
+
+
+def test_custom_records_may_hold_fractions_and_epochs(asterisk: Line, read: Read) -> None:
+    epochs_ = {"start": "1790845200", "answer": "1790845205", "end": "1790845265"}
+    never = {**epochs_, "answer": "0", "billsec": "0", "disposition": "NO ANSWER"}
+    data = asterisk(names=NAMES, duration="65.25", billsec="60.5", **epochs_) + asterisk(names=NAMES, **never)
+    legs = read(data)
+    assert legs["format"].unique().tolist() == ["asterisk-custom"]
+    assert legs["total_s"].tolist() == [65.25, 65]
+    assert legs["billable_s"].tolist() == [60.5, 0]
+    assert legs.loc[0, "answered_at"] == pd.Timestamp("2026-10-01 09:00:05", tz="UTC")
+    assert legs["is_answered"].tolist() == [True, False]
+    offsets = {name: f"2026-10-01T11:0{n}:05+0200" for n, name in enumerate(("start", "answer", "end"))}
+    with_offset = read(asterisk(names=NAMES, duration="120", **offsets))
+    assert with_offset.loc[0, "started_at"] == pd.Timestamp("2026-10-01 09:00:05", tz="UTC")
+
+
+def test_custom_records_may_be_lines_of_json(asterisk: Line, read: Read) -> None:
+    rows = [dict(zip(NAMES, row, strict=True)) for row in csv.reader([asterisk(names=NAMES).decode()] * 2)]
+    rows[1] |= {"duration": 65, "billsec": 60, "sequence": 8}  # type: ignore[dict-item]  # numbers are bare in JSON
+    legs = read("".join(json.dumps(row) + "\n" for row in rows).encode())
+    assert legs["format"].unique().tolist() == ["asterisk-custom"]
+    assert legs["leg_id"].tolist() == ["1790845200.1/7", "1790845200.1/8"]
+    assert legs["billable_s"].tolist() == [60, 60]
+    assert legs["to_number"].tolist() == ["+442079460123"] * 2
+
+
+def test_custom_records_without_a_sequence_are_told_from_cdr_csv(asterisk: Line, read: Read) -> None:
+    legs = read(asterisk(names=NAMES[:-1]) * 2)
+    assert legs["format"].unique().tolist() == ["asterisk-custom"]
+    assert legs["leg_id"].tolist() == ["1790845200.1"] * 2
+
+
+def test_a_frame_with_asterisks_names_is_read_in_any_order(asterisk: Line) -> None:
+    order = [*NAMES[10:], *NAMES[:10], "linkedid"]
+    row = dict(zip(NAMES, next(csv.reader([asterisk(names=NAMES).decode()])), strict=True))
+    frame = pd.DataFrame([{**row, "linkedid": "1790845200.0"}])[order]
+    legs = sr.cdr_from_frame(frame)
+    assert legs.loc[0, ["format", "leg_id", "linked_id"]].tolist() == [
+        "asterisk",
+        "1790845200.1/7",
+        "1790845200.0",
+    ]
+
+
+def test_rows_that_are_cut_and_blank_lines_are_counted_once(asterisk: Line, read: Read) -> None:
+    whole = asterisk()
+    for length in (20, 150, len(whole) - 4):
+        legs = read(whole * 2 + b"\n" + whole[:length])
+        assert len(legs) == 3
+        assert legs["problem"].notna().tolist() == [False, False, True]
+    assert len(read(whole.replace(b"\n", b"\r\n") * 2)) == 2
 
 
 ID = re.compile(r"(?:.*-)?(\d{9,10})\.\d+", re.ASCII)

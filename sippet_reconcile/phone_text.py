@@ -31,7 +31,10 @@ def bare_number(text: str) -> str:
     >>> bare_number('"Ann" <sip:1001:secret@pbx.example;user=phone>'), bare_number("tel:79460123;phone-context=+4420")
     ('1001', '+442079460123')
     """
-    if not text.isascii():
+    if text.isascii():
+        if text.isdigit():
+            return text  # most are
+    else:
         text = "".join(_plain(character) for character in text)
     name, bracket, inside = text.rpartition("<")
     if bracket:

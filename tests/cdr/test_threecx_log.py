@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
+from sippet_reconcile.schema import CALLS
 
 Read = Callable[..., pd.DataFrame]
 
@@ -309,10 +310,32 @@ def test_a_redirected_row_is_a_leg_only_if_somebody_talked_in_it_and_its_call_is
     assert read(report(stop(0, 5, 0, Status="Redirected")), timezone="UTC")["is_helper"].tolist() == [True]
 
 
-def test_one_call_of_several_stops_is_matched_with_its_whole_talk(read: Read) -> None:
-    legs = read(report(stop(0, 0, 19), stop(13, 6, 45)), timezone="UTC", country="GB")
-    talk = legs.groupby("linked_id").agg({"answered_at": "min", "ended_at": "max"}).iloc[0]
-    assert talk["ended_at"] - talk["answered_at"] == pd.Timedelta(64, "s")
+def test_one_call_of_several_stops_is_compared_with_its_whole_talk(read: Read) -> None:
+    legs = read(
+        report(stop(0, 0, 19), stop(13, 6, 0, Status="Redirected"), stop(13, 6, 45)),
+        timezone="UTC",
+        country="GB",
+    )
+    begin = pd.Timestamp("2026-10-01 09:00", tz="UTC")
+    call = {
+        "id": "1",
+        "from_number": "+442079460123",
+        "to_number": "+442079460100",
+        "status": "completed",
+        "direction": "inbound",
+        "started_at": begin,
+        "ended_at": begin + pd.Timedelta(64, "s"),
+        "duration_seconds": 45,
+        "api_url": "https://api.example",
+        "fetched_at": begin + pd.Timedelta(30, "D"),
+    }
+    calls = CALLS.empty().reindex([0])
+    calls = calls.assign(
+        **{name: pd.Series([value], dtype=calls[name].dtype) for name, value in call.items()}
+    )
+    rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+    assert rec.discrepancies[["field", "value_cdr"]].to_numpy().tolist() == [["duration_seconds", "64"]]
+    assert rec.pairs.loc[0, "n_legs"] == 2
 
 
 # ---------------------------------------------------------------- reports with an id

@@ -27,6 +27,8 @@ Micros: TypeAlias = "NDArray[np.int64]"
 MICROS: Final = 1_000_000
 _TEXT: Final = pa.large_string()
 _WITH_SECONDS: Final = 19  # "YYYY-MM-DD HH:MM:SS"
+_LONGEST_OFFSET: Final = 6  # "+05:30"
+_LOCAL, _UTC = pa.timestamp("us"), pa.timestamp("us", tz="UTC")
 _SENTINEL_YEAR: Final = 1972  # exports write 1970-01-01, 1000-01-01 or 0000-00-00 for "never"
 _SENTINEL_START: Final = 2000  # ... or the first second of this year, the default of a Kamailio table
 _LAST_YEAR: Final = 2100  # from then on a date is a mistake, or stands for "not yet"
@@ -34,6 +36,7 @@ _LAST_YEAR: Final = 2100  # from then on a date is a mistake, or stands for "not
 _NEVER: Final = r"^(?:0+|-1|(?i:null|none|nil|nan|n/a|unknown)|\\N|-+|0000[-/]00[-/]00.*|(?:0?[01]|00)[-/](?:0?1|00)[-/](?:0000|1000|1970).*)$"
 _CLOCK: Final = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?"
 _ZONE: Final = r"\s*(?P<zone>Z|UTC|GMT|UT|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)?"
+_OFFSET: Final = r"(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)$"
 _YEAR_FIRST: Final = (
     rf"^(?P<year>\d{{4}})[-/.](?P<month>\d{{1,2}})[-/.](?P<day>\d{{1,2}})(?:[Tt]|[ ,]+){_CLOCK}{_ZONE}$"
 )
@@ -113,11 +116,13 @@ def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[S
     """Read one column in each order of day and month; once only where no date depends on it."""
     filled = np.asarray(array.is_valid())
     nothing = np.zeros(len(array), bool)
-    quick = _cast(array)
+    quick, has_offsets = _cast(array, _LOCAL), False
+    if quick is None:
+        quick, has_offsets = _cast_with_offsets(array), True
     if quick is not None:
         late = filled & (quick >= _start_of(_LAST_YEAR))
         known = filled & ~_is_sentinel(quick) & ~late
-        return [Stamps(np.where(known, quick, 0), known, nothing, late, nothing)]
+        return [Stamps(np.where(known, quick, 0), known, known if has_offsets else nothing, late, nothing)]
     never = np.asarray(pc.fill_null(pc.match_substring_regex(array, _NEVER), fill_value=False))
     draft = Stamps(np.zeros(len(array), np.int64), nothing, nothing.copy(), filled & ~never, nothing.copy())
     year_last: tuple[Micros, Any] | None = None
@@ -187,7 +192,7 @@ def _start_of(year: int) -> int:
     return int(np.datetime64(f"{year}-01-01", "us").astype(np.int64))
 
 
-def _cast(array: pa.LargeStringArray) -> Micros | None:
+def _cast(array: pa.LargeStringArray, kind: pa.DataType) -> Micros | None:
     """Let Arrow read a column that is in its own form throughout; None where it is not."""
     lengths = pc.min(pc.binary_length(array)).as_py()
     if lengths is None:
@@ -195,10 +200,24 @@ def _cast(array: pa.LargeStringArray) -> Micros | None:
     if lengths < _WITH_SECONDS:
         return None
     try:
-        local = array.cast(pa.timestamp("us"))
+        at = array.cast(kind)
     except pa.ArrowInvalid:
         return None
-    return pc.fill_null(local.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    return pc.fill_null(at.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+
+
+def _cast_with_offsets(array: pa.LargeStringArray) -> Micros | None:
+    """Let Arrow read a column in which each time has its seconds and a possible offset; None where one has not."""
+    if not pc.all(
+        pc.equal(pc.utf8_slice_codeunits(array, _WITH_SECONDS - 3, _WITH_SECONDS - 2), ":")
+    ).as_py():
+        return None
+    if not pc.all(pc.ends_with(array, "Z")).as_py():
+        # Arrow takes offsets of a whole day.
+        ends = pc.utf8_slice_codeunits(array, -_LONGEST_OFFSET).unique()
+        if not pc.all(pc.match_substring_regex(ends, _OFFSET)).as_py():
+            return None
+    return _cast(array, _UTC)
 
 
 def _numbers(parts: Any, name: str) -> Micros:

@@ -177,6 +177,52 @@ def test_a_pg_spool_has_bare_nulls_and_times_with_an_offset(read: Read) -> None:
     assert (legs.loc[0, "status"], legs.loc[0, "linked_id"]) == ("no_answer", uuid(1))
 
 
+def statement(**fields: str) -> bytes:
+    """Return a row of the sql template."""
+    return b"INSERT INTO cdr VALUES (" + line("default", end="", **fields) + b");\n"
+
+
+def test_the_sql_template_is_read_by_the_place_of_its_values(read: Read) -> None:
+    data = (
+        statement()
+        + statement(uuid=uuid(2), caller_id_name="Lee, O'Al; (x)", **UNANSWERED)
+        + statement(uuid=uuid(3))
+    )
+    legs = read(data, timezone="Europe/London", keep=["caller_id_name"])
+    assert legs["format"].unique().tolist() == ["freeswitch"]
+    assert legs["problem"].isna().all()
+    assert legs["call_key"].tolist() == [uuid(1), uuid(2), uuid(3)]
+    assert legs["x_caller_id_name"].tolist() == ["Ann", "Lee, O'Al; (x)", "Ann"]
+    assert (legs["billable_s"].tolist(), legs["total_s"].tolist()) == ([60, 0, 60], [65, 20, 65])
+    assert legs["sip_username"].tolist() == ["1001"] * 3
+    assert legs["source_row"].tolist() == [1, 2, 3]
+    assert legs.loc[0, "started_at"].isoformat() == "2026-10-01T08:00:00+00:00"
+
+
+def test_a_name_that_breaks_a_statement_leaves_the_other_rows_whole(read: Read) -> None:
+    data = statement() + statement(uuid=uuid(2), caller_id_name='Bob "the" Smith') + statement(uuid=uuid(3))
+    legs = read(data, timezone="UTC")
+    assert legs["problem"].isna().tolist() == [True, False, True]
+    assert legs["call_key"].iloc[[0, 2]].tolist() == [uuid(1), uuid(3)]
+
+
+def test_a_dump_that_names_the_columns_is_read_by_their_names(read: Read) -> None:
+    names = ", ".join(TEMPLATES["default"].replace("_acc", "acc").split()[::-1]).replace(
+        "_stamp", "_timestamp"
+    )
+    values = ", ".join(
+        f"'{CALL[name]}'" for name in TEMPLATES["default"].replace("_acc", "acc").split()[::-1]
+    )
+    dump = f"INSERT INTO `cdr` ({names}) VALUES ({values});\n"  # noqa: S608 - a dump that is read, not a query
+    legs = read(dump.encode(), timezone="UTC")
+    assert legs[["format", "call_key", "billable_s", "status"]].iloc[0].tolist() == [
+        "freeswitch",
+        uuid(1),
+        60,
+        "completed",
+    ]
+
+
 def test_rows_that_all_stand_on_one_line_are_told_apart(read: Read) -> None:
     joined = [line("asterisk", end=";", uuid=uuid(n), userfield="x,y" if n % 2 else "") for n in range(50)]
     joined[7] = line("asterisk", end=";", uuid=uuid(7), caller_id='"Lee, Al" <1001>', **UNANSWERED)

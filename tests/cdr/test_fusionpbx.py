@@ -363,6 +363,28 @@ def test_a_frame_of_the_table_itself_is_read(tmp_path: Path) -> None:
         )
 
 
+def test_a_dump_of_the_table_is_read(read: Read) -> None:
+    names = [
+        "xml_cdr_uuid",
+        "start_epoch",
+        "end_epoch",
+        "answer_epoch",
+        "duration",
+        "billsec",
+        "hangup_cause",
+        "direction",
+    ]
+    values = f"'{uuid(1)}', {EPOCH}, {EPOCH + 65}, {EPOCH + 5}, 60, 60, 'NORMAL_CLEARING', 'inbound'"
+    dump = f"INSERT INTO public.v_xml_cdr ({', '.join(names)}) VALUES ({values});\n"  # noqa: S608 - read, not run
+    legs = read(dump.encode())
+    assert legs[["format", "call_key", "total_s", "billable_s"]].iloc[0].tolist() == [
+        "fusionpbx",
+        uuid(1),
+        65,
+        60,
+    ]
+
+
 def test_it_is_told_from_every_other_format(cdr_samples: Path) -> None:
     def scores(data: Any) -> dict[str, float]:
         return {candidate.format: candidate.score for candidate in sr.sniff_cdr(data)}

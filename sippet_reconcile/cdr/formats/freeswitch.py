@@ -4,9 +4,10 @@ The templates are those of ``cdr_csv.conf.xml``, the one compiled into ``mod_cdr
 and that of ``mod_cdr_pg_csv.c``; an account code that is the name of a template chooses it
 for that account's own file, so each file is told by its content. ``duration`` is the
 total, ``billsec`` the time after the answer, both whole seconds; ``uuid`` is the key of a
-leg, and ``bleg_uuid`` or ``signal_bond`` that of the leg it was bridged to. Tables with a
-header of the same names (a copy with names, a database that is fed with them) may hold
-them in any order, and epochs, which are UTC, beside the stamps.
+leg, and ``bleg_uuid`` or ``signal_bond`` that of the leg it was bridged to. The ``sql``
+template writes an INSERT statement for each row. Tables with a header of the same names
+(a copy with names, a database that is fed with them) may hold them in any order, and
+epochs, which are UTC, beside the stamps.
 
 The templates escape nothing, so a quote in a caller's name breaks a row; two write a blank
 before ``accountcode``, and ``asterisk`` writes ``"Name" <number>`` inside quotes. A
@@ -263,6 +264,7 @@ FORMATS: Final = (
         statuses=FREESWITCH,
         recognise=recognise,
         interpret=interpret,
+        kinds=frozenset({"lines", "sql"}),
         layouts=_layouts,
         repairs=REPAIRS,
         one_line_each=_one_line_each,

@@ -30,7 +30,6 @@ from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Samp
 from sippet_reconcile.normalize import map_distinct, text_to_seconds
 
 if TYPE_CHECKING:
-
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = ["FORMATS"]
@@ -188,6 +187,7 @@ FORMATS: Final = (
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
+        kinds=frozenset({"lines", "sql"}),
         aliases=("v-xml-cdr", "xml-cdr-export"),
         relink=relink,
         row_by_row=True,

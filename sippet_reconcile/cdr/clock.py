@@ -37,6 +37,9 @@ _FEW: Final = 3
 _HALF_HOUR: Final = 1800 * MICROS  # clocks are changed by this, or by twice or four times as much
 _MOST_CHANGED: Final = 7200 * MICROS
 _FURTHEST: Final = 14 * 3600 * MICROS  # no zone is further from UTC
+# Minutes by which clocks have been ahead of UTC in this century, besides the whole hours from -12 to +14.
+_ODD_OFFSETS: Final = (-570, -270, -210, -150, 210, 270, 330, 345, 390, 510, 525, 570, 630, 690, 765, 825)
+_IN_USE: Final = np.array([*range(-720, 841, 60), *_ODD_OFFSETS], np.int64) * 60 * MICROS
 _SLACK: Final = 60 * MICROS  # by so much a clock may be set back while it runs
 
 OFFSETS: Final = "offsets or epochs in the data"
@@ -147,8 +150,8 @@ def find_clock(
     )
     if zone is not None:
         if epoch is not None and bool(told.any()):
-            _check_zone(zone, started, told, epoch, where)
-            return Clock(zone, 0, "given, and confirmed by the epoch in the ids")
+            is_confirmed = _check_zone(zone, started, told, epoch, where)
+            return Clock(zone, 0, "given, and confirmed by the epoch in the ids" if is_confirmed else "given")
         return Clock(zone, 0, "given")
     if epoch is None or not bool(told.any()):
         msg = (
@@ -158,37 +161,46 @@ def find_clock(
         raise InputError(msg)
     gaps = _telling(started.micros[told] - epoch[told])
     values, counts, _ = gaps
-    if len(values) == 0 or abs(int(values[0])) > _FURTHEST:
+    is_offset = np.isin(values, _IN_USE)
+    half = _DOMINANT * counts.sum()
+    if not bool(is_offset.any()) or (not is_offset[0] and counts[0] > half):
         msg = f"{where}: the epochs in its ids do not fit its start times; pass timezone= with the zone of the switch's clock"
         raise InputError(msg)
-    rivals = [value for value, _ in _rivals(int(values[0]), gaps, epoch[told])]
-    if rivals or (len(values) > 1 and counts[0] <= _DOMINANT * counts.sum()):
-        shown = ", ".join(offset_name(v) for v in [int(values[0]), *(rivals or values[1:2].tolist())])
+    # Any other gap is that of later segments of calls.
+    values, counts = values[is_offset], counts[is_offset]
+    main = int(values[0])
+    rivals = [value for value, _ in _rivals(main, gaps, epoch[told]) if value in _IN_USE]
+    if rivals or (len(gaps[0]) > 1 and counts[0] <= half):
+        beside = rivals or [value for value in gaps[0].tolist() if value != main][:1]
+        shown = ", ".join(map(offset_name, [main, *beside]))
         msg = (
             f"{where}: the epochs in its ids show that its clock changed ({shown}), as daylight saving does; "
             "pass timezone= with the zone of the switch's clock"
         )
         raise InputError(msg)
-    return Clock(None, int(values[0]), "measured from the epoch in the ids")
+    return Clock(None, main, "measured from the epoch in the ids")
 
 
-def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, where: str) -> None:
+def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, where: str) -> bool:
+    """Return whether the ids confirm a zone, or raise where they say that it is another one."""
     found = micros_to_utc(started.micros[told], zone)
     sure = ~(found.repeated | found.skipped)
     if not bool(sure.any()):
-        return
+        return False
     gaps = _telling(found.first[sure] - epoch[told][sure])
     values, counts, own = gaps
     if len(values) == 0:
-        return
+        return False
     half = _DOMINANT * counts.sum()
     wrong = [(v, c) for v, c in zip(values.tolist(), counts.tolist(), strict=True) if v != 0 and c >= half]
     wrong = wrong or _rivals(0, gaps, epoch[told][sure])
     if not wrong:
-        return
+        return bool((values == 0).any())
     gap, count = wrong[0]
     rows = np.flatnonzero(told)[sure][own == gap]
     measured = int(started.micros[rows[0]] - epoch[rows[0]] + _NEAR // 3) // _QUARTER * _QUARTER
+    if abs(measured) > _FURTHEST:
+        return False  # ids that lie days from the starts tell of no zone
     said = offset_name(measured - gap)
     msg = (
         f"{where}: timezone={zone.key!r} would put its clock at {said}, but the epochs in its ids show "

@@ -109,6 +109,31 @@ def test_without_ids_and_offsets_the_zone_is_asked_for(asterisk: Line, read: Rea
         read(asterisk(16))
 
 
+def test_a_zone_is_confirmed_only_by_ids_that_fit_it(asterisk: Line, read: Read) -> None:
+    confirmed = "UTC (given, and confirmed by the epoch in the ids)"
+    days_apart, _ = calls(asterisk, ahead_h=24 * 3)
+    hour_twice = asterisk(
+        start="2026-10-25 01:30:00", answer="", end="", uniqueid=f"{int(JULY.timestamp())}.1"
+    )
+    for data, zone, said in [
+        (calls(asterisk, ahead_h=0)[0], "UTC", confirmed),
+        (days_apart, "UTC", "UTC (given)"),
+        (hour_twice, "Europe/London", "Europe/London (given)"),
+    ]:
+        assert sr.describe_cdr(read(data, timezone=zone)).summary()["clock"] == said
+
+
+@pytest.mark.parametrize("late_m", [15, 30, 45])
+def test_a_later_segment_after_a_quarter_of_an_hour_is_no_clock_that_nobody_has(
+    asterisk: Line, read: Read, late_m: int
+) -> None:
+    late, _ = calls(asterisk, ahead_h=late_m / 60, n=1)
+    with pytest.raises(sr.InputError, match="do not fit its start times; pass timezone="):
+        read(late)
+    first, begins = calls(asterisk, ahead_h=0, n=3)
+    assert read(late + first)["started_at"].tolist()[1:] == begins
+
+
 # ---------------------------------------------------------------- gaps and folds of daylight saving
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -318,6 +319,24 @@ def test_a_row_written_behind_a_cut_one_is_never_read_shifted(cut: int, freeswit
         assert leg["started_at"].isoformat() == "2026-10-01T09:00:00+00:00"
 
 
+@pytest.mark.parametrize("n_more", [1, 6, 30])
+def test_columns_that_somebody_added_behind_the_usual_ones_are_kept(n_more: int, read: Read) -> None:
+    more = "".join(f',"extra {n}"' for n in range(n_more)).encode() + b"\n"
+    data = b"".join(line("default", end="", uuid=uuid(n)) + more for n in range(4))
+    legs = read(data + line("default", uuid=uuid(9))[:100], timezone="UTC", keep=["column 14"])
+    assert legs["format"].unique().tolist() == ["freeswitch"]
+    assert legs["call_key"][:4].tolist() == [uuid(n) for n in range(4)]
+    assert legs["sip_username"][:4].tolist() == ["1001"] * 4
+    assert legs["x_column 14"][:4].tolist() == ["extra 0"] * 4
+    assert legs["problem"].isna().tolist() == [True] * 4 + [False]
+
+
+def test_a_few_wide_rows_are_no_template(freeswitch: Line, read: Read) -> None:
+    wide = freeswitch(uuid=uuid(2)).replace(b"\n", b',"a","b","c","d","e","f","g"\n')
+    legs = read(freeswitch() * 3 + wide, timezone="UTC")
+    assert legs["problem"].isna().tolist() == [True, True, True, False]
+
+
 @pytest.mark.parametrize("between", [",", ", "])
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_a_copy_with_a_header_is_read_by_its_names(template: str, between: str, read: Read) -> None:
@@ -423,6 +442,28 @@ def test_a_damaged_cell_is_a_problem_of_its_row_alone(template: str, name: str, 
     assert legs["problem"][:4].isna().all()
     assert legs["problem"].notna()[4] == (name in {"start_stamp", "billsec"})
     assert legs["status"].eq("completed").all()
+
+
+@pytest.mark.parametrize(
+    "name", ["duynguyen_Master", "kxing_Master_excel", "powermedia_Master", "spicyramen_Master"]
+)
+def test_real_files_tell_what_plain_python_finds(name: str, cdr_samples: Path) -> None:
+    path = cdr_samples / "freeswitch_cdr_csv" / f"{name}.csv"
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = [dict(zip(TEMPLATES["example"].split(), row, strict=True)) for row in csv.reader(file)]
+    legs = sr.read_cdr(path, timezone="UTC")
+    assert legs["from_number"].fillna("").tolist() == [row["caller_id_number"] for row in rows]
+    assert legs["sip_username"].fillna("").tolist() == [row["accountcode"] for row in rows]
+    assert legs["cause"].tolist() == [row["hangup_cause"] for row in rows]
+    answered = [bool(row["answer_stamp"]) for row in rows]
+    assert legs["is_answered"].tolist() == answered
+    assert legs["status"].eq("completed").tolist() == answered
+    said_nothing = [row["hangup_cause"] == "NORMAL_CLEARING" and not row["answer_stamp"] for row in rows]
+    assert legs["status"].eq("unknown").tolist() == said_nothing
+    public = [row["context"] == "public" for row in rows]
+    assert legs["direction"].eq("inbound").tolist() == public
+    mailbox = [row["destination_number"] == "voicemail" and not row["answer_stamp"] for row in rows]
+    assert legs["is_helper"].tolist() == mailbox
 
 
 def test_pieces_of_a_large_file_are_read_as_the_whole(

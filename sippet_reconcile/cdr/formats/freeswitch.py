@@ -5,9 +5,10 @@ and that of ``mod_cdr_pg_csv.c``; an account code that is the name of a template
 for that account's own file, so each file is told by its content. ``duration`` is the
 total, ``billsec`` the time after the answer, both whole seconds; ``uuid`` is the key of a
 leg, and ``bleg_uuid`` or ``signal_bond`` that of the leg it was bridged to. The ``sql``
-template writes an INSERT statement for each row. Tables with a header of the same names
-(a copy with names, a database that is fed with them) may hold them in any order, and
-epochs, which are UTC, beside the stamps.
+template writes an INSERT statement for each row. A template of somebody's own is read if
+it adds columns behind those of the compiled-in one; they are called ``column 14`` and so
+on. Tables with a header of the same names (a copy with names, a database that is fed with
+them) may hold them in any order, and epochs, which are UTC, beside the stamps.
 
 The templates escape nothing, so a quote in a caller's name breaks a row; two write a blank
 before ``accountcode``, and ``asterisk`` writes ``"Name" <number>`` inside quotes. A
@@ -139,10 +140,31 @@ REPAIRS: Final = (
 
 
 def _template(row: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that a row of a known width has; two templates have equally many."""
+    """Return the columns that a row may have; two templates have equally many, and own ones add to the usual."""
     if len(row) == len(OPENCDRRATE) and _UUID.fullmatch(row[0].strip()):
         return OPENCDRRATE
-    return LAYOUTS[len(row)]
+    further = (f"column {place}" for place in range(len(DEFAULT) + 1, len(row) + 1))
+    return LAYOUTS.get(len(row)) or (*DEFAULT, *further)
+
+
+def _fits(row: Sequence[str]) -> bool:
+    """Tell whether uuid, seconds and hangup cause stand where the template of that width has them."""
+    if len(row) < len(DEFAULT):
+        return False
+    cells = dict(zip(_template(row), map(str.strip, row), strict=True))
+    if _UUID.fullmatch(cells["uuid"]) is None or not cells["billsec"].isdigit():
+        return False
+    if "direction" in cells:
+        return cells["direction"] in {"inbound", "outbound"}
+    cause = cells["hangup_cause"]
+    return cells["duration"].isdigit() and (not cause or _CAUSE.fullmatch(cause) is not None)
+
+
+def _own_widths(sample: Sample) -> set[int]:
+    """Return the width of a template of somebody's own, which most rows have: the usual columns, then further ones."""
+    widths = [len(row) for row in sample.rows if len(row) not in LAYOUTS and _fits(row)]
+    usual = max(sorted(set(widths)), key=widths.count, default=0)
+    return {usual} if 2 * widths.count(usual) > len(sample.rows) else set()
 
 
 def _is_joined(sample: Sample) -> bool:
@@ -154,7 +176,8 @@ def _layouts(sample: Sample) -> Mapping[int, tuple[str, ...]]:
     """Return the columns by width, those of most rows first."""
     if _is_joined(sample):
         return {len(ASTERISK): ASTERISK, **LAYOUTS}
-    known = [_template(row) for row in sample.rows if len(row) in LAYOUTS]
+    widths = LAYOUTS.keys() | _own_widths(sample)
+    known = [_template(row) for row in sample.rows if len(row) in widths]
     if not known:
         return LAYOUTS
     usual = max(dict.fromkeys(known), key=known.count)
@@ -182,18 +205,10 @@ def recognise(sample: Sample) -> Evidence:
         what = "rows of the asterisk template stand on one line, each with a semicolon at its end"
         return Evidence(1.0, (what,), is_possible=True)
 
-    def fits(row: Sequence[str]) -> bool:
-        cells = dict(zip(_template(row), map(str.strip, row), strict=True))
-        if _UUID.fullmatch(cells["uuid"]) is None or not cells["billsec"].isdigit():
-            return False
-        if "direction" in cells:
-            return cells["direction"] in {"inbound", "outbound"}
-        cause = cells["hangup_cause"]
-        return cells["duration"].isdigit() and (not cause or _CAUSE.fullmatch(cause) is not None)
-
-    widths = sorted({len(row) for row in sample.rows} & LAYOUTS.keys()) or sorted(LAYOUTS)
+    known = LAYOUTS.keys() | _own_widths(sample)
+    widths = sorted({len(row) for row in sample.rows} & known) or sorted(known)
     where = "uuid, seconds and hangup cause stand where a template of mod_cdr_csv has them"
-    return by_cells(sample, LAYOUTS, fits, columns=" or ".join(map(str, widths)), what=where)
+    return by_cells(sample, known, _fits, columns=" or ".join(map(str, widths)), what=where)
 
 
 def first_of(fields: Fields, names: Sequence[str]) -> Any:

@@ -209,12 +209,9 @@ class Dump:
     def go_on(self, place: int) -> None:
         """Look for the next statement behind the last tuple of one; a clause may stand between."""
         at = self.space_end(place)
-        if at >= len(self.data):
-            self.is_cut = True
-        if self.data[at : at + 1] == b";" or at >= len(self.data) or _INSERT.match(self.data, at) is not None:
-            self._at = at
-        else:
-            self._at = self._statement_end(at)
+        is_over = self.data[at : at + 1] == b";" or _INSERT.match(self.data, at) is not None
+        self._at = at if is_over else self._statement_end(at)
+        self.is_cut = not is_over and self._at >= len(self.data) and not self.data.endswith(b";", at)
 
     def space_end(self, at: int) -> int:
         """Return the first place from there on that is no white space."""

@@ -136,7 +136,8 @@ def read_window(
     begins, stops = places[opens], places[closes]
     if is_counted:
         return Window(begins, stops + 1, widths, None)
-    values = _Values(content, quotes, escaping, dialect)
+    strange = _quoted_otherwise(content, quotes, dialect, begins, stops)
+    values = _Values(content, quotes, escaping, strange)
     quotes_at_commas = n_quotes[is_comma]
     edge, edge_quotes = begins, n_quotes[opens]
     too_wide = widths > width
@@ -174,6 +175,15 @@ def _quotes(content: Bytes, dialect: Dialect) -> tuple[Places, Places]:
     at = np.searchsorted(escaping, quotes - 1)
     escaped = escaping[np.minimum(at, len(escaping) - 1)] == quotes - 1
     return quotes[~escaped], escaping
+
+
+def _quoted_otherwise(
+    content: Bytes, quotes: Places, dialect: Dialect, begins: Places, stops: Places
+) -> Mask:
+    """Mark the tuples that hold the other kind of quotes outside of strings: commas may stand between those."""
+    others = np.flatnonzero(content == ord('"' if dialect.quote == "'" else "'"))
+    others = others[np.searchsorted(quotes, others) & 1 == 0]
+    return np.searchsorted(others, stops) > np.searchsorted(others, begins)
 
 
 def _bodies(content: Bytes, ends: Places, head: bytes) -> tuple[Places, int]:
@@ -225,9 +235,8 @@ def _extents(
 class _Values:
     """The values of the tuples of a window, collected by place and then copied out column by column."""
 
-    def __init__(self, content: Bytes, quotes: Places, escaping: Places, dialect: Dialect) -> None:
+    def __init__(self, content: Bytes, quotes: Places, escaping: Places, strange: Mask) -> None:
         self._content = content
-        self._other_quote = ord('"' if dialect.quote == "'" else "'")
         self._quotes = quotes
         self._escaping = escaping
         # Behind a closing quote another one at once is a quote in the text; anything else is irregular.
@@ -237,7 +246,7 @@ class _Values:
         self._begins: list[Places] = []
         self._ends: list[Places] = []
         self._missing: list[Mask] = []
-        self._strange: Mask | None = None
+        self._strange = strange
 
     def add(self, begins: Places, ends: Places, n: Places, before: Places, absent: Mask) -> None:
         """Add the values of one place, which hold `n` quotes and have `before` ahead of them."""
@@ -255,10 +264,8 @@ class _Values:
             first = self._quotes[np.minimum(before, len(self._quotes) - 1)]
             final = self._quotes[np.minimum(before + n, len(self._quotes)) - 1]
             is_whole &= (first == begins) & (final == ends - 1)
-        starts_otherwise = content[np.minimum(begins, last)] == self._other_quote
-        strange = (quoted & ~is_whole) | (~quoted & ((begins == ends) | starts_otherwise))
-        strange &= ~absent
-        self._strange = strange if self._strange is None else self._strange | strange
+        strange = (quoted & ~is_whole) | (~quoted & (begins == ends))
+        self._strange |= strange & ~absent
         bare = np.flatnonzero(~quoted & ~absent)
         missing = absent.copy()
         missing[bare] = _are_null(content, begins[bare], ends[bare], last)
@@ -268,9 +275,7 @@ class _Values:
 
     def n_usual(self, n: int) -> int:
         """Return how many tuples come before the first one that needs care."""
-        if self._strange is None or not bool(self._strange.any()):
-            return n
-        return int(np.argmax(self._strange))
+        return int(np.argmax(self._strange)) if bool(self._strange.any()) else n
 
     def columns(self, n: int) -> list[pa.LargeStringArray]:
         """Return the values of the first tuples, unescaped."""

@@ -19,7 +19,7 @@ Telnyx's reference of detail records, reports and the hangup webhook.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -36,10 +36,11 @@ from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missi
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.stamps import Stamps
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = ["FORMATS"]
+
+Moments: TypeAlias = "NDArray[np.datetime64]"
 
 COLUMNS: Final = (
     "record_type", "id", "uuid", "call_uuid", "telnyx_session_id", "call_session_id", "telnyx_leg_id", "call_leg_id",
@@ -96,7 +97,9 @@ _OWN: Final = frozenset(
 )
 _PARTIES: Final = ("cli", "cld", "call_sec", "billed_sec")
 _EXACT: Final = 1.0
-_SECOND: Final = 1_000_000
+_WITH_SECONDS: Final = 19  # "YYYY-MM-DD HH:MM:SS"
+_NOT_A_TIME: Final = np.iinfo(np.int64).min
+_NEVER: Final = np.datetime64("1972-01-01", "us")  # times before stand for none
 
 
 def recognise(sample: Sample) -> Evidence:
@@ -166,7 +169,8 @@ def _word(
 
 def _first(fields: Fields, names: tuple[str, ...] | list[str]) -> pa.LargeStringArray:
     """Return the first of some columns that has a value in each row."""
-    return pc.coalesce(*(fields[name] for name in names))
+    there = [name for name in names if name in fields]
+    return pc.coalesce(*(fields[name] for name in there or names[:1]))
 
 
 def _seconds(
@@ -184,10 +188,10 @@ def _seconds(
     rings = np.zeros(len(column), bool)
     billed, _ = text_to_seconds(fields["billed_sec"])
     if answered is not None:
-        begin, answer, end = (read_stamps(stamps) for stamps in (started, answered, ended))
-        rings |= _fits(seconds, begin, end) & answer.known & ~_fits(seconds, answer, end)
+        begin, answer, end = _moments([started, answered, ended])
+        rings |= _fits(seconds, begin, end) & ~np.isnat(answer) & ~_fits(seconds, answer, end)
         # Some types of record have no answer time; what was charged for was answered.
-        rings |= (seconds > 0) & ~answer.known & ~answer.unreadable & ~(billed > 0)
+        rings |= (seconds > 0) & np.isnat(answer) & ~(billed > 0)
     else:
         rings |= (seconds > 0) & (billed == 0)
     if not bool(rings.any()):
@@ -195,10 +199,31 @@ def _seconds(
     return with_missing(column, ~rings), with_missing(column, rings)
 
 
-def _fits(seconds: NDArray[np.float64], begin: Stamps, end: Stamps) -> NDArray[np.bool_]:
-    """Mark the rows in which so many seconds lie between two times, whatever their zone."""
-    between = (end.micros - begin.micros) / _SECOND
-    return begin.known & end.known & (np.abs(between - seconds) <= _EXACT)
+def _moments(columns: list[pa.LargeStringArray]) -> list[Moments]:
+    """Return columns of times as moments of one clock, whichever it is; not a time where there is none."""
+    ends = [pc.ends_with(column, "Z") for column in columns]
+    whole = [pc.equal(pc.binary_length(column), _WITH_SECONDS) for column in columns]
+    # One clock throughout: then to the second is enough, and that is read in no time.
+    if any(all(pc.all(mask, min_count=0).as_py() for mask in masks) for masks in (ends, whole)):
+        try:
+            return [_cut_to_seconds(column) for column in columns]
+        except pa.ArrowInvalid:
+            pass  # in another form: read as every other time
+    stamps = [read_stamps(column) for column in columns]
+    return [np.where(found.known, found.micros, _NOT_A_TIME).view("M8[us]") for found in stamps]
+
+
+def _cut_to_seconds(column: pa.LargeStringArray) -> Moments:
+    cut = pc.utf8_slice_codeunits(column, 0, _WITH_SECONDS).cast(pa.timestamp("us"))
+    moments: Moments = cut.to_numpy(zero_copy_only=False)
+    never = moments < _NEVER
+    return np.where(never, np.datetime64("NaT", "us"), moments) if bool(never.any()) else moments
+
+
+def _fits(seconds: NDArray[np.float64], begin: Moments, end: Moments) -> NDArray[np.bool_]:
+    """Mark the rows in which so many seconds lie between two times."""
+    between = (end - begin) / np.timedelta64(1, "s")
+    return np.abs(between - seconds) <= _EXACT
 
 
 FORMATS: Final = (

@@ -121,8 +121,9 @@ def interpret(fields: Fields, options: Options) -> Record:
 
 def _end(fields: Fields, name: str) -> pa.LargeStringArray:
     """Return one end of each call, wherever it stands."""
-    inner = (fields[f"{name}.{member}"] for member in ("number", "uri", "user", "extension"))
-    return pc.coalesce(*inner, fields[name], fields[f"{name}_number"])
+    inner = (f"{name}.{member}" for member in ("number", "uri", "user", "extension"))
+    there = [place for place in (*inner, name, f"{name}_number") if place in fields]
+    return pc.coalesce(*(fields[place] for place in there or [name]))
 
 
 def _word(status: pa.LargeStringArray, ended: pa.LargeStringArray, options: Options) -> pa.LargeStringArray:

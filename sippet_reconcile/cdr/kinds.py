@@ -21,7 +21,7 @@ from sippet_reconcile.cdr.tokens import split_line
 from sippet_reconcile.cdr.xml_text import XmlRecords, begins_like_xml, first_elements
 from sippet_reconcile.errors import CdrFormatError, InputError
 
-__all__ = ["BYTES", "Request", "kind_of", "layout_of", "read_records", "take_sample"]
+__all__ = ["BYTES", "Request", "kind_of", "layout_of", "read_records", "take_sample", "wanted_of"]
 
 BYTES: Final = 1 << 18
 """So much of a file is looked at to find out what it is."""
@@ -175,7 +175,7 @@ def _sample_json(data: bytes, where: str, _: str | None, said: CdrFormat | None)
 
 
 def _read_json(data: bytes, _: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
-    return read_objects(data, where, _wanted(format_, request), _record_test(format_))
+    return read_objects(data, where, wanted_of(format_, request), _record_test(format_))
 
 
 def _sample_xml(data: bytes, where: str, _: str | None, said: CdrFormat | None) -> Sample:
@@ -185,10 +185,11 @@ def _sample_xml(data: bytes, where: str, _: str | None, said: CdrFormat | None) 
 
 def _read_xml(data: bytes, _: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
     records = XmlRecords(data, where, is_record=_record_test(format_, "xml"))
-    return table_of_records(records, _wanted(format_, request), lambda: tuple(records.notes))
+    return table_of_records(records, wanted_of(format_, request), lambda: tuple(records.notes))
 
 
-def _wanted(format_: CdrFormat, request: Request) -> Wanted:
+def wanted_of(format_: CdrFormat, request: Request) -> Wanted:
+    """Return what a format, or ``columns=``, reads of each object."""
     sources = (request.columns or {}).values()
     return Wanted(
         names=frozenset(map(column_key, (*format_.names, *sources))),

@@ -63,6 +63,10 @@ class Nested:
             self._tell(above, outer, rest)
         return found
 
+    def is_object(self, name: str) -> bool:
+        """Tell whether a member of the records is an object in any of them."""
+        return any(isinstance(cell, dict) for cell in _members(self._cells[""], name))
+
     def told(self) -> Iterable[list[str | None]]:
         """Return, per object that names a member twice that was looked at, what is wrong with each record."""
         return self._told.values()

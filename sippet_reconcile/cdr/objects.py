@@ -178,7 +178,11 @@ def _piece(values: list[Any], wanted: Wanted) -> _Piece:
             read(name, cells, plain, is_understood=is_understood)
     nested = Nested(records)
     for path in wanted.all_paths:
-        inner = None if _spelled(path) in columns else nested.at(path, is_exact=path in wanted.paths)
+        if _spelled(path) in columns:
+            continue
+        inner = nested.at(path, is_exact=path in wanted.paths)
+        if inner is None and path in wanted.kept and nested.is_object(path.partition(".")[0]):
+            inner = [None] * len(records)  # not every call has every variable
         if inner is not None:
             read(path, inner, _plain(inner), is_understood=path in wanted.paths)
     reasons += [pa.array(told, TEXT) for told in nested.told()]

@@ -20,10 +20,10 @@ from sippet_reconcile.cdr.kinds import Request, take_sample
 from sippet_reconcile.cdr.parts import (
     Part,
     read_parquet,
-    read_source,
     read_table,
     sample_of,
 )
+from sippet_reconcile.cdr.small_files import SmallFiles
 from sippet_reconcile.cdr.sniff import Candidate, candidates
 from sippet_reconcile.cdr.sources import Paths, blamed_on, find_files, open_sources
 from sippet_reconcile.cdr.spec import Options
@@ -134,10 +134,12 @@ def read_cdr(
     )  # fmt: skip
     files = find_files(paths)
     parts: list[Part] = []
+    small = SmallFiles(request)
     with reporting(progress, unit="file") as report:
         for done, file in enumerate(files):
             report(done, len(files), "reading CDRs")
-            parts += [read_source(source, request) for source in open_sources(file)]
+            parts += [part for source in open_sources(file) for part in small.add(source)]
+        parts += small.rest()
         report(len(files), len(files), "reading CDRs")
     return joined(parts, request)
 

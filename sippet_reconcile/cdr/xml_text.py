@@ -147,6 +147,7 @@ class XmlRecords:
         self._where = where
         self._is_record = is_record
         self._piece = piece
+        self._known: tuple[int, int, Any] = (0, 0, None)
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -196,6 +197,7 @@ class XmlRecords:
                 break
             found = self._read(begin.start(), stop)
             if not isinstance(found, Broken):
+                self._known = (begin.start(), stop, found)
                 break
             at = stop
         return found
@@ -275,6 +277,8 @@ class XmlRecords:
 
     def _read(self, begin: int, end: int) -> dict[str, Any] | str | Broken:
         """Return what a stretch holds, as `Broken` where it cannot be read."""
+        if self._known[:2] == (begin, end):  # how a file begins was looked at
+            return self._known[2]
         try:
             return _parsed(self._data[begin:end])
         except expat.ExpatError as exc:

@@ -155,6 +155,12 @@ def test_columns_make_a_lone_document_the_record_that_it_is(tmp_path: Any) -> No
     assert sr.read_cdr(path, columns=COLUMNS)["call_key"].tolist() == ["c-1"]
 
 
+def test_a_variable_that_no_record_of_a_file_has_is_kept_as_missing() -> None:
+    raw = table([{"uuid": "a", "variables": {"x": "1"}}], kept=("variables.y",))
+    assert column(raw, "variables.y") == [None]
+    assert "rest.y" not in table([{"uuid": "a"}], kept=("rest.y",)).columns
+
+
 def test_what_cannot_be_kept_is_told(tmp_path: Any) -> None:
     path = tmp_path / "x.json"
     path.write_text(json.dumps(ROW))

@@ -96,15 +96,19 @@ def _sample_lines(data: bytes, _: str, delimiter: str | None, __: CdrFormat | No
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """Return the character that takes most lines apart into equally many fields."""
+    """Return the character that takes most lines apart into equally many fields, and into many.
 
-    def rank(delimiter: str) -> tuple[float, int]:
+    A list inside a field may take every line apart into two or three, while the fields of
+    one line are too few or too many: so many lines count by the cube of their share.
+    """
+
+    def rank(delimiter: str) -> float:
         widths = [len(split_line(line, delimiter)[0]) for line in lines[:50]]
         wide = [width for width in widths if width > 1]
         if not wide:
-            return (0.0, 0)
+            return 0.0
         usual = max(sorted(set(wide)), key=wide.count)
-        return (wide.count(usual) / len(widths), usual)
+        return float((wide.count(usual) / len(widths)) ** 3 * (usual - 1))
 
     return max(_DELIMITERS, key=rank) if lines else ","
 

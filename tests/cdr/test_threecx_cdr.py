@@ -214,6 +214,26 @@ def test_other_files_than_the_usual_ones(read: Read) -> None:
     assert legs.loc[3, "problem"] == "billable seconds 'soon' are no number"
 
 
+def test_a_comma_in_a_name_moves_no_other_field(read: Read) -> None:
+    data = (
+        line() * 3
+        + line(from_dispname="Example, Ann", missed_queue_calls="Ext.102;")
+        + line(final_number="1,2")
+    )
+    legs = read(data, timezone="UTC", keep=["from_dispname", "missed_queue_calls"])
+    assert legs["problem"].isna().all()
+    assert legs["direction"].fillna("?").tolist() == ["outbound"] * 4 + ["?"]
+    assert legs["billable_s"].tolist() == [60] * 5
+    assert legs.loc[3, "x_from_dispname"] == "Example, Ann,,,Ext.102;"
+
+
+@pytest.mark.parametrize("fields", [26, 25, 10])
+def test_a_line_that_is_too_short_is_not_mended(read: Read, fields: int) -> None:
+    cut = b",".join(line().split(b",")[:fields])
+    assert read(line() * 3 + cut + b"\n" + line(), timezone="UTC")["problem"].notna().tolist() == [
+        False, False, False, True, False]  # fmt: skip
+
+
 def test_nothing_like_a_line_of_3cx_is_taken_for_one(read: Read) -> None:
     with pytest.raises(sr.CdrFormatError):
         read(line(callid="8c1f3c52-0000-4000-8000-000000000001", historyid="x"), timezone="UTC")

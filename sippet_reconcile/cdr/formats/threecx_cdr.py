@@ -96,6 +96,9 @@ _HISTORY_ID: Final = re.compile(r"(?:Call\s*)?\d+", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"\d+:[0-5]\d:[0-5]\d(?:\.\d+)?")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_]+")
 
+# Nothing is quoted, so a comma in a party's name makes a field too many: all names then are one field, the others empty.
+_NAMES_APART: Final = (r'^((?:[^,"\n]*,){23})((?:[^,"\n]*,){4,}[^,"\n]*)(\n?)$', r'\1"\2",,,\3')
+
 _EXTENSION: Final = r"(?i)^Ext\.\s*"
 _OUTSIDE: Final = frozenset({"LINE", "PROVIDER", "EXTERNALLINE", "EXTERNAL_LINE", "GATEWAY", "BRIDGE"})
 _ROUTING: Final = frozenset({"OUTBOUND_RULE", "OUTBOUNDRULE"})
@@ -285,6 +288,7 @@ FORMATS: Final = (
         recognise=recognise,
         interpret=interpret,
         layouts=_layouts,
+        repairs=(_NAMES_APART,),
         aliases=("3cx", "threecx-cdr", "3cx-cdroutput"),
         helpers_need_company=True,
         row_by_row=True,

@@ -67,13 +67,14 @@ def cut_chunks(chunks: Iterable[bytes], size: int, name: str, *, begin: int = 0)
     [b'a\n', b'bb\n', b'c']
     """
     held = bytearray()
+    looked = 0
     for chunk in chunks:
-        looked = len(held)
         held += chunk
-        if len(held) < size:
+        if len(held) < (looked + _CHUNK if looked else size):
             continue
         # A carriage return at the very end may be half of a line end.
-        end = held.rfind(b"\n", looked if looked >= size else 0) + 1 or held.rfind(b"\r", 0, -1) + 1
+        end = held.rfind(b"\n", looked) + 1 or held.rfind(b"\r", max(looked - 1, 0), -1) + 1
+        looked = 0 if end else len(held)
         if end:
             yield _taken(held, end)
             begin += end
@@ -89,6 +90,6 @@ def cut_chunks(chunks: Iterable[bytes], size: int, name: str, *, begin: int = 0)
 
 def _taken(held: bytearray, end: int) -> bytes:
     with memoryview(held) as view:
-        piece = bytes(view[:end])
+        piece = bytes(view[:end])  # copied once, where a slice of the array would be a second time
     del held[:end]
     return piece

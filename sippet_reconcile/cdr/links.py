@@ -183,28 +183,33 @@ def _relinked(chosen: Sequence[tuple[Seen, int]], format_: CdrFormat) -> tuple[R
         return at, nothing
     leg_id = pa.concat_arrays([texts for seen, _ in chosen for texts in seen.leg_id])
     linked_id = pa.concat_arrays([texts for seen, _ in chosen for texts in seen.linked_id])
-    texts = pa.concat_arrays([leg_id, linked_id])
-    hashes = pd.Index(hash_text(texts))
-    first = ~hashes.duplicated()
-    known, known_texts = hashes[first], texts.filter(pa.array(first))
-    rows, found = [at], [np.full(len(at), -1)]
+    for seen, _ in chosen:
+        seen.leg_id, seen.linked_id = [], []  # they are in one piece now, and may be many
+    hashes = pd.Index(np.concatenate([hash_text(leg_id), hash_text(linked_id)]))
+    first = np.flatnonzero(~hashes.duplicated())
+    known = hashes[first]
+    rows, found = [at], [np.zeros(0, np.int64)]
     for seen, begin in chosen:
         own = np.concatenate([*seen.own, np.zeros(0, np.uint64)])
+        seen.own = []
         places = known.get_indexer(pd.Index(own))
         places[own == 0] = -1
         places[np.concatenate([*seen.at, np.zeros(0, np.int64)])] = -1
         named = np.flatnonzero(places >= 0)
         rows.append(named + begin)
-        found.append(places[named])
+        found.append(first[places[named]])
     all_rows, all_found = np.concatenate(rows), np.concatenate(found)
-    rest = known_texts.take(pa.array(all_found[len(at) :]))
-    order = np.argsort(all_rows, kind="stable")
-    places = pa.array(order)
-    legs = pa.concat_arrays([leg_id, rest]).take(places)
-    before = pa.concat_arrays([linked_id, rest]).take(places)
+    if len(all_found):
+        rest = pa.chunked_array([leg_id, linked_id]).take(pa.array(all_found)).combine_chunks()
+        order = np.argsort(all_rows, kind="stable")
+        legs = pa.concat_arrays([leg_id, one_array(rest)]).take(pa.array(order))
+        before = pa.concat_arrays([linked_id, one_array(rest)]).take(pa.array(order))
+        all_rows = all_rows[order]
+    else:
+        legs, before = leg_id, linked_id
     after = format_.relink(legs, before)
     if after is before:
         return np.zeros(0, np.int64), nothing
     same = pc.fill_null(pc.equal(before, after), fill_value=False)
     is_changed = pc.invert(pc.or_(same, pc.and_(before.is_null(), after.is_null())))
-    return all_rows[order][np.asarray(is_changed)], after.filter(is_changed)
+    return all_rows[np.asarray(is_changed)], after.filter(is_changed)

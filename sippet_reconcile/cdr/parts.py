@@ -17,7 +17,7 @@ from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.frames import table_of_arrow
 from sippet_reconcile.cdr.kinds import Request, read_records, take_sample
 from sippet_reconcile.cdr.legs import Origin, legs_table
-from sippet_reconcile.cdr.pieces import PIECE, InPieces, open_in_pieces
+from sippet_reconcile.cdr.pieces import PIECE, InPieces, first_lines, open_in_pieces
 from sippet_reconcile.cdr.pile import Pile
 from sippet_reconcile.cdr.sources import LARGE, Source, blamed_on
 from sippet_reconcile.cdr.spec import CdrFormat, Sample
@@ -28,6 +28,7 @@ from sippet_reconcile.schema import LEGS
 
 __all__ = [
     "Part",
+    "beginning_of",
     "empty_legs",
     "open_large",
     "read_parquet",
@@ -70,6 +71,12 @@ def _read(source: Source, request: Request) -> Part:
     raw = read_records(decoded.data, sample, format_, request, source.name)
     raw = replace(raw, notes=(*decoded.notes, *raw.notes))
     return _to_legs(raw, format_, Origin(source.name, source.sha256), request)
+
+
+def beginning_of(source: Source) -> bytes:
+    """Return a file as it is read, or of a large file of lines so much as shows what it is."""
+    first = None if source.size < LARGE or source.is_parquet else first_lines(source)
+    return decode(source.data).data if first is None else first
 
 
 def open_large(source: Source, request: Request) -> InPieces | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.sources import Source
 
-__all__ = ["PIECE", "InPieces", "open_in_pieces"]
+__all__ = ["PIECE", "InPieces", "first_lines", "open_in_pieces"]
 
 PIECE: Final = 4 << 20
 """About so many bytes are read at a time."""
@@ -45,6 +45,22 @@ _UNKNOWN: Final = Clock(None, 0, "not known yet")
 _COUNTED: Final = re.compile(r"(\d[\d,]*) (.*)", re.DOTALL)
 
 
+def first_lines(source: Source) -> bytes | None:
+    """Return the beginning of a file of lines, decoded; None where it is of another kind.
+
+    Raises
+    ------
+    CdrFormatError
+        If a line is longer than any record.
+    """
+    head = source.head
+    encoding = wide_encoding(head)
+    text = head if encoding is None else head.decode(encoding, errors="replace").encode()
+    if kind_of(decode_lines(text).data) != "lines":
+        return None
+    return decode_lines(next(source.pieces(max(_PIECE, 2 * BYTES), encoding), b"")).data
+
+
 def open_in_pieces(source: Source, request: Request) -> InPieces | None:
     """Look at the beginning of a file; None where it has to be seen as a whole, or holds nothing.
 
@@ -53,23 +69,16 @@ def open_in_pieces(source: Source, request: Request) -> InPieces | None:
     CdrFormatError
         If no format fits, or a line is longer than any record.
     """
-    head = source.head
-    encoding = wide_encoding(head)
-    if (
-        kind_of(
-            decode_lines(head if encoding is None else head.decode(encoding, errors="replace").encode()).data
-        )
-        != "lines"
-    ):
+    first = first_lines(source)
+    if first is None:
         return None
-    first = decode_lines(next(source.pieces(max(_PIECE, 2 * BYTES), encoding), b"")).data
     sample = take_sample(first, source.name, request.delimiter, request.format)
     if sample.kind != "lines" or not sample.rows:
         return None
     format_ = format_of(sample, source.name, request)
     if not format_.row_by_row:
         return None
-    return InPieces(source, request, format_, sample, encoding)
+    return InPieces(source, request, format_, sample, wide_encoding(source.head))
 
 
 @dataclass(frozen=True)

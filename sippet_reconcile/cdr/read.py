@@ -7,18 +7,16 @@ that `LEGS` describes, then ``is_helper``, ``is_coarse`` and the kept columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 import pandas as pd
 
 from sippet_reconcile.cdr.columns import columns_format
-from sippet_reconcile.cdr.decode import decode
 from sippet_reconcile.cdr.formats import format_named
 from sippet_reconcile.cdr.frames import table_of_frame
 from sippet_reconcile.cdr.joined import ATTRS_KEY, joined
 from sippet_reconcile.cdr.kinds import Request, take_sample
 from sippet_reconcile.cdr.parts import (
     Part,
+    beginning_of,
     read_parquet,
     read_table,
     sample_of,
@@ -33,9 +31,6 @@ from sippet_reconcile.period import load_zone
 from sippet_reconcile.phones import check_country, check_prefixes
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Legs
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "request_of", "sniff_cdr"]
 
@@ -207,7 +202,7 @@ def sniff_cdr(path: Paths) -> list[Candidate]:
     with blamed_on(source.path):
         if source.is_parquet:
             return candidates(sample_of(read_parquet(source)))
-        return candidates(take_sample(decode(source.data).data, source.name))
+        return candidates(take_sample(beginning_of(source), source.name))
 
 
 def request_of(

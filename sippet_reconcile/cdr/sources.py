@@ -83,16 +83,18 @@ class Source:
         """
         if self._data is None:
             found: list[bytes] = []
-            size = 0
-            for chunk in self._stream():
-                size += len(chunk)
-                if size >= MAX_WHOLE:
-                    msg = (
-                        f"{self.name} has {MAX_WHOLE >> 20:,} MiB or more of a kind that is read as a whole; "
-                        "split it, or export it as CSV"
-                    )
-                    raise CdrFormatError(msg)
+            # The size of a packed file is only a guess.
+            size = self._size if self._chunks is None else 0
+            chunks = self._stream()
+            while size < MAX_WHOLE and (chunk := next(chunks, None)) is not None:
                 found.append(chunk)
+                size += len(chunk) if self._chunks is not None else 0
+            if size >= MAX_WHOLE:
+                msg = (
+                    f"{self.name} has {MAX_WHOLE >> 20:,} MiB or more of a kind that is read as a whole; "
+                    "split it, or export it as CSV"
+                )
+                raise CdrFormatError(msg)
             self._data = b"".join(found)
         return self._data
 

@@ -303,14 +303,21 @@ SILENT = {
         ([{**IVR, "End Time": "2026-10-01 09:05:00"}, LATE], [False, False]),
         ([IVR, {**LATE, "Session": "another"}], [False, False]),
         ([IVR, {**LATE, "Start Time": "soon"}], [False, False]),
+        ([RANG, IVR, {**LATE, "Start Time": "soon"}], [False, False, False]),
     ],
     ids=["menu-then-talk", "menu-queue-talk", "menu-alone", "menu-alone-talked", "queue-hung-up", "agent-talked",
-         "agent-beside-dial", "menu-went-on", "another-call", "dial-unusable"],
+         "agent-beside-dial", "menu-went-on", "another-call", "dial-unusable", "only-unanswered-dial-usable"],
 )  # fmt: skip
 def test_a_menu_is_a_helper_only_beside_a_dialled_leg_that_talked(
     read: Read, changes: list[dict[str, str]], helpers: list[bool]
 ) -> None:
     assert read(page(*changes), timezone="UTC")["is_helper"].tolist() == helpers
+
+
+def test_a_dialled_leg_that_is_cut_off_is_no_company_for_a_menu(read: Read) -> None:
+    legs = read(page(RANG, IVR, LATE).removesuffix(b",TRUNK,\r\n"))
+    assert legs["problem"].isna().tolist() == [True, True, False]
+    assert not legs["is_helper"].any()
 
 
 def test_without_a_session_the_unique_id_groups_the_legs(read: Read) -> None:
@@ -363,6 +370,23 @@ def test_a_trunk_on_one_side_tells_the_direction_where_the_device_does_not(
     changes = {"Log Userfield": userfield, "Source Trunk Name": source, "Destination Trunk Name": target}
     found = read(page(changes)).loc[0, "direction"]
     assert (None if pd.isna(found) else found) == direction
+
+
+@pytest.mark.parametrize(
+    ("changes", "user"),
+    [
+        ({}, "1002"),
+        ({"Dest. Channel": "PJSIP/trunk_2-0000000c"}, None),
+        ({"Dest. Channel": ""}, None),
+        ({"Log Userfield": "Outbound", "Source Channel": "SIP/1001-0000000c"}, "1001"),
+        ({"Log Userfield": "Internal", "Source Channel": "PJSIP/1003-0000000c"}, "1003"),
+    ],
+)
+def test_a_user_is_on_the_inner_side_and_no_trunk(
+    read: Read, changes: dict[str, str], user: str | None
+) -> None:
+    found = read(page(changes)).loc[0, "sip_username"]
+    assert (None if pd.isna(found) else found) == user
 
 
 def test_a_platforms_own_id_in_the_account_code_is_the_call_key(read: Read) -> None:

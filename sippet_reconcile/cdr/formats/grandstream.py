@@ -151,17 +151,17 @@ def _helpers(
     Not a queue's leg to an agent: that is the talk itself. And none that lasted longer
     than the dialled leg: the call then went on in it, and its end would be lost.
     """
-    dialled = talked & matches(fields["action_type"], _DIAL) & np.asarray(fields["start"].is_valid())
+    dialled = talked & matches(fields["action_type"], _DIAL)
     if fields.raw.problem is not None:
         dialled &= np.asarray(fields.raw.problem.is_null())
     to_somebody = talked & np.asarray(fields["dstchannel"].is_valid())
-    candidate = by_menu & ~to_somebody & np.asarray(linked.is_valid())
+    candidate = by_menu & ~to_somebody
     if not bool(candidate.any()) or not bool(dialled.any()):
         return np.zeros(len(fields), bool)
     call = first_occurrence(linked)
-    ended = read_stamps(fields["end"])
+    started, ended = (read_stamps(fields[name]) for name in ("start", "end"))
     latest = np.full(len(fields), np.iinfo(np.int64).min)
-    rows = np.flatnonzero(dialled & ended.known)
+    rows = np.flatnonzero(dialled & started.known & ended.known)
     np.maximum.at(latest, call[rows], ended.micros[rows])
     return candidate & ended.known & (ended.micros <= latest[call])
 

@@ -319,6 +319,16 @@ def test_a_row_written_behind_a_cut_one_is_never_read_shifted(cut: int, freeswit
         assert leg["started_at"].isoformat() == "2026-10-01T09:00:00+00:00"
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_rows_of_whom_nothing_is_right_are_believed_where_no_other_system_writes_as_many(
+    template: str, asterisk: Line, read: Read
+) -> None:
+    damaged = line(template, billsec="?", direction="?")
+    assert read(damaged, format="freeswitch", timezone="UTC")["problem"].notna().tolist() == [True]
+    with pytest.raises(sr.CdrFormatError, match="this is not"):
+        read(asterisk(start=""), format="freeswitch", timezone="UTC")
+
+
 @pytest.mark.parametrize("n_more", [1, 6, 30])
 def test_columns_that_somebody_added_behind_the_usual_ones_are_kept(n_more: int, read: Read) -> None:
     more = "".join(f',"extra {n}"' for n in range(n_more)).encode() + b"\n"

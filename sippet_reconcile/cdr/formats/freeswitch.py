@@ -19,6 +19,7 @@ Answered is what has an answer stamp: half of the unanswered calls end with NORM
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -160,6 +161,13 @@ def _fits(row: Sequence[str]) -> bool:
     return cells["duration"].isdigit() and (not cause or _CAUSE.fullmatch(cause) is not None)
 
 
+def _may_fit(row: Sequence[str]) -> bool:
+    """Tell whether a row is one if somebody says so; other systems write as many fields as some templates have."""
+    if len(row) in {len(EXAMPLE), len(DEFAULT)}:
+        return True
+    return len(row) in LAYOUTS and _UUID.fullmatch(row[_template(row).index("uuid")].strip()) is not None
+
+
 def _own_widths(sample: Sample) -> set[int]:
     """Return the width of a template of somebody's own, which most rows have: the usual columns, then further ones."""
     widths = [len(row) for row in sample.rows if len(row) not in LAYOUTS and _fits(row)]
@@ -208,7 +216,8 @@ def recognise(sample: Sample) -> Evidence:
     known = LAYOUTS.keys() | _own_widths(sample)
     widths = sorted({len(row) for row in sample.rows} & known) or sorted(known)
     where = "uuid, seconds and hangup cause stand where a template of mod_cdr_csv has them"
-    return by_cells(sample, known, _fits, columns=" or ".join(map(str, widths)), what=where)
+    evidence = by_cells(sample, known, _fits, columns=" or ".join(map(str, widths)), what=where)
+    return replace(evidence, is_possible=0 < len(sample.rows) <= 2 * sum(map(_may_fit, sample.rows)))
 
 
 def first_of(fields: Fields, names: Sequence[str]) -> Any:

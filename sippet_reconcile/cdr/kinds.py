@@ -29,6 +29,9 @@ BYTES: Final = 1 << 18
 ROWS: Final = 200
 """So many of its records are looked at."""
 
+MAX_COLUMNS: Final = 1000
+"""A table with more columns is none of calls; what proves its quoting knows no more either."""
+
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
 
@@ -133,6 +136,13 @@ def layout_of(sample: Sample, format_: CdrFormat, where: str, request: Request) 
         assert format_.layouts is not None  # noqa: S101 - a format without layouts always has a header row
         return Layout(sample.delimiter, format_.layouts(sample), where=where, repairs=format_.repairs)
     names = unique_names(sample.rows[header])
+    if len(names) > MAX_COLUMNS:
+        line = sample.lines[header] + 1
+        msg = (
+            f"{where} line {line} names {len(names):,} columns or more, and no CDR export has more than {MAX_COLUMNS:,}; "
+            "check that this is one, and pass delimiter= where it is not the character that was guessed"
+        )
+        raise CdrFormatError(msg, line=line)
     return Layout(
         sample.delimiter,
         {len(names): names},

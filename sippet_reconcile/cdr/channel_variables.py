@@ -160,6 +160,7 @@ def interpret(fields: Fields, options: Options) -> Record:
     )
     return Record(
         started=started,
+        shown=fields["variables.start_stamp"],
         answered=answered,
         ended=ended,
         total=_seconds(fields["variables.mduration"], fields["variables.duration"]),

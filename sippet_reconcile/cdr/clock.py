@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.stamps import Stamps
 
-__all__ = ["OFFSETS", "Clock", "Timeline", "find_clock", "timeline"]
+__all__ = ["OFFSETS", "Clock", "Timeline", "check_zone", "find_clock", "timeline"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Micros: TypeAlias = "NDArray[np.int64]"
@@ -150,7 +150,7 @@ def find_clock(
     )
     if zone is not None:
         if epoch is not None and bool(told.any()):
-            is_confirmed = _check_zone(zone, started, told, epoch, where)
+            is_confirmed = _fits(zone, started, told, epoch, (where, "in its ids"))
             return Clock(zone, 0, "given, and confirmed by the epoch in the ids" if is_confirmed else "given")
         return Clock(zone, 0, "given")
     if epoch is None or not bool(told.any()):
@@ -181,8 +181,24 @@ def find_clock(
     return Clock(None, main, "measured from the epoch in the ids")
 
 
-def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, where: str) -> bool:
-    """Return whether the ids confirm a zone, or raise where they say that it is another one."""
+def check_zone(zone: ZoneInfo, shown: Stamps, started: Stamps, where: str) -> None:
+    """Hold a zone against stamps of the switch's clock that stand beside instants; nothing else comes of them.
+
+    Raises
+    ------
+    CdrFormatError
+        If they say that the zone is another one.
+    """
+    told = shown.known & ~shown.is_utc & started.known & started.is_utc
+    if bool(told.any()):
+        _fits(zone, shown, told, started.micros, (where, "beside its stamps"))
+
+
+def _fits(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, where: tuple[str, str]) -> bool:
+    """Return whether epochs confirm a zone, or raise where they say that it is another one.
+
+    `where` names the file, and where in it the epochs stand.
+    """
     found = micros_to_utc(started.micros[told], zone)
     sure = ~(found.repeated | found.skipped)
     if not bool(sure.any()):
@@ -203,7 +219,7 @@ def _check_zone(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, wher
         return False  # ids that lie days from the starts tell of no zone
     said = offset_name(measured - gap)
     msg = (
-        f"{where}: timezone={zone.key!r} would put its clock at {said}, but the epochs in its ids show "
+        f"{where[0]}: timezone={zone.key!r} would put its clock at {said}, but the epochs {where[1]} show "
         f"{offset_name(measured)} ({count:,} of {int(counts.sum()):,} rows that tell); "
         "pass the zone of the switch's clock, or leave timezone= out"
     )

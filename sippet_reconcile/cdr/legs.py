@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_digits
-from sippet_reconcile.cdr.clock import Clock, Timeline, find_clock, timeline
+from sippet_reconcile.cdr.clock import Clock, Timeline, check_zone, find_clock, timeline
 from sippet_reconcile.cdr.date_order import read_with_votes
 from sippet_reconcile.cdr.direction import directions
 from sippet_reconcile.cdr.evidence import Told
 from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, column_key, status_word
-from sippet_reconcile.cdr.stamps import Stamps
+from sippet_reconcile.cdr.stamps import Stamps, read_stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import map_distinct, text_to_seconds
@@ -204,6 +204,8 @@ def _read_times(fields: Fields, record: Record, options: Options) -> _Times:
     if fields.raw.problem is not None and options.zone is None and epoch is None:
         columns = _without_zoneless_rests(columns, np.asarray(fields.raw.problem.is_valid()))
         started, answered, ended = columns
+    if record.shown is not None and options.zone is not None:
+        check_zone(options.zone, read_stamps(record.shown), started, options.where)
     told = Told.of(started, [answered, ended], epoch, votes)
     clock = options.clock or find_clock(options.zone, started, [answered, ended], epoch, options.where)
     line = timeline(clock, started, answered, ended, total=total, billable=billable, epoch=epoch)

@@ -166,7 +166,8 @@ class Record:
     times and seconds that the others imply; where an export tells how long a call rang
     and not when it was answered, `ring` is that. `notes` are told to whoever reads the file.
     `from_whole` and `to_whole` are the numbers as E.164 is made of them, where the
-    export leaves out a part that is certain.
+    export leaves out a part that is certain. `shown` are the starts as the switch's clock
+    printed them, where `started` are instants: they are only held against the zone.
     """
 
     started: pa.LargeStringArray
@@ -189,6 +190,7 @@ class Record:
     calls_out: NDArray[np.bool_] | None = None
     is_helper: NDArray[np.bool_] | None = None
     epoch: NDArray[np.int64] | None = None
+    shown: pa.LargeStringArray | None = None
     answer_decides: bool = True
     zero_decides: bool = False
     start_required: bool = True

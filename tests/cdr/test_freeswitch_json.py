@@ -215,11 +215,14 @@ def test_stamps_are_read_where_there_are_no_epochs_and_ask_for_a_zone(read: Read
     assert row["answered_at"].timestamp() == ANSWER
 
 
-def test_the_zone_does_not_move_epochs(read: Read) -> None:
-    assert (
-        read(as_bytes(leg()), timezone="Asia/Tokyo")["started_at"].tolist()
-        == read(as_bytes(leg()))["started_at"].tolist()
-    )
+def test_the_zone_does_not_move_epochs_and_the_stamps_beside_them_hold_it_to_account(read: Read) -> None:
+    alone = read(as_bytes(leg()))["started_at"].tolist()
+    assert read(as_bytes(leg()), timezone="Europe/Berlin")["started_at"].tolist() == alone
+    with pytest.raises(
+        sr.CdrFormatError, match=r"timezone='Asia/Tokyo' .* beside its stamps show UTC\+02:00"
+    ):
+        read(as_bytes(leg()), timezone="Asia/Tokyo")
+    assert read(as_bytes(leg(start_stamp=None)), timezone="Asia/Tokyo")["started_at"].tolist() == alone
 
 
 def test_both_legs_of_a_call_are_linked(read: Read) -> None:

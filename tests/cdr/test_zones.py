@@ -104,6 +104,32 @@ def test_epochs_that_are_the_starts_themselves_tell_the_clock_to_the_quarter_hou
         clock("Asia/Kolkata")
 
 
+@pytest.mark.parametrize(
+    ("zone", "said"), [("Europe/London", None), ("UTC", r"UTC\+01:00"), ("America/New_York", r"UTC\+01:00")]
+)
+def test_stamps_beside_epochs_hold_the_zone_to_account_and_move_nothing(
+    read: Read, zone: str, said: str | None
+) -> None:
+    rows = [
+        "xml_cdr_uuid,start_stamp,start_epoch,end_epoch,billsec,hangup_cause,caller_id_number,destination_number"
+    ]
+    for n in range(5):
+        at = JULY + timedelta(minutes=n)
+        shown = (at + timedelta(hours=1)).strftime(FORM)
+        epoch = int(at.timestamp())
+        rows.append(
+            f"8c1f3c52-0000-4000-8000-00000000000{n},{shown},{epoch},{epoch + 65},60,NORMAL_CLEARING,1001,1002"
+        )
+    data = "\n".join(rows).encode()
+    alone = read(data, format="fusionpbx")["started_at"].tolist()
+    assert alone == [pd.Timestamp(JULY) + pd.Timedelta(minutes=n) for n in range(5)]
+    if said is None:
+        assert read(data, format="fusionpbx", timezone=zone)["started_at"].tolist() == alone
+    else:
+        with pytest.raises(sr.CdrFormatError, match=f"timezone='{zone}' .*beside its stamps show {said}"):
+            read(data, format="fusionpbx", timezone=zone)
+
+
 def test_without_ids_and_offsets_the_zone_is_asked_for(asterisk: Line, read: Read) -> None:
     with pytest.raises(sr.InputError, match=r"times are local.*timezone="):
         read(asterisk(16))

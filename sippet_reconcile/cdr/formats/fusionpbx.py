@@ -159,6 +159,7 @@ def interpret(fields: Fields, _: Options) -> Record:
     cause = fields["hangup_cause"]
     return Record(
         started=_started(fields),
+        shown=fields["start_stamp"],
         answered=answered,
         ended=_first(fields, "end_epoch", "end_stamp"),
         billable=billable,

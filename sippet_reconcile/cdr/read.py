@@ -66,7 +66,8 @@ def read_cdr(
         it chose and why.
     timezone
         IANA name of the zone of the switch's clock. Needed where times are local and the
-        file does not tell; where its ids do, a zone that contradicts them is an error.
+        file does not tell; where its ids do, or epochs beside its stamps, a zone that
+        contradicts them is an error.
         Times that carry an offset, and epochs, are what they say: the zone is then not
         used for them, and where it is used for no time at all, the log says so.
     country

@@ -208,13 +208,14 @@ def _called(fields: Fields, called: pa.LargeStringArray) -> pa.LargeStringArray:
 
 
 def _directions(
-    fields: Fields, caller: pa.LargeStringArray, called: pa.LargeStringArray
+    fields: Fields, caller: pa.LargeStringArray, called: pa.LargeStringArray, options: Options
 ) -> tuple[pa.LargeStringArray, NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the directions, which rows came in from outside, and which are outbound if they call an outside number.
 
     Asterisk records none. A context may tell, or that a call has a DID; a trunk may,
     where its name says that it is one or where it was dialled with a number behind it.
-    Signs that contradict each other tell nothing.
+    Signs that contradict each other tell nothing. Somebody who says which numbers are
+    their own knows better than a trunk, by which one's own number can be called, too.
     """
     channel, dstchannel, context = fields["channel"], fields["dstchannel"], fields["dcontext"]
     inside, outside = matches(context, _FROM_INSIDE), matches(context, _FROM_OUTSIDE)
@@ -233,9 +234,9 @@ def _directions(
     text = channel.type
     words = [pa.scalar(word, text) for word in ("inbound", "outbound", "internal", None)]
     direction = words.pop()
-    for mask in (within, went_out, came_in):
+    for mask in (within, went_out & (not options.internal_numbers), came_in):
         direction = pc.if_else(pa.array(mask), words.pop(), direction)
-    return direction, came_in, inside & ~by_trunk
+    return direction, came_in, (inside & ~by_trunk) | went_out
 
 
 def _filled(array: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -252,14 +253,14 @@ def _words(fields: Fields) -> pa.LargeStringArray:
     return pc.if_else(pa.array(mailbox), pa.scalar("VOICEMAIL", word.type), word)
 
 
-def interpret(fields: Fields, _: Options) -> Record:
+def interpret(fields: Fields, options: Options) -> Record:
     """Give the columns their meaning, whatever their order."""
     fields.prepare(fields.raw.columns)
     uniqueid, linkedid, sequence = fields["uniqueid"], fields["linkedid"], fields["sequence"]
     caller, called = numbers(fields)
     caller = pc.coalesce(caller, fields["cnum"])
     called = _called(fields, called)
-    direction, came_in, calls_out = _directions(fields, caller, called)
+    direction, came_in, calls_out = _directions(fields, caller, called, options)
 
     def found(name: str) -> pa.LargeStringArray | None:
         return fields[name] if name in fields else None  # noqa: SIM401 - `Fields` has no get

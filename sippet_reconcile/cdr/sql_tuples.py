@@ -31,6 +31,7 @@ TEXT: Final = pa.large_string()
 SPACE: Final = b" \t\r\n"
 _OPEN, _CLOSE, _COMMA, _END, _BACKSLASH, _FEED = b"(),;\\\n"
 _STRUCTURE: Final = np.isin(np.arange(256), list(b"(),;"))
+_MARKS: Final = {quote: np.isin(np.arange(256), list(b"(),;" + quote.encode())) for quote in "'\""}
 _IS_SPACE: Final = np.isin(np.arange(256), list(SPACE))
 _MEANT: Final = np.arange(256, dtype=np.uint8)
 """What a byte behind a backslash stands for."""
@@ -113,12 +114,16 @@ def read_window(
     Window or None
         None where not even the first tuple is regular.
     """
-    quotes, escaping = _quotes(content, dialect)
-    places = np.flatnonzero(_STRUCTURE[content])
-    n_quotes = np.searchsorted(quotes, places)
-    outside = (n_quotes & 1) == 0
-    places, n_quotes = places[outside], n_quotes[outside]
-    kinds = content[places]
+    marks = np.flatnonzero(_MARKS[dialect.quote][content])
+    kinds = content[marks]
+    escaping = _escaping(content) if dialect.has_escapes else np.zeros(0, np.int64)
+    is_quote = kinds == ord(dialect.quote)
+    is_quote[is_quote] = ~_follow(marks[is_quote], escaping)
+    quotes = marks[is_quote]
+    # Inside quotes is what an odd number of them stands ahead of; an escaped quote is no mark at all.
+    n_quotes = np.cumsum(is_quote)
+    outside = (n_quotes & 1 == 0) & _STRUCTURE[kinds]
+    places, n_quotes, kinds = marks[outside], n_quotes[outside], kinds[outside]
     ends = places[kinds == _END]
     bodies, n_good = _bodies(content, ends, head)
     # The head may name columns: its brackets and commas are no part of any tuple.
@@ -159,22 +164,20 @@ def read_window(
     return Window(begins[:n_usual], stops[:n_usual] + 1, widths[:n_usual], values.columns(n_usual))
 
 
-def _quotes(content: Bytes, dialect: Dialect) -> tuple[Places, Places]:
-    """Return the quotes that nothing escapes, and the backslashes that escape."""
-    quotes = np.flatnonzero(content == ord(dialect.quote))
-    nothing = np.zeros(0, np.int64)
-    if not dialect.has_escapes:
-        return quotes, nothing
+def _escaping(content: Bytes) -> Places:
+    """Return the backslashes that escape what follows: in a row of them every other one is escaped itself."""
     slashes = np.flatnonzero(content == _BACKSLASH)
-    if len(slashes) == 0:
-        return quotes, nothing
-    # In a row of backslashes every other one is escaped itself.
     begins = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)
     in_row = np.arange(len(slashes)) - np.repeat(begins, np.diff(begins, append=len(slashes)))
-    escaping = slashes[in_row % 2 == 0]
-    at = np.searchsorted(escaping, quotes - 1)
-    escaped = escaping[np.minimum(at, len(escaping) - 1)] == quotes - 1
-    return quotes[~escaped], escaping
+    return slashes[in_row % 2 == 0]
+
+
+def _follow(places: Places, others: Places) -> Mask:
+    """Mark the places that stand right behind one of some others; both rise."""
+    if len(others) == 0:
+        return np.zeros(len(places), bool)
+    at = np.minimum(np.searchsorted(others, places - 1), len(others) - 1)
+    return others[at] == places - 1
 
 
 def _quoted_otherwise(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Wanted", "first_objects", "read_objects", "table_of_records"]
 
 _KINDS: Final = {"{": "an object", "[": "a list", "t": "a yes/no", "f": "a yes/no"}
+_DEEPEST: Final = 50
 _NOT_UNICODE: Final = "{!r} holds text that is not Unicode"
 
 IsRecord: TypeAlias = "Callable[[dict[str, Any]], bool]"
@@ -212,10 +213,14 @@ def _plain(cells: list[Any]) -> pa.LargeStringArray | None:
         return None
 
 
-def _hashes(cells: list[Any], plain: pa.LargeStringArray | None, path: str) -> NDArray[np.uint64]:
+def _hashes(
+    cells: list[Any], plain: pa.LargeStringArray | None, path: str, depth: int = 0
+) -> NDArray[np.uint64]:
     """Return a number per value; that of an object is made of its members', in whatever order they stand."""
     if plain is not None:
         return _scrambled(plain, path)
+    if depth > _DEEPEST:
+        return _scrambled(_printed(path, cells)[0], path)
     hashes = np.zeros(len(cells), np.uint64)
     if not set(map(type, cells)) <= {dict, type(None)}:
         rest = [None if isinstance(cell, dict) else cell for cell in cells]
@@ -225,7 +230,7 @@ def _hashes(cells: list[Any], plain: pa.LargeStringArray | None, path: str) -> N
     objects = list(filter(None, cells))
     for name in dict.fromkeys(chain.from_iterable(objects)):
         members = list(map(methodcaller("get", name), objects))
-        hashes[filled] += _hashes(members, _plain(members), f"{path}\x1f{name}")
+        hashes[filled] += _hashes(members, _plain(members), f"{path}\x1f{name}", depth + 1)
     return hashes
 
 

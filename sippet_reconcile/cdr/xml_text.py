@@ -40,6 +40,7 @@ _OPENS: Final = re.compile(
 )
 _TAIL: Final = 4096  # bytes in which the root of a file ends
 _LOOKED_AT: Final = 20  # documents
+_ENDLESS: Final = 100  # records without an end after which none is read as if it held others of its name
 
 
 class _RefusedError(Exception):
@@ -148,6 +149,8 @@ class XmlRecords:
         self._is_record = is_record
         self._piece = piece
         self._known: tuple[int, int, Any] = (0, 0, None)
+        self._ends: dict[bytes, tuple[int, int | None]] = {}  # from where on which end tag is the first
+        self._counted = (0, 0)  # a place, and the line ends before it
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -233,17 +236,18 @@ class XmlRecords:
     def _each(self, name: bytes, *, is_inside: bool) -> Iterator[tuple[Any, int]]:
         """Yield each element of that name, and how long it is."""
         begins = _begin_of(name)
-        at, n_read = 0, 0
+        at, n_read, n_endless = 0, 0, 0
         while (begin := begins.search(self._data, at)) is not None:
             yield from self._between(name, at, begin.start(), is_inside=is_inside)
             at = begin.start()
             stop = self._end(name, at)
-            found: Any = None if stop is None else self._read(at, stop)
-            if stop is None or isinstance(found, Broken):
+            following = begins.search(self._data, at + 1, stop or len(self._data))
+            is_hopeless = following is not None and n_endless > _ENDLESS
+            found: Any = None if stop is None or is_hopeless else self._read(at, stop)
+            if found is None or stop is None or isinstance(found, Broken):
                 # Where its end tag is lost, a record ends where the next one begins.
-                following = begins.search(self._data, at + 1, stop or len(self._data))
                 if following is not None:
-                    stop = following.start()
+                    stop, n_endless = following.start(), n_endless + 1
                     found = self._broken(at, stop, "it has no end")
                 elif stop is None:
                     if n_read == 0 and not is_inside:
@@ -272,8 +276,12 @@ class XmlRecords:
         tag = _TAG.match(self._data, at)
         if tag is not None and tag[0].endswith(b"/>"):
             return tag.end()
-        stop = _end_of(name).search(self._data, at, len(self._data) if within is None else at + within)
-        return None if stop is None else stop.end()
+        begun, known = self._ends.get(name, (len(self._data), None))
+        if begun > at or (known is not None and known <= at):
+            found = _end_of(name).search(self._data, at)
+            known = None if found is None else found.end()
+            self._ends[name] = (at, known)
+        return None if known is None or (within is not None and known > at + within) else known
 
     def _read(self, begin: int, end: int) -> dict[str, Any] | str | Broken:
         """Return what a stretch holds, as `Broken` where it cannot be read."""
@@ -298,7 +306,11 @@ class XmlRecords:
     # ---------------------------------------------------------------- errors
 
     def _line(self, at: int) -> int:
-        return self._data.count(b"\n", 0, at) + 1
+        before, n_before = self._counted
+        if at < before:
+            before, n_before = 0, 0
+        self._counted = (at, n_before + self._data.count(b"\n", before, at))
+        return self._counted[1] + 1
 
     def _refused(self, at: int) -> CdrFormatError:
         line = self._line(max(self._data.find(b"<!DOCTYPE", at), at))

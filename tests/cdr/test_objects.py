@@ -184,3 +184,12 @@ def test_a_text_without_an_end_harms_no_other_line() -> None:
     assert column(raw, "uuid") == [None, "nan", "c"]
     assert raw.problem is not None
     assert raw.problem.is_valid().to_pylist() == [True, False, False]
+
+
+def test_members_nested_far_down_count_for_the_hash_and_end_nothing() -> None:
+    def nested(end: int, depth: int = 700) -> bytes:
+        return b'{"uuid": "a", "x": ' + b'{"y": ' * depth + str(end).encode() + b"}" * depth + b"}"
+
+    hashes = table(b"\n".join([nested(1), nested(2), nested(1), b'{"uuid": "a"}'])).record_hash.tolist()
+    assert hashes[0] == hashes[2]
+    assert len(set(hashes)) == 3

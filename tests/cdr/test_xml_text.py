@@ -217,3 +217,11 @@ def test_a_real_record(cdr_samples: Path) -> None:
             )
         )
     )
+
+
+@pytest.mark.parametrize("junk", ["<cdr>", "<cdr \n<a></b>\n", "<cdr>\n<a></b>\n</cdr>\n"])
+@pytest.mark.parametrize("end", ["", "</cdr>"])
+def test_many_records_without_an_end_are_each_one_row(junk: str, end: str) -> None:
+    found, _ = read(cdr(0) + junk * 3000 + end)
+    assert found[0]["id"] == "0"
+    assert len(found) in {3001, 3002}  # a last end tag may be of nothing

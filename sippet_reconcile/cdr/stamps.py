@@ -199,7 +199,10 @@ def _cast(array: pa.LargeStringArray, kind: pa.DataType) -> Micros | None:
         return np.zeros(len(array), np.int64)
     if lengths < _WITH_SECONDS:
         return None
+    first = array.take(pa.array(np.flatnonzero(np.asarray(array.is_valid()))[:1]))
     try:
+        # A column of another form is told by its first value: a cast that fails goes through all of them.
+        first.cast(kind)
         at = array.cast(kind)
     except pa.ArrowInvalid:
         return None
@@ -212,12 +215,22 @@ def _cast_with_offsets(array: pa.LargeStringArray) -> Micros | None:
         pc.equal(pc.utf8_slice_codeunits(array, _WITH_SECONDS - 3, _WITH_SECONDS - 2), ":")
     ).as_py():
         return None
-    if not pc.all(pc.ends_with(array, "Z")).as_py():
-        # Arrow takes offsets of a whole day.
-        ends = pc.utf8_slice_codeunits(array, -_LONGEST_OFFSET).unique()
-        if not pc.all(pc.match_substring_regex(ends, _OFFSET)).as_py():
-            return None
+    if pc.all(pc.ends_with(array, "Z")).as_py():
+        return _cast(_without_end(array, 1), _LOCAL)
+    ends = pc.utf8_slice_codeunits(array, -_LONGEST_OFFSET).unique().drop_null()
+    # Arrow takes offsets of a whole day.
+    if not pc.all(pc.match_substring_regex(ends, _OFFSET)).as_py():
+        return None
+    only = ends[0].as_py() if len(ends) == 1 else ""
+    if only[:1] in {"+", "-"}:
+        local = _cast(_without_end(array, len(only)), _LOCAL)
+        return None if local is None else local - _offsets(ends)[0]
     return _cast(array, _UTC)
+
+
+def _without_end(array: pa.LargeStringArray, length: int) -> pa.LargeStringArray:
+    """Cut some ASCII off the end of each text."""
+    return pc.binary_slice(array.view(pa.large_binary()), 0, -length).view(_TEXT)
 
 
 def _numbers(parts: Any, name: str) -> Micros:

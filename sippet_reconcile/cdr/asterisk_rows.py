@@ -77,12 +77,13 @@ _NO_NUMBER: Final = r"^[stih]$"
 _DIALLED: Final = r"^[A-Za-z0-9]+/(?:[^/,&@]+/)?(?P<number>\+?[0-9*#]+)(?:@[^,&]*)?(?:,.*)?$"
 _FROM_OUTSIDE: Final = r"^(?:from-(?:pstn|trunk|did|external|sip-external|outside)|ext-did)(?:-.*)?$"
 _FROM_INSIDE: Final = r"^from-internal(?:-.*)?$"
-_TRUNK: Final = r"^(?:SIP|PJSIP|IAX2)/[^@]*(?i:trunk)"
+_TRUNK: Final = "(?i)trunk"
 _BY_PEER: Final = (
     r"^(?:SIP|PJSIP|IAX2)/(?:\+?[0-9*#]+@(?P<peer>[^,/&@]+)|(?P<before>[^,/&@]+)/\+?[0-9*#]+)(?:,.*)?$"
 )
 _DIGITS: Final = r"^\+?[0-9]+$"
-_PARKED: Final = r"(?i)^park\+"
+_PARKED: Final = "park+"
+_USUAL: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 
 
 def group(
@@ -178,7 +179,10 @@ def is_moment(cell: str) -> bool:
     >>> is_moment("2026-10-01 09:00:00"), is_moment("1790845200"), is_moment("1001")
     (True, True, False)
     """
-    return is_date_like(cell) or _EPOCH_CELL.fullmatch(cell.strip()) is not None
+    cell = cell.strip()
+    if _USUAL.fullmatch(cell) or _EPOCH_CELL.fullmatch(cell):
+        return True
+    return ":" in cell and is_date_like(cell)
 
 
 def is_disposition(cell: str) -> bool:
@@ -191,8 +195,15 @@ def _equal(left: pa.LargeStringArray, right: pa.LargeStringArray) -> NDArray[np.
     return np.asarray(pc.fill_null(pc.equal(left, right), fill_value=False))
 
 
+def _words_match(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
+    """Mark the texts that a pattern is found in, looking at each distinct one only once."""
+    encoded = array.dictionary_encode()
+    found = np.append(matches(encoded.dictionary, pattern), False)
+    return found[np.asarray(pc.fill_null(encoded.indices, len(found) - 1))]
+
+
 def _app(fields: Fields, name: str) -> NDArray[np.bool_]:
-    return matches(fields["lastapp"], f"(?i)^{name}$")
+    return _words_match(fields["lastapp"], f"(?i)^{name}$")
 
 
 def _called(fields: Fields, called: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -208,7 +219,10 @@ def _called(fields: Fields, called: pa.LargeStringArray) -> pa.LargeStringArray:
 
 
 def _directions(
-    fields: Fields, caller: pa.LargeStringArray, called: pa.LargeStringArray, options: Options
+    fields: Fields,
+    numbers: tuple[pa.LargeStringArray, pa.LargeStringArray],
+    devices: tuple[pa.LargeStringArray, pa.LargeStringArray],
+    options: Options,
 ) -> tuple[pa.LargeStringArray, NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the directions, which rows came in from outside, and which are outbound if they call an outside number.
 
@@ -217,21 +231,22 @@ def _directions(
     Signs that contradict each other tell nothing. Somebody who says which numbers are
     their own knows better than a trunk, by which one's own number can be called, too.
     """
-    channel, dstchannel, context = fields["channel"], fields["dstchannel"], fields["dcontext"]
-    inside, outside = matches(context, _FROM_INSIDE), matches(context, _FROM_OUTSIDE)
-    by_trunk = matches(channel, _TRUNK) | np.asarray(fields["did"].is_valid())
+    caller, called = numbers
+    peer, device = devices
+    context = fields["dcontext"]
+    inside, outside = _words_match(context, _FROM_INSIDE), _words_match(context, _FROM_OUTSIDE)
+    by_trunk = _words_match(peer, _TRUNK) | np.asarray(fields["did"].is_valid())
     came_in = outside | (by_trunk & ~inside)
-    own = _equal(peers(channel), caller)
+    own = _equal(peer, caller)
     from_here = (inside | own) & ~came_in & ~by_trunk
-    device = peers(dstchannel)
-    went_out = from_here & matches(dstchannel, _TRUNK)
-    open_ = from_here & ~went_out & np.asarray(device.is_valid()) & matches(fields["lastapp"], "^Dial$")
+    went_out = from_here & _words_match(device, _TRUNK)
+    open_ = from_here & ~went_out & np.asarray(device.is_valid()) & _app(fields, "Dial")
     if bool(open_.any()):
         data = fields["lastdata"]
-        peer = pc.coalesce(*(_filled(group(data, _BY_PEER, name, open_)) for name in ("peer", "before")))
-        went_out |= open_ & _equal(peer, device)
+        via = pc.coalesce(*(_filled(group(data, _BY_PEER, name, open_)) for name in ("peer", "before")))
+        went_out |= open_ & _equal(via, device)
     within = from_here & ~went_out & own & _equal(device, called)
-    text = channel.type
+    text = caller.type
     words = [pa.scalar(word, text) for word in ("inbound", "outbound", "internal", None)]
     direction = words.pop()
     for mask in (within, went_out & (not options.internal_numbers), came_in):
@@ -242,6 +257,11 @@ def _directions(
 def _filled(array: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return a group in which what matched nothing is missing."""
     return with_missing(array, np.asarray(pc.fill_null(pc.binary_length(array), 0)) == 0)
+
+
+def _is_parked(fields: Fields) -> NDArray[np.bool_]:
+    parked = pc.fill_null(pc.starts_with(fields["dst"], _PARKED), fill_value=False)
+    return np.asarray(parked) | _app(fields, "Park")
 
 
 def _words(fields: Fields) -> pa.LargeStringArray:
@@ -260,7 +280,8 @@ def interpret(fields: Fields, options: Options) -> Record:
     caller, called = numbers(fields)
     caller = pc.coalesce(caller, fields["cnum"])
     called = _called(fields, called)
-    direction, came_in, calls_out = _directions(fields, caller, called, options)
+    peer, device = peers(fields["channel"]), peers(fields["dstchannel"])
+    direction, came_in, calls_out = _directions(fields, (caller, called), (peer, device), options)
 
     def found(name: str) -> pa.LargeStringArray | None:
         return fields[name] if name in fields else None  # noqa: SIM401 - `Fields` has no get
@@ -278,12 +299,12 @@ def interpret(fields: Fields, options: Options) -> Record:
         from_number=caller,
         to_number=called,
         # What calls in from outside is a trunk; the user is the one it was put through to.
-        sip_username=peers(pc.if_else(pa.array(came_in), fields["dstchannel"], fields["channel"])),
+        sip_username=pc.if_else(pa.array(came_in), device, peer),
         word=_words(fields),
         cause=fields["disposition"],
         calls_out=calls_out,
         # What a queue or a ring group calls itself by, and what waits in a parking lot, is nobody's call.
-        is_helper=matches(fields["channel"], LOCAL) | matches(fields["dst"], _PARKED) | _app(fields, "Park"),
+        is_helper=matches(fields["channel"], LOCAL) | _is_parked(fields),
         epoch=epochs(uniqueid, linkedid),
         # An answer time beside zero seconds does not turn BUSY or FAILED into a completed call.
         answer_decides=False,

@@ -142,3 +142,22 @@ def test_nothing_in_nothing_out() -> None:
         assert len(stamps.micros) == len(texts)
         assert not stamps.known.any()
         assert not stamps.unreadable.any()
+
+
+@pytest.mark.parametrize("end", ["Z", "+05:30", "-0700", "+00", "+23:00", ":00Z", " +0000"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "2026-10-01T08:00:00",
+        "2026-10-01 08:00:00.25",
+        "2026-10-01T08:00",
+        "1970-01-01 00:00:00",
+        "2026-02-30T08:00:00",
+    ],
+)
+def test_a_column_of_one_offset_says_what_its_values_say_among_others(body: str, end: str) -> None:
+    # Another form beside it has every value read one by one.
+    alone = read_stamps(pa.array([body + end, None], pa.large_string()))
+    mixed = read_stamps(pa.array([body + end, None, "Thu, 1 Oct 2026 08:00:00 +0000"], pa.large_string()))
+    for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
+        assert getattr(alone, name).tolist() == getattr(mixed, name).tolist()[:2]

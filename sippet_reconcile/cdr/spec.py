@@ -231,7 +231,9 @@ class CdrFormat:
         For files without a header: each possible width and its column names.
     repairs
         Pairs of an RE2 pattern and its replacement, tried in turn on the lines that are
-        not quoted by the book, for a system whose quoting is always wrong in one way.
+        not quoted by the book, for a system whose quoting is always wrong in one way. A
+        line that is still broken then is taken apart as repaired, so that a repair
+        leaves no marks in lines that it does not put right.
     one_line_each
         Puts records that stand on one line on lines of their own, where the sample shows
         such lines; ``source_row`` then counts records.

@@ -43,7 +43,9 @@ _ANSWERED_CODES: Final = (_CODE["completed"], _CODE["voicemail"])
 _UNANSWERED_CODES: Final = tuple(_CODE[s] for s in ("busy", "no_answer", "missed", "canceled", "failed"))
 MICROS: Final = 1_000_000
 _MINUTE: Final = 60 * MICROS
-_LONGEST: Final = 366 * 86_400  # seconds: more are an instant, or the distance to a time that was never set
+_LONGEST: Final = (
+    10 * 366 * 86_400
+)  # seconds: more are an instant, or the distance to a time that was never set
 _ROUNDED: Final = 60  # seconds
 _CUT: Final = MICROS  # one column may be cut to the second and another one not
 
@@ -345,8 +347,8 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
     add(times.bad_billable, "billable seconds '{}' are no number", record.billable)
     add(times.total < 0, "total seconds '{}' are negative", record.total)
     add(times.billable < 0, "billable seconds '{}' are negative", record.billable)
-    add(times.total > _LONGEST, "total seconds '{}' are more than a year", record.total)
-    add(times.billable > _LONGEST, "billable seconds '{}' are more than a year", record.billable)
+    add(times.total > _LONGEST, "total seconds '{}' are more than ten years", record.total)
+    add(times.billable > _LONGEST, "billable seconds '{}' are more than ten years", record.billable)
     # Up to a minute may be how the seconds were rounded for the bill.
     beyond = (times.total >= 0) & (times.billable > times.total + _ROUNDED) & (times.billable <= _LONGEST)
     add(beyond, "billable seconds '{}' are more than the whole call lasted", record.billable)

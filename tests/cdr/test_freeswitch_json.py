@@ -359,3 +359,28 @@ def test_line_ends_and_a_byte_order_mark_change_nothing(read: Read) -> None:
 
 def test_unicode_survives(read: Read) -> None:
     assert read(as_bytes(leg(user_name="Zoë 🦜 ж")))["sip_username"].tolist() == ["Zoë 🦜 ж"]
+
+
+def test_a_flattened_frame_is_read(read: Read) -> None:
+    records = [leg(), leg(uuid=B_LEG, direction="outbound")]
+    legs = sr.cdr_from_frame(pd.json_normalize(records), keep=["variables.sip_h_X-Call-Sid"])
+    assert legs["problem"].isna().all()
+    whole = read(as_bytes(*records))
+    for name in (
+        "format",
+        "call_key",
+        "linked_id",
+        "started_at",
+        "answered_at",
+        "total_s",
+        "status",
+        "sip_username",
+    ):
+        assert legs[name].tolist() == whole[name].tolist()
+    assert legs["x_variables.sip_h_X-Call-Sid"].tolist() == ["+platform id=7"] * 2
+
+
+def test_a_frame_from_parquet_is_read(in_file: Callable[[bytes, str], Path]) -> None:
+    path = in_file(b"", "legs.parquet")
+    pd.json_normalize([leg()]).drop(columns=["callflow", "app_log.applications"]).to_parquet(path)
+    assert sr.read_cdr(path)["call_key"].tolist() == [A_LEG]

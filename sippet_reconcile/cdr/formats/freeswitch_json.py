@@ -4,6 +4,8 @@ All values are text. Those under ``variables`` are URL-encoded unless the switch
 otherwise; those of the caller profiles under ``callflow`` never are. ``nan`` stands bare
 where a call had no media, which JSON does not know. The same leg may be posted twice.
 
+Flattened into a table, as pandas does it, its columns are called ``variables.uuid`` and so on.
+
 See `sippet_reconcile.cdr.channel_variables` for the meaning of the variables, and
 ``mod_json_cdr.c`` and its sample configuration in FreeSWITCH's source for the rest.
 """
@@ -26,7 +28,7 @@ FORMATS: Final = (
         statuses=STATUSES,
         recognise=recognise,
         interpret=interpret,
-        kinds=frozenset({"json"}),
+        kinds=frozenset({"json", "lines"}),
         paths=PATHS,
         tidy=decoded,
         aliases=("mod-json-cdr",),

@@ -67,6 +67,10 @@ _NO_COLUMN: Final = frozenset(
         "exclude",
     }
 )
+_ROW: Final = re.compile(rb"\n(?=(?:INSERT|REPLACE|insert|replace) )")
+_PROGRAM: Final = re.compile(
+    rb"CREATE\b[^(;]*?\b(?:TRIGGER|PROCEDURE|FUNCTION|EVENT)\b|DELIMITER\b", re.IGNORECASE
+)
 _STRICT: Final = re.compile(
     rb"PostgreSQL|standard_conforming_strings|pg_catalog|PRAGMA foreign_keys|NO_BACKSLASH_ESCAPES"
 )
@@ -185,12 +189,18 @@ class Dump:
         return Insert(table, names, dialect, found[0], found.start())
 
     def _statement_end(self, at: int) -> int:
-        """Return where a statement that is not read ends; at least one line is passed over."""
+        """Return where a statement that is not read ends; at least one line is passed over.
+
+        A quote that is missing in it would hide the rows behind it: it ends where a line inserts some.
+        """
         found = _STATEMENT.match(self.data, at)
-        if found is not None and found.end() > at:
-            return found.end()
         feed = self.data.find(b"\n", at)
-        return len(self.data) if feed < 0 else feed + 1
+        end = len(self.data) if feed < 0 else feed + 1
+        if found is not None and found.end() > at:
+            end = found.end()
+            if _PROGRAM.match(self.data, at) is None and (row := _ROW.search(self.data, at, end)) is not None:
+                end = row.end()
+        return end
 
     def _refuse_copy(self, table: str, at: int) -> None:
         line = self.line_of(at)

@@ -186,6 +186,21 @@ def test_what_is_inserted_otherwise_is_told() -> None:
     assert table.notes == ("2 statements without VALUES left out",)
 
 
+def test_a_quote_that_is_missing_elsewhere_hides_no_row() -> None:
+    create = "CREATE TABLE t (\n x int DEFAULT '',\n y int DEFAULT '0,\n z int\n);\n"
+    inserts = "".join(f"INSERT INTO t (a, b, c) VALUES ({n},'x','y');\n" for n in range(20))
+    table = read(create + inserts)
+    assert [row[0] for row in rows(table)] == [str(n) for n in range(20)]
+    assert problems(table) == [None] * 20
+
+
+def test_what_a_trigger_inserts_is_no_row() -> None:
+    trigger = "CREATE TRIGGER x AFTER INSERT ON t FOR EACH ROW\nINSERT INTO u VALUES (NEW.a, 'x', 1);\n"
+    table = read(trigger + "INSERT INTO t VALUES (1,2,3);\n")
+    assert rows(table) == [("1", "2", "3")]
+    assert table.notes == ()
+
+
 def test_rows_as_copy_are_refused_with_what_to_do() -> None:
     with pytest.raises(sr.CdrFormatError, match="line 2: table 'cdr' is dumped as COPY") as caught:
         list(

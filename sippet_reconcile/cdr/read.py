@@ -7,6 +7,7 @@ that `LEGS` describes, then ``is_helper``, ``is_coarse`` and the kept columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from sippet_reconcile.cdr.columns import columns_format

@@ -193,23 +193,27 @@ def main() -> None:
         paths = list(folder.glob("*.json"))
         size = sum(path.stat().st_size for path in paths) / max(len(paths), 1)
         results = compare(folder, arguments.rounds)
-    print(f"{len(paths):,} files of {size / 1000:.1f} kB as JSON")
-    for result in results:
-        print(
-            "  ".join(
-                f"{key} {value:.2f}" if isinstance(value, float) else f"{value:<18}"
-                for key, value in result.items()
-            )
-        )
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
-    versions = {name: metadata.version(name) for name in ("pandas", "pyarrow")}
-    arguments.json.parent.mkdir(exist_ok=True)
-    arguments.json.write_text(
-        json.dumps(
-            {"machine": machine, "versions": versions, "files": len(paths), "results": results}, indent=1
-        )
-        + "\n"
+    print(
+        f"{len(paths):,} files of {size / 1000:.1f} kB as JSON, medians of {arguments.rounds} fresh processes"
     )
+    print(
+        f"{'reader':20s} {'wall s':>8s} {'fastest':>8s} {'cpu s':>8s} {'peak MB':>8s} {'x wall':>7s} {'x cpu':>7s}"
+    )
+    for row in results:
+        print(
+            f"{row['reader']:20s} {row['wall_s']:8.2f} {row['fastest_s']:8.2f} {row['cpu_s']:8.2f} "
+            f"{row['peak_mb']:8.0f} {row['wall_ratio']:7.2f} {row['cpu_ratio']:7.2f}"
+        )
+    about = {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("pyarrow", "pandas", "numpy", "sippet_reconcile")},
+        "machine": f"{platform.platform()}, {os.cpu_count()} processors",
+    }
+    print(", ".join(f"{name} {version}" for name, version in about.items()))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    found = {**about, "files": len(paths), "bytes": size, "results": results}
+    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+    print(f"written to {arguments.json}")
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import packed
+from sippet_reconcile.cdr import packed, reader
+from sippet_reconcile.cdr.careful import MAX_LINE, Careful, Layout
 from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.reader import MAX_LINE, Layout, _Careful, read_delimited, read_regular
+from sippet_reconcile.cdr.reader import read_delimited, read_regular
 from sippet_reconcile.cdr.tables import repeated
 from sippet_reconcile.schema import LEGS
 
@@ -108,7 +109,7 @@ def test_what_is_read_fast_is_what_is_read_with_care(lines: list[bytes], cut: in
     if fast is None:
         return
     table, n_lines = fast
-    careful = _Careful(data, 0, TWO).read()
+    careful = Careful(data, 0, TWO).read()
     assert n_lines == data.count(b"\n") + (not data.endswith(b"\n"))
     assert careful.problem is None or careful.problem.null_count == len(careful)
     assert table.rows.tolist() == careful.rows.tolist()
@@ -116,6 +117,32 @@ def test_what_is_read_fast_is_what_is_read_with_care(lines: list[bytes], cut: in
         name: column.to_pylist() for name, column in careful.columns.items()
     }
     assert table.record_hash.tolist() == careful.record_hash.tolist()
+
+
+@given(st.lists(clean | odd, min_size=1, max_size=30), st.integers(0, 3), st.sampled_from([1, 9, 20, 60]))
+@settings(max_examples=300, deadline=None)
+def test_what_is_read_with_care_in_blocks_is_what_is_read_with_care_at_once(
+    lines: list[bytes], cut: int, size: int
+) -> None:
+    layout = Layout(
+        ",", {2: ("x", "y"), 3: ("x", "y", "z"), 1: ("x",)}, first_line=7, repairs=((r"b$", "c"),)
+    )
+    data = b"".join(lines)
+    data = data[: len(data) - cut].decode(errors="ignore").encode() or b"\n"
+    at_once = Careful(data, 0, layout).read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_CARE", size)
+        in_blocks = reader._read_with_care(data, 0, layout)
+    assert in_blocks.rows.tolist() == at_once.rows.tolist()
+    assert in_blocks.record_hash.tolist() == at_once.record_hash.tolist()
+    assert in_blocks.notes == at_once.notes
+    for table in (in_blocks, at_once):
+        assert table.problem is not None or len(table) == 0
+    if in_blocks.problem is not None and at_once.problem is not None:
+        assert in_blocks.problem.to_pylist() == at_once.problem.to_pylist()
+    assert {name: column.to_pylist() for name, column in in_blocks.columns.items()} == {
+        name: column.to_pylist() for name, column in at_once.columns.items()
+    }
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr import reader
+from sippet_reconcile.cdr import careful
 from sippet_reconcile.cdr.formats import all_formats
 from sippet_reconcile.cdr.reader import Layout, read_delimited
 from sippet_reconcile.cdr.spec import CdrFormat
@@ -45,8 +45,8 @@ def test_a_repaired_line_is_what_it_would_be_by_the_book() -> None:
 
 
 def test_repaired_lines_are_not_taken_apart_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "mend_line", refuse)
-    monkeypatch.setattr(reader, "split_line", refuse)
+    monkeypatch.setattr(careful, "mend_line", refuse)
+    monkeypatch.setattr(careful, "split_line", refuse)
     table = read(b'1,""Ann" <1001>",1002\n2,plain,1002\n' * 50)
     assert [row[0] for row in rows(table)] == ["1", "2"] * 50
 
@@ -100,7 +100,7 @@ def test_a_repaired_line_with_a_nul_still_says_so() -> None:
 
 
 def test_a_line_that_is_too_long_is_not_repaired_either() -> None:
-    table = read(b'1,""' + b"a" * (reader.MAX_LINE + 1) + b'" <1001>",1002\n2,""Bob" <1003>",1002\n')
+    table = read(b'1,""' + b"a" * (careful.MAX_LINE + 1) + b'" <1001>",1002\n2,""Bob" <1003>",1002\n')
     assert rows(table)[1] == ("2", '"Bob" <1003>', "1002")
     assert str(problems(table)[0]).startswith("the line is 1,048,")
 

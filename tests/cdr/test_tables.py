@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from sippet_reconcile.cdr import lines as lines_module
 from sippet_reconcile.cdr import tables
-from sippet_reconcile.cdr.reader import Layout, read_regular
+from sippet_reconcile.cdr.careful import Layout
+from sippet_reconcile.cdr.reader import read_regular
 from sippet_reconcile.cdr.tables import record_hashes
 from sippet_reconcile.keys import hash_text
 

@@ -18,6 +18,8 @@ from sippet_reconcile.cdr.stamps import is_date_like
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from sippet_reconcile.cdr.tables import Fields
@@ -82,20 +84,26 @@ _BY_PEER: Final = (
     r"^(?:SIP|PJSIP|IAX2)/(?:\+?[0-9*#]+@(?P<peer>[^,/&@]+)|(?P<before>[^,/&@]+)/\+?[0-9*#]+)(?:,.*)?$"
 )
 _DIGITS: Final = r"^\+?[0-9]+$"
-_PARKED: Final = "park+"
 _USUAL: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 
 
 def group(
     array: pa.LargeStringArray, pattern: str, name: str, rows: NDArray[np.bool_]
 ) -> pa.LargeStringArray:
-    """Return a group of a pattern in the rows that are marked; finding one takes five times as long as a match."""
+    """Return a group of a pattern in the rows that are marked."""
+    return groups(array, pattern, (name,), rows)[0]
+
+
+def groups(
+    array: pa.LargeStringArray, pattern: str, names: Sequence[str], rows: NDArray[np.bool_]
+) -> list[pa.LargeStringArray]:
+    """Return groups of a pattern in the rows that are marked; finding them takes five times as long as a match."""
     nothing = pa.nulls(len(array), array.type)
     if not bool(rows.any()):
-        return nothing
+        return [nothing] * len(names)
     mask = pa.array(rows)
-    found = pc.struct_field(pc.extract_regex(array.filter(mask), pattern=pattern), name)
-    return pc.replace_with_mask(nothing, mask, found)
+    found = pc.extract_regex(array.filter(mask), pattern=pattern)
+    return [pc.replace_with_mask(nothing, mask, pc.struct_field(found, name)) for name in names]
 
 
 def matches(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
@@ -242,8 +250,7 @@ def _directions(
     went_out = from_here & _words_match(device, _TRUNK)
     open_ = from_here & ~went_out & np.asarray(device.is_valid()) & _app(fields, "Dial")
     if bool(open_.any()):
-        data = fields["lastdata"]
-        via = pc.coalesce(*(_filled(group(data, _BY_PEER, name, open_)) for name in ("peer", "before")))
+        via = pc.coalesce(*map(_filled, groups(fields["lastdata"], _BY_PEER, ("peer", "before"), open_)))
         went_out |= open_ & _equal(via, device)
     within = from_here & ~went_out & own & _equal(device, called)
     text = caller.type
@@ -257,11 +264,6 @@ def _directions(
 def _filled(array: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return a group in which what matched nothing is missing."""
     return with_missing(array, np.asarray(pc.fill_null(pc.binary_length(array), 0)) == 0)
-
-
-def _is_parked(fields: Fields) -> NDArray[np.bool_]:
-    parked = pc.fill_null(pc.starts_with(fields["dst"], _PARKED), fill_value=False)
-    return np.asarray(parked) | _app(fields, "Park")
 
 
 def _words(fields: Fields) -> pa.LargeStringArray:
@@ -303,8 +305,8 @@ def interpret(fields: Fields, options: Options) -> Record:
         word=_words(fields),
         cause=fields["disposition"],
         calls_out=calls_out,
-        # What a queue or a ring group calls itself by, and what waits in a parking lot, is nobody's call.
-        is_helper=matches(fields["channel"], LOCAL) | _is_parked(fields),
+        # What a queue or a ring group calls itself by is nobody's call. Who waits in a parking lot is still on the line.
+        is_helper=matches(fields["channel"], LOCAL),
         epoch=epochs(uniqueid, linkedid),
         # An answer time beside zero seconds does not turn BUSY or FAILED into a completed call.
         answer_decides=False,

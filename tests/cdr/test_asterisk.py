@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import sippet_reconcile as sr
 from sippet_reconcile.cdr.asterisk_rows import epochs, peers
+from sippet_reconcile.schema import CALLS
 
 Line = Callable[..., bytes]
 Read = Callable[..., pd.DataFrame]
@@ -286,15 +287,22 @@ def test_whoever_is_answered_by_a_mailbox_reached_nobody(asterisk: Line, read: R
     assert read(data, status_map={"voicemail": "completed"})["status"].tolist()[0] == "completed"
 
 
-def test_a_parked_call_is_a_helper_beside_the_call(asterisk: Line, read: Read) -> None:
-    data = (
-        asterisk(21)
-        + asterisk(21, dst="park+700", lastapp="Park", sequence="8")
-        + asterisk(21, dst="park+701", sequence="9")
-    )
-    legs = read(data)
-    assert legs["is_helper"].tolist() == [False, True, True]
-    assert legs["linked_id"].tolist() == ["1790845200.1"] * 3
+def test_who_is_parked_is_still_on_the_line(asterisk: Line, read: Read) -> None:
+    parked = {
+        "start": "2026-10-01 09:01:05",
+        "answer": "2026-10-01 09:01:05",
+        "end": "2026-10-01 09:02:45",
+        "duration": "100",
+        "billsec": "100",
+        "dstchannel": "",
+        "sequence": "8",
+    }
+    for way in ({"dst": "700", "lastapp": "Park"}, {"dst": "park+700", "lastapp": "Park"}):
+        legs = read(asterisk(21) + asterisk(21, **parked, **way))
+        assert legs["is_helper"].tolist() == [False, False]
+        call = sr.reconcile(legs, CALLS.empty()).only_in_cdr.iloc[0]
+        assert (call["n_legs"], call["total_s"], call["billable_s"]) == (2, 165, 160)
+        assert call["ended_at"].isoformat() == "2026-10-01T09:02:45+00:00"
 
 
 def test_a_parallel_dial_is_one_row_per_device_each_with_its_own_key(asterisk: Line, read: Read) -> None:

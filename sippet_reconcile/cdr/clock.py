@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.stamps import Stamps
 
-__all__ = ["OFFSETS", "Clock", "Timeline", "check_zone", "find_clock", "timeline"]
+__all__ = ["OFFSETS", "Clock", "Timeline", "as_coarse", "check_zone", "find_clock", "timeline"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Micros: TypeAlias = "NDArray[np.int64]"
@@ -40,6 +40,7 @@ _FURTHEST: Final = 14 * 3600 * MICROS  # no zone is further from UTC
 # Minutes by which clocks have been ahead of UTC in this century, besides the whole hours from -12 to +14.
 _ODD_OFFSETS: Final = (-570, -270, -210, -150, 210, 270, 330, 345, 390, 510, 525, 570, 630, 690, 765, 825)
 _IN_USE: Final = np.array([*range(-720, 841, 60), *_ODD_OFFSETS], np.int64) * 60 * MICROS
+_MINUTE: Final = 60 * MICROS
 _SLACK: Final = 60 * MICROS  # by so much a clock may be set back while it runs
 
 OFFSETS: Final = "offsets or epochs in the data"
@@ -89,6 +90,14 @@ def offset_name(offset: int) -> str:
     """
     minutes = abs(offset) // MICROS // 60
     return f"UTC{'-' if offset < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def as_coarse(epoch: Micros, started: Stamps) -> Micros:
+    """Return epochs without their seconds where the starts beside them have none: the two are compared then.
+
+    Left as they are, the few calls that began with a minute would speak for the whole file.
+    """
+    return np.where(started.coarse, epoch - epoch % _MINUTE, epoch)
 
 
 def _telling(gaps: Micros) -> tuple[Micros, Micros, Micros]:
@@ -145,6 +154,7 @@ def find_clock(
     """
     if started.n_local == 0 and all(stamps.n_local == 0 for stamps in others):
         return Clock(zone, 0, OFFSETS)
+    epoch = None if epoch is None else as_coarse(epoch, started)
     told = (
         np.zeros(len(started.known), bool) if epoch is None else started.known & ~started.is_utc & (epoch > 0)
     )
@@ -191,7 +201,7 @@ def check_zone(zone: ZoneInfo, shown: Stamps, started: Stamps, where: str) -> No
     """
     told = shown.known & ~shown.is_utc & started.known & started.is_utc
     if bool(told.any()):
-        _fits(zone, shown, told, started.micros, (where, "beside its stamps"))
+        _fits(zone, shown, told, as_coarse(started.micros, shown), (where, "beside its stamps"))
 
 
 def _fits(zone: ZoneInfo, started: Stamps, told: Mask, epoch: Micros, where: tuple[str, str]) -> bool:
@@ -256,6 +266,7 @@ def timeline(
     stamps = (started, answered, ended)
     found = [clock.to_utc(column) for column in stamps]
     known = [column.known for column in stamps]
+    epoch = None if epoch is None else as_coarse(epoch, started)
     refuted = _refuted(clock, started, found[0], epoch)
     if not any(bool((f.repeated | f.skipped).any()) for f in found) and not bool(refuted.any()):
         first = [f.first for f in found]
@@ -281,6 +292,12 @@ def timeline(
 
     if epoch is not None:
         settle(start, epoch, epoch > 0)
+    # A call that spans the change shows an end an hour too early: one pair of instants is as far apart as its seconds.
+    spans = np.abs(found[end].second - found[start].first - total_us) <= _FITS
+    spans &= open_[start] & open_[end] & ~np.isnan(total)
+    at[end][spans] = found[end].second[spans]
+    open_[start] &= ~spans
+    open_[end] &= ~spans
     settle(end, at[start] + total_us, sure(start) & ~np.isnan(total))
     settle(start, at[end] - total_us, sure(end) & ~np.isnan(total))
     settle(answer, at[end] - billable_us, sure(end) & (billable > 0))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from sippet_reconcile.cdr.clock import OFFSETS, Clock, find_clock
+from sippet_reconcile.cdr.clock import OFFSETS, Clock, as_coarse, find_clock
 from sippet_reconcile.cdr.date_order import DateVotes
 from sippet_reconcile.cdr.stamps import Stamps
 from sippet_reconcile.cdr.tables import Widths, rare_widths
@@ -51,7 +51,13 @@ class Told:
             nothing = np.zeros(0, np.int64)
             return cls(nothing, nothing, epoch is not None, has_local, votes)
         rows = started.known & ~started.is_utc & (epoch > 0)
-        return cls(started.micros[rows], epoch[rows], has_epochs=True, has_local=has_local, votes=votes)
+        return cls(
+            started.micros[rows],
+            as_coarse(epoch, started)[rows],
+            has_epochs=True,
+            has_local=has_local,
+            votes=votes,
+        )
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,9 @@ def test_a_later_segment_after_a_quarter_of_an_hour_is_no_clock_that_nobody_has(
         # 01:30 occurs at 00:30 and at 01:30 UTC; the end at 02:10 GMT is one instant.
         (("2026-10-25 01:30:00", "2026-10-25 02:10:00"), "2400", "2026-10-25 01:30"),
         (("2026-10-25 01:30:00", "2026-10-25 02:10:00"), "6000", "2026-10-25 00:30"),
+        # The end looks earlier than the start: the change lies between them.
+        (("2026-10-25 01:50:00", "2026-10-25 01:05:10"), "910", "2026-10-25 00:50"),
+        (("2026-10-25 01:10:00", "2026-10-25 01:10:40"), "3640", "2026-10-25 00:10"),
         # Both ends are doubtful and nothing else tells.
         (("2026-10-25 01:30:00", "2026-10-25 01:40:00"), "600", None),
         # The seconds fit neither.
@@ -189,6 +192,7 @@ def test_an_hour_that_came_twice_is_settled_by_the_seconds_or_left_open(
         assert "started_at" in leg["time_problem"]
     else:
         assert leg["started_at"] == pd.Timestamp(expected, tz="UTC")
+        assert leg["ended_at"] - leg["started_at"] == pd.Timedelta(seconds=int(total))
         assert pd.isna(leg["time_problem"])
 
 
@@ -239,6 +243,55 @@ def test_times_without_seconds_are_coarse_and_imply_none() -> None:
     leg = table("2026-10-01 09:00", "2026-10-01 09:01", timezone="UTC")
     assert bool(leg["is_coarse"])
     assert pd.isna(leg["total_s"])
+
+
+@pytest.fixture(params=["whole", "in pieces"])
+def whole_or_in_pieces(request: pytest.FixtureRequest) -> None:
+    if request.param == "in pieces":
+        request.getfixturevalue("in_pieces")
+
+
+def without_seconds(asterisk: Line, begins: list[datetime], *, later_s: int = 0) -> bytes:
+    """Return calls by a clock an hour ahead that shows no seconds, the last of them begun long after its id."""
+    late = [0] * (len(begins) - 1) + [later_s]
+    rows = []
+    for n, (at, later) in enumerate(zip(begins, late, strict=True)):
+        shown = (at + timedelta(hours=1, seconds=later)).strftime("%Y-%m-%d %H:%M")
+        rows.append(
+            asterisk(uniqueid=f"{int(at.timestamp())}.{n}", start=shown, answer="", end="", billsec="0")
+        )
+    return b"".join(rows)
+
+
+@pytest.mark.usefixtures("whole_or_in_pieces")
+@pytest.mark.parametrize("later_s", [0, 3600 - 17], ids=["all at once", "one an hour late, on the minute"])
+def test_a_clock_without_seconds_is_measured_to_the_minute(
+    asterisk: Line, in_file: Callable[..., Path], later_s: int
+) -> None:
+    # None of them began within moments of a minute.
+    begins = [JULY + timedelta(minutes=7 * n, seconds=17) for n in range(30)]
+    path = in_file(without_seconds(asterisk, begins, later_s=later_s))
+    legs = sr.read_cdr(path, progress=False)
+    assert sr.describe_cdr(legs).summary()["clock"].startswith("UTC+01:00 (measured")
+    assert legs["started_at"].tolist()[:-1] == [pd.Timestamp(at.replace(second=0)) for at in begins[:-1]]
+    with pytest.raises(sr.CdrFormatError, match=r"UTC\+01:00 \((29|30) of "):
+        sr.read_cdr(path, timezone="UTC", progress=False)
+
+
+@pytest.mark.usefixtures("whole_or_in_pieces")
+def test_an_id_settles_an_hour_that_came_twice_without_seconds_too(
+    asterisk: Line, in_file: Callable[..., Path]
+) -> None:
+    change = datetime(2026, 10, 25, 1, 0, 17, tzinfo=UTC)
+    begins = [change + timedelta(minutes=m) for m in range(-90, 90, 10)]
+    rows = []
+    for n, at in enumerate(begins):
+        shown = at.astimezone(ZoneInfo("Europe/London")).strftime("%Y-%m-%d %H:%M")
+        rows.append(
+            asterisk(uniqueid=f"{int(at.timestamp())}.{n}", start=shown, answer="", end="", billsec="0")
+        )
+    legs = sr.read_cdr(in_file(b"".join(rows)), timezone="Europe/London", progress=False)
+    assert legs["started_at"].tolist() == [pd.Timestamp(at.replace(second=0)) for at in begins]
 
 
 def test_offsets_of_their_own_may_differ_within_one_call() -> None:

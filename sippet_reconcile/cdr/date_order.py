@@ -173,7 +173,7 @@ class DateVotes:
         """
         first = self.first
         if len(first) == len(_ORDERS):
-            early, late = sorted(first, key=lambda order: first[order].line)
+            early, late = sorted(first, key=lambda order: (first[order].line, order))
             msg = (
                 f"{self.where} writes dates in two orders: {first[early]} has the {early} first, "
                 f"{first[late]} the {late} first; export it again in one order, or split the file"

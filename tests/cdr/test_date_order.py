@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
+from sippet_reconcile.cdr.date_order import DateVotes, _Vote
 
 Line = Callable[..., bytes]
 Read = Callable[..., pd.DataFrame]
@@ -69,6 +70,19 @@ def test_a_file_with_both_orders_is_an_error_with_both_lines(read: Read, dayfirs
     assert caught.value.line == 4
     assert "line 3 '13/9/2026 8:00' has the day first" in str(caught.value)
     assert "line 4 '9/14/2026 8:00' the month first" in str(caught.value)
+
+
+def test_two_orders_on_one_line_are_told_alike_whichever_was_seen_first() -> None:
+    said = []
+    for orders in (("day", "month"), ("month", "day")):
+        whole, piece = DateVotes("export.csv"), DateVotes("export.csv", is_needed=True)
+        for order in orders:
+            piece.add(order, _Vote(4, order, by_epoch=False))
+        whole.add_piece(piece, 0)
+        with pytest.raises(sr.CdrFormatError) as caught:
+            whole.settled(dayfirst=None)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
 
 
 @pytest.mark.parametrize(

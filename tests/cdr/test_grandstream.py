@@ -252,6 +252,19 @@ def test_a_queue_that_passed_a_call_on_did_not_answer_it(read: Read) -> None:
     assert legs["cause"].tolist() == ["ANSWERED", "NO ANSWER"]
 
 
+def test_a_menu_or_queue_that_led_to_the_voicemail_reached_nobody(read: Read) -> None:
+    queue = {"Action Type": "QUEUE[6500]", "Last app.": "Queue", "Dest. Channel": ""}
+    mailbox = {"Action Type": "VM[1002]", "Last app.": "VoiceMail", "Dest. Channel": ""}
+    assert read(page(queue, mailbox))["status"].tolist() == ["voicemail", "voicemail"]
+    assert read(page(queue, {**mailbox, "Session": "another"}))["status"].tolist() == [
+        "completed",
+        "voicemail",
+    ]
+    agent = {**queue, "Dest. Channel": "PJSIP/1002-0000000b"}
+    assert read(page(agent, mailbox))["status"].tolist() == ["completed", "voicemail"]
+    assert read(page({**mailbox, "Action Type": ""}))["status"].tolist() == ["voicemail"]
+
+
 @pytest.mark.parametrize(
     ("word", "changes"),
     [
@@ -288,6 +301,20 @@ SILENT = {
     "Talk Time": "0",
     "End Time": "2026-10-01 09:00:25",
 }
+BETWEEN = {
+    "Action Type": "QUEUE[6500]",
+    "Dest. Channel": "",
+    "Start Time": "2026-10-01 09:01:30",
+    "Answer Time": "2026-10-01 09:01:30",
+    "End Time": "2026-10-01 09:02:10",
+    "Call Time": "40",
+    "Talk Time": "40",
+}
+AFTER = {
+    "Start Time": "2026-10-01 09:02:10",
+    "Answer Time": "2026-10-01 09:02:15",
+    "End Time": "2026-10-01 09:03:15",
+}
 
 
 @pytest.mark.parametrize(
@@ -304,9 +331,12 @@ SILENT = {
         ([IVR, {**LATE, "Session": "another"}], [False, False]),
         ([IVR, {**LATE, "Start Time": "soon"}], [False, False]),
         ([RANG, IVR, {**LATE, "Start Time": "soon"}], [False, False, False]),
+        ([{}, BETWEEN, AFTER], [False, False, False]),
+        ([IVR, LATE, BETWEEN, AFTER], [True, False, False, False]),
     ],
     ids=["menu-then-talk", "menu-queue-talk", "menu-alone", "menu-alone-talked", "queue-hung-up", "agent-talked",
-         "agent-beside-dial", "menu-went-on", "another-call", "dial-unusable", "only-unanswered-dial-usable"],
+         "agent-beside-dial", "menu-went-on", "another-call", "dial-unusable", "only-unanswered-dial-usable",
+         "queue-after-talk", "menu-talk-queue-talk"],
 )  # fmt: skip
 def test_a_menu_is_a_helper_only_beside_a_dialled_leg_that_talked(
     read: Read, changes: list[dict[str, str]], helpers: list[bool]

@@ -87,7 +87,7 @@ NOT_PUT_THROUGH: Final = "ANSWERED_NOT_PUT_THROUGH"
 """A menu or queue that took a call, talked for no second and passed it on: our word, as the device has none."""
 
 LEFT_A_MESSAGE: Final = "ANSWERED_BY_VOICEMAIL"
-"""A leg of the voicemail that talked."""
+"""A leg of the voicemail that talked, or a menu or queue whose caller reached nobody but that."""
 
 DIRECTIONS: Final = {"INBOUND": "inbound", "OUTBOUND": "outbound", "INTERNAL": "internal"}
 
@@ -110,6 +110,7 @@ _REPAIRS: Final = (
 _IN_BRACKETS: Final = r"[<\[(](?P<number>\+?[0-9*#]+)[>\])]$"
 _MENU: Final = r"^(?:IVR|QUEUE)"
 _VOICEMAIL: Final = r"^(?:VM|VOICEMAIL)"
+_BY_APPLICATION: Final = r"(?i)^VoiceMail$"
 _DIAL: Final = r"^DIAL"
 _TRUNK: Final = r"^trunk_\d+$"
 
@@ -148,8 +149,9 @@ def _helpers(
 ) -> NDArray[np.bool_]:
     """Mark the menus and queues that only led to a leg of the same call in which somebody was dialled and talked.
 
-    Not a queue's leg to an agent: that is the talk itself. And none that lasted longer
-    than the dialled leg: the call then went on in it, and its end would be lost.
+    Not a queue's leg to an agent: that is the talk itself. None that lasted longer than
+    the dialled leg: the call then went on in it, and its end would be lost. And none that
+    began after one: whoever waits there has been talking, and is still on the line.
     """
     dialled = talked & matches(fields["action_type"], _DIAL)
     if fields.raw.problem is not None:
@@ -160,10 +162,12 @@ def _helpers(
         return np.zeros(len(fields), bool)
     call = first_occurrence(linked)
     started, ended = (read_stamps(fields[name]) for name in ("start", "end"))
-    latest = np.full(len(fields), np.iinfo(np.int64).min)
+    first, last = (np.full(len(fields), edge) for edge in (np.iinfo(np.int64).max, np.iinfo(np.int64).min))
     rows = np.flatnonzero(dialled & started.known & ended.known)
-    np.maximum.at(latest, call[rows], ended.micros[rows])
-    return candidate & ended.known & (ended.micros <= latest[call])
+    np.minimum.at(first, call[rows], started.micros[rows])
+    np.maximum.at(last, call[rows], ended.micros[rows])
+    leads = started.known & ended.known & (started.micros <= first[call]) & (ended.micros <= last[call])
+    return candidate & leads
 
 
 def interpret(fields: Fields, _: Options) -> Record:
@@ -206,15 +210,21 @@ def _words(
     """Return the dispositions, but where the leg's action says more.
 
     A menu or queue without talk beside other legs of its call only passed it on. One that
-    is alone says ANSWERED and shows no talk: nobody knows what became of that call.
+    is alone says ANSWERED and shows no talk: nobody knows what became of that call. What
+    talked, put nobody through, and stands beside the voicemail, led there.
     """
     word = fields["disposition"]
     answered = np.asarray(pc.fill_null(pc.equal(pc.utf8_upper(word), "ANSWERED"), fill_value=False))
-    by_voicemail = answered & (talk > 0) & matches(fields["action_type"], _VOICEMAIL)
-    passed_on = answered & (talk == 0) & by_menu & np.asarray(linked.is_valid())
-    if bool(passed_on.any()):
+    mailbox = matches(fields["action_type"], _VOICEMAIL) | matches(fields["lastapp"], _BY_APPLICATION)
+    by_voicemail = answered & (talk > 0) & mailbox
+    is_linked = np.asarray(linked.is_valid())
+    passed_on = answered & (talk == 0) & by_menu & is_linked
+    if bool((passed_on | by_voicemail).any()):
         call = first_occurrence(linked)
         passed_on &= np.bincount(call, minlength=len(call))[call] > 1
+        beside = np.bincount(call[by_voicemail], minlength=len(call))[call] > 0
+        to_nobody = by_menu & np.asarray(fields["dstchannel"].is_null())
+        by_voicemail |= answered & (talk > 0) & to_nobody & is_linked & beside
     for rows, said in ((by_voicemail, LEFT_A_MESSAGE), (passed_on, NOT_PUT_THROUGH)):
         word = pc.if_else(pa.array(rows), pa.scalar(said, TEXT), word)
     return word

@@ -140,6 +140,17 @@ def test_a_name_that_breaks_the_quoting_costs_no_row(template: str, name: str, r
     assert legs["sip_username"].tolist() == ["1001"] * 3
 
 
+@pytest.mark.parametrize("name", ['O\'Hara, "Red", Pat', '"Red", Pat', 'a "b", "c", d'])
+def test_a_name_with_quotes_and_commas_is_not_taken_for_the_address_of_another_template(
+    name: str, freeswitch: Line, read: Read
+) -> None:
+    data = freeswitch() + freeswitch(caller_id_name=name, caller_id_number="1002")
+    leg = read(data, timezone="UTC", keep=["caller_id_name"]).iloc[1]
+    assert leg["x_caller_id_name"] == name
+    assert leg["from_number"] == "1002"
+    assert pd.isna(leg["problem"])
+
+
 def test_a_line_break_in_a_name_leaves_no_row_that_is_wrong(read: Read) -> None:
     for template in WITH_START:
         odd = line(template, caller_id_name="Ann\nLee", caller_id='"Ann\nLee" <1001>', uuid=uuid(2))

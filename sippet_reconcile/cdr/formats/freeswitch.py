@@ -108,6 +108,8 @@ LAYOUTS: Final = {
     len(EXAMPLE) + 5: (*EXAMPLE, "sip_user_agent", "call_clientcode", "sip_rtp_rxstat", "sip_rtp_txstat", "sofia_record_file"),  # snom
 }  # fmt: skip
 
+_WITH_ADDRESS: Final = len(EXAMPLE) + 1
+
 STARTED: Final = ("start_epoch", "start_uepoch", "start_stamp")
 ANSWERED: Final = ("answer_epoch", "answer_uepoch", "answer_stamp")
 ENDED: Final = ("end_epoch", "end_uepoch", "end_stamp")
@@ -131,6 +133,7 @@ _TELLING: Final = (
 _HEX: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 _UUID: Final = re.compile(_HEX)
 _CAUSE: Final = re.compile(r"[A-Z][A-Z_0-9]{3,}")
+_ADDRESS: Final = re.compile(r"\s*[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*\s*")
 _LAST_OF_JOINED: Final = rf'"{_HEX}","[^"\n]*";'
 _JOINED: Final = re.compile(rf"({_LAST_OF_JOINED})[ \t]*\n?".encode())
 
@@ -190,6 +193,9 @@ def _layouts(sample: Sample) -> Mapping[int, tuple[str, ...]]:
         return LAYOUTS
     usual = max(dict.fromkeys(known), key=known.count)
     layouts = {len(usual): usual, **LAYOUTS}
+    addresses = (len(row) == _WITH_ADDRESS and _ADDRESS.fullmatch(row[0]) for row in sample.rows)
+    if len(usual) != _WITH_ADDRESS and not any(addresses):
+        del layouts[_WITH_ADDRESS]  # a name with a quote and a comma in it makes one field more, too
     if OPENCDRRATE in known and known.count(OPENCDRRATE) >= known.count(DEFAULT):
         layouts[len(OPENCDRRATE)] = OPENCDRRATE
     else:

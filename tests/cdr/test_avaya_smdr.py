@@ -92,7 +92,7 @@ def test_the_sample_is_read_as_plain_python_reads_it(cdr_samples: Path) -> None:
         s + timedelta(seconds=n) for s, n, t in zip(starts, ring, talk, strict=True) if t
     ]
     assert legs["total_s"].tolist() == total
-    assert legs["billable_s"].tolist() == talk
+    assert legs["billable_s"].tolist() == np.sum([talk, hold, park], axis=0).tolist()
     assert legs["is_answered"].tolist() == [t > 0 for t in talk]
     assert legs["direction"].tolist() == ["inbound", "inbound", "outbound", "internal", "inbound", "inbound"]
     assert legs["call_key"].tolist() == [row["Unique Call ID"] for row in rows]
@@ -169,9 +169,10 @@ def test_lines_that_only_have_as_many_fields_stay_strangers(
 # ---------------------------------------------------------------- what a segment says
 
 
-def test_holding_and_parking_count_as_total_and_not_as_billable(read: Read) -> None:
+def test_who_is_held_or_parked_is_still_on_the_line(read: Read) -> None:
     leg = london(read, sent({"Hold Time": "7", "Park Time": "3"})).iloc[0]
-    assert (leg["total_s"], leg["billable_s"]) == (75, 60)
+    assert (leg["total_s"], leg["billable_s"]) == (75, 70)
+    assert leg["ended_at"] - leg["answered_at"] == pd.Timedelta(seconds=70)
     assert leg["answered_at"].isoformat() == "2026-10-01T08:00:05+00:00"
     assert leg["ended_at"].isoformat() == "2026-10-01T08:01:15+00:00"
 
@@ -269,7 +270,7 @@ def test_a_later_segment_shows_the_start_of_the_call_and_has_no_end(read: Read) 
     assert legs["ended_at"].isna().tolist() == [False, True, False]
     assert legs["answered_at"].isna().tolist() == [False, True, False]
     assert legs["total_s"].isna().tolist() == [False, True, False]
-    assert legs["billable_s"].tolist() == [13, 21, 60]
+    assert legs["billable_s"].tolist() == [24, 21, 60]
     assert legs["problem"].isna().all()
 
 
@@ -283,7 +284,7 @@ def test_of_a_call_that_goes_on_elsewhere_the_end_is_not_known(read: Read) -> No
     legs = london(read, sent({"Call ID": "1000013"}, FIRST))
     assert legs["ended_at"].isna().tolist() == [False, True]
     assert legs["answered_at"].isna().tolist() == [False, True]
-    assert legs["billable_s"].tolist() == [60, 13]
+    assert legs["billable_s"].tolist() == [60, 24]
 
 
 def test_a_call_id_that_is_used_again_after_a_restart_is_another_call(read: Read) -> None:

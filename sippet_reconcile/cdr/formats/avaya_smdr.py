@@ -2,9 +2,10 @@
 
 Sent are 17 fields by old releases, 30 by release 5 and later, up to 37 by release 11,
 without a header, in this order; whoever collects them may write one. Times are local.
-"Time values are rounded up to the nearest second": ``Connected Time`` is the billable time
-and leaves out ringing, holding and parking; the whole time is the sum of all four. Before
-the answer a call rang for ``Ring Time``, whole seconds or HH:MM:SS.
+"Time values are rounded up to the nearest second": ``Connected Time`` leaves out ringing,
+holding and parking. Whoever is held or parked has been answered and is still on the line: the
+billable time adds both to it, and the whole time adds ``Ring Time`` too, for which the call
+rang before the answer, in whole seconds or HH:MM:SS.
 
 A call that is transferred, put in a conference or forwarded has several segments with one
 ``Call ID``; where ``Continuation`` is 1 there are more to come. Call ids begin anew at a
@@ -83,6 +84,7 @@ STATUSES: Final = {"CONNECTED": "completed", "NOT_CONNECTED": "unknown"}
 
 DIRECTIONS: Final = {"I": "inbound", "O": "outbound", "L": "internal"}
 
+_AWAY: Final = ("Hold Time", "Park Time")
 _DURATION: Final = re.compile(r"\d{1,6}:[0-5]\d:[0-5]\d")
 _DURATION_OR_SECONDS: Final = re.compile(rf"\d{{1,6}}|{_DURATION.pattern}")
 _EXTENSION: Final = r"^E(?:xtn)?(?P<number>\d+)$"
@@ -134,11 +136,12 @@ def interpret(fields: Fields, _: Options) -> Record:
         pa.array((talk > 0).astype(np.int8), mask=~known)
     )
     total = _total(fields)
+    held = known & (talk > 0) & (_held(fields) > 0)
     device = fields["Party1Device"]
     return Record(
         started=fields["Call Start"],
         total=None if total is None else with_missing(total, ~placed),
-        billable=connected,
+        billable=pc.if_else(pa.array(held), _whole_seconds(talk + _held(fields)), connected),
         ring=with_missing(fields["Ring Time"], ~placed),
         leg_id=leg,
         call_key=pc.coalesce(fields[UNIQUE], fields["Call ID"]),
@@ -200,7 +203,7 @@ def _total(fields: Fields) -> pa.LargeStringArray | None:
 
     What is no duration stands for the sum, so that the row says so.
     """
-    names = ("Connected Time", "Ring Time", "Hold Time", "Park Time")
+    names = ("Connected Time", "Ring Time", *_AWAY)
     if any(name not in fields for name in names):
         return None
     total = np.zeros(len(fields))
@@ -211,9 +214,18 @@ def _total(fields: Fields) -> pa.LargeStringArray | None:
         missing = np.asarray(column.is_null())
         total += np.where(missing & (name in names[2:]), 0.0, seconds)
         odd = pc.coalesce(odd, with_missing(column, ~unreadable))
-    known = ~np.isnan(total)
-    whole = pa.array(np.where(known, total, 0).astype(np.int64), mask=~known).cast(TEXT)
-    return pc.coalesce(odd, whole)
+    return pc.coalesce(odd, _whole_seconds(total))
+
+
+def _held(fields: Fields) -> NDArray[np.float64]:
+    """Return for how long each segment was held and parked; what the export leaves out is none."""
+    return sum((np.nan_to_num(text_to_seconds(fields[name])[0]) for name in _AWAY), np.zeros(len(fields)))
+
+
+def _whole_seconds(seconds: NDArray[np.float64]) -> pa.LargeStringArray:
+    """Return whole seconds as text; missing where they are not known."""
+    known = ~np.isnan(seconds)
+    return pa.array(np.where(known, seconds, 0).astype(np.int64), mask=~known).cast(TEXT)
 
 
 def _notes(fields: Fields, continued: NDArray[np.bool_], is_open: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -226,11 +238,10 @@ def _notes(fields: Fields, continued: NDArray[np.bool_], is_open: NDArray[np.boo
     if bool(continued.any()):
         rows = plural(int(continued.sum()), "row")
         notes.append(f"{rows} later segments of a call: when they began and ended is not told")
-    away = sum(text_to_seconds(fields[name])[0] > 0 for name in ("Hold Time", "Park Time"))
-    held = int(np.count_nonzero(away))
+    held = int(np.count_nonzero(_held(fields) > 0))
     if held:
         notes.append(
-            f"{plural(held, 'row')} were held or parked: that time counts as total and not as billable"
+            f"{plural(held, 'row')} were held or parked: that time counts as billable, beside the connected time"
         )
     return tuple(notes)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "WITH_CALLDATE", "cut", "epochs", "group", "interpret", "is_disposition", "is_moment",
-    "leg_ids", "matches", "numbers", "own_uuid", "peers",
+    "groups", "leg_ids", "matches", "numbers", "own_uuid", "peers", "words",
 ]  # fmt: skip
 
 WITH_CALLDATE: Final = (
@@ -254,10 +254,10 @@ def _directions(
         went_out |= open_ & _equal(via, device)
     within = from_here & ~went_out & own & _equal(device, called)
     text = caller.type
-    words = [pa.scalar(word, text) for word in ("inbound", "outbound", "internal", None)]
-    direction = words.pop()
+    said = [pa.scalar(word, text) for word in ("inbound", "outbound", "internal", None)]
+    direction = said.pop()
     for mask in (within, went_out & (not options.internal_numbers), came_in):
-        direction = pc.if_else(pa.array(mask), words.pop(), direction)
+        direction = pc.if_else(pa.array(mask), said.pop(), direction)
     return direction, came_in, (inside & ~by_trunk) | went_out
 
 
@@ -266,7 +266,7 @@ def _filled(array: pa.LargeStringArray) -> pa.LargeStringArray:
     return with_missing(array, np.asarray(pc.fill_null(pc.binary_length(array), 0)) == 0)
 
 
-def _words(fields: Fields) -> pa.LargeStringArray:
+def words(fields: Fields) -> pa.LargeStringArray:
     """Return the dispositions; who was answered by the mailbox of somebody else reached nobody."""
     word = fields["disposition"]
     mailbox = _app(fields, "VoiceMail") & matches(word, "(?i)^ANSWERED$")
@@ -302,7 +302,7 @@ def interpret(fields: Fields, options: Options) -> Record:
         to_number=called,
         # What calls in from outside is a trunk; the user is the one it was put through to.
         sip_username=pc.if_else(pa.array(came_in), device, peer),
-        word=_words(fields),
+        word=words(fields),
         cause=fields["disposition"],
         calls_out=calls_out,
         # What a queue or a ring group calls itself by is nobody's call. Who waits in a parking lot is still on the line.

@@ -255,6 +255,8 @@ def test_a_trunk_tells_the_direction(
         ({"disposition": "BUSY", "billsec": "0"}, "busy", False),
         ({"disposition": "CONGESTION", "billsec": "0"}, "failed", False),
         ({"disposition": "NULL", "billsec": "NULL"}, "unknown", None),
+        ({"lastapp": "VoiceMail"}, "voicemail", True),
+        ({"lastapp": "VoiceMail", "disposition": "NO ANSWER", "billsec": "0"}, "no_answer", False),
     ],
 )
 def test_what_became_of_a_leg(

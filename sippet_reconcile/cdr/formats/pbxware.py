@@ -21,7 +21,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.asterisk_rows import LOCAL, STATUSES, cut, epochs, matches, numbers, own_uuid, peers
+from sippet_reconcile.cdr.asterisk_rows import (
+    LOCAL,
+    STATUSES,
+    cut,
+    epochs,
+    matches,
+    numbers,
+    own_uuid,
+    peers,
+    words,
+)
 from sippet_reconcile.cdr.judge import by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT
@@ -120,7 +130,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         from_number=caller,
         to_number=called,
         sip_username=pc.if_else(inbound, peers(fields["dstchannel"]), peer),
-        word=fields["disposition"],
+        word=words(fields),
         cause=fields["disposition"],
         is_helper=matches(channel, LOCAL),
         epoch=epoch,

@@ -23,7 +23,7 @@ from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, column_key, st
 from sippet_reconcile.cdr.stamps import Stamps, read_stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
-from sippet_reconcile.normalize import map_distinct, text_to_seconds
+from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
 from sippet_reconcile.phones import e164_array
 from sippet_reconcile.schema import LEG_STATUSES, LEGS
 
@@ -363,6 +363,8 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
         line.has_start & has_answer & (latest_answer < line.started - _CUT), "it is answered before it starts"
     )
     add(line.has_end & has_answer & (at > latest + _CUT), "it is answered after it ends")
+    if record.problem is not None and record.problem.null_count < len(record.problem):
+        reasons.append(with_missing(record.problem, ~whole))
     if not reasons:
         return None
     return reduce(_joined, reasons)

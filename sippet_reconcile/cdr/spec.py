@@ -168,6 +168,7 @@ class Record:
     `from_whole` and `to_whole` are the numbers as E.164 is made of them, where the
     export leaves out a part that is certain. `shown` are the starts as the switch's clock
     printed them, where `started` are instants: they are only held against the zone.
+    `problem` says why a row is no use, for reasons that only the format sees.
     """
 
     started: pa.LargeStringArray
@@ -191,6 +192,7 @@ class Record:
     is_helper: NDArray[np.bool_] | None = None
     epoch: NDArray[np.int64] | None = None
     shown: pa.LargeStringArray | None = None
+    problem: pa.LargeStringArray | None = None
     answer_decides: bool = True
     zero_decides: bool = False
     start_required: bool = True

@@ -53,6 +53,7 @@ def stop(begin: int, ringing: int, talking: int, **fields: str) -> dict[str, str
     at = datetime(2026, 10, 1, 9, tzinfo=UTC) + timedelta(seconds=begin)
     return {
         "Call Time": at.strftime("%Y-%m-%dT%H:%M:%S"),
+        "Destination": f"Stop ({801 + begin})",
         "Status": "Answered" if talking else "Unanswered",
         "Ringing": clock(ringing),
         "Talking": clock(talking),
@@ -158,7 +159,9 @@ def test_a_row_without_a_time_is_a_row_with_a_problem(read: Read) -> None:
 
 def test_a_transcription_may_have_several_lines(read: Read) -> None:
     said = 'Ann: "hello"\nBob: good morning,\n\nand so on'
-    legs = read(report({"Transcription": said}, {}, ending="\n"), timezone="UTC", keep=["Transcription"])
+    legs = read(
+        report({"Transcription": said}, stop(90, 0, 5), ending="\n"), timezone="UTC", keep=["Transcription"]
+    )
     assert legs.loc[0, "x_Transcription"] == said
     assert legs["source_row"].tolist() == [2, 6]
     assert legs["problem"].isna().all()
@@ -281,20 +284,55 @@ def test_stops_that_follow_each_other_are_one_call(read: Read) -> None:
         stop(19, 0, 30, Did="442079460101"),
         stop(19, 0, 30, Did=""),
         stop(19, 0, 30, **{"Call Time": "soon"}),
-        stop(19, 0, 30, **{"Call Time": "2026-10-01 09:00"}),
     ],
-    ids=["later", "another caller", "another number", "from inside", "unreadable", "without seconds"],
+    ids=["later", "another caller", "another number", "from inside", "unreadable"],
 )
 def test_what_does_not_follow_stands_alone(read: Read, other: dict[str, str]) -> None:
     assert linked(read, stop(0, 0, 19), other) == [-1, -1]
+    assert read(report(stop(0, 0, 19), other), timezone="UTC")["problem"].isna()[0]
 
 
-@pytest.mark.parametrize(
-    "other", [stop(5, 5, 60), stop(5, 40, 0)], ids=["both talk", "one rings on after the other's end"]
-)
-def test_two_calls_at_once_from_one_number_are_not_put_together(read: Read, other: dict[str, str]) -> None:
-    assert linked(read, stop(0, 0, 30), other) == [-1, -1]
-    assert linked(read, stop(0, 0, 30), other, stop(100, 0, 9), stop(109, 1, 9)) == [-1, -1, 0, 0]
+DOUBTFUL = {
+    "both talk": (stop(0, 0, 30), stop(5, 5, 60)),
+    "one rings on after the other's end": (stop(0, 0, 30), stop(5, 40, 0)),
+    "one beside a call that is not answered": (stop(0, 40, 0), stop(20, 10, 100)),
+    "a second try after a call that was not answered": (stop(0, 30, 0), stop(31, 5, 60)),
+    "a second try after waiting in vain": (
+        stop(0, 0, 9),
+        stop(9, 0, 30, Status="Unanswered"),
+        stop(40, 5, 60),
+    ),
+    "two menus, two rings": (
+        stop(0, 0, 14),
+        stop(14, 46, 0),
+        stop(30, 0, 14, Destination="Stop (801)"),
+        stop(44, 6, 60),
+    ),
+    "where calls come in is there again": (stop(0, 0, 30), stop(31, 0, 30, Destination="Stop (801)")),
+    "times without seconds": (stop(0, 0, 19), stop(19, 0, 30, **{"Call Time": "2026-10-01 09:00"})),
+}
+
+
+@pytest.mark.parametrize("stops", DOUBTFUL.values(), ids=DOUBTFUL.keys())
+def test_stops_that_may_be_of_several_calls_are_neither_put_together_nor_used_alone(
+    read: Read, stops: tuple[dict[str, str], ...]
+) -> None:
+    assert linked(read, *stops) == [-1] * len(stops)
+    legs = read(report(*stops, stop(200, 0, 9), stop(209, 1, 9)), timezone="UTC")
+    assert pd.factorize(legs["linked_id"])[0].tolist() == [-1] * len(stops) + [0, 0]
+    in_doubt = legs["problem"].str.contains("several calls", na=False)
+    assert in_doubt.tolist() == [True] * len(stops) + [False, False]
+    rec = sr.reconcile(
+        read(report(*stops), timezone="UTC", country="GB"), inbound(seconds=74), progress=False
+    )
+    assert rec.pairs.empty
+
+
+def test_a_stop_that_was_sent_twice_is_no_second_call(read: Read) -> None:
+    stops = stop(0, 0, 19), stop(13, 6, 0, Status="Redirected"), stop(13, 6, 45)
+    assert linked(read, *stops, *stops) == [0] * 6
+    assert linked(read, stops[0], stops[0]) == [-1, -1]
+    assert read(report(stops[0], stops[0]), timezone="UTC")["problem"].isna().all()
 
 
 @pytest.mark.parametrize("caller", ["anonymous", "", "101"])
@@ -316,6 +354,13 @@ def test_one_call_of_several_stops_is_compared_with_its_whole_talk(read: Read) -
         timezone="UTC",
         country="GB",
     )
+    rec = sr.reconcile(legs, inbound(seconds=45), rules=sr.Rules(duration="billable"), progress=False)
+    assert rec.discrepancies[["field", "value_cdr"]].to_numpy().tolist() == [["duration_seconds", "64"]]
+    assert rec.pairs.loc[0, "n_legs"] == 2
+
+
+def inbound(seconds: int) -> pd.DataFrame:
+    """Return the one call that came in at nine."""
     begin = pd.Timestamp("2026-10-01 09:00", tz="UTC")
     call = {
         "id": "1",
@@ -325,17 +370,12 @@ def test_one_call_of_several_stops_is_compared_with_its_whole_talk(read: Read) -
         "direction": "inbound",
         "started_at": begin,
         "ended_at": begin + pd.Timedelta(64, "s"),
-        "duration_seconds": 45,
+        "duration_seconds": seconds,
         "api_url": "https://api.example",
         "fetched_at": begin + pd.Timedelta(30, "D"),
     }
     calls = CALLS.empty().reindex([0])
-    calls = calls.assign(
-        **{name: pd.Series([value], dtype=calls[name].dtype) for name, value in call.items()}
-    )
-    rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
-    assert rec.discrepancies[["field", "value_cdr"]].to_numpy().tolist() == [["duration_seconds", "64"]]
-    assert rec.pairs.loc[0, "n_legs"] == 2
+    return calls.assign(**{name: pd.Series([value], dtype=calls[name].dtype) for name, value in call.items()})
 
 
 # ---------------------------------------------------------------- reports with an id
@@ -359,6 +399,15 @@ def test_newer_reports_name_calls_and_directions(read: Read) -> None:
     ]
     assert (legs.loc[0, "total_s"], legs.loc[0, "billable_s"]) == (65, 60)
     assert legs["call_key"].isna().all()
+
+
+def test_a_call_with_a_short_id_may_last_beyond_midnight(read: Read) -> None:
+    rows = [newer(**{"Call Time": f"2026-10-{time}", "Talking": "00:00:10"}) for time in
+            ("01T23:59:50", "02T00:00:00", "02T00:00:12", "02T03:00:00", "03T03:00:00")]  # fmt: skip
+    rows.append(newer(**{"Call Time": "soon", "Call ID": "4712"}))
+    legs = read(report(*rows, names=NEWER), timezone="UTC")
+    days = ["01", "01", "01", "02", "03"]
+    assert legs["linked_id"].tolist()[:5] == [f"4711/2026-10-{day}" for day in days]
 
 
 def test_a_long_id_names_a_call_by_itself(read: Read) -> None:

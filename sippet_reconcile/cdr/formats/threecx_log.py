@@ -5,7 +5,7 @@ of talking add up to the total, and talking is the billable time. Newer reports 
 parties ``From`` and ``To``, have a ``Direction`` and a ``Call ID`` that all stops of a
 call share; others have no id at all. Of those, the stops of one call from outside are
 known by the caller, the number dialled, and that each begins before or when another one
-ends; where two of them talk at once, nothing is put together. ``Redirected`` is no
+ends; where they may as well be of several calls, they are no use. ``Redirected`` is no
 outcome: the call goes on in another row, so that such a row is a helper unless somebody
 talked in it.
 
@@ -17,9 +17,11 @@ The rules are those of 3CX's reports ("Call Reports", V18 and V20) and what they
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,9 +34,12 @@ from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missi
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sippet_reconcile.cdr.stamps import Stamps
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = ["FORMATS"]
+
+Seconds: TypeAlias = "NDArray[np.float64]"
 
 COLUMNS: Final = (
     "Call Time", "Caller ID", "Destination", "Trunk", "Trunk number", "Did", "Status", "Ringing", "Talking",
@@ -62,6 +67,12 @@ _IN_BRACKETS: Final = r"\((?P<number>[+*#]?\d[\d *#-]*)\)$"
 _UUID: Final = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _MICROS: Final = 1_000_000
 _TOUCH: Final = _MICROS  # a stop that begins so soon after another one ended is the same call's
+_MINUTE: Final = 60 * _MICROS  # so late a time without seconds may be
+_PAUSE: Final = 3_600 * _MICROS  # an id that is there again later than this was given to another call
+_IN_DOUBT: Final = (
+    "it may be of one of several calls from the same number, and the report has no ids that tell them apart; "
+    "export one with a Call ID, or the CDR"
+)
 _LONG_AGO: Final = np.iinfo(np.int64).min // 2
 _ROUNDED: Final = 2 * _MICROS  # whole seconds may be off by so much
 
@@ -102,11 +113,13 @@ def interpret(fields: Fields, options: Options) -> Record:
     else:
         total = pa.array(text_to_seconds(fields["Ringing"])[0] + talking, from_pandas=True).cast(TEXT)
     from_outside = np.asarray(did.is_valid())
-    call_id = fields["Call ID"]
+    call_id, problem = fields["Call ID"], None
+    stamps, seconds = read_stamps(started, dayfirst=options.dayfirst), text_to_seconds(total)[0]
     if "Call ID" in fields:
-        linked = _by_id(call_id, started)
+        linked = _by_id(fields, stamps, seconds)
     else:
-        linked = _put_together(fields, from_outside, talking, options)
+        linked, in_doubt = _put_together(fields, from_outside, talking, seconds, stamps)
+        problem = with_missing(_repeat(_IN_DOUBT, len(fields)), ~in_doubt)
     told = map_distinct(
         pc.coalesce(fields["Direction"], fields["Call Type"]), lambda word: DIRECTIONS.get(status_word(word))
     )
@@ -128,6 +141,7 @@ def interpret(fields: Fields, options: Options) -> Record:
         calls_out=from_extension & ~from_outside & by_trunk & np.asarray(told.is_null()),
         # Talk that nothing is put together with is a part of a call, and nobody can tell how large a part.
         is_helper=redirected & (~(talking > 0) | np.asarray(linked.is_null())),
+        problem=problem,
         derive_missing=True,
     )
 
@@ -145,55 +159,112 @@ def _number(party: pa.LargeStringArray) -> pa.LargeStringArray:
 # ---------------------------------------------------------------- which rows are one call
 
 
-def _by_id(call_id: pa.LargeStringArray, started: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Return what links the stops of a call; short ids are counted anew after a restart, so the day belongs to them."""
+@dataclass(frozen=True, eq=False)
+class _Stops:
+    """Some rows in the order of who called whom, then of time; instants and seconds in microseconds.
+
+    `is_first` marks where a call may begin: whoever called before had left by then.
+    """
+
+    rows: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    is_first: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, rows: NDArray[np.int64], names: pa.LargeStringArray, stamps: Stamps, total: Seconds, touch: int
+    ) -> _Stops:
+        """Sort rows by what names their call; one that begins up to `touch` after all before it ended may be the same call's."""
+        parties = np.asarray(names.take(pa.array(rows)).dictionary_encode().indices)
+        begin = stamps.micros[rows]
+        end = begin + (total[rows] * _MICROS).astype(np.int64) + stamps.coarse[rows] * _MINUTE
+        order = np.lexsort((end, begin, parties))
+        rows, parties, begin, end = (values[order] for values in (rows, parties, begin, end))
+        is_first = np.diff(parties, prepend=-1) != 0
+        is_first |= begin > _latest_before(end, is_first) + touch
+        return cls(rows, begin, end, is_first)
+
+    @property
+    def call(self) -> NDArray[np.int64]:
+        """The number of the call of each row, counted from 0."""
+        return np.cumsum(self.is_first) - 1
+
+    def ids(self, names: pa.LargeStringArray, times: pa.LargeStringArray) -> pa.LargeStringArray:
+        """Return for each of these rows what names its call, and the first time of it."""
+        first = pa.array(self.rows[self.is_first][self.call])
+        return pc.binary_join_element_wise(names.take(first), times.take(first), pa.scalar("/", TEXT))
+
+
+def _by_id(fields: Fields, stamps: Stamps, total: Seconds) -> pa.LargeStringArray:
+    """Return what links the stops of a call; short ids are counted anew after a restart, so the day belongs to them.
+
+    It is the day on which the call began: it may last beyond midnight.
+    """
+    call_id = fields["Call ID"]
     short = ~matches(call_id, r"^.{16,}$")
-    day = pc.utf8_slice_codeunits(started, 0, 10)
-    with_day = pc.binary_join_element_wise(call_id, day, pa.scalar("/", TEXT))
-    return pc.if_else(pa.array(short), with_day, call_id)
+    days = pc.utf8_slice_codeunits(fields["Call Time"], 0, 10)
+    linked = pc.if_else(
+        pa.array(short), pc.binary_join_element_wise(call_id, days, pa.scalar("/", TEXT)), call_id
+    )
+    rows = np.flatnonzero(short & np.asarray(call_id.is_valid()) & stamps.known & ~np.isnan(total))
+    stops = _Stops.of(rows, call_id, stamps, total, _PAUSE)
+    return _placed(linked, stops.rows, stops.ids(call_id, days))
+
+
+def _placed(
+    column: pa.LargeStringArray, rows: NDArray[np.int64], values: pa.LargeStringArray
+) -> pa.LargeStringArray:
+    """Return a column with other values in some of its rows."""
+    mask = np.zeros(len(column), bool)
+    mask[rows] = True
+    return pc.replace_with_mask(column, pa.array(mask), values.take(pa.array(np.argsort(rows))))
 
 
 def _put_together(
-    fields: Fields, from_outside: NDArray[np.bool_], talking: NDArray[np.float64], options: Options
-) -> pa.LargeStringArray:
-    """Link the stops of calls from outside that have no id; missing where a row stands alone.
+    fields: Fields, from_outside: NDArray[np.bool_], talking: Seconds, total: Seconds, stamps: Stamps
+) -> tuple[pa.LargeStringArray, NDArray[np.bool_]]:
+    """Link the stops of calls from outside that have no id, and mark those that may be of several calls.
 
-    One caller is at one stop after the other. Where somebody talks while another stop of
-    the same numbers talks, or one without talk outlasts the talk in which it began, these
-    are several calls at once, and none of them is put together.
+    One caller is at one stop after the other. It may be several calls, one after or
+    beside the other, where somebody talks while another stop of the same numbers talks;
+    where a stop without talk outlasts the talk in which it began; where another stop
+    follows one that was not answered, since nobody was on the line then; where the stop
+    at which calls come in is there again; and where times have no seconds. Neither the
+    stops nor what they add up to can then be held against one call.
     """
     caller = pc.coalesce(fields["Caller ID"], fields["From"])
     names = pc.binary_join_element_wise(caller, fields["Did"], pa.scalar("/", TEXT))
-    stamps = read_stamps(fields["Call Time"], dayfirst=options.dayfirst)
-    seconds, _ = text_to_seconds(fields["Total Duration"])
-    sure = from_outside & np.asarray(names.is_valid()) & stamps.known & ~np.isnan(seconds) & ~stamps.coarse
-    rows = np.flatnonzero(sure & matches(caller, r"\d{5}"))
-    nothing = pa.nulls(len(fields), TEXT)
+    sure = from_outside & np.asarray(names.is_valid()) & stamps.known & ~np.isnan(total)
+    codes, _ = pd.factorize(fields.raw.record_hash)
+    is_again = pd.Series(codes).duplicated().to_numpy()  # what was sent twice is no second call
+    rows = np.flatnonzero(sure & ~is_again & matches(caller, r"\d{5}"))
+    linked, in_doubt = pa.nulls(len(fields), TEXT), np.zeros(len(fields), bool)
     if len(rows) == 0:
-        return nothing
-    parties = np.asarray(names.take(pa.array(rows)).dictionary_encode().indices)
-    begin = stamps.micros[rows]
-    end = begin + (seconds[rows] * _MICROS).astype(np.int64)
+        return linked, in_doubt
+    touch = _TOUCH + bool(stamps.coarse[rows].any()) * _MINUTE
+    stops = _Stops.of(rows, names, stamps, total, touch)
+    rows, begin, end, is_first, call = stops.rows, stops.begin, stops.end, stops.is_first, stops.call
     talk = (np.nan_to_num(talking[rows]) * _MICROS).astype(np.int64)
-    order = np.lexsort((end, begin, parties))
-    rows, parties, begin, end, talk = (values[order] for values in (rows, parties, begin, end, talk))
-    is_first = np.diff(parties, prepend=-1) != 0
-    is_first |= begin > _latest_before(end, is_first) + _TOUCH
-    call = np.cumsum(is_first) - 1
     talked_until = _latest_before(np.where(talk > 0, end, _LONG_AGO), is_first)
-    at_once = np.where(
+    doubtful = np.where(
         talk > 0,
         end - talk < talked_until - _ROUNDED,
         (begin < talked_until - _TOUCH) & (end > talked_until + _ROUNDED),
     )
-    doubtful = np.bincount(call, weights=at_once) > 0
-    together = (np.bincount(call) > 1) & ~doubtful
-    first = rows[is_first][call]
-    times = fields["Call Time"].take(pa.array(first))
-    ids = pc.binary_join_element_wise(names.take(pa.array(first)), times, pa.scalar("/", TEXT))
-    place = np.full(len(fields), -1, np.int64)
-    place[rows[together[call]]] = np.flatnonzero(together[call])
-    return ids.take(pa.array(place, mask=place < 0))
+    gave_up = matches(fields["Status"], r"(?i)^unanswered$")[rows]
+    doubtful |= ~is_first & (begin > _latest_before(np.where(gave_up, _LONG_AGO, end), is_first) + _TOUCH)
+    place = pc.coalesce(fields["Destination"], fields["To"]).take(pa.array(rows)).dictionary_encode()
+    where = pc.fill_null(place.indices, -1).to_numpy(zero_copy_only=False)
+    doubtful |= ~is_first & (where >= 0) & (where == where[is_first][call])
+    doubtful |= ~is_first & stamps.coarse[rows]
+    several = (np.bincount(call) > 1)[call]
+    asks = (np.bincount(call, weights=doubtful) > 0)[call]
+    in_doubt[rows[several & asks]] = True
+    together = several & ~asks
+    linked = _placed(linked, rows[together], stops.ids(names, fields["Call Time"]).filter(pa.array(together)))
+    original = np.flatnonzero(~is_again)[codes]
+    return linked.take(pa.array(original)), in_doubt[original]
 
 
 def _latest_before(values: NDArray[np.int64], is_first: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = [
-    "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "WITH_CALLDATE", "cut", "epochs", "group", "interpret", "is_disposition", "is_moment",
-    "groups", "leg_ids", "matches", "numbers", "own_uuid", "peers", "words",
+    "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "WITH_CALLDATE", "cut", "epochs", "group", "groups", "interpret", "is_disposition",
+    "is_moment", "leg_ids", "matches", "numbers", "own_uuid", "peers", "words",
 ]  # fmt: skip
 
 WITH_CALLDATE: Final = (

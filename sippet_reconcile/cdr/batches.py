@@ -141,7 +141,7 @@ def _batches(files: Sequence[Any], request: Request, rows: int, progress: Progre
                 with blamed_on(source.path):
                     first.known.append(_look_through(source, request, first.links))
         first.links.settle()
-        how = how_read((known.name, known.clock, known.notes) for known in first.known)
+        how = how_read(((known.name, known.clock, known.notes) for known in first.known), request)
         begin, n_waiting = 0, 0
         waiting: list[pa.Table] = []
 

@@ -2,90 +2,174 @@
 
 Input is a frame of legs, output a `CdrDescription` that prints itself as text and as
 HTML. How the clock was known is read from the frame's ``attrs`` where they survived,
-and is otherwise worked out from the data as far as that goes.
+and is otherwise worked out from the data as far as that goes. Where the files are named
+too, their sizes are told, and why they were taken for what they are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import (
-    card,
-    html_table,
-    html_text,
-    label,
-    plural,
-    section,
-    show_value,
-    text_table,
-)
+from sippet_reconcile.cdr import counting
+from sippet_reconcile.cdr.clocks import Clocks, clocks_of
+from sippet_reconcile.cdr.first_look import candidates_frame, sizes_of, sniffed
 from sippet_reconcile.cdr.read import ATTRS_KEY
+from sippet_reconcile.cdr.silence import Hours, hours_of, quiet_hours
 from sippet_reconcile.schema import LEGS, conform
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from sippet_reconcile.cdr.sources import Paths
+    from sippet_reconcile.report import Document
 
 __all__ = ["CdrDescription", "describe_cdr"]
 
-_HOURS_SHOWN: Final = 12
-_EXAMPLES: Final = 3
-_HOUR: Final = 3600
-_LIMITS: Final = (100, 1_000, 10_000, 50_000, 100_000, 1_000_000)
-_EPOCH_OF_ID: Final = r"^(?:.*-)?(\d{9,10})\.\d+$"
+_MOST_NOTES: Final = 20
+_MOST_FILES: Final = 20
+_WIDTH: Final = 100
+_LIMITS: Final = frozenset(
+    {100, 1_000, 5_000, 10_000, 50_000, 100_000, 500_000, 1_000_000, 65_535, 65_536, 1_048_575, 1_048_576}
+)
+"""Rows at which exports, and spreadsheets with and without a header, stop."""
+
+_SHEET: Final = 65_535
+_SHEETS: Final = frozenset({_SHEET, 65_536, 1_048_575, 1_048_576})
+_CUT: Final = r"cut off|fields instead of|not closed|ends in"
 
 
 @dataclass(frozen=True, eq=False)
 class CdrDescription:
-    """What a frame of legs holds; `problems` has one row per kind of problem, with line numbers."""
+    """What a frame of legs holds; `problems` has one row per kind of problem, with line numbers.
+
+    Attributes
+    ----------
+    values
+        Headline figures, by name.
+    statuses, directions, causes, files
+        Rows, and how many of them are answered, by each; the rows of each add up to all.
+    legs_per_call, helpers
+        How many calls have how many legs; the causes of helper legs.
+    seconds
+        How the time from start to end agrees with the stated total.
+    numbers
+        Callers and called by kind of number, with masked examples.
+    problems, time_problems
+        The commonest reasons why rows, or local times, cannot be used, with file and line.
+    silences
+        Stretches without legs in which other days have many.
+    quiet_hours
+        The longest stretches without legs, usual or not.
+    days
+        Legs per day of the switch's clock.
+    clocks
+        By which clocks the times were read, and how each is known.
+    candidates
+        Why files were taken for what they are; empty unless files were named.
+    notes
+        What was noted about files: when they were read, and that they may have been cut.
+    """
 
     values: Mapping[str, Any]
     statuses: pd.DataFrame
     problems: pd.DataFrame
     quiet_hours: pd.DataFrame
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...]
+    time_problems: pd.DataFrame
+    directions: pd.DataFrame
+    causes: pd.DataFrame
+    files: pd.DataFrame
+    legs_per_call: pd.DataFrame
+    helpers: pd.DataFrame
+    seconds: pd.DataFrame
+    numbers: pd.DataFrame
+    silences: pd.DataFrame
+    days: pd.DataFrame
+    clocks: Clocks
+    candidates: pd.DataFrame = field(default_factory=lambda: candidates_frame("", []))
 
     def summary(self) -> dict[str, Any]:
-        """Return counts and plain values, nested frames as lists of dicts."""
+        """Return counts and plain values, nested frames as lists of dicts; files beyond the twentieth are one."""
         return {
             **self.values,
             "statuses": dict(zip(self.statuses["status"], self.statuses["rows"].tolist(), strict=True)),
-            "problems": self.problems.to_dict("records"),
-            "hours_without_rows": self.quiet_hours.to_dict("records"),
+            "answered_by_status": _records(self.statuses),
+            "directions": _records(self.directions),
+            "causes": _records(self.causes),
+            "source_files": _records(self.first_files),
+            "legs_per_call_distribution": _records(self.legs_per_call),
+            "helper_legs_by_cause": _records(self.helpers),
+            "end_minus_start": _records(self.seconds),
+            "kinds_of_number": _records(self.numbers),
+            "problems": _records(self.problems),
+            "time_problems": _records(self.time_problems),
+            "unusual_silences": _records(self.silences),
+            "hours_without_rows": _records(self.quiet_hours),
+            "clocks": _records(self.clocks.frame),
+            "format_candidates": _records(self.candidates),
             "notes": list(self.notes),
         }
 
+    @property
+    def first_files(self) -> pd.DataFrame:
+        """The first twenty files, and all others as one."""
+        if len(self.files) <= _MOST_FILES:
+            return self.files
+        rest = self.files.iloc[_MOST_FILES:]
+        other: dict[str, Any] = {"file": f"({len(rest):,} other files)", "format": ""}
+        counts = {name: int(rest[name].sum()) for name in ("rows", "answered", "with_problem")}
+        starts = {"first_start": rest["first_start"].min(), "last_start": rest["last_start"].max()}
+        row = pd.DataFrame([{**other, **counts, **starts, "sha256": ""}], columns=self.files.columns)
+        return pd.concat([self.files.head(_MOST_FILES), row.astype(self.files.dtypes)], ignore_index=True)
+
+    @property
+    def document(self) -> Document:
+        """The whole description as a document, which `to_html` writes."""
+        from sippet_reconcile.cdr.description import document_of  # noqa: PLC0415 - jinja2 only where it is shown
+
+        return document_of(self)
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the description as one self-contained HTML file; return its path."""
+        return self.document.to_html(path)
+
     def __repr__(self) -> str:
-        rows = [[label(name), show_value(value)] for name, value in self.values.items()]
-        parts = [text_table(rows, ["legs", ""])]
-        parts += [
-            text_table(frame.astype(object).to_numpy().tolist(), list(frame.columns))
-            for frame in (self.statuses, self.problems, self.quiet_hours)
-            if len(frame)
-        ]
-        return "\n\n".join([*parts, *self.notes])
+        from sippet_reconcile.report import document_text  # noqa: PLC0415 - as above
+
+        whole = self.document
+        # A picture read aloud is a long list.
+        told = [part for part in whole.sections if part.frame is not None or not part.charts]
+        return document_text(replace(whole, sections=told), width=_WIDTH)
 
     def _repr_html_(self) -> str:
-        tone = "warn" if len(self.problems) or self.notes else "ok"
-        parts = [section("Rows by status", html_table(self.statuses))]
-        if len(self.problems):
-            parts.append(section("Commonest problems", html_table(self.problems)))
-        if len(self.quiet_hours):
-            parts.append(section("Hours without rows", html_table(self.quiet_hours)))
-        parts += [html_text(note) for note in self.notes]
-        return card(f"CDRs: {plural(self.values['rows'], 'leg')}", self.values, *parts, tone=tone)
+        return self.document._repr_html_()
 
 
-def describe_cdr(legs: pd.DataFrame) -> CdrDescription:
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as plain values, missing as None."""
+    plain = frame.astype(object)
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in plain.where(plain.notna(), None).to_dict("records")
+    ]
+
+
+def describe_cdr(legs: pd.DataFrame, *, paths: Paths | None = None) -> CdrDescription:
     """Describe legs: format, clock, span, statuses, problems, and what looks cut off.
 
     Parameters
     ----------
     legs
         What `read_cdr` returned, or parts of it; not changed.
+    paths
+        The files that the legs were read from, where their sizes are to be told, and why
+        they were taken for what they are; as `read_cdr` takes them. Open files are not read again.
 
     Examples
     --------
@@ -93,55 +177,81 @@ def describe_cdr(legs: pd.DataFrame) -> CdrDescription:
     0
     """
     legs = conform(legs, LEGS)
-    started = legs["started_at"]
-    usable = legs["problem"].isna()
-    values: dict[str, Any] = {
-        "rows": len(legs),
-        "files": int(legs["source_file"].nunique()),
-        "format": ", ".join(sorted(legs["format"].dropna().unique().tolist())) or None,
-        "clock": _clock(legs),
-        "earliest_start": started.min() if started.notna().any() else None,
-        "latest_start": started.max() if started.notna().any() else None,
-        "rows_with_problem": int((~usable).sum()),
-        "rows_with_time_problem": int(legs["time_problem"].notna().sum()),
-        "rows_without_seconds": int(legs["is_coarse"].fillna(value=False).sum())
-        if "is_coarse" in legs
-        else 0,
-        "answered": int(legs["is_answered"].fillna(value=False).sum()),
-        "billable_s": float(legs["billable_s"].fillna(0).sum()),
-        "helper_legs": int(legs["is_helper"].fillna(value=False).sum()) if "is_helper" in legs else 0,
-        "repeated_records": int(legs["record_hash"].duplicated().sum()),
-        **_legs_per_call(legs),
+    noted = legs.attrs.get(ATTRS_KEY)
+    noted = noted if isinstance(noted, dict) else {}
+    at, known = counting.micros_of(legs["started_at"])
+    clocks = clocks_of(legs, noted)
+    hours = hours_of(at[known], clocks.zone)
+    files = counting.by_file(legs)
+    calls, figures = counting.calls_by_legs(legs)
+    sizes = {} if paths is None else sizes_of(paths)
+    values = _values(legs, files, hours, clocks) | counting.repeats(legs) | figures | _seconds(legs)
+    values |= {
         "share_of_callers_in_e164": _share(legs, "from"),
         "share_of_called_in_e164": _share(legs, "to"),
+        "country": noted.get("country"),
+        "bytes": sum(sizes.values()) if sizes else None,
     }
-    counts = legs["status"].fillna("(missing)").value_counts()
-    statuses = pd.DataFrame({"status": counts.index.astype("str"), "rows": counts.to_numpy()})
-    return CdrDescription(values, statuses, _problems(legs), _quiet_hours(started), _notes(legs))
+    numbers = counting.kinds_of_number(
+        legs, country=noted.get("country"), strip_prefixes=noted.get("strip_prefixes") or ()
+    )
+    return CdrDescription(
+        values=values,
+        statuses=counting.by_status(legs),
+        problems=counting.kinds_of_problem(legs, "problem"),
+        quiet_hours=quiet_hours(at[known]),
+        notes=_notes(files, hours, noted),
+        time_problems=counting.kinds_of_problem(legs, "time_problem"),
+        directions=counting.by_direction(legs),
+        causes=counting.by_cause(legs),
+        files=files.drop(columns="last_problem"),
+        legs_per_call=calls,
+        helpers=counting.helpers_by_cause(legs),
+        seconds=counting.stated_seconds(legs),
+        numbers=numbers,
+        silences=hours.silences(),
+        days=_days(hours),
+        clocks=clocks,
+        candidates=candidates_frame("", []) if paths is None else sniffed(paths, files),
+    )
 
 
-def _clock(legs: pd.DataFrame) -> str | None:
-    """Say which clock the times were read by: as noted when reading, else what the ids confirm."""
-    noted = legs.attrs.get(ATTRS_KEY)
-    if isinstance(noted, dict) and noted.get("clocks"):
-        return ", ".join(noted["clocks"])
-    epochs = pd.to_numeric(legs["call_key"].str.extract(_EPOCH_OF_ID)[0], errors="coerce")
-    told = epochs.notna() & legs["started_at"].notna()
-    if not bool(told.any()):
-        return None
-    at = (legs.loc[told, "started_at"] - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-    gap = float((at - epochs[told]).median())
-    return "confirmed by the epoch in the ids" if abs(gap) < 60 else f"the ids say {gap:+,.0f} s off"  # noqa: PLR2004
-
-
-def _legs_per_call(legs: pd.DataFrame) -> dict[str, Any]:
-    sizes = legs["linked_id"].dropna().value_counts()
-    if sizes.empty:
-        return {"calls_by_linked_id": 0, "legs_per_call": None, "most_legs_of_a_call": 0}
+def _values(legs: pd.DataFrame, files: pd.DataFrame, hours: Hours, clocks: Clocks) -> dict[str, Any]:
+    started = legs["started_at"]
+    has_start = bool(started.notna().any())
+    days = np.unique(hours.hours // 24)
+    first, last = (started.min(), started.max()) if has_start else (None, None)
     return {
-        "calls_by_linked_id": len(sizes),
-        "legs_per_call": round(float(sizes.mean()), 2),
-        "most_legs_of_a_call": int(sizes.max()),
+        "rows": len(legs),
+        "files": len(files),
+        "format": ", ".join(sorted(legs["format"].dropna().unique().tolist())) or None,
+        "clock": clocks.text,
+        "earliest_start": first,
+        "latest_start": last,
+        "earliest_start_local": clocks.local(first),
+        "latest_start_local": clocks.local(last),
+        "days": int(days[-1] - days[0] + 1) if len(days) else 0,
+        "days_with_rows": len(days),
+        "rows_with_problem": int(legs["problem"].notna().sum()),
+        "rows_with_time_problem": int(legs["time_problem"].notna().sum()),
+        "rows_without_seconds": _flagged(legs, "is_coarse"),
+        "answered": _flagged(legs, "is_answered"),
+        "billable_s": float(legs["billable_s"].fillna(0).sum()),
+        "helper_legs": _flagged(legs, "is_helper"),
+        "silences_can_be_told": hours.can_tell,
+    }
+
+
+def _flagged(legs: pd.DataFrame, name: str) -> int:
+    return int(legs[name].fillna(value=False).sum()) if name in legs else 0
+
+
+def _seconds(legs: pd.DataFrame) -> dict[str, Any]:
+    increment, n_telling = counting.increment_of(legs)
+    return {
+        **counting.oddities(legs),
+        "billed_in_steps_of_s": increment,
+        "legs_with_billable_seconds": n_telling,
     }
 
 
@@ -152,54 +262,30 @@ def _share(legs: pd.DataFrame, side: str) -> float | None:
     return round(float((legs[f"{side}_e164"].notna() & delivered).sum() / delivered.sum()), 3)
 
 
-def _problems(legs: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per kind of problem, most frequent first, with the first lines that have it."""
-    both = pd.concat(
-        [
-            legs.loc[legs[name].notna(), ["source_file", "source_row", name]].set_axis(
-                ["file", "row", "problem"], axis="columns"
-            )
-            for name in ("problem", "time_problem")
-        ]
-    )
-    # Values in quotes and digits differ from row to row; the kind of problem is what remains.
-    kind = (
-        both["problem"]
-        .str.replace(r"'[^']*'", "'…'", regex=True)
-        .str.replace(r"\d[\d:, -]*\d|\d", "…", regex=True)
-    )
-    where = both["file"].fillna("") + ":" + both["row"].astype("str").fillna("?")
-    rows = [
-        {"problem": name, "rows": len(places), "where": "; ".join(places.head(_EXAMPLES))}
-        for name, places in where.groupby(kind, sort=False)
-    ]
-    frame = pd.DataFrame(rows, columns=["problem", "rows", "where"]).astype({"rows": "int64"})
-    return frame.sort_values("rows", ascending=False, kind="stable", ignore_index=True)
+def _days(hours: Hours) -> pd.DataFrame:
+    """Return the legs of each day from the first to the last, also of those without."""
+    at = hours.hours // 24
+    known, places = np.unique(at, return_inverse=True)
+    legs = np.bincount(places, weights=hours.counts, minlength=len(known)).astype(np.int64)
+    return pd.DataFrame({"day": pd.Series(known.astype("M8[D]").astype("M8[s]")), "rows": legs})
 
 
-def _quiet_hours(started: pd.Series[pd.Timestamp]) -> pd.DataFrame:
-    """Return the longest stretches of whole hours, in UTC, in which no leg began."""
-    # Hours as whole numbers: an empty column of instants has no arithmetic worth relying on.
-    known = started.dropna().dt.as_unit("s").dt.tz_convert(None).to_numpy().view(np.int64)
-    hours = np.unique(known // _HOUR)
-    gaps = np.diff(hours) - 1
-    longest = np.sort(np.argsort(-gaps, kind="stable")[: min(_HOURS_SHOWN, int((gaps > 0).sum()))])
-    begins, ends = (hours[:-1][longest] + 1) * _HOUR, hours[1:][longest] * _HOUR
-    return pd.DataFrame(
-        {
-            "from": pd.to_datetime(begins, unit="s", utc=True),
-            "until": pd.to_datetime(ends, unit="s", utc=True),
-            "hours": gaps[longest],
-        }
-    )
-
-
-def _notes(legs: pd.DataFrame) -> tuple[str, ...]:
+def _notes(files: pd.DataFrame, hours: Hours, noted: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say what hints at an export that was cut, and what was noted when it was read."""
     notes: list[str] = []
-    for name, count in legs["source_file"].value_counts().items():
-        if count in _LIMITS:
-            notes.append(f"{name} has exactly {count:,} rows, as an export that was cut at a limit has")
-    noted = legs.attrs.get(ATTRS_KEY)
-    if isinstance(noted, dict):
-        notes += [str(note) for note in noted.get("notes", [])]
-    return tuple(notes)
+    for name, rows in files.loc[files["rows"].isin(_LIMITS), ["file", "rows"]].itertuples(index=False):
+        reason = (
+            "as many as a spreadsheet holds"
+            if rows in _SHEETS
+            else "as an export that was cut at a limit has"
+        )
+        notes.append(f"{name} has exactly {rows:,} rows, {reason}")
+    is_cut = files["last_problem"].fillna("").str.contains(_CUT, regex=True)
+    for name, problem in files.loc[is_cut, ["file", "last_problem"]].itertuples(index=False):
+        notes.append(f"{name} ends in the middle of a record: {problem}")
+    notes = [
+        *notes[:_MOST_NOTES],
+        *([f"and {len(notes) - _MOST_NOTES:,} more such files"] if len(notes) > _MOST_NOTES else []),
+    ]
+    notes += hours.edges()
+    return (*notes, *(str(note) for note in noted.get("notes", [])))

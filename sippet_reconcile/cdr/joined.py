@@ -32,6 +32,7 @@ ATTRS_KEY: Final = "sippet_reconcile.cdr"
 """Where a fresh frame of legs keeps, as a bonus that nothing depends on, how its files were read."""
 
 _MAX_NOTES: Final = 20
+_MAX_NAMES: Final = 3
 
 
 def joined(parts: Sequence[Part], request: Request) -> Legs:
@@ -45,16 +46,27 @@ def joined(parts: Sequence[Part], request: Request) -> Legs:
     helpers = _helpers_in_company(table, linked, parts)
     if helpers is not None:
         legs = legs.assign(is_helper=pd.array(helpers, dtype="boolean"))
-    legs.attrs[ATTRS_KEY] = how_read((part.name, part.clock, part.notes) for part in parts)
+    legs.attrs[ATTRS_KEY] = how_read(((part.name, part.clock, part.notes) for part in parts), request)
     return Legs(legs)
 
 
-def how_read(parts: Iterable[tuple[str, Clock | None, tuple[str, ...]]]) -> dict[str, list[str]]:
-    """Return by which clocks files were read, and what was noted about them: their names, clocks and notes."""
+def how_read(parts: Iterable[tuple[str, Clock | None, tuple[str, ...]]], request: Request) -> dict[str, Any]:
+    """Return by which clocks files were read, and what was noted about them: their names, clocks and notes.
+
+    ``by_clock`` says how many files have each clock, and names a few of them; ``country``
+    and ``strip_prefixes`` are what numbers were read with.
+    """
     found = list(parts)
+    by_clock: dict[str, list[str]] = {}
+    for name, clock, _ in found:
+        if clock is not None:
+            by_clock.setdefault(f"{clock.name} ({clock.how})", []).append(name)
     return {
-        "clocks": sorted({f"{clock.name} ({clock.how})" for _, clock, _ in found if clock is not None}),
+        "clocks": sorted(by_clock),
+        "by_clock": {clock: [len(names), names[:_MAX_NAMES]] for clock, names in sorted(by_clock.items())},
         "notes": [f"{name}: {note}" for name, _, notes in found for note in notes][:_MAX_NOTES],
+        "country": request.options.country,
+        "strip_prefixes": list(request.options.strip_prefixes),
     }
 
 

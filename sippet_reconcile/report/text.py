@@ -20,7 +20,7 @@ _WIDTH: Final = 110
 _LONG: Final = 60
 
 
-def document_text(document: Document, *, max_rows: int = 20) -> str:
+def document_text(document: Document, *, max_rows: int = 20, width: int | None = None) -> str:
     """Return a document as plain text; long tables show their first rows and count the rest.
 
     Parameters
@@ -29,6 +29,9 @@ def document_text(document: Document, *, max_rows: int = 20) -> str:
         Any; sections that are folded away in its HTML are left out.
     max_rows
         Rows shown of each table; a table whose last row is its total is shown whole.
+    width
+        Letters to a line, for tables too: where one is wider, its widest column of text
+        stands under each row. Without it, sentences have 110 and tables what they need.
 
     Examples
     --------
@@ -39,39 +42,42 @@ def document_text(document: Document, *, max_rows: int = 20) -> str:
     <BLANKLINE>
       calls  3
     """
-    said = textwrap.fill(document.verdict, _WIDTH)
+    said = textwrap.fill(document.verdict, width or _WIDTH)
     blocks = ["\n".join(part for part in (document.title, document.subtitle, said) if part)]
     if document.facts:
         names = [label(name) for name in document.facts]
-        width = max(map(len, names))
+        longest = max(map(len, names))
         blocks.append(
             "\n".join(
-                f"  {name.ljust(width)}  {show_value(value)}"
+                f"  {name.ljust(longest)}  {show_value(value)}"
                 for name, value in zip(names, document.facts.values(), strict=True)
             )
         )
-    blocks += [_section(part, max_rows) for part in document.sections if not part.is_detail]
+    blocks += [_section(part, max_rows, width) for part in document.sections if not part.is_detail]
     return "\n\n".join(blocks)
 
 
-def _section(part: Section, max_rows: int) -> str:
-    lines = [part.title.upper(), *textwrap.wrap(part.intro, _WIDTH)]
+def _section(part: Section, max_rows: int, width: int | None) -> str:
+    wide = width or _WIDTH
+    lines = [part.title.upper(), *textwrap.wrap(part.intro, wide)]
     for chart in part.charts:
         if part.frame is None:
-            lines += textwrap.wrap(f"{chart.title}: {chart.description}", _WIDTH)
+            lines += textwrap.wrap(f"{chart.title}: {chart.description}", wide)
     if part.frame is not None and len(part.frame):
         most = len(part.frame) if part.total else max_rows
-        lines += _table(part, most)
+        lines += _table(part, most, width)
         if len(part.frame) > most:
             lines.append(f"and {len(part.frame) - most:,} more")
-    return "\n".join([*lines, *textwrap.wrap(part.note, _WIDTH)])
+    return "\n".join([*lines, *textwrap.wrap(part.note, wide)])
 
 
-def _table(part: Section, max_rows: int) -> list[str]:
+def _table(part: Section, max_rows: int, width: int | None) -> list[str]:
     """Return a table of what is short; the sentences of a row stand under it."""
     assert part.frame is not None  # noqa: S101 - the caller looked
     names, rows = [str(name) for name in part.frame.columns], part.cells(max_rows)
     long = {at for at in range(len(names)) if any(len(row[at]) > _LONG for row in rows)}
+    if width is not None:
+        long = _fitted(part, rows, width)
     short = [at for at in range(len(names)) if at not in long]
     right = [part.head(names[at]) for at in short if part.is_number(names[at])]
     heads, rule, *told = text_table(
@@ -81,5 +87,22 @@ def _table(part: Section, max_rows: int) -> list[str]:
     for row, line in zip(rows, told, strict=True):
         lines.append(line)
         for at in sorted(long):
-            lines += textwrap.wrap(row[at], _WIDTH, initial_indent="    ", subsequent_indent="    ")
+            lines += textwrap.wrap(row[at], width or _WIDTH, initial_indent="    ", subsequent_indent="    ")
     return lines
+
+
+def _fitted(part: Section, rows: list[list[str]], width: int) -> set[int]:
+    """Return the columns of text that a table has no room for, the widest first; one column stays."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    names = [str(name) for name in part.frame.columns]
+    needed = {
+        at: max([len(part.head(name)), *(len(row[at]) for row in rows)]) for at, name in enumerate(names)
+    }
+    texts = sorted((at for at in needed if not part.is_number(names[at])), key=lambda at: -needed[at])
+    long: set[int] = set()
+    for at in texts:
+        if sum(needed.values()) + 2 * (len(needed) - 1) <= width or len(needed) == 1:
+            break
+        long.add(at)
+        del needed[at]
+    return long

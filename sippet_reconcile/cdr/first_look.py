@@ -1,0 +1,207 @@
+"""What can be told of files before, or without, reading them as CDRs: their size, what they may be, how they begin.
+
+Input are files on disk, output are plain facts: the formats that fit, best first, and for
+a file of no known format its first rows with masked numbers, and a mapping of its columns
+to begin with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sippet_reconcile._display import text_table
+from sippet_reconcile.cdr.guessing import guess_columns, header_of
+from sippet_reconcile.cdr.kinds import take_sample
+from sippet_reconcile.cdr.masking import mask_sample
+from sippet_reconcile.cdr.parts import beginning_of, read_parquet, sample_of
+from sippet_reconcile.cdr.sniff import ENOUGH, Candidate, candidates
+from sippet_reconcile.cdr.sources import Paths, Source, find_files, open_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sippet_reconcile.cdr.spec import Sample
+
+__all__ = ["FirstLook", "candidates_frame", "look_at", "sizes_of", "sniffed"]
+
+_CANDIDATES: Final = 3
+_ROWS: Final = 5
+_FIELDS: Final = 40
+_FORMATS: Final = 5
+_DIGITS: Final = 12
+
+
+@dataclass(frozen=True, eq=False)
+class FirstLook:
+    """How one file begins, and what it may be.
+
+    Attributes
+    ----------
+    path, name, size, sha256
+        Where the file lies, and what it is called in an archive; the hash is that of the
+        file as delivered, the size in bytes is unpacked.
+    kind, delimiter
+        Lines of fields, JSON, XML or SQL; and what separates the fields of lines.
+    candidates
+        The formats that come nearest, with their scores and reasons.
+    fields
+        One row per field: its place, its name where the file has names, and what stands in
+        it in the first records, numbers masked.
+    columns
+        Leg column to source column, as ``columns=`` takes them; drawn from the names alone.
+    """
+
+    path: Path
+    name: str
+    size: int
+    sha256: str
+    kind: str
+    delimiter: str | None
+    candidates: pd.DataFrame
+    fields: pd.DataFrame
+    columns: Mapping[str, str]
+
+    @property
+    def fits(self) -> bool:
+        """Whether one format fits, and no other as well."""
+        scores = self.candidates["score"].tolist()
+        return bool(scores) and scores[0] >= ENOUGH and scores.count(scores[0]) == 1
+
+    def summary(self) -> dict[str, Any]:
+        """Return it all as plain values."""
+        return {
+            "file": self.name,
+            "bytes": self.size,
+            "sha256": self.sha256,
+            "kind": self.kind,
+            "delimiter": self.delimiter,
+            "format": self.candidates["format"].iloc[0] if self.fits else None,
+            "candidates": self.candidates.drop(columns="file").to_dict("records"),
+            "fields": self.fields.to_dict("records"),
+            "columns": dict(self.columns),
+        }
+
+    def __repr__(self) -> str:
+        kind = self.kind if self.delimiter is None else f"lines of fields between {self.delimiter!r}"
+        head = f"{self.name}: {self.size:,} bytes, {kind}, sha256 {self.sha256[:_DIGITS]}"
+        best = self.candidates["format"].iloc[0] if len(self.candidates) else None
+        said = f"It looks like {best}." if self.fits else "No known format fits."
+        near = [
+            [f"{format_} {score:.0%}", reasons]
+            for format_, score, reasons in self.candidates[["format", "score", "reasons"]].itertuples(
+                index=False
+            )
+            if score > 0
+        ]
+        blocks = [f"{head}\n{said}"]
+        if near:
+            blocks.append(text_table([[a, b[:80]] for a, b in near], ["nearest", "why"]))
+        if len(self.fields):
+            cells = self.fields.astype(object).to_numpy().tolist()
+            blocks.append(
+                "The first records, one field a line, numbers masked:\n"
+                + _fitted(cells, list(self.fields.columns))
+            )
+        return "\n\n".join(blocks)
+
+
+def _fitted(cells: list[list[Any]], heads: list[str], width: int = 100) -> str:
+    """Return a table with as many columns as there is room for."""
+    while len(heads) > 3 and max(map(len, text_table(cells, heads).split("\n"))) > width:  # noqa: PLR2004 - no., name, one record
+        cells, heads = [row[:-1] for row in cells], heads[:-1]
+    return text_table(cells, heads)
+
+
+def look_at(file: Path, *, delimiter: str | None = None) -> list[FirstLook]:
+    """Return how a file begins, or each of the first members of an archive.
+
+    Raises
+    ------
+    InputError, CdrFormatError
+        If not even that can be read.
+    """
+    looks = []
+    for source in open_sources(file):
+        looks.append(_look_at(file, source, delimiter))
+        if len(looks) == _FORMATS:
+            break
+    return looks
+
+
+def _look_at(file: Path, source: Source, delimiter: str | None) -> FirstLook:
+    sample = _sample_of(source, delimiter)
+    header = header_of(sample)
+    near = candidates_frame(source.name, candidates(sample) if sample.rows or sample.records else [])
+    return FirstLook(
+        path=file,
+        name=source.name,
+        size=source.size,
+        sha256=source.sha256,
+        kind="a table"
+        if source.is_parquet
+        else {"lines": "lines of text", "json": "JSON", "xml": "XML", "sql": "SQL"}[sample.kind],
+        delimiter=sample.delimiter if sample.kind == "lines" and not source.is_parquet else None,
+        candidates=near,
+        fields=_fields(header.names, header.rows),
+        columns=guess_columns(header.names, header.rows) if header.is_named else {},
+    )
+
+
+def _sample_of(source: Source, delimiter: str | None) -> Sample:
+    if source.is_parquet:
+        return sample_of(read_parquet(source))
+    return take_sample(beginning_of(source), source.name, delimiter)
+
+
+def _fields(names: Iterable[str], rows: list[list[str]]) -> pd.DataFrame:
+    shown = list(names)[:_FIELDS]
+    frame = pd.DataFrame(
+        {"no.": range(1, len(shown) + 1), "name": pd.Series([mask_sample(n) for n in shown], dtype="str")}
+    )
+    for at, row in enumerate(rows[:_ROWS], 1):
+        cells = [mask_sample(row[place].strip()) if place < len(row) else "" for place in range(len(shown))]
+        frame[f"record {at}"] = pd.Series(cells, dtype="str")
+    return frame
+
+
+def candidates_frame(name: str, found: Iterable[Candidate]) -> pd.DataFrame:
+    """Return the best candidates of a file as a frame: file, format, score, reasons."""
+    best = list(found)[:_CANDIDATES]
+    rows = [(name, one.format, round(one.score, 3), "; ".join(one.reasons)) for one in best]
+    return pd.DataFrame(rows, columns=["file", "format", "score", "reasons"]).astype(
+        {"file": "str", "format": "str", "score": "float64", "reasons": "str"}
+    )
+
+
+def sizes_of(paths: Paths) -> dict[str, int]:
+    """Return how many bytes the files on disk have, by name."""
+    sizes: dict[str, int] = {}
+    for file in find_files(paths):
+        if isinstance(file, Path):
+            sizes[file.name] = sizes.get(file.name, 0) + file.stat().st_size
+    return sizes
+
+
+def sniffed(paths: Paths, files: pd.DataFrame) -> pd.DataFrame:
+    """Return why files were taken for what they are: the candidates of the first file of each format."""
+    wanted = files.drop_duplicates("format").head(_FORMATS)["file"].tolist()
+    frames = [candidates_frame("", [])]
+    for source in _sources_named(paths, wanted):
+        frames.append(candidates_frame(source.name, candidates(_sample_of(source, None))))  # noqa: PERF401 - reads files
+    return pd.concat(frames, ignore_index=True)
+
+
+def _sources_named(paths: Paths, names: list[str]) -> Iterator[Source]:
+    left = set(names)
+    for file in find_files(paths):
+        if isinstance(file, Path) and any(
+            name == file.name or name.startswith(f"{file.name}/") for name in left
+        ):
+            for source in open_sources(file):
+                if source.name in left:
+                    left.discard(source.name)
+                    yield source

@@ -171,6 +171,21 @@ def leg_ids(
     )
 
 
+def _linked_ids(
+    fields: Fields, own: pa.LargeStringArray, started: pa.LargeStringArray
+) -> pa.LargeStringArray:
+    """Return what links the legs of a call.
+
+    Where a row has no id of the switch's, one that was stored beside it may be that of
+    a customer, and is the same in all of his calls: the channel and its start tell these apart.
+    """
+    linked = pc.coalesce(fields["linkedid"], fields["uniqueid"])
+    if linked.null_count == 0 or own.null_count == len(own):
+        return linked
+    by_channel = pc.binary_join_element_wise(own, fields["channel"], started, pa.scalar(" ", own.type))
+    return pc.coalesce(linked, by_channel)
+
+
 def own_uuid(fields: Fields) -> pa.LargeStringArray:
     """Return the UUID that the platform stored in userfield or accountcode, where it did."""
     found = [
@@ -283,20 +298,22 @@ def interpret(fields: Fields, options: Options) -> Record:
     caller = pc.coalesce(caller, fields["cnum"])
     called = _called(fields, called)
     peer, device = peers(fields["channel"]), peers(fields["dstchannel"])
+    own = own_uuid(fields)
     direction, came_in, calls_out = _directions(fields, (caller, called), (peer, device), options)
 
     def found(name: str) -> pa.LargeStringArray | None:
         return fields[name] if name in fields else None  # noqa: SIM401 - `Fields` has no get
 
+    started = pc.coalesce(fields["start"], fields["calldate"]) if "calldate" in fields else fields["start"]
     return Record(
-        started=pc.coalesce(fields["start"], fields["calldate"]) if "calldate" in fields else fields["start"],
+        started=started,
         answered=found("answer"),
         ended=found("end"),
         total=found("duration"),
         billable=found("billsec"),
         leg_id=leg_ids(uniqueid, linkedid, sequence),
-        call_key=pc.coalesce(own_uuid(fields), uniqueid),
-        linked_id=pc.coalesce(linkedid, uniqueid),
+        call_key=pc.coalesce(own, uniqueid),
+        linked_id=_linked_ids(fields, own, started),
         direction=direction,
         from_number=caller,
         to_number=called,

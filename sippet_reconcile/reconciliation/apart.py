@@ -1,10 +1,10 @@
-"""Which CDR calls cannot be one call, because of when their legs were.
+"""Which CDR calls cannot be one call, because of when their legs were, or between whom.
 
 Input are the legs of the CDR calls that have several, sorted by call and by time;
 output is a text per call, and a finding about all of them. The legs of a call follow or
 overlap one another. Where nobody was on the line for hours, one id was used for two
-calls; where a leg is there again whole quarter hours later, one call was read in two
-zones. The start, the end and the seconds of such a group are those of no call, so
+calls; where legs with the very same id are those of other parties, by two switches;
+where a leg is there again whole quarter hours later, one call was read in two zones. The start, the end and the seconds of such a group are those of no call, so
 nothing is concluded from it.
 """
 
@@ -25,13 +25,15 @@ from sippet_reconcile.reconciliation.findings import Finding, Severity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["find_legs_apart", "legs_problems"]
+__all__ = ["find_legs_apart", "legs_problems", "parties_problems"]
 
 _MOST_SILENCE_S: Final = 3_600
 """Between two legs of one call there may be as long a time without any leg."""
 
 _COPY_SLACK_S: Final = 2
 """How exactly two copies of a leg are whole quarter hours apart."""
+
+_TWO_CALLERS: Final = "one leg id is that of two callers"
 
 _NAT: Final = np.iinfo(np.int64).min
 _NONE: Final = np.int64(-1)
@@ -91,6 +93,42 @@ def legs_problems(
     )
 
 
+def parties_problems(
+    call: NDArray[np.int64], leg: NDArray[np.int64], parties: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> pa.LargeStringArray:
+    """Return for each call whether one leg's id stands for other callers who called others; missing where it does not.
+
+    Parameters
+    ----------
+    call
+        The call of each leg, counted from 0 and ascending; there is one at least.
+    leg
+        A code of each leg's own id, -1 for none.
+    parties
+        A code of each leg's caller, and one of whom it called, -1 where missing.
+
+    Examples
+    --------
+    >>> call, leg = np.array([0, 0, 1, 1]), np.zeros(4, np.int64)
+    >>> parties_problems(call, leg, (np.array([5, 6, 5, 6]), np.array([7, 8, 7, 7]))).to_pylist()
+    ['one leg id is that of two callers', None]
+    """
+    order = np.lexsort((leg, call))
+    order = order[leg[order] >= 0]
+    told = np.zeros(int(call[-1]) + 1, np.bool_)
+    if len(order):
+        begins = np.flatnonzero(
+            (np.diff(call[order], prepend=-1) != 0) | (np.diff(leg[order], prepend=-1) != 0)
+        )
+        differ = np.ones(len(begins), np.bool_)
+        for codes in (side[order] for side in parties):
+            least = np.minimum.reduceat(np.where(codes < 0, np.iinfo(np.int64).max, codes), begins)
+            differ &= least < np.maximum.reduceat(codes, begins)
+        told[call[order][begins[differ]]] = True
+    words = pa.scalar(_TWO_CALLERS, pa.large_string())
+    return pc.if_else(pa.array(told), words, pa.scalar(None, pa.large_string()))
+
+
 def _minutes(micros: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.rint(micros / (60 * MICROS)).astype(np.int64)
 
@@ -110,12 +148,15 @@ def find_legs_apart(cdr_calls: pd.DataFrame, is_asked: NDArray[np.bool_]) -> Fin
     shown = ["cdr_id", "n_legs", "legs_problem", "started_at", "ended_at", "source_file", "source_row"]
     evidence = cdr_calls[shown].iloc[rows].sort_values("cdr_id", ignore_index=True)
     n_copies = int(evidence["legs_problem"].str.startswith("a leg").sum())
+    n_callers = int(evidence["legs_problem"].eq(_TWO_CALLERS).sum())
     message = (
         f"{plural(len(rows), 'CDR call')} have legs that cannot be those of one call: in {n_copies:,} a leg is there "
-        f"again whole quarter hours later, in {len(rows) - n_copies:,} there is none for hours. They are excluded."
+        f"again whole quarter hours later, in {len(rows) - n_copies - n_callers:,} there is none for hours, in "
+        f"{n_callers:,} one id is that of two callers' legs. They are excluded."
     )
     advice = (
-        "Read each export once, and in the zone it was written in; where one id is used for several calls, "
+        "Read each export once, and in the zone it was written in; reconcile switches that give out the same ids "
+        "one by one; where one id is used for several calls, "
         "read a column that tells them apart as call_key or linked_id."
     )
     return Finding("duplicate-rows", Severity.WARN, message, evidence, advice)

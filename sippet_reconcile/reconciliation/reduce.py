@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.apart import legs_problems
+from sippet_reconcile.reconciliation.apart import legs_problems, parties_problems
 from sippet_reconcile.reconciliation.cdr_ids import cdr_ids, ids_said
 from sippet_reconcile.reconciliation.core import MICROS, instants_us, latest_so_far
 from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text, text_rank
@@ -200,8 +200,23 @@ def _several(legs: pd.DataFrame, counted: NDArray[np.int64], groups: Groups) -> 
 
 def _legs_problem(legs: pd.DataFrame, several: _Several) -> pa.LargeStringArray:
     started, answered, ended = (instants_us(legs[name])[several.rows] for name in _INSTANTS)
-    keys = take_text(text_array(legs["call_key"]), several.rows).dictionary_encode().indices.fill_null(-1)
-    return legs_problems(several.of, started, answered, ended, keys.to_numpy(zero_copy_only=False))
+    keys, ids = (_text_codes(text_array(legs[name]), several) for name in ("call_key", "leg_id"))
+    parties = (
+        _text_codes(
+            pc.coalesce(text_array(legs[f"{side}_e164"]), text_array(legs[f"{side}_number"])), several
+        )
+        for side in ("from", "to")
+    )
+    return pc.coalesce(
+        legs_problems(several.of, started, answered, ended, keys),
+        parties_problems(several.of, ids, (next(parties), next(parties))),
+    )
+
+
+def _text_codes(array: pa.LargeStringArray, several: _Several) -> NDArray[np.int64]:
+    """Return a code for each leg's text; missing is -1."""
+    codes = take_text(array, several.rows).dictionary_encode().indices.fill_null(-1)
+    return codes.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _whole(

@@ -287,6 +287,17 @@ def test_whoever_is_answered_by_a_mailbox_reached_nobody(asterisk: Line, read: R
     assert read(data, status_map={"voicemail": "completed"})["status"].tolist()[0] == "completed"
 
 
+def test_the_id_of_a_customer_is_no_call_where_the_switch_wrote_none(asterisk: Line, read: Read) -> None:
+    customer = "8c1f3c52-0000-4000-8000-000000000009"
+    later = {"start": "2026-10-01 09:10:00", "answer": "2026-10-01 09:10:05", "end": "2026-10-01 09:11:05"}
+    other = {"channel": "PJSIP/1003-0000000f", "src": "1003", "dst": "+442079460150"}
+    data = asterisk(16, accountcode=customer) * 2 + asterisk(16, accountcode=customer, **later, **other)
+    legs = read(data, timezone="UTC")
+    assert legs["call_key"].tolist() == [customer] * 3
+    calls = sr.reconcile(legs, CALLS.empty()).only_in_cdr
+    assert calls["billable_s"].tolist() == [60, 60]
+
+
 def test_who_is_parked_is_still_on_the_line(asterisk: Line, read: Read) -> None:
     parked = {
         "start": "2026-10-01 09:01:05",

@@ -142,6 +142,25 @@ def test_a_leg_of_unknown_end_may_have_filled_the_silence(reconciled: Run) -> No
     assert reconciled([leg(0), unknown, leg(0, 9000, 90)], [call(0)]).calls["bucket"].tolist() == ["matched"]
 
 
+def test_one_leg_id_of_two_switches_calls_is_not_one_call(reconciled: Run) -> None:
+    # Two switches that give out the same ids: taken for one call, the shorter one would become as long as the other.
+    other = {"from_number": "+442079460150", "from_e164": "+442079460150", "source_file": "b.csv"}
+    other |= {"to_number": "+442079460151", "to_e164": "+442079460151"}
+    one = {"linked_id": "1790845200.1", "leg_id": "1790845200.1/7", "call_key": "1790845200.1"}
+    rec = reconciled([leg(0, **one), leg(0, 0, 90, **one, **other)], [call(0)])
+    assert rec.legs["reason"].tolist() == ["legs-apart", "legs-apart"]
+    assert rec.calls["bucket"].tolist() == ["only_in_api"]
+    assert "in 1 one id is that of two callers' legs" in rec.findings["duplicate-rows"].message
+
+
+@pytest.mark.parametrize("side", ["from", "to"])
+def test_legs_with_one_id_that_share_a_party_are_one_call(reconciled: Run, side: str) -> None:
+    # A parallel dial without sequence, or a transfer.
+    other = {f"{side}_number": "+442079460150", f"{side}_e164": "+442079460150"}
+    rec = reconciled([leg(0), leg(0, 70, 60, **other)], [call(0, 0, 120)])
+    assert rec.pairs["n_legs"].tolist() == [2]
+
+
 def test_legs_apart_are_never_matched_by_numbers_and_are_excluded_unmatched(reconciled: Run) -> None:
     rec = reconciled([leg(5), leg(5, 9000)], [call(0)])
     assert rec.legs["reason"].tolist() == ["legs-apart", "legs-apart"]

@@ -193,6 +193,20 @@ def test_without_any_answer_time_only_a_charge_of_nothing_tells(read: Read) -> N
     assert legs["total_s"].fillna(-1).tolist() == [-1, 12]
 
 
+@pytest.mark.parametrize("billed", [60, None])
+@pytest.mark.parametrize("without", [["answered_at"], []])
+def test_all_the_time_from_start_to_end_may_count_the_ringing_where_no_answer_time_tells(
+    read: Read, billed: int | None, without: list[str]
+) -> None:
+    record = {**TRUNK, "answered_at": None, "billed_sec": billed, "call_sec": 17}
+    record = {name: cell for name, cell in record.items() if name not in without}
+    legs = read(listed(record, {**record, "hangup_cause": "no_answer"}))
+    assert legs["total_s"].tolist() == [17, 17]
+    assert [value(answered) for answered in legs["is_answered"]] == [None, False]
+    assert legs["status"].tolist() == ["unknown", "no_answer"]
+    assert legs["billable_s"].fillna(-1).tolist() == [-1, 0]
+
+
 def test_rounded_seconds_are_never_billable(read: Read) -> None:
     without = {name: cell for name, cell in TRUNK.items() if name != "call_sec"}
     leg = read(listed(without)).iloc[0]

@@ -8,13 +8,14 @@ like are records as well: rows, but helpers and no legs.
 There is a header; which columns a report has, and in which zone its times are, was
 chosen by whoever requested it. So nothing is taken for UTC: times without an offset or
 ``Z`` need ``timezone=``. ``call_sec`` are the seconds of the call. They are taken as the
-billable ones unless the record itself shows that they count the ringing: its times say
-so, or it was charged nothing. Then they are the total. ``billed_sec`` is rounded up to
-what is charged (60 for a short call), so it is only kept, and compared with nothing but
-zero. ``cost`` may be in scientific notation. The key is ``call_control_id`` (``v3:...``) or
-``telnyx_leg_id``, which are ids of two systems; the session links. A record is rated
-minutes to hours after its call, so export a period that is over. The rules are those of
-Telnyx's reference of detail records, reports and the hangup webhook.
+billable ones unless they are all the time from start to end and the record does not say
+that it was answered at its start, or unless it was charged nothing. They may count the
+ringing then, and are the total. ``billed_sec`` is rounded up to what is charged (60 for
+a short call), so it is only kept, and compared with nothing but zero. ``cost`` may be in
+scientific notation. The key is ``call_control_id`` (``v3:...``) or ``telnyx_leg_id``,
+which are ids of two systems; the session links. A record is rated minutes to hours after
+its call, so export a period that is over. The rules are those of Telnyx's reference of
+detail records, reports and the hangup webhook.
 """
 
 from __future__ import annotations
@@ -185,15 +186,14 @@ def _seconds(
         return None, None
     column = _first(fields, names)
     seconds, _ = text_to_seconds(column)
-    rings = np.zeros(len(column), bool)
     billed, _ = text_to_seconds(fields["billed_sec"])
-    if answered is not None:
-        begin, answer, end = _moments([started, answered, ended])
-        rings |= _fits(seconds, begin, end) & ~np.isnat(answer) & ~_fits(seconds, answer, end)
-        # Some types of record have no answer time; what was charged for was answered.
-        rings |= (seconds > 0) & np.isnat(answer) & ~(billed > 0)
-    else:
-        rings |= (seconds > 0) & (billed == 0)
+    begin, answer, end = _moments([started, started if answered is None else answered, ended])
+    no_answer = np.ones(len(column), bool) if answered is None else np.isnat(answer)
+    # From start to end is what a call lasted: where nothing tells the answer, nobody knows how long of it rang.
+    rings = _fits(seconds, begin, end) & (no_answer | ~_fits(seconds, answer, end))
+    # Some types of record have no answer time; what was charged for was answered.
+    rings |= no_answer & ((billed == 0) if answered is None else ~(billed > 0))
+    rings &= seconds > 0
     if not bool(rings.any()):
         return None, column
     return with_missing(column, ~rings), with_missing(column, rings)

@@ -74,6 +74,13 @@ _MILLIS: Final = r"^\d{1,15}$"
 _DIGITS: Final = 3
 _TEXT: Final = pa.large_string()
 _STARTS: Final = ("variables.start_uepoch", "variables.start_epoch", "variables.start_stamp")
+_TELL_ANSWERS: Final = (
+    *(
+        f"variables.{name}"
+        for name in ("answer_uepoch", "answer_epoch", "answer_stamp", "billmsec", "billsec")
+    ),
+    "callflow.0.times.answered_time",
+)
 # What the switch would have encoded, in values that nearly every leg has.
 _TELLTALES: Final = tuple(
     f"variables.{name}"
@@ -183,7 +190,8 @@ def interpret(fields: Fields, options: Options) -> Record:
             # From outside comes whatever number the caller's switch put there, which is no user of this one.
             with_missing(map_distinct(from_user, _user), ~is_inbound | is_public),
         ),
-        word=_word(fields, options),
+        # Causes tell of calls that were not answered, so they count only where it is known which those are.
+        word=with_missing(_word(fields, options), np.asarray(_first(fields, *_TELL_ANSWERS).is_null())),
         cause=pc.coalesce(cause, fields["variables.sip_term_status"]),
         calls_out=calls_out,
         is_helper=lost_legs(np.zeros(len(fields), bool), cause, answered, billable),

@@ -386,3 +386,24 @@ def test_the_key_is_the_row_s_own_or_else_the_session_s(read: Read) -> None:
 def test_the_same_row_twice_has_one_hash(read: Read) -> None:
     legs = read(file(names(), types(), line(), line(), line(duration="61")))
     assert legs["record_hash"].nunique() == 2
+
+
+@pytest.mark.parametrize("cause", ["16", "17", "0"])
+def test_without_connect_and_duration_nobody_knows_who_talked(read: Read, cause: str) -> None:
+    columns = tuple(name for name in COLUMNS if name not in {"dateTimeConnect", "duration"})
+    leg = read(file(names(columns), line(columns, origCause_value=cause, destCause_value="0"))).iloc[0]
+    assert leg[["is_answered", "billable_s"]].isna().all()
+    assert (leg["status"], leg["cause"], leg["total_s"]) == ("unknown", cause, 65)
+
+
+def test_a_duration_tells_of_an_answer_without_a_connect(read: Read) -> None:
+    columns = tuple(name for name in COLUMNS if name != "dateTimeConnect")
+    legs = read(
+        file(
+            names(columns),
+            line(columns),
+            line(columns, duration="0", origCause_value="17", destCause_value="0"),
+        )
+    )
+    assert legs["is_answered"].tolist() == [True, False]
+    assert legs["status"].tolist() == ["completed", "busy"]

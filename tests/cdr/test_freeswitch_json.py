@@ -384,3 +384,11 @@ def test_a_frame_from_parquet_is_read(in_file: Callable[[bytes, str], Path]) -> 
     path = in_file(b"", "legs.parquet")
     pd.json_normalize([leg()]).drop(columns=["callflow", "app_log.applications"]).to_parquet(path)
     assert sr.read_cdr(path)["call_key"].tolist() == [A_LEG]
+
+
+@pytest.mark.parametrize("cause", ["ORIGINATOR_CANCEL", "MEDIA_TIMEOUT", "NORMAL_CLEARING"])
+def test_a_cause_alone_does_not_tell_that_nobody_answered(read: Read, cause: str) -> None:
+    told_by = ("answer_epoch", "answer_uepoch", "answer_stamp", "billsec", "billmsec")
+    row = read(as_bytes(leg(**dict.fromkeys(told_by), hangup_cause=cause))).iloc[0]
+    assert row[["is_answered", "billable_s"]].isna().all()
+    assert (row["status"], row["cause"]) == ("unknown", cause)

@@ -414,3 +414,11 @@ def test_pieces_of_a_large_file_are_read_as_the_whole(
     monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
     monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 3000)
     pd.testing.assert_frame_equal(sr.read_cdr(path, timezone="UTC"), whole)
+
+
+@pytest.mark.parametrize("cause", ["ORIGINATOR_CANCEL", "MEDIA_TIMEOUT", "NORMAL_CLEARING"])
+def test_a_cause_alone_does_not_tell_that_nobody_answered(read: Read, cause: str) -> None:
+    hidden = ("answer_stamp", "billsec", "billmsec", "status", "missed_call")
+    leg = read(export({"hangup_cause": cause}, without=hidden)).iloc[0]
+    assert leg[["is_answered", "billable_s"]].isna().all()
+    assert (leg["status"], leg["cause"]) == ("unknown", cause)

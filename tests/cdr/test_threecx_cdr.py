@@ -364,3 +364,26 @@ def test_a_query_s_frame_is_read_like_its_file(read: Read) -> None:
 @pytest.mark.parametrize("data", [table(), ",".join(SERVICE).encode()])
 def test_names_alone_are_no_rows(read: Read, data: bytes) -> None:
     assert len(read(data)) == 0
+
+
+@pytest.mark.parametrize("reason", ["src_participant_terminated", "continued_in"])
+def test_segments_without_a_column_of_answers_say_nothing_of_them(reason: str) -> None:
+    frame = pd.read_csv(io.BytesIO(table({"termination_reason": reason})), dtype=str)
+    leg = sr.cdr_from_frame(frame.drop(columns="cdr_answered_at")).iloc[0]
+    assert leg[["is_answered", "billable_s"]].isna().all()
+    assert (leg["status"], leg["is_helper"]) == ("unknown", False)
+
+
+@pytest.mark.parametrize(
+    ("reason", "answered", "status"),
+    [("TerminatedBySrc", False, "canceled"), ("TerminatedByDst", None, "unknown"), ("NoAnswer", False, "no_answer")],
+)  # fmt: skip
+def test_all_the_time_from_start_to_end_is_no_talk_where_no_answer_time_stands_beside_it(
+    read: Read, reason: str, answered: bool | None, status: str
+) -> None:
+    rang = line(time_answered="", duration="00:01:05", reason_terminated=reason)
+    legs = read(rang + line(), timezone="UTC")
+    assert (None if pd.isna(legs.loc[0, "is_answered"]) else legs.loc[0, "is_answered"]) == answered
+    assert legs["status"].tolist() == [status, "completed"]
+    assert legs["billable_s"].fillna(0).tolist() == [0, 60]
+    assert legs["total_s"].tolist() == [65, 65]

@@ -228,10 +228,12 @@ def interpret(fields: Fields, options: Options) -> Record:
     caller, session = fields["callingPartyNumber"], fields["origDeviceSessionID"]
     called = pc.coalesce(fields["finalCalledPartyNumber"], fields["originalCalledPartyNumber"])
     word, cause = _cleared(fields, options)
+    if "dateTimeConnect" not in fields and "duration" not in fields:
+        word = None  # causes tell of calls that were not answered, and nobody can say which those are
     direction, calls_out = _directions(fields, caller)
     return Record(
         started=_unsigned(fields["dateTimeOrigination"]),
-        answered=_unsigned(fields["dateTimeConnect"]),
+        answered=_unsigned(fields["dateTimeConnect"]) if "dateTimeConnect" in fields else None,
         ended=_unsigned(fields["dateTimeDisconnect"]),
         billable=fields["duration"] if "duration" in fields else None,  # noqa: SIM401 - Fields is no dict
         leg_id=fields["pkid"],

@@ -130,9 +130,12 @@ def _billable(fields: Fields) -> Any:
     return pc.if_else(pa.array(unreadable), fields["billmsec"], seconds) if unreadable.any() else seconds
 
 
-def _word(fields: Fields) -> Any:
-    """Return what the status table maps: the status, else that the call was missed, else its cause."""
-    cause = fields["hangup_cause"]
+def _word(fields: Fields, *, tells_answers: bool) -> Any:
+    """Return what the status table maps: the status, else that the call was missed, else its cause.
+
+    Causes tell of calls that were not answered, so they count only where it is known which those are.
+    """
+    cause = fields["hangup_cause"] if tells_answers else pa.nulls(len(fields), pa.large_string())
     words: list[Any] = [fields["status"]] if "status" in fields else []
     if "missed_call" in fields:
         words.append(
@@ -172,7 +175,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         from_number=_first(fields, "caller_id_number", "source_number"),
         to_number=dialled,
         sip_username=fields["extension"],
-        word=_word(fields),
+        word=_word(fields, tells_answers=answered is not None or billable is not None),
         cause=_first(fields, "hangup_cause", "status"),
         is_helper=lost_legs(of_agents, cause, answered, seconds),
         derive_missing=True,

@@ -4,8 +4,8 @@ The CDR service writes a line per call, to one file or to a file of its own for 
 call, without a header. The administrator chooses the columns; read without names is the
 order in which 3CX lists them, whole or cut at its end, and any order with names. Values
 have the words ``Call``, ``Ext.`` and ``Chain:`` in front, which are no part of numbers.
-``duration`` is H:MM:SS from answer to end, the billable time; the total is end minus
-start. Times have no zone: UTC or local, as the system is set up, so it has to be said.
+``duration`` is H:MM:SS from answer to end, the billable time, unless it reaches from
+start to end of a call without an answer time; the total is end minus start. Times have no zone: UTC or local, as the system is set up, so it has to be said.
 The key is ``callid``.
 
 In ``cdroutput`` a row is a segment of a call, and all those of one
@@ -30,9 +30,9 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.asterisk_rows import matches
 from sippet_reconcile.cdr.judge import by_cells, by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
-from sippet_reconcile.cdr.stamps import is_date_like
+from sippet_reconcile.cdr.stamps import is_date_like, read_stamps
 from sippet_reconcile.cdr.tables import TEXT
-from sippet_reconcile.normalize import clean_text, map_distinct, with_missing
+from sippet_reconcile.normalize import clean_text, map_distinct, text_to_seconds, with_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,6 +90,7 @@ _NEEDED_TABLE: Final = (
     "cdr_ended_at",
     "termination_reason",
 )
+_MICROS: Final = 1_000_000
 _SHORTEST: Final = 15  # columns up to the final number, without costs and names
 _CALL_ID: Final = re.compile(r"[0-9A-Fa-f]{6,}_\d+")
 _HISTORY_ID: Final = re.compile(r"(?:Call\s*)?\d+", re.IGNORECASE)
@@ -171,7 +172,7 @@ def _of_service(fields: Fields) -> Record:
         started=started,
         answered=answered,
         ended=ended,
-        billable=fields["duration"] if "duration" in fields else None,  # noqa: SIM401 - Fields is no dict
+        billable=_talked(fields, started, answered, ended),
         leg_id=call_id,
         call_key=call_id,
         linked_id=call_id,
@@ -189,6 +190,24 @@ def _of_service(fields: Fields) -> Record:
         cause=reason,
         derive_missing=True,
     )
+
+
+def _talked(
+    fields: Fields, started: pa.LargeStringArray, answered: pa.LargeStringArray, ended: pa.LargeStringArray
+) -> pa.LargeStringArray | None:
+    """Return the seconds after answer: where no answer time stands beside them, those from start to end are none."""
+    if "duration" not in fields:
+        return None
+    seconds = fields["duration"]
+    rows = np.flatnonzero(np.asarray(pc.and_(answered.is_null(), seconds.is_valid())))
+    if "time_answered" not in fields or len(rows) == 0:
+        return seconds
+    places = pa.array(rows)
+    begin, end = (read_stamps(column.take(places)).micros for column in (started, ended))
+    lasted = text_to_seconds(seconds.take(places))[0]
+    rang = np.zeros(len(seconds), bool)
+    rang[rows] = (lasted > 0) & (np.abs((end - begin) / _MICROS - lasted) <= 1)
+    return with_missing(seconds, rang)
 
 
 def _dashed(stamps: pa.LargeStringArray) -> pa.LargeStringArray:
@@ -237,6 +256,7 @@ def _of_table(fields: Fields, options: Options) -> Record:
         fields[name] for name in ("cdr_answered_at", "termination_reason", "termination_reason_details")
     )
     source, destination = fields["source_entity_type"], fields["destination_entity_type"]
+    tells_answers = "cdr_answered_at" in fields
     unanswered = np.asarray(answered.is_null())
     call = pc.coalesce(fields["main_call_history_id"], fields["call_history_id"])
     from_line, to_line = _one_of(source, _OUTSIDE), _one_of(destination, _OUTSIDE | _ROUTING)
@@ -253,7 +273,7 @@ def _of_table(fields: Fields, options: Options) -> Record:
     handed_on = matches(reason, _HANDED_ON) | matches(details, _ELSEWHERE)
     return Record(
         started=fields["cdr_started_at"],
-        answered=answered,
+        answered=answered if tells_answers else None,
         ended=fields["cdr_ended_at"],
         leg_id=fields["cdr_id"],
         call_key=call,
@@ -270,11 +290,11 @@ def _of_table(fields: Fields, options: Options) -> Record:
             with_missing(fields["source_dn_number"], ~from_ext),
             with_missing(fields["destination_dn_number"], ~to_ext),
         ),
-        word=word,
+        word=word if tells_answers else None,  # reasons tell of calls that were not answered
         cause=pc.coalesce(
             pc.binary_join_element_wise(reason, details, pa.scalar(": ", TEXT)), reason, details
         ),
-        is_helper=unanswered & handed_on,
+        is_helper=unanswered & handed_on & tells_answers,
         derive_missing=True,
     )
 

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
 from sippet_reconcile.own_numbers import own_numbers
-from sippet_reconcile.reconciliation.core import at_once, instant_us, offset_us
+from sippet_reconcile.reconciliation.core import MICROS, at_once, instant_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Bucket
 
@@ -52,6 +52,7 @@ REASONS: Final = ("internal", "legs-apart", "cdr-open", "too-young", "never-star
 _INTERNAL, _LEGS_APART, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START = range(len(REASONS))
 _NONE: Final = -1
 _NAT: Final = np.iinfo(np.int64).min
+_MINUTE: Final = np.timedelta64(60 * MICROS, "us")
 _SIDES: Final = {
     "cdr": (
         Bucket.MATCHED,
@@ -166,7 +167,7 @@ def sort_rows(
     )
     fetched = calls.instants("fetched_at").view(np.int64)
     young_if_after = _snapshot(fetched)
-    cdr_end = cdr_calls.instants("ended_at").view(np.int64)
+    cdr_end = _over_by(cdr_calls).view(np.int64)
     call_bucket, call_reason = _unmatched(call, Bucket.ONLY_IN_API, matches.ambiguous_calls, _NEVER_STARTED)
     cdr_bucket, cdr_reason = _unmatched(cdr, Bucket.ONLY_IN_CDR, matches.ambiguous_cdr, _NO_START)
     only = cdr_bucket == code_of(Bucket.ONLY_IN_CDR)
@@ -229,8 +230,22 @@ def _is_open(cdr_calls: Columns) -> NDArray[np.bool_]:
     in_progress = np.array([*(word == "in_progress" for word in words), False])[codes]
     # An end that daylight saving makes doubtful is missing too, and yet the call has ended.
     doubtful = pc.match_substring(cdr_calls.text("time_problem"), "ended_at")
-    no_end = np.isnat(cdr_calls.instants("ended_at")) & ~np.asarray(pc.fill_null(doubtful, fill_value=False))
+    no_end = np.isnat(_over_by(cdr_calls)) & ~np.asarray(pc.fill_null(doubtful, fill_value=False))
     return in_progress | no_end
+
+
+def _over_by(cdr_calls: Columns) -> NDArray[np.datetime64]:
+    """Return when each call was over: at its end, or so long after the minute in which it began as it took.
+
+    No end follows from a start without seconds, and yet a call of which the total is
+    known has ended.
+    """
+    ended, total = cdr_calls.instants("ended_at"), cdr_calls.seconds("total_s")
+    known = np.isnat(ended) & cdr_calls.flags("is_coarse") & ~np.isnan(total)
+    if not bool(known.any()):
+        return ended
+    lasted = np.ceil(np.where(known, total, 0) * MICROS).astype("timedelta64[us]")
+    return np.where(known, cdr_calls.instants("started_at") + _MINUTE + lasted, ended)
 
 
 def _snapshot(fetched: NDArray[np.int64]) -> int:

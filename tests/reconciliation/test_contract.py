@@ -821,6 +821,25 @@ def test_no_end_is_planned_from_times_without_seconds(reconciled: Run) -> None:
         assert rec.cdr_calls["is_coarse"].tolist() == [True]
 
 
+def test_a_call_without_an_end_that_counts_its_seconds_is_over(reconciled: Run) -> None:
+    # FreePBX exports a start and seconds; a start without its own seconds gives no end.
+    began = coarse_leg(ended_at=None, answered_at=None) | {"total_s": 70.0, "billable_s": 60.0}
+    lost = call(started_at=at(20), ended_at=None, duration_seconds=None)
+    rec = reconciled([began], [lost])
+    assert buckets(rec) == ("matched", "matched")
+    assert rec.discrepancies["field"].tolist() == ["duration_seconds"]
+    for open_ in (began | {"total_s": None}, began | {"status": "in_progress"}, began | {"is_coarse": False}):
+        assert buckets(reconciled([open_], [lost])) == ("cdr-open", "cdr-open")
+
+
+@pytest.mark.parametrize(("fetched_s", "bucket"), [(7200 + 129, "too-young"), (7200 + 130, "matched")])
+def test_a_call_without_an_end_has_settled_once_its_minute_and_its_seconds_are_over(
+    reconciled: Run, fetched_s: float, bucket: str
+) -> None:
+    began = coarse_leg(ended_at=None, answered_at=None) | {"total_s": 70.0, "billable_s": 60.0}
+    assert buckets(reconciled([began], [call(fetched_at=at(fetched_s))])) == (bucket, bucket)
+
+
 def test_stamps_without_seconds_are_no_wrong_clock_and_yet_show_a_wrong_zone(reconciled: Run) -> None:
     calls = [call(n, 600 * n + n % 60, talk=40) for n in range(60)]
     assert reconciled([coarse_leg(n, 600 * n) for n in range(60)], calls).findings.codes == ()

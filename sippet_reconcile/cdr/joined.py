@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.links import company_of, talked_in
 from sippet_reconcile.cdr.parts import Part, empty_legs
 from sippet_reconcile.cdr.tables import TEXT, in_threads, one_array
 from sippet_reconcile.keys import hash_text
@@ -109,7 +110,10 @@ def _helpers_in_company(
     concerned = helper & np.asarray(pc.is_in(table.column("format"), value_set=pa.array(names, TEXT)))
     ids = hash_text(one_array(table.column("linked_id")) if linked is None else linked)
     usable = np.asarray(table.column("problem").is_null())
-    company = np.isin(ids[concerned], ids[usable & ~helper & (ids != 0)])
+    others, talked = usable & ~helper & (ids != 0), talked_in(table)
+    company = np.isin(
+        company_of(ids[concerned], talked[concerned]), np.concatenate([ids[others], ~ids[others & talked]])
+    )
     anew = helper.copy()
     anew[concerned] = company
     return anew

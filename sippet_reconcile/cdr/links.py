@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.spec import CdrFormat
 
-__all__ = ["Links", "Seen"]
+__all__ = ["Links", "Seen", "company_of", "talked_in"]
 
 Hashes: TypeAlias = "NDArray[np.uint64]"
 Rows: TypeAlias = "NDArray[np.int64]"
@@ -52,6 +52,7 @@ class Seen:
     linked: list[Hashes] = field(default_factory=list)
     is_other: list[Mask] = field(default_factory=list)
     is_helper: list[Mask] = field(default_factory=list)
+    talked: list[Mask] = field(default_factory=list)
 
     def add(self, table: pa.Table) -> None:
         """Keep what is needed of some legs."""
@@ -69,14 +70,16 @@ class Seen:
         hashes = hash_text(linked_id)
         helper = np.asarray(table.column("is_helper"))
         other = ~helper & np.asarray(table.column("problem").is_null())
+        talked = talked_in(table)
         if not self.format.helpers_need_company:
             helper = np.zeros(len(helper), bool)
         if self.format.relink is None:
             needed = (other | helper) & (hashes != 0)
-            hashes, helper, other = hashes[needed], helper[needed], other[needed]
+            hashes, helper, other, talked = hashes[needed], helper[needed], other[needed], talked[needed]
         self.linked.append(hashes)
         self.is_helper.append(helper)
         self.is_other.append(other)
+        self.talked.append(talked)
 
 
 class Links:
@@ -127,20 +130,20 @@ class Links:
         self._seen = []
 
     def _found_company(self, begins: NDArray[np.int64]) -> Hashes:
-        """Return the hashes of linked ids that helpers share with other legs."""
+        """Return the hashes of linked ids that helpers share with other legs, see `company_of`."""
         anew = hash_text(self._texts)
         helpers, others = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)]
         for seen, begin in zip(self._seen, begins, strict=False):
             if not seen.linked:
                 continue
-            hashes, helper, other = (
-                np.concatenate(parts) for parts in (seen.linked, seen.is_helper, seen.is_other)
-            )
+            hashes = np.concatenate(seen.linked)
+            helper, other, talked = map(np.concatenate, (seen.is_helper, seen.is_other, seen.talked))
             if seen.format.relink is not None:
                 first, end = np.searchsorted(self._rows, [begin, begin + seen.length])
                 hashes[self._rows[first:end] - begin] = anew[first:end]
-            helpers.append(np.unique(hashes[helper]))
-            others.append(hashes[other & (hashes != 0)])
+            helpers.append(np.unique(company_of(hashes[helper], talked[helper])))
+            other &= hashes != 0
+            others += [hashes[other], ~hashes[other & talked]]
         return np.intersect1d(np.concatenate(helpers), np.concatenate(others))
 
     def settled(self, table: pa.Table, format_: CdrFormat) -> pa.Table:
@@ -159,9 +162,25 @@ class Links:
             rows = np.flatnonzero(helper)
             ids = hash_text(one_array(table.column("linked_id").take(pa.array(rows))))
             anew = helper.copy()
-            anew[rows] = np.isin(ids, self._company)
+            anew[rows] = np.isin(company_of(ids, talked_in(table)[rows]), self._company)
             table = _replaced(table, "is_helper", pa.array(anew))
         return table
+
+
+def talked_in(table: pa.Table) -> Mask:
+    """Mark the legs in which somebody talked."""
+    return np.asarray(pc.fill_null(table.column("is_answered"), fill_value=False)) | np.asarray(
+        pc.fill_null(pc.greater(table.column("billable_s"), 0), fill_value=False)
+    )
+
+
+def company_of(hashes: Hashes, talked: Mask) -> Hashes:
+    """Return the hash under which each helper's company is found.
+
+    One that talked needs company that talked, or the talk would be lost: that is kept
+    under the complement of its hash.
+    """
+    return np.where(talked, ~hashes, hashes)
 
 
 def _replaced(table: pa.Table, name: str, column: pa.Array) -> pa.Table:

@@ -249,7 +249,8 @@ class CdrFormat:
     relink
         Settles linked ids over all files, where one file cannot.
     helpers_need_company
-        Whether a row marked as a helper is one only beside another leg of its call.
+        Whether a row marked as a helper is one only beside another leg of its call; if
+        somebody talked in it, beside one in which somebody did, too.
     row_by_row
         Whether a row means the same whatever the other rows are, so that a large file
         may be read in pieces.

@@ -287,6 +287,20 @@ def test_whoever_is_answered_by_a_mailbox_reached_nobody(asterisk: Line, read: R
     assert read(data, status_map={"voicemail": "completed"})["status"].tolist()[0] == "completed"
 
 
+def test_a_local_channel_that_talked_is_no_helper_beside_legs_in_which_nobody_did(
+    asterisk: Line, read: Read
+) -> None:
+    # A call that the switch originated, after a device that did not pick up.
+    local = {"channel": "Local/1001@from-internal-00000001;1", "sequence": "8"}
+    silent = {"answer": "", "billsec": "0", "duration": "5", "end": "2026-10-01 09:00:05"}
+    rang = asterisk(21, disposition="NO ANSWER", **silent)
+    assert read(rang + asterisk(21, **local))["is_helper"].tolist() == [False, False]
+    assert read(rang + asterisk(21, **{**local, **silent}, disposition="NO ANSWER"))[
+        "is_helper"
+    ].tolist() == [False, True]
+    assert read(asterisk(21) + asterisk(21, **local))["is_helper"].tolist() == [False, True]
+
+
 def test_the_id_of_a_customer_is_no_call_where_the_switch_wrote_none(asterisk: Line, read: Read) -> None:
     customer = "8c1f3c52-0000-4000-8000-000000000009"
     later = {"start": "2026-10-01 09:10:00", "answer": "2026-10-01 09:10:05", "end": "2026-10-01 09:11:05"}

@@ -67,10 +67,10 @@ def read_cdr(
         it chose and why.
     timezone
         IANA name of the zone of the switch's clock. Needed where times are local and the
-        file does not tell; where its ids do, or epochs beside its stamps, a zone that
-        contradicts them is an error.
-        Times that carry an offset, and epochs, are what they say: the zone is then not
-        used for them, and where it is used for no time at all, the log says so.
+        file does not tell. Times that carry an offset, and epochs, are instants as they
+        stand, whatever the zone; where no time is local, the log says that it was not used.
+        It is an error where the file contradicts it: by the epochs in its ids, or by local
+        stamps that stand beside epochs of the same starts.
     country
         ISO 3166 alpha-2 code in which national numbers are read.
     keep

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from sippet_reconcile.cdr.lines import blank_lines, bytes_of, lines_of
+from sippet_reconcile.cdr.lines import blank_lines, by_the_book, bytes_of, lines_of
 from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, where_cut
 from sippet_reconcile.cdr.tokens import mend_line, python_pattern, record_pattern, split_line, stays_open
 from sippet_reconcile.keys import hash_text
@@ -139,11 +139,11 @@ class Careful:
         lengths = np.asarray(pc.binary_length(self._lines))
         giant = np.flatnonzero(lengths > MAX_LINE)
         self._left[giant] = False
-        pieces = [piece for width in self._layout.names if (piece := self._regular(width)) is not None]
+        pieces = self._regular()
         if self._layout.repairs and bool(self._left.any()):
             before = int(self._left.sum())
             self._texts = self._repaired()
-            pieces += [piece for width in self._layout.names if (piece := self._regular(width)) is not None]
+            pieces += self._regular()
             self.n_mended += before - int(self._left.sum())
         pieces += self._mended()
         if len(giant):
@@ -152,20 +152,39 @@ class Careful:
             pieces.append(_Piece(giant, {}, hashes, pa.array(words, TEXT)))
         return self._assembled(pieces)
 
-    def _regular(self, width: int) -> _Piece | None:
-        """Read the lines of one width that are quoted by the book."""
+    def _regular(self) -> list[_Piece]:
+        """Read the lines that are quoted by the book and have a known width."""
         left = np.flatnonzero(self._left)
         candidates = self._texts.take(pa.array(left))
-        fits = np.asarray(pc.match_substring_regex(candidates, record_pattern(width, self._layout.delimiter)))
-        if not bool(fits.any()):
-            return None
-        chosen = candidates.filter(pa.array(fits))
+        by_book = by_the_book(candidates, self._layout.delimiter)
+        left, candidates = left[by_book], candidates.filter(pa.array(by_book))
+        pieces = []
+        for width in self._layout.names:
+            if len(left) == 0:
+                break
+            # Nearly always all of them have the usual width, which Arrow tells as it reads them.
+            piece, fits = self._read(left, candidates, width), np.ones(len(left), bool)
+            if piece is None:
+                pattern = record_pattern(width, self._layout.delimiter)
+                fits = np.asarray(pc.match_substring_regex(candidates, pattern))
+                piece = self._read(left[fits], candidates.filter(pa.array(fits)), width)
+            if piece is not None:
+                pieces.append(piece)
+                self._left[piece.lines] = False
+                left, candidates = left[~fits], candidates.filter(pa.array(~fits))
+        return pieces
+
+    def _read(self, rows: Rows, lines: pa.LargeStringArray, width: int) -> _Piece | None:
+        """Let Arrow read lines that are quoted by the book; None where there is none, or one has another width."""
         names = self._layout.names[width]
-        # The pattern allows line feeds inside quotes, but a line ends at its first: none is inside.
-        parsed = parse(bytes_of(chosen), names, self._layout.delimiter)
+        # A line ends at its first line feed: none is inside quotes.
+        try:
+            parsed = parse(bytes_of(lines), names, self._layout.delimiter) if len(rows) else None
+        except pa.ArrowInvalid:
+            return None
+        if parsed is None or parsed.num_rows != len(rows):
+            return None
         columns = {name: one_array(parsed.column(name)) for name in names}
-        rows = left[fits]
-        self._left[rows] = False
         return _Piece(rows, columns, record_hashes(columns.values(), len(rows)), pa.nulls(len(rows), TEXT))
 
     def _repaired(self) -> pa.LargeStringArray:

@@ -179,7 +179,8 @@ class InPieces:
                 if evidence.asks_for_zone and self._request.options.zone is None:
                     raise
                 return settled
-            if settled.agrees(found):
+            # Only dates in another order would make the same piece tell anything else.
+            if found.dayfirst is None or bool(settled.dayfirst) == found.dayfirst:
                 return found
             settled = found
         return settled

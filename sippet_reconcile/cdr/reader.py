@@ -27,7 +27,6 @@ from sippet_reconcile.cdr.tables import (
     where_cut,
     without_rows,
 )
-from sippet_reconcile.cdr.tokens import record_pattern
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.keys import hash_text
 
@@ -222,10 +221,8 @@ def read_regular(
     filled = ~blank_lines(lines)
     if int(filled.sum()) != parsed.num_rows:
         return None
-    if data.find(b'"', begin) >= 0:
-        records = lines if bool(filled.all()) else lines.filter(pa.array(filled))
-        if not by_the_book(records, record_pattern(layout.width, layout.delimiter)):
-            return None
+    if data.find(b'"', begin) >= 0 and not bool(by_the_book(lines, layout.delimiter).all()):
+        return None
     rows = np.flatnonzero(filled) + 1 + layout.first_line
     return RawTable(columns, rows, record_hashes(columns.values(), len(rows))), len(lines)
 

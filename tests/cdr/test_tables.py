@@ -12,6 +12,7 @@ from sippet_reconcile.cdr import tables
 from sippet_reconcile.cdr.careful import Layout
 from sippet_reconcile.cdr.reader import read_regular
 from sippet_reconcile.cdr.tables import record_hashes
+from sippet_reconcile.cdr.tokens import python_pattern
 from sippet_reconcile.keys import hash_text
 
 TEXT = pa.large_string()
@@ -46,8 +47,31 @@ def test_a_record_is_hashed_as_its_line_whatever_the_block_it_falls_into(
 def test_one_line_not_by_the_book_is_found_in_whatever_block_it_stands(
     monkeypatch: pytest.MonkeyPatch, broken: int | None
 ) -> None:
-    monkeypatch.setattr(lines_module, "_RECORDS", 4)
+    monkeypatch.setattr(lines_module, "_QUOTES_AT_ONCE", 20)
     monkeypatch.setattr(tables, "_SMALL", 0)
     lines = [f'"{n}" or so,b' if n == broken else f'"{n}",b' for n in range(20)]
     found = read_regular("\n".join(lines).encode(), Layout(",", {2: ("x", "y")}))
     assert (found is None) == (broken is not None)
+
+
+@given(
+    st.lists(st.text('",;ab', max_size=12), min_size=1, max_size=12),
+    st.booleans(),
+    st.sampled_from([",", ";"]),
+    st.integers(1, 30),
+    st.integers(0, 3),
+)
+@settings(max_examples=400)
+def test_places_of_quotes_tell_of_each_line_what_a_pattern_tells(
+    texts: list[str], has_end: bool, delimiter: str, block: int, cut: int
+) -> None:
+    lines = [f"{text}\n" for text in texts]
+    lines[-1] = lines[-1] if has_end else texts[-1]
+    expected = [any(python_pattern(n, delimiter).match(line) for n in range(1, 15)) for line in lines]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines_module, "_QUOTES_AT_ONCE", block)
+        patch.setattr(lines_module, "_CACHED", 5)
+        found = lines_module.by_the_book(pa.array(lines, TEXT), delimiter)
+        behind = lines_module.by_the_book(pa.array(lines, TEXT).slice(cut), delimiter)
+    assert found.tolist() == expected
+    assert behind.tolist() == expected[cut:]

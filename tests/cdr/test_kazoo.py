@@ -217,3 +217,10 @@ def test_no_rows_are_no_legs(read: Read) -> None:
 def test_a_frame_is_read() -> None:
     frame = pd.DataFrame([LISTED]).astype({"duration_seconds": int, "timestamp": int})
     assert sr.cdr_from_frame(frame)["started_at"].tolist() == [START]
+
+
+@pytest.mark.parametrize("cause", ["ORIGINATOR_CANCEL", "MEDIA_TIMEOUT", "NORMAL_CLEARING"])
+def test_a_cause_alone_does_not_tell_that_nobody_answered(read: Read, cause: str) -> None:
+    leg = read(documents({"billing_seconds": None, "hangup_cause": cause})).iloc[0]
+    assert leg[["is_answered", "billable_s"]].isna().all()
+    assert (leg["status"], leg["cause"]) == ("unknown", cause)

@@ -115,7 +115,8 @@ def interpret(fields: Fields, _: Options) -> Record:
             fields["callee_id_number"],
         ),
         sip_username=fields["custom_channel_vars.username"],
-        word=pc.coalesce(code, cause),
+        # Causes tell of calls that were not answered, so they count only where it is known which those are.
+        word=with_missing(pc.coalesce(code, cause), np.asarray(billable.is_null())),
         cause=pc.coalesce(cause, fields["hangup_code"]),
         # The first leg of a call that one of the account's own users makes.
         calls_out=is_inbound & np.asarray(owner.is_valid()) & np.asarray(direction.is_null()),

@@ -275,3 +275,10 @@ def test_dirt_does_not_cost_a_row(read: Read, end: bytes) -> None:
 def test_ids_alone_are_no_detail_record(read: Read) -> None:
     with pytest.raises(sr.CdrFormatError, match="no known format fits"):
         read(json.dumps([{"telnyx_session_id": "a", "colour": "red"}]).encode())
+
+
+def test_a_session_s_id_that_others_have_too_makes_no_record_of_telnyx() -> None:
+    other = {"call_session_id": "x", "from": "+442079460123", "to": "+12125550123", "start_time": "2026-10-01T08:00:00Z",
+             "end_time": "2026-10-01T08:01:00Z", "duration": 60}  # fmt: skip
+    with pytest.raises(sr.CdrFormatError, match="no known format fits"):
+        sr.cdr_from_frame(pd.DataFrame([other]))

@@ -106,7 +106,7 @@ _NEVER: Final = np.datetime64("1972-01-01", "us")  # times before stand for none
 def recognise(sample: Sample) -> Evidence:
     """Judge by the ids that only Telnyx has; a report without any by the names of its parties and seconds."""
     own = sorted(_OWN & sample.names)
-    if not own:
+    if not own or (own == ["callsessionid"] and not sample.has("record_type")):
         return by_names(sample, _PARTIES)
     beside = [
         name for name in ("record_type", "cli", "cld", "from", "to", "cost", "billed_sec") if sample.has(name)

@@ -82,6 +82,14 @@ _LISTED: Final = (
     "from.number",
     "to.number",
 )
+_ONLY_REPORTED: Final = (
+    "account_id",
+    "network",
+    "network_name",
+    "country_name",
+    "total_price",
+    "status_description",
+)
 _REPORTED: Final = ("call_id", "direction", "from", "to", "date_start", "date_end", "duration", "status")
 
 
@@ -89,9 +97,10 @@ def recognise(sample: Sample) -> Evidence:
     """Judge by the names of columns or members: of a listed call, or of a report."""
     if sample.has("uuid") and sample.has("conversation_uuid"):
         return by_names(sample, _LISTED)
-    if sample.has("call_id") and sample.has("date_start"):
+    # Without what only a carrier tells, the seconds of a table with such names may count the ringing.
+    if sample.has("call_id") and sample.has("date_start") and any(map(sample.has, _ONLY_REPORTED)):
         return by_names(sample, _REPORTED)
-    return Evidence(0.0, ("lacks uuid beside conversation_uuid, or call_id beside date_start",))
+    return Evidence(0.0, ("lacks uuid beside conversation_uuid, or call_id and a network beside date_start",))
 
 
 def interpret(fields: Fields, options: Options) -> Record:

@@ -23,7 +23,17 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 def test_there_are_notebooks() -> None:
     assert [source.stem for source in SOURCES] == [pair.stem for pair in sorted(NOTEBOOKS.glob("*.ipynb"))]
-    assert "quickstart" in [source.stem for source in SOURCES]
+    assert {"quickstart", "format_clinic"} <= {source.stem for source in SOURCES}
+
+
+def test_each_case_of_the_clinic_shows_what_is_refused_and_checks_what_is_read() -> None:
+    text = (NOTEBOOKS / "format_clinic.py").read_text(encoding="utf-8")
+    _, *cases = text.split("\n# ## ")
+    assert [case[:2] for case in cases] == ["1.", "2.", "3.", "4."]
+    for case in cases:
+        _, _, check = case.rpartition("# **Check.**")
+        assert "\nrefusal(" in case
+        assert "assert " in check
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)

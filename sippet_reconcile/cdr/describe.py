@@ -9,6 +9,7 @@ too, their sizes are told, and why they were taken for what they are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -128,7 +129,7 @@ class CdrDescription:
         row = pd.DataFrame([{**other, **counts, **starts, "sha256": ""}], columns=self.files.columns)
         return pd.concat([self.files.head(_MOST_FILES), row.astype(self.files.dtypes)], ignore_index=True)
 
-    @property
+    @cached_property
     def document(self) -> Document:
         """The whole description as a document, which `to_html` writes."""
         from sippet_reconcile.cdr.description import document_of  # noqa: PLC0415 - jinja2 only where it is shown
@@ -153,11 +154,8 @@ class CdrDescription:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return rows as plain values, missing as None."""
-    plain = frame.astype(object)
-    return [
-        {str(name): value for name, value in row.items()}
-        for row in plain.where(plain.notna(), None).to_dict("records")
-    ]
+    columns = [[None if pd.isna(value) else value for value in frame[name].tolist()] for name in frame]
+    return [dict(zip(map(str, frame.columns), row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def describe_cdr(legs: pd.DataFrame, *, paths: Paths | None = None) -> CdrDescription:

@@ -63,11 +63,14 @@ def _verdict(described: CdrDescription) -> str:
     rows, bad = values["rows"], values["rows_with_problem"]
     if not rows:
         return "There is not a single record in it."
-    usable = (
-        "Every row can be used"
-        if not bad
-        else f"{rows - bad:,} of {plural(rows, 'row')} can be used, {bad:,} cannot"
-    )
+    if bad == rows:
+        usable = "No row can be used"
+    else:
+        usable = (
+            f"{rows - bad:,} of {plural(rows, 'row')} can be used, {bad:,} cannot"
+            if bad
+            else "Every row can be used"
+        )
     talked = in_words(values["billable_s"])
     return f"{usable}. {plural(values['answered'], 'leg')} {'was' if values['answered'] == 1 else 'were'} answered, with {talked} of billable time."
 
@@ -199,7 +202,8 @@ def _minute(described: CdrDescription, at: Any) -> str:
 
 def _calls(described: CdrDescription) -> Section:
     values = figures(described)
-    intro = f"Legs of one call share an id: {plural(values['calls_by_linked_id'], 'call')}, {values['legs_per_call'] or 0:g} legs each on average, {values['most_legs_of_a_call']:,} at most."
+    calls, average = plural(values["calls_by_linked_id"], "call"), values["legs_per_call"] or 0
+    intro = f"Legs of one call share an id: {calls}, of {average:g} legs on average and {values['most_legs_of_a_call']:,} at most."
     note = ""
     if values["helper_legs"]:
         causes = ", ".join(
@@ -241,6 +245,8 @@ def _numbers(described: CdrDescription) -> Section:
         f"National numbers were read as those of {values['country']}."
         if values["country"]
         else "No country was named, so national numbers stay as delivered."
+        if "needs_country" in described.numbers["kind"].tolist()
+        else ""
     )
     intro = f"In E.164 are {' and '.join(shares)}. {country}" if shares else "No numbers were delivered."
     return Section("Numbers", intro, described.numbers)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import text_table
 from sippet_reconcile.cdr.guessing import guess_columns, header_of
 from sippet_reconcile.cdr.kinds import take_sample
 from sippet_reconcile.cdr.masking import mask_sample
@@ -22,17 +22,19 @@ from sippet_reconcile.cdr.sniff import ENOUGH, Candidate, candidates
 from sippet_reconcile.cdr.sources import Paths, Source, find_files, open_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from sippet_reconcile.cdr.spec import Sample
+    from sippet_reconcile.report import Document
 
-__all__ = ["FirstLook", "candidates_frame", "look_at", "sizes_of", "sniffed"]
+__all__ = ["FirstLook", "candidates_frame", "look_at", "looks_document", "sizes_of", "sniffed"]
 
 _CANDIDATES: Final = 3
 _ROWS: Final = 5
 _FIELDS: Final = 40
 _FORMATS: Final = 5
 _DIGITS: Final = 12
+_WIDTH: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,34 +88,56 @@ class FirstLook:
         }
 
     def __repr__(self) -> str:
-        kind = self.kind if self.delimiter is None else f"lines of fields between {self.delimiter!r}"
-        head = f"{self.name}: {self.size:,} bytes, {kind}, sha256 {self.sha256[:_DIGITS]}"
-        best = self.candidates["format"].iloc[0] if len(self.candidates) else None
-        said = f"It looks like {best}." if self.fits else "No known format fits."
-        near = [
-            [f"{format_} {score:.0%}", reasons]
-            for format_, score, reasons in self.candidates[["format", "score", "reasons"]].itertuples(
-                index=False
-            )
-            if score > 0
+        from sippet_reconcile.report import document_text  # noqa: PLC0415 - jinja2 only where it is shown
+
+        return document_text(looks_document([self]), width=_WIDTH)
+
+
+def looks_document(looks: Sequence[FirstLook], why: str = "") -> Document:
+    """Return how files begin as a document; `why` says why they were not read."""
+    from sippet_reconcile.report import Document, Section  # noqa: PLC0415 - as above
+
+    sections = []
+    for look in looks:
+        name = f"{look.name}: " if len(looks) > 1 else ""
+        near = look.candidates
+        shown = near.assign(score=[f"{score:.0%}" for score in near["score"]]).drop(columns="file")
+        said = f"It looks like {look.candidates['format'].iloc[0]}." if look.fits else "No known format fits."
+        kind = look.kind if look.delimiter is None else f"lines of fields between {look.delimiter!r}"
+        sections += [
+            Section(
+                f"{name}what it may be",
+                f"{kind[:1].upper()}{kind[1:]}, {look.size:,} bytes, sha256 {look.sha256[:_DIGITS]}. {said}",
+                shown if len(shown) else None,
+                heads={"reasons": "why"},
+            ),
+            Section(
+                f"{name}how it begins",
+                "The first records, one field a line; numbers are masked.",
+                _narrowed(look.fields),
+            ),
         ]
-        blocks = [f"{head}\n{said}"]
-        if near:
-            blocks.append(text_table([[a, b[:80]] for a, b in near], ["nearest", "why"]))
-        if len(self.fields):
-            cells = self.fields.astype(object).to_numpy().tolist()
-            blocks.append(
-                "The first records, one field a line, numbers masked:\n"
-                + _fitted(cells, list(self.fields.columns))
+        if look.columns and not look.fits:
+            frame = pd.DataFrame(look.columns.items(), columns=["our_column", "its_column"], dtype="str")
+            sections.append(
+                Section(
+                    f"{name}columns to begin with",
+                    "Drawn from the names of its columns, for columns=; correct what is wrong. total_s counts from the "
+                    "start of a call, billable_s from its answer.",
+                    frame,
+                )
             )
-        return "\n\n".join(blocks)
+    title = looks[0].name if len(looks) == 1 else f"{len(looks)} files"
+    return Document(
+        f"First look at {title}", why or "This is how it begins; it was not read.", "warn", sections
+    )
 
 
-def _fitted(cells: list[list[Any]], heads: list[str], width: int = 100) -> str:
-    """Return a table with as many columns as there is room for."""
-    while len(heads) > 3 and max(map(len, text_table(cells, heads).split("\n"))) > width:  # noqa: PLR2004 - no., name, one record
-        cells, heads = [row[:-1] for row in cells], heads[:-1]
-    return text_table(cells, heads)
+def _narrowed(fields: pd.DataFrame) -> pd.DataFrame:
+    """Return the fields with as many records as there is room for, one at least."""
+    widths = [max([len(str(name)), *fields[name].astype("str").str.len()]) + 2 for name in fields.columns]
+    room = np.cumsum(widths) <= _WIDTH
+    return fields.iloc[:, : max(int(room.sum()), 3)]
 
 
 def look_at(file: Path, *, delimiter: str | None = None) -> list[FirstLook]:
@@ -136,6 +160,7 @@ def _look_at(file: Path, source: Source, delimiter: str | None) -> FirstLook:
     sample = _sample_of(source, delimiter)
     header = header_of(sample)
     near = candidates_frame(source.name, candidates(sample) if sample.rows or sample.records else [])
+    near = near[near["score"] > 0].reset_index(drop=True)
     return FirstLook(
         path=file,
         name=source.name,
@@ -160,7 +185,7 @@ def _sample_of(source: Source, delimiter: str | None) -> Sample:
 def _fields(names: Iterable[str], rows: list[list[str]]) -> pd.DataFrame:
     shown = list(names)[:_FIELDS]
     frame = pd.DataFrame(
-        {"no.": range(1, len(shown) + 1), "name": pd.Series([mask_sample(n) for n in shown], dtype="str")}
+        {"field": range(1, len(shown) + 1), "name": pd.Series([mask_sample(n) for n in shown], dtype="str")}
     )
     for at, row in enumerate(rows[:_ROWS], 1):
         cells = [mask_sample(row[place].strip()) if place < len(row) else "" for place in range(len(shown))]

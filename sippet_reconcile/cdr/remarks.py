@@ -70,27 +70,19 @@ def remarks_of(described: CdrDescription) -> pd.DataFrame:
             f"Billable seconds are whole multiples of {values['billed_in_steps_of_s']}: they are rounded up for billing, and cannot be compared to the second.",
         )
     add(values["rows_without_seconds"], "print a time without its seconds")
-    add(
-        values["calls_over_a_day"] or 0,
-        "calls have legs that begin more than a day apart; ids may have been used again",
-    )
-    for side, words in SHARES.items():
-        share = values[side]
-        if share is not None and share < 1 and values["country"] is None and _needs_country(described, words):
-            add(
-                None, f"{share:.0%} of the {words} are in E.164; country= would let national numbers be read."
-            )
+    if values["calls_over_a_day"]:
+        calls = plural(values["calls_over_a_day"], "call")
+        add(None, f"Of {calls} the legs begin more than a day apart: ids may have been used again.")
+    if values["country"] is None and bool((described.numbers["kind"] == "needs_country").any()):
+        shares = [
+            f"{values[name]:.0%} of the {words}" for name, words in SHARES.items() if values[name] is not None
+        ]
+        add(None, f"{' and '.join(shares)} are in E.164; country= would let national numbers be read.")
     for silence in described.silences.to_dict("records"):
         add(None, _silence(described, silence))
     for note in described.notes:
-        add(None, f"{note}.")
+        add(None, note if note.endswith(".") else f"{note}.")
     return pd.DataFrame(found, columns=["rows", "what"]).astype({"rows": "Int64", "what": "str"})
-
-
-def _needs_country(described: CdrDescription, words: str) -> bool:
-    side = "callers" if words == "callers" else "called"
-    numbers = described.numbers
-    return bool(numbers.loc[numbers["kind"] == "needs_country", side].sum() > 0)
 
 
 def _silence(described: CdrDescription, silence: dict[Any, Any]) -> str:

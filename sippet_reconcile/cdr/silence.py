@@ -22,14 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["Hours", "hours_of", "quiet_hours"]
 
 Numbers: TypeAlias = "NDArray[np.int64]"
+Legs: TypeAlias = "NDArray[np.float64]"
+Mask: TypeAlias = "NDArray[np.bool_]"
 
 _QUARTER: Final = 900
 _HOUR: Final = 3600
 _MICROS: Final = 1_000_000
 _SHOWN: Final = 12
-_COMPARED: Final = 3  # other days that have to tell
+_SAME_DAYS: Final = 3  # other days of the same name that have to tell
+_LIKE_DAYS: Final = 5  # other days of the same kind, which are less alike
 _USUAL: Final = 0.8  # share of them that have legs in that hour
 _MISSED: Final = 10.0  # legs that other days have in the same hours: fewer may be missing by chance
+_SURELY: Final = 3  # legs that even the quietest of the other days has
 _LONGEST: Final = 62 * 24  # hours; where nothing began for longer, no day before tells of a day behind
 _EDGE: Final = 72  # hours at the end of a month, from which on a file is just not finished
 _WEEK: Final = 7
@@ -63,11 +67,20 @@ def hours_of(started: Numbers, zone: tzinfo | None) -> Hours:
 
 
 @dataclass(frozen=True, eq=False)
+class _Others:
+    """Whether other days tell of an hour, and how many legs they have then; 0 where none are usual."""
+
+    tell: Mask
+    usual: Legs
+    fewest: Legs
+
+
+@dataclass(frozen=True, eq=False)
 class Hours:
     """The hours in which legs began, counted from 1970 by the clock of a zone, and how many began."""
 
     hours: Numbers
-    counts: NDArray[np.float64]
+    counts: Legs
     zone: tzinfo | None
 
     @cached_property
@@ -86,36 +99,46 @@ class Hours:
             slot = kind * 24 + self.hours % 24
             found[f"{name}_hours"] = np.bincount(slot, minlength=kinds * 24)
             found[f"{name}_legs"] = np.bincount(slot, weights=self.counts, minlength=kinds * 24)
+            fewest = np.full(kinds * 24, np.inf)
+            np.minimum.at(fewest, slot, self.counts)
+            found[f"{name}_fewest"] = fewest
             found[f"{name}_days"] = np.bincount(days, minlength=kinds)
         return found
 
-    def usual(self, empty: Numbers) -> NDArray[np.float64]:
-        """Return how many legs the same hour of other days has, 0 where nothing is usual, or nothing tells.
+    def usual(self, empty: Numbers) -> tuple[Legs, Legs]:
+        """Return how many legs the same hour of other days has, on average and at least.
 
-        Other days are those of the same day of the week. In a short file a day on which
-        legs began is compared with all days of its kind, Monday to Friday or not.
+        Both are 0 where nothing is usual, or nothing tells. Other days are those of the
+        same name, and those of the same kind (Monday to Friday, or not): where both tell,
+        they must agree, so that the habits of a few days make no rule. A day on which
+        nothing began at all is only compared with those of its name: it may always be free.
         """
-        slots, weekday = self._slots, _weekday(empty // 24)
-        is_active = np.isin(empty // 24, self._days)
-        result = np.zeros(len(empty))
-        is_told = np.zeros(len(empty), bool)
-        for name, kind, may_tell in (
-            ("day", weekday, np.ones(len(empty), bool)),
-            ("kind", _is_weekend(weekday), is_active),
-        ):
-            slot = kind * 24 + empty % 24
-            others = slots[f"{name}_days"][kind] - is_active
-            tells = may_tell & ~is_told & (others >= _COMPARED)
-            is_usual = tells & (slots[f"{name}_hours"][slot] >= _USUAL * others)
-            legs = slots[f"{name}_legs"][slot] / np.maximum(others, 1)
-            result = np.where(is_usual, legs, result)
-            is_told |= tells
-        return result
+        weekday, is_active = _weekday(empty // 24), np.isin(empty // 24, self._days)
+        same = self._others("day", weekday, empty % 24, is_active, needed=_SAME_DAYS)
+        alike = self._others("kind", _is_weekend(weekday), empty % 24, is_active, needed=_LIKE_DAYS)
+        by_name = same.tell & ~(alike.tell & (alike.usual == 0))
+        by_kind = ~same.tell & is_active
+        return (
+            np.where(by_name, same.usual, np.where(by_kind, alike.usual, 0)),
+            np.where(by_name, same.fewest, np.where(by_kind, alike.fewest, 0)),
+        )
+
+    def _others(self, name: str, kind: Numbers, hour: Numbers, is_active: Mask, *, needed: int) -> _Others:
+        """Return what other days of a name, or of a kind, have in an hour."""
+        slots, slot = self._slots, kind * 24 + hour
+        others = slots[f"{name}_days"][kind] - is_active
+        tell = others >= needed
+        is_usual = tell & (slots[f"{name}_hours"][slot] >= _USUAL * others)
+        legs = slots[f"{name}_legs"][slot] / np.maximum(others, 1)
+        return _Others(
+            tell, np.where(is_usual, legs, 0), np.where(is_usual, slots[f"{name}_fewest"][slot], 0)
+        )
 
     @property
     def can_tell(self) -> bool:
         """Whether there are days enough to compare."""
-        return bool((self._slots["kind_days"] > _COMPARED).any())
+        by_name, by_kind = self._slots["day_days"], self._slots["kind_days"]
+        return bool((by_name > _SAME_DAYS).any() or (by_kind > _LIKE_DAYS).any())
 
     def silences(self) -> pd.DataFrame:
         """Return the stretches without legs in which other days have many, the most unusual of them in order."""
@@ -125,11 +148,14 @@ class Hours:
         stretch = np.repeat(np.arange(len(lengths)), lengths)
         offset = np.arange(len(stretch)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         empty = np.repeat(before[chosen], lengths) + 1 + offset
-        missed = self.usual(empty)
+        missed, fewest = self.usual(empty)
         # An hour that the clock skipped is no silence.
-        missed[self.to_utc(empty, skipped="NaT").isna()] = 0
-        sums = np.bincount(stretch, weights=missed, minlength=len(lengths))
-        loud = np.flatnonzero(sums >= _MISSED)
+        is_skipped = self.to_utc(empty, skipped="NaT").isna()
+        missed[is_skipped] = fewest[is_skipped] = 0
+        sums, least = (
+            np.bincount(stretch, weights=legs, minlength=len(lengths)) for legs in (missed, fewest)
+        )
+        loud = np.flatnonzero((sums >= _MISSED) & (least >= _SURELY))
         loud = np.sort(loud[np.argsort(-sums[loud], kind="stable")][:_SHOWN])
         found = []
         for place in loud.tolist():
@@ -156,10 +182,16 @@ class Hours:
         end, begin = _month(last)[1], _month(first)[0]
         for missing, shown, words in (
             (np.arange(last + 1, end), last, "the last leg begins {}, and the rest of that month is missing"),
-            (np.arange(begin, first), first, "the first leg begins {}, and the month before that is missing"),
+            (
+                np.arange(begin, first),
+                first,
+                "the first leg begins {}, and what of that month lies before is missing",
+            ),
         ):
-            legs = float(self.usual(missing).sum()) if 0 < len(missing) <= _EDGE else 0.0
-            if legs >= _MISSED:
+            if not 0 < len(missing) <= _EDGE:
+                continue
+            legs, fewest = (float(legs.sum()) for legs in self.usual(missing))
+            if legs >= _MISSED and fewest >= _SURELY:
                 at = np.datetime64(shown, "h").item()
                 said = words.format(f"on {at.day} {at:%B %Y} between {at.hour}:00 and {at.hour + 1}:00")
                 found.append(f"{said}: the same hours of other days have about {legs:,.0f} legs")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 import sippet_reconcile as sr
+from sippet_reconcile.cdr.first_look import FirstLook, look_at, looks_document
+from sippet_reconcile.cdr.sources import find_files
 from sippet_reconcile.cli.options import (
     FILE,
     INPUT_FILE,
@@ -23,9 +25,6 @@ from sippet_reconcile.cli.output import frame_rows, print_frame, print_json, say
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError, ReconcileError
-
-if TYPE_CHECKING:
-    from sippet_reconcile.cdr.first_look import FirstLook
 
 __all__ = ["inspect_command"]
 
@@ -78,7 +77,11 @@ def inspect_command(
         try:
             legs = sr.read_cdr(texts, **arguments, progress=progress_of(quiet=quiet))
         except InputError as exc:
-            _show_looks(_looks(exc, texts, arguments["delimiter"]), as_json=as_json)
+            looks = _looks(exc, texts, arguments["delimiter"])
+            _show_looks(looks, as_json=as_json)
+            if report is not None and looks:
+                looks_document(looks, command_words(str(exc))).to_html(report)
+                say(f"How it begins is in {report}.")
             raise
         description = sr.describe_cdr(legs, paths=texts)
         if report is not None:
@@ -102,9 +105,6 @@ def inspect_command(
 
 def _looks(error: InputError, texts: list[str], delimiter: str | None) -> list[FirstLook]:
     """Return how the file begins that an error is about, or else the first of those that were named."""
-    from sippet_reconcile.cdr.first_look import look_at  # noqa: PLC0415 - it needs pandas
-    from sippet_reconcile.cdr.sources import find_files  # noqa: PLC0415 - as above
-
     try:
         named = [file for file in find_files(texts) if isinstance(file, Path)]
         blamed = getattr(error, "path", None)
@@ -120,15 +120,12 @@ def _show_looks(looks: list[FirstLook], *, as_json: bool) -> None:
         print_json({"files": [look.summary() | {"command": _command(look)} for look in looks]})
         return
     for look in looks:
-        tell(f"{look}\n")
+        tell(f"{command_words(str(look))}\n")
         command = _command(look)
         if command is not None:
-            tell(
-                "To read it by its columns, begin with these, drawn from their names, and correct what is wrong; "
-                "total_s counts\nfrom the start of a call, billable_s from its answer:\n\n  " + command + "\n"
-            )
-        elif not look.fits and not look.columns:
-            tell("No line near its top names the columns: put such a line above it, then use --column.\n")
+            tell(f"To read it by its columns, begin with:\n\n  {command}\n")
+        elif not look.fits:
+            tell("Nothing near its top names the columns: put a line of names above it, then use --column.\n")
 
 
 def _command(look: FirstLook) -> str | None:

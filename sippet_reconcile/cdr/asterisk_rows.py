@@ -50,15 +50,17 @@ STATUSES: Final = {
     "FAILED": "failed",
     "CONGESTION": "failed",
     "UNKNOWN": "failed",
-    "VOICEMAIL": "voicemail",
+    "VOICEMAIL": "completed",
     "0": "no_answer",
     "1": "no_answer",
     "3": "failed",
     "8": "completed",
     "16": "failed",
 }
-"""Disposition to status, for rows without billable seconds; VOICEMAIL stands for ANSWERED by that application.
+"""Disposition to status, for rows without billable seconds.
 
+VOICEMAIL stands for ANSWERED where the mailbox was the last application. Somebody may have
+talked before it, so only ``status_map={"VOICEMAIL": "voicemail"}`` takes it for a voicemail.
 Numbers are written by custom mappings. 2 and 4 are FAILED and BUSY since Asterisk 1.4,
 and were BUSY and ANSWERED before: nobody can tell, so they are unknown.
 """
@@ -67,6 +69,7 @@ _EPOCH_CELL: Final = re.compile(r"1[0-9]{9}(?:\.[0-9]+)?")
 _UNCERTAIN: Final = frozenset({"2", "4"})
 
 _PLAIN_ID: Final = r"^\d{10}\.\d+$"
+_CUT_ID: Final = r"^\d{10}$|^\d[.,]?\d*E\+\d+$"
 _EPOCH: Final = r"^(?:.*-)?(?P<epoch>\d{9,10})\.\d+$"
 _UUID: Final = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
 # The number stands last, but before a name in Hebrew.
@@ -162,10 +165,15 @@ def numbers(fields: Fields) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
 def leg_ids(
     uniqueid: pa.LargeStringArray, linkedid: pa.LargeStringArray, sequence: pa.LargeStringArray
 ) -> pa.LargeStringArray:
-    """Return what tells a row from all others: an id and the sequence, or the uniqueid alone."""
+    """Return what tells a row from all others: an id and the sequence, or the uniqueid alone.
+
+    An id that a spreadsheet cut down to its epoch is that of all calls of one second:
+    it stays alone, so that legs of several calls are seen to share it.
+    """
     slash = pa.scalar("/", uniqueid.type)
+    is_cut = matches(uniqueid, _CUT_ID)
     return pc.coalesce(
-        pc.binary_join_element_wise(uniqueid, sequence, slash),
+        pc.binary_join_element_wise(with_missing(uniqueid, is_cut), sequence, slash),
         uniqueid,
         pc.binary_join_element_wise(linkedid, sequence, slash),
     )

@@ -246,6 +246,8 @@ def _whole(
             columns[name], several.calls, np.where(values == _LATE, _NAT, values)
         )
     known = (started != _LATE) & (ended != _NAT) & (ended >= started) & ~lost_start & ~is_coarse
+    # Where no leg has a total, the export counts from the answer, or its start may be the answer.
+    known &= several.most(legs["total_s"].notna().to_numpy()[at].astype(np.int8)).astype(np.bool_)
     total = np.where(known, (np.where(known, ended, 0) - np.where(known, started, 0)) / MICROS, np.nan)
     result["total_s"] = _patched_seconds(columns["total_s"], several.calls, total)
     is_answered, known_answer = _any_answered(legs, several)

@@ -219,7 +219,7 @@ def test_a_list_without_calls_has_no_rows(read: Read) -> None:
     assert len(read(listed())) == 0
 
 
-def test_a_table_of_somebody_s_own_with_such_names_is_a_stranger(read: Read) -> None:
+def test_a_table_of_somebody_s_own_with_such_names_is_a_stranger() -> None:
     names = ("call_id", "direction", "from", "to", "date_start", "date_end", "duration", "status")
     with pytest.raises(sr.CdrFormatError, match="no known format fits"):
         sr.cdr_from_frame(pd.DataFrame([{name: REPORT[name] for name in names}]))

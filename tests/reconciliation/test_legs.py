@@ -204,6 +204,16 @@ def test_a_leg_without_an_answer_time_talked_until_its_end(make_legs, leg):
     assert call["billable_s"] == 50  # 10 to 40 and 30 to 60
 
 
+def test_legs_without_a_total_leave_that_of_the_call_unknown(make_legs, leg, at):
+    # What such an export calls the start may be the answer: how long the call rang stands nowhere.
+    rows = [leg(0, None, 60, total_s=None, billable_s=60, is_answered=True), leg(20, 20, 60, total_s=None)]
+    call = only_call(make_legs(rows))
+    assert (call["started_at"], call["ended_at"], call["billable_s"]) == (at(0), at(60), 60)
+    assert pd.isna(call["total_s"])
+    rows[1]["total_s"] = 40
+    assert only_call(make_legs(rows))["total_s"] == 60
+
+
 def test_a_doubtful_end_of_any_leg_is_told(make_legs, leg):
     rows = [leg(0, time_problem="started_at repeated"), leg(1, time_problem="ended_at repeated")]
     assert only_call(make_legs(rows))["time_problem"] == "ended_at repeated"

@@ -97,6 +97,8 @@ def as_coarse(epoch: Micros, started: Stamps) -> Micros:
 
     Left as they are, the few calls that began with a minute would speak for the whole file.
     """
+    if not bool(started.coarse.any()):
+        return epoch
     return np.where(started.coarse, epoch - epoch % _MINUTE, epoch)
 
 

@@ -35,6 +35,9 @@ def normal_word(word: str) -> str:
     return word.casefold().translate(_CUT)
 
 
+_ALSO_SAID_BY: Final = {"completed": frozenset({"voicemail"})}
+"""Words that a CDR status does not contradict: most switches cannot tell who picked up, a person or a mailbox."""
+
 _CANONICAL: Final = frozenset(normal_word(word) for word in LEG_STATUSES)
 
 
@@ -72,7 +75,7 @@ def status_words(
     rules
         `status_map` names the agreeing words, the first being the one to write; a
         CDR status it maps to nothing is no evidence. Without an entry the same word
-        agrees.
+        agrees, and ``completed`` does not contradict a ``voicemail`` of the API.
 
     Examples
     --------
@@ -110,4 +113,4 @@ def _meaning(
     if not is_evidence:
         return StatusWords(frozenset(), None, is_mapped=False)
     written = word if word in occurring else spelling.get(normal, word)
-    return StatusWords(frozenset({normal}), written, is_mapped=False)
+    return StatusWords(_ALSO_SAID_BY.get(normal, frozenset()) | {normal}, written, is_mapped=False)

@@ -276,7 +276,9 @@ def test_a_disposition_as_a_number_is_unknown_where_the_two_numberings_collide(
     assert (talked["status"], talked["is_answered"]) == ("completed", True)
 
 
-def test_whoever_is_answered_by_a_mailbox_reached_nobody(asterisk: Line, read: Read) -> None:
+def test_who_ended_in_a_mailbox_was_answered_and_a_status_map_takes_it_for_voicemail(
+    asterisk: Line, read: Read
+) -> None:
     mailbox = {"lastapp": "VoiceMail", "lastdata": "1002@default,u", "dst": "vmu1002", "dstchannel": ""}
     data = asterisk(**mailbox) + asterisk(**{**mailbox, "lastapp": "VoiceMailMain", "dst": "*97"})
     data += asterisk(**mailbox, disposition="NO ANSWER", answer="", billsec="0")

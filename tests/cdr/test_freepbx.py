@@ -92,8 +92,10 @@ def test_a_real_export_is_read_as_plain_python_reads_it(
     assert legs["call_key"].tolist() == [row[14] for row in rows]
     assert legs["from_number"].fillna("").tolist() == [row[2] for row in rows]
     assert legs["is_answered"].tolist() == [row[11] == "ANSWERED" or row[10] != "0" for row in rows]
+    assert (legs["status"] == "completed").tolist() == legs["is_answered"].tolist()
     mailbox = sum(row[7] == "VoiceMail" and row[11] == "ANSWERED" for row in rows)
-    assert int((legs["status"] == "voicemail").sum()) == mailbox > 0
+    told = sr.read_cdr(path, status_map={"VOICEMAIL": "voicemail"})
+    assert int((told["status"] == "voicemail").sum()) == mailbox > 0
     known = [
         (row[3], to)
         for row, to in zip(rows, legs["to_number"], strict=True)

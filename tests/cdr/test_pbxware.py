@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import reader
+from sippet_reconcile.cdr import careful
 
 Read = Callable[..., pd.DataFrame]
 
@@ -115,7 +115,7 @@ def test_no_line_of_the_real_export_is_taken_apart_by_itself(
     def refuse(*_: object) -> NoReturn:
         pytest.fail("a line was taken apart by itself")
 
-    monkeypatch.setattr(reader, "mend_line", refuse)
+    monkeypatch.setattr(careful, "mend_line", refuse)
     assert sr.read_cdr(path)["problem"].isna().all()
 
 
@@ -255,7 +255,7 @@ def test_a_trunk_tells_the_direction(
         ({"disposition": "BUSY", "billsec": "0"}, "busy", False),
         ({"disposition": "CONGESTION", "billsec": "0"}, "failed", False),
         ({"disposition": "NULL", "billsec": "NULL"}, "unknown", None),
-        ({"lastapp": "VoiceMail"}, "voicemail", True),
+        ({"lastapp": "VoiceMail"}, "completed", True),
         ({"lastapp": "VoiceMail", "disposition": "NO ANSWER", "billsec": "0"}, "no_answer", False),
     ],
 )

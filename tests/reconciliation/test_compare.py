@@ -182,6 +182,18 @@ def test_nothing_is_found_where_cutting_or_rounding_arrives_at_what_the_api_has(
     assert found(matched([row(cdr=cdr)]).compare(strict)) == []
 
 
+@pytest.mark.parametrize("word", ["voicemail", "Voice-Mail"])
+def test_a_completed_leg_does_not_contradict_a_voicemail_as_few_switches_know_who_picked_up(
+    matched: Any, row: Any, word: str
+) -> None:
+    call = {"status": word}
+    rows = [row(call=call, cdr={"status": "completed"}), row(call=call, cdr={"status": "busy"})]
+    assert found(matched(rows).compare()) == [("status", word, "busy")]
+    # Whoever says which words agree is believed.
+    rules = Rules(duration="billable", status_map={"completed": ["completed"]})
+    assert found(matched(rows).compare(rules)) == [("status", word, "completed"), ("status", word, "busy")]
+
+
 @pytest.mark.parametrize("cdr_status", [None, "unknown", "in_progress", "", "weird"])
 def test_a_cdr_status_that_says_nothing_is_no_evidence(
     matched: Any, row: Any, cdr_status: str | None

@@ -18,7 +18,7 @@ lost, busy or failed. The rules are those of "SMDR Fields" in Avaya's IP Office 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,7 @@ from sippet_reconcile.cdr.asterisk_rows import group, matches
 from sippet_reconcile.cdr.judge import by_cells, by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.stamps import is_date_like
-from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.tables import TEXT, in_threads
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
 
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = ["FORMATS"]
+
+Mask: TypeAlias = "NDArray[np.bool_]"
+Seconds: TypeAlias = "NDArray[np.float64]"
 
 COLUMNS: Final = (
     "Call Start", "Connected Time", "Ring Time", "Caller", "Direction", "Called Number", "Dialled Number", "Account",
@@ -85,6 +88,7 @@ STATUSES: Final = {"CONNECTED": "completed", "NOT_CONNECTED": "unknown"}
 DIRECTIONS: Final = {"I": "inbound", "O": "outbound", "L": "internal"}
 
 _AWAY: Final = ("Hold Time", "Park Time")
+_PARTS: Final = ("Connected Time", "Ring Time", *_AWAY)
 _DURATION: Final = re.compile(r"\d{1,6}:[0-5]\d:[0-5]\d")
 _DURATION_OR_SECONDS: Final = re.compile(rf"\d{{1,6}}|{_DURATION.pattern}")
 _EXTENSION: Final = r"^E(?:xtn)?(?P<number>\d+)$"
@@ -127,7 +131,8 @@ def interpret(fields: Fields, _: Options) -> Record:
     call, leg, continued, is_open = _calls(fields)
     placed = ~continued & ~is_open
     connected = fields["Connected Time"]
-    talk = text_to_seconds(connected)[0]
+    read = dict(zip(_PARTS, in_threads(text_to_seconds, [fields[name] for name in _PARTS]), strict=True))
+    talk = read["Connected Time"][0]
     direction = _direction(fields)
     inbound = pc.fill_null(pc.equal(direction, "inbound"), fill_value=False)
     called, dialled = fields["Called Number"], fields["Dialled Number"]
@@ -135,13 +140,14 @@ def interpret(fields: Fields, _: Options) -> Record:
     word = pa.array(["NOT CONNECTED", "CONNECTED"], TEXT).take(
         pa.array((talk > 0).astype(np.int8), mask=~known)
     )
-    total = _total(fields)
-    held = known & (talk > 0) & (_held(fields) > 0)
+    total = _total(fields, read)
+    away = sum((np.nan_to_num(read[name][0]) for name in _AWAY), np.zeros(size))
+    held = known & (talk > 0) & (away > 0)
     device = fields["Party1Device"]
     return Record(
         started=fields["Call Start"],
         total=None if total is None else with_missing(total, ~placed),
-        billable=pc.if_else(pa.array(held), _whole_seconds(talk + _held(fields)), connected),
+        billable=pc.if_else(pa.array(held), _whole_seconds(talk + away), connected),
         ring=with_missing(fields["Ring Time"], ~placed),
         leg_id=leg,
         call_key=pc.coalesce(fields[UNIQUE], fields["Call ID"]),
@@ -154,7 +160,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         word=word,
         is_helper=np.zeros(size, bool),
         derive_missing=True,
-        notes=_notes(fields, continued, is_open),
+        notes=_notes(away, continued, is_open),
     )
 
 
@@ -167,7 +173,7 @@ def _direction(fields: Fields) -> pa.LargeStringArray:
 
 def _calls(
     fields: Fields,
-) -> tuple[pa.LargeStringArray, pa.LargeStringArray, NDArray[np.bool_], NDArray[np.bool_]]:
+) -> tuple[pa.LargeStringArray, pa.LargeStringArray, Mask, Mask]:
     """Return the call of each row and the row's own key; which rows repeat their call's start, and which calls go on.
 
     The rows with one id are those of one call up to the first that is the last of it; what
@@ -198,37 +204,31 @@ def _calls(
     return call, leg, repeats & (place > 0), is_open
 
 
-def _total(fields: Fields) -> pa.LargeStringArray | None:
+def _total(fields: Fields, read: Mapping[str, tuple[Seconds, Mask]]) -> pa.LargeStringArray | None:
     """Return ringing, talking, holding and parking together; None where the export leaves one of them out.
 
     What is no duration stands for the sum, so that the row says so.
     """
-    names = ("Connected Time", "Ring Time", *_AWAY)
-    if any(name not in fields for name in names):
+    if any(name not in fields for name in _PARTS):
         return None
     total = np.zeros(len(fields))
     odd = pa.nulls(len(fields), TEXT)
-    for name in names:
+    for name in _PARTS:
         column = fields[name]
-        seconds, unreadable = text_to_seconds(column)
+        seconds, unreadable = read[name]
         missing = np.asarray(column.is_null())
-        total += np.where(missing & (name in names[2:]), 0.0, seconds)
+        total += np.where(missing & (name in _AWAY), 0.0, seconds)
         odd = pc.coalesce(odd, with_missing(column, ~unreadable))
     return pc.coalesce(odd, _whole_seconds(total))
 
 
-def _held(fields: Fields) -> NDArray[np.float64]:
-    """Return for how long each segment was held and parked; what the export leaves out is none."""
-    return sum((np.nan_to_num(text_to_seconds(fields[name])[0]) for name in _AWAY), np.zeros(len(fields)))
-
-
-def _whole_seconds(seconds: NDArray[np.float64]) -> pa.LargeStringArray:
+def _whole_seconds(seconds: Seconds) -> pa.LargeStringArray:
     """Return whole seconds as text; missing where they are not known."""
     known = ~np.isnan(seconds)
     return pa.array(np.where(known, seconds, 0).astype(np.int64), mask=~known).cast(TEXT)
 
 
-def _notes(fields: Fields, continued: NDArray[np.bool_], is_open: NDArray[np.bool_]) -> tuple[str, ...]:
+def _notes(away: Seconds, continued: Mask, is_open: Mask) -> tuple[str, ...]:
     """Say what the rows leave out."""
     notes = []
     if bool(is_open.any()):
@@ -238,7 +238,7 @@ def _notes(fields: Fields, continued: NDArray[np.bool_], is_open: NDArray[np.boo
     if bool(continued.any()):
         rows = plural(int(continued.sum()), "row")
         notes.append(f"{rows} later segments of a call: when they began and ended is not told")
-    held = int(np.count_nonzero(_held(fields) > 0))
+    held = int(np.count_nonzero(away > 0))
     if held:
         notes.append(
             f"{plural(held, 'row')} were held or parked: that time counts as billable, beside the connected time"

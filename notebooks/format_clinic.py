@@ -465,7 +465,7 @@ f"{len(legs)} rows, {len(rec.pairs)} calls matched"
 # %% [markdown]
 # ## 4. A system that nobody knows
 #
-# A small telephone server with an export of its own. `Began` is a number of eleven digits, the times are in
+# A small telephone server with an export of its own. `Began` is a number of eleven digits, lengths are in
 # milliseconds, the outcomes are the maker's words, and desks dial 9 for an outside line.
 
 # %%
@@ -516,9 +516,10 @@ legs = sr.read_cdr(unknown, columns=columns)
 legs[["source_row", "problem", "started_at", "billable_s", "is_answered", "status"]].head(3)
 
 # %% [markdown]
-# Talk time is right: `billable_ms` is for milliseconds. The start is none that anybody can read: `63…` are seconds
-# since the year 0, as Erlang counts them, and 1970 is at 62,167,219,200. And the total is in no column, it is wait
-# plus talk. What one column cannot say is said in pandas, in a line each.
+# Talk time is right: `billable_ms` is for milliseconds. The start was not understood: `63…` counts seconds since the
+# year 0, as Erlang does, and 1970 began at 62,167,219,200. The total stands in no column: it is wait plus talk.
+#
+# What one column cannot say is said in pandas, in a line each.
 
 # %%
 frame = pd.read_csv(unknown, sep=";", dtype=str)
@@ -571,7 +572,7 @@ legs = sr.cdr_from_frame(
 legs[["from_number", "from_e164", "to_number", "to_e164", "direction"]].head(4)
 
 # %% [markdown]
-# **Check.**
+# **Check.** Starts, seconds, numbers, directions and outcomes are those of the true calls.
 
 # %%
 assert legs["problem"].isna().all()
@@ -581,5 +582,5 @@ assert legs["total_s"].tolist() == (truth["ring_s"] + truth["talk_s"] + 0.25).to
 assert legs["direction"].eq("inbound").tolist() == comes_in.tolist()
 outside = legs["from_e164"].where(comes_in, legs["to_e164"])
 assert outside.tolist() == ("+44" + truth["outside"].str[1:]).tolist()
-assert set(legs["status"]) == {"completed", "no_answer", "busy", "canceled"}
+assert legs["status"].tolist() == server["Result"].map({**words, "connected": "completed"}).tolist()
 legs["status"].value_counts().to_frame()

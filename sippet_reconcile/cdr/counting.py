@@ -81,7 +81,8 @@ def by_status(legs: pd.DataFrame) -> pd.DataFrame:
     """Return one row per status: its rows, how many of them were answered, and their billable seconds."""
     codes, values = codes_of(legs["status"])
     yes, no = _flags(legs["is_answered"])
-    billable = legs["billable_s"].fillna(0).to_numpy(dtype=float)
+    seconds = legs["billable_s"].to_numpy(dtype=float, na_value=np.nan)
+    billable = np.where(np.isfinite(seconds), seconds, 0)
     rows = _counts(codes, len(values))
     frame = pd.DataFrame(
         {
@@ -272,8 +273,10 @@ def oddities(legs: pd.DataFrame) -> dict[str, int]:
     total = legs["total_s"].to_numpy(dtype=float, na_value=np.nan)
     billable = legs["billable_s"].to_numpy(dtype=float, na_value=np.nan)
     yes, no = _flags(legs["is_answered"])
-    has_fraction = (np.nan_to_num(total) % 1 != 0) | (np.nan_to_num(billable) % 1 != 0)
     with np.errstate(invalid="ignore"):
+        has_fraction = np.zeros(len(total), bool)
+        for seconds in (total, billable):
+            has_fraction |= np.isfinite(seconds) & (seconds % 1 != 0)
         return {
             "billable_above_total": int((billable > total).sum()),
             "answered_with_0_s": int((yes & (billable == 0)).sum()),
@@ -288,7 +291,7 @@ def increment_of(legs: pd.DataFrame) -> tuple[int | None, int]:
     None where they are not, or where too few legs tell.
     """
     billable = legs["billable_s"].to_numpy(dtype=float, na_value=np.nan)
-    positive = billable[np.nan_to_num(billable) > 0]
+    positive = billable[np.isfinite(billable) & (np.nan_to_num(billable) > 0)]
     if len(positive) < _ENOUGH:
         return None, len(positive)
     found = (step for step in _INCREMENTS if (positive % step == 0).mean() >= _NEARLY_ALL)

@@ -217,6 +217,7 @@ def describe_cdr(legs: pd.DataFrame, *, paths: Paths | None = None) -> CdrDescri
 def _values(legs: pd.DataFrame, files: pd.DataFrame, hours: Hours, clocks: Clocks) -> dict[str, Any]:
     started = legs["started_at"]
     has_start = bool(started.notna().any())
+    billable = legs["billable_s"].to_numpy(dtype=float, na_value=np.nan)
     days = np.unique(hours.hours // 24)
     first, last = (started.min(), started.max()) if has_start else (None, None)
     return {
@@ -234,7 +235,7 @@ def _values(legs: pd.DataFrame, files: pd.DataFrame, hours: Hours, clocks: Clock
         "rows_with_time_problem": int(legs["time_problem"].notna().sum()),
         "rows_without_seconds": _flagged(legs, "is_coarse"),
         "answered": _flagged(legs, "is_answered"),
-        "billable_s": float(legs["billable_s"].fillna(0).sum()),
+        "billable_s": float(billable[np.isfinite(billable)].sum()),
         "helper_legs": _flagged(legs, "is_helper"),
         "silences_can_be_told": hours.can_tell,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import plural, visible
 from sippet_reconcile.cdr.formats import format_named
 from sippet_reconcile.cdr.remarks import SHARES, day_in_words, figures, local, remarks_of
 from sippet_reconcile.errors import InputError
@@ -71,7 +71,7 @@ def _verdict(described: CdrDescription) -> str:
             if bad
             else "Every row can be used"
         )
-    talked = in_words(values["billable_s"])
+    talked = in_words(values["billable_s"], is_rough=True)
     return f"{usable}. {plural(values['answered'], 'leg')} {'was' if values['answered'] == 1 else 'were'} answered, with {talked} of billable time."
 
 
@@ -84,7 +84,7 @@ def _facts(described: CdrDescription) -> dict[str, object]:
         "rows_with_time_problem": values["rows_with_time_problem"],
         "calls": values["calls_by_linked_id"],
         "answered": values["answered"],
-        "billable_time": in_words(values["billable_s"]),
+        "billable_time": in_words(values["billable_s"], is_rough=True),
         "days": days if days == with_rows else f"{days:,}, {with_rows:,} with rows",
         "files": values["files"],
     }
@@ -157,6 +157,7 @@ def _short_names(frame: pd.DataFrame, longest: int = _LONGEST_NAME) -> pd.DataFr
 
 def _shortened(text: str, longest: int = _LONGEST_NAME) -> str:
     head = longest // 2
+    text = visible(text)
     return text if len(text) <= longest else f"{text[:head]}…{text[-(longest - head - 1) :]}"
 
 
@@ -175,7 +176,7 @@ def _title(name: str) -> str:
     try:
         return f"{name} ({format_named(name).title})"
     except InputError:  # columns named by the caller, or a format of an older version
-        return name
+        return _shortened(visible(name))
 
 
 def _files(described: CdrDescription) -> Section:

@@ -99,20 +99,20 @@ def looks_document(looks: Sequence[FirstLook], why: str = "") -> Document:
 
     sections = []
     for look in looks:
-        name = f"{look.name}: " if len(looks) > 1 else ""
+        name = look.name if len(looks) > 1 else ""
         near = look.candidates
         shown = near.assign(score=[f"{score:.0%}" for score in near["score"]]).drop(columns="file")
         said = f"It looks like {look.candidates['format'].iloc[0]}." if look.fits else "No known format fits."
         kind = look.kind if look.delimiter is None else f"lines of fields between {look.delimiter!r}"
         sections += [
             Section(
-                f"{name}what it may be",
+                _title(name, "What it may be"),
                 f"{kind[:1].upper()}{kind[1:]}, {look.size:,} bytes, sha256 {look.sha256[:_DIGITS]}. {said}",
                 shown if len(shown) else None,
                 heads={"reasons": "why"},
             ),
             Section(
-                f"{name}how it begins",
+                _title(name, "How it begins"),
                 "The first records, one field a line; numbers are masked.",
                 _narrowed(look.fields),
             ),
@@ -121,7 +121,7 @@ def looks_document(looks: Sequence[FirstLook], why: str = "") -> Document:
             frame = pd.DataFrame(look.columns.items(), columns=["our_column", "its_column"], dtype="str")
             sections.append(
                 Section(
-                    f"{name}columns to begin with",
+                    _title(name, "Columns to begin with"),
                     "Drawn from the names of its columns, for columns=; correct what is wrong. total_s counts from the "
                     "start of a call, billable_s from its answer.",
                     frame,
@@ -131,6 +131,10 @@ def looks_document(looks: Sequence[FirstLook], why: str = "") -> Document:
     return Document(
         f"First look at {title}", why or "This is how it begins; it was not read.", "warn", sections
     )
+
+
+def _title(name: str, title: str) -> str:
+    return f"{title}: {name}" if name else title
 
 
 def _narrowed(fields: pd.DataFrame) -> pd.DataFrame:

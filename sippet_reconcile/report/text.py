@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile._display import label, show_value, text_table
+from sippet_reconcile._display import label, show_value, text_table, visible
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document, Section
@@ -18,6 +18,7 @@ __all__ = ["document_text"]
 
 _WIDTH: Final = 110
 _LONG: Final = 60
+_NARROWEST: Final = 40  # letters below which a sentence is not wrapped beside other columns
 
 
 def document_text(document: Document, *, max_rows: int = 20, width: int | None = None) -> str:
@@ -30,8 +31,9 @@ def document_text(document: Document, *, max_rows: int = 20, width: int | None =
     max_rows
         Rows shown of each table; a table whose last row is its total is shown whole.
     width
-        Letters to a line, for tables too: where one is wider, its widest column of text
-        stands under each row. Without it, sentences have 110 and tables what they need.
+        Letters to a line, for tables too: where one is wider, its last column is wrapped, or
+        else its widest column of text stands under each row. Without it, sentences have 110
+        and tables what they need.
 
     Examples
     --------
@@ -49,12 +51,19 @@ def document_text(document: Document, *, max_rows: int = 20, width: int | None =
         longest = max(map(len, names))
         blocks.append(
             "\n".join(
-                f"  {name.ljust(longest)}  {show_value(value)}"
+                _fact(name.ljust(longest), show_value(value), width)
                 for name, value in zip(names, document.facts.values(), strict=True)
             )
         )
     blocks += [_section(part, max_rows, width) for part in document.sections if not part.is_detail]
-    return "\n\n".join(blocks)
+    return visible("\n\n".join(blocks))
+
+
+def _fact(name: str, value: str, width: int | None) -> str:
+    line = f"  {name}  {value}"
+    if width is None or len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=" " * (len(name) + 4), replace_whitespace=False)
 
 
 def _section(part: Section, max_rows: int, width: int | None) -> str:
@@ -77,6 +86,9 @@ def _table(part: Section, max_rows: int, width: int | None) -> list[str]:
     names, rows = [str(name) for name in part.frame.columns], part.cells(max_rows)
     long = {at for at in range(len(names)) if any(len(row[at]) > _LONG for row in rows)}
     if width is not None:
+        room = _room_of_last(part, rows, width)
+        if room is not None:
+            return _wrapped(part, rows, room)
         long = _fitted(part, rows, width)
     short = [at for at in range(len(names)) if at not in long]
     right = [part.head(names[at]) for at in short if part.is_number(names[at])]
@@ -91,13 +103,42 @@ def _table(part: Section, max_rows: int, width: int | None) -> list[str]:
     return lines
 
 
+def _needed(part: Section, rows: list[list[str]]) -> list[int]:
+    """Return how many letters each column needs."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    return [
+        max([len(part.head(str(name))), *(len(row[at]) for row in rows)])
+        for at, name in enumerate(part.frame.columns)
+    ]
+
+
+def _room_of_last(part: Section, rows: list[list[str]], width: int) -> int | None:
+    """Return the letters that a last column of text is to be wrapped to; None where it fits, or has too little room."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    *others, last = _needed(part, rows)
+    room = width - sum(others) - 2 * len(others)
+    is_text = not part.is_number(str(part.frame.columns[-1]))
+    return room if is_text and others and _NARROWEST <= room < last else None
+
+
+def _wrapped(part: Section, rows: list[list[str]], room: int) -> list[str]:
+    """Return a table whose last column goes on in further lines."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    names = [str(name) for name in part.frame.columns]
+    lines: list[list[str]] = []
+    for row in rows:
+        first, *others = textwrap.wrap(row[-1], room) or [""]
+        lines.append([*row[:-1], first])
+        lines += [[*[""] * (len(row) - 1), other] for other in others]
+    right = [part.head(name) for name in names if part.is_number(name)]
+    return text_table(lines, [part.head(name) for name in names], right=right).split("\n")
+
+
 def _fitted(part: Section, rows: list[list[str]], width: int) -> set[int]:
     """Return the columns of text that a table has no room for, the widest first; one column stays."""
     assert part.frame is not None  # noqa: S101 - the caller looked
     names = [str(name) for name in part.frame.columns]
-    needed = {
-        at: max([len(part.head(name)), *(len(row[at]) for row in rows)]) for at, name in enumerate(names)
-    }
+    needed = dict(enumerate(_needed(part, rows)))
     texts = sorted((at for at in needed if not part.is_number(names[at])), key=lambda at: -needed[at])
     long: set[int] = set()
     for at in texts:

@@ -519,6 +519,46 @@ def test_parts_of_legs_in_any_order_and_without_helpers_are_described(legs: pd.D
     assert repr(sr.describe_cdr(legs.iloc[3:5]))
 
 
+@pytest.mark.parametrize("year", ["0001-01-02", "1677-01-01", "2262-12-31", "9999-12-30"])
+def test_instants_of_any_year_are_described(year: str, legs: pd.DataFrame) -> None:
+    far = legs.copy()
+    far.loc[0, ["started_at", "ended_at"]] = pd.Timestamp(year, tz="UTC").as_unit("us")
+    described = sr.describe_cdr(far)
+    assert year[:4].lstrip("0") in repr(described)
+    assert described.silences.empty
+
+
+@pytest.mark.parametrize("column", [*LEGS.names, "all of them"])
+def test_a_column_without_a_single_value_still_adds_up(column: str, legs: pd.DataFrame) -> None:
+    bare = legs.copy()
+    for name in LEGS.names if column == "all of them" else [column]:
+        bare[name] = pd.Series([None] * len(bare), dtype=bare[name].dtype)
+    described = sr.describe_cdr(bare)
+    tables = (
+        described.statuses,
+        described.directions,
+        described.causes,
+        described.files,
+        described.legs_per_call,
+    )
+    assert [int(table["rows"].sum()) for table in tables] == [6] * 5
+    assert described.numbers[["callers", "called"]].sum().tolist() == [6, 6]
+    assert described.document.html()
+    assert max(map(len, repr(described).split("\n"))) <= 100
+
+
+def test_hostile_words_and_seconds_do_no_harm(legs: pd.DataFrame) -> None:
+    wild = legs.copy()
+    for name in ("cause", "source_file", "problem", "format", "from_number"):
+        wild[name] = pd.Series([f"\x1b[2J<b>{'x' * 300}\n{i}" for i in range(6)], dtype="str")
+    wild["billable_s"] = pd.array([np.inf, -5, 1e9, 1, 1, 1], dtype="Float64")
+    described = sr.describe_cdr(wild)
+    assert "\x1b" not in repr(described)
+    assert max(map(len, repr(described).split("\n"))) <= 100
+    assert "<b>" not in described._repr_html_()
+    assert "<b>" not in described.document.html()
+
+
 def test_open_files_are_not_read_again(freeswitch: Line) -> None:
     stream = io.BytesIO(freeswitch())
     described = sr.describe_cdr(sr.read_cdr(stream, timezone="UTC"), paths=stream)

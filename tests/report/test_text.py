@@ -44,3 +44,23 @@ def test_numbers_of_phones_are_masked_and_details_left_out() -> None:
     text = document_text(Document("D", "V.", sections=parts))
     assert "2079460123" not in text
     assert "BALANCE" not in text
+
+
+def test_a_width_holds_for_every_line_and_a_last_column_goes_on_beside_the_others() -> None:
+    said = pd.DataFrame({"rows": [3, 12], "what": ["short", "a sentence of many words " * 6]})
+    wide = pd.DataFrame({"name": ["n" * 50], "why": ["w" * 50], "rows": [1]})
+    facts = {"format": "one, " * 30}
+    text = document_text(
+        Document(
+            "D", "V. " * 60, sections=[Section("S", "I. " * 60, said), Section("W", frame=wide)], facts=facts
+        ),
+        width=80,
+    )
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "  12  a sentence of many words" in text
+    assert lines[lines.index(next(line for line in lines if line.startswith("  12"))) + 1].startswith(
+        " " * 6 + "a"
+    )
+    assert "    " + "n" * 50 in lines
+    assert " ".join(text.split()).count("a sentence of many words") == 6

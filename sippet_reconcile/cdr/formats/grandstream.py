@@ -110,7 +110,6 @@ _REPAIRS: Final = (
 _IN_BRACKETS: Final = r"[<\[(](?P<number>\+?[0-9*#]+)[>\])]$"
 _MENU: Final = r"^(?:IVR|QUEUE)"
 _VOICEMAIL: Final = r"^(?:VM|VOICEMAIL)"
-_BY_APPLICATION: Final = r"(?i)^VoiceMail$"
 _DIAL: Final = r"^DIAL"
 _TRUNK: Final = r"^trunk_\d+$"
 
@@ -215,8 +214,7 @@ def _words(
     """
     word = fields["disposition"]
     answered = np.asarray(pc.fill_null(pc.equal(pc.utf8_upper(word), "ANSWERED"), fill_value=False))
-    mailbox = matches(fields["action_type"], _VOICEMAIL) | matches(fields["lastapp"], _BY_APPLICATION)
-    by_voicemail = answered & (talk > 0) & mailbox
+    by_voicemail = answered & (talk > 0) & matches(fields["action_type"], _VOICEMAIL)
     is_linked = np.asarray(linked.is_valid())
     passed_on = answered & (talk == 0) & by_menu & is_linked
     if bool((passed_on | by_voicemail).any()):

@@ -35,6 +35,7 @@ class Told:
 
     `started` and `epoch` are the local start and the epoch in the id, in microseconds,
     of the rows that have both; `has_epochs` says whether the format has such ids at all.
+    `gathered` is what a format gathers of them.
     """
 
     started: Micros
@@ -42,6 +43,7 @@ class Told:
     has_epochs: bool
     has_local: bool
     votes: DateVotes
+    gathered: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, started: Stamps, others: Sequence[Stamps], epoch: Micros | None, votes: DateVotes) -> Told:
@@ -67,7 +69,8 @@ class Settled:
     `clock` is None, and `dayfirst` too, where that is not known yet or is not needed.
     `names` are the columns that some piece has, None where that is not known yet.
     `rare` are the widths that only rows have which were cut off, `between` the widths of
-    the rows before and behind each piece, where that matters.
+    the rows before and behind each piece, where that matters. `gathered` is what a format
+    gathers of all pieces, None where that is not known yet.
     """
 
     clock: Clock | None = None
@@ -75,6 +78,7 @@ class Settled:
     names: tuple[str, ...] | None = None
     rare: frozenset[int] = frozenset()
     between: tuple[tuple[int, int], ...] = ()
+    gathered: frozenset[str] | None = None
 
     def agrees(self, found: Settled) -> bool:
         """Tell whether pieces read by this need not be read again by what they turned out to tell."""
@@ -86,6 +90,7 @@ class Settled:
             and self.names == found.names
             and self.rare == found.rare
             and self.between == found.between
+            and (self.gathered or frozenset()) == found.gathered
         )
 
 
@@ -101,6 +106,7 @@ class Evidence:
         self._epochs: list[Micros] = []
         self._names: dict[str, None] = {}
         self._widths: list[Widths] = []
+        self._gathered: set[str] = set()
 
     def add(self, told: Told, names: Iterable[str], widths: Widths, line: int) -> None:
         """Add what a piece tells, its columns and its widths; `line` is how many lines stood before it."""
@@ -112,6 +118,7 @@ class Evidence:
             self._epochs.append(told.epoch)
         self._names |= dict.fromkeys(names)
         self._widths.append(widths)
+        self._gathered |= told.gathered
 
     @property
     def asks_for_zone(self) -> bool:
@@ -144,7 +151,8 @@ class Evidence:
             by.dayfirst if options.dayfirst is None else options.dayfirst
         )
         found = self._clock(options) if is_read else None
-        return Settled(found, dayfirst, names, rare, self._between() if rare else ())
+        between = self._between() if rare else ()
+        return Settled(found, dayfirst, names, rare, between, frozenset(self._gathered))
 
     def _clock(self, options: Options) -> Clock:
         nothing = np.zeros(0, np.int64)

@@ -238,6 +238,7 @@ class InPieces:
             options,
             in_pieces=True,
             clock=settled.clock or zone_clock,
+            gathered=settled.gathered,
             dayfirst=settled.dayfirst if options.dayfirst is None else options.dayfirst,
         )
         try:

@@ -129,6 +129,7 @@ class Options:
     `internal_numbers` and `strip_prefixes` are those of `read_cdr`.
     `in_pieces` is set where only a part of the file is seen, so that nothing may be
     concluded from what it does not hold; `clock` and `dayfirst` are then what all of it told.
+    `gathered` is what all of it told a format that gathers, None where only these rows tell.
     """
 
     zone: ZoneInfo | None = None
@@ -141,6 +142,7 @@ class Options:
     where: str = "<frame>"
     in_pieces: bool = False
     clock: Clock | None = None
+    gathered: frozenset[str] | None = None
 
     @staticmethod
     def checked_statuses(status_map: Mapping[str, str] | None) -> dict[str, str]:
@@ -252,8 +254,12 @@ class CdrFormat:
         Whether a row marked as a helper is one only beside another leg of its call; if
         somebody talked in it, beside one in which somebody did, too.
     row_by_row
-        Whether a row means the same whatever the other rows are, so that a large file
-        may be read in pieces.
+        Whether a row means the same whatever the other rows are, but for what `gather`
+        tells of them, so that a large file may be read in pieces.
+    gather
+        Returns the few words in some rows that tell what others mean, such as the names
+        of trunks; those of all pieces of a file together are those of the file.
+        `interpret` finds them in ``Options.gathered``.
     """
 
     name: str
@@ -273,3 +279,4 @@ class CdrFormat:
     relink: Relink | None = None
     helpers_need_company: bool = False
     row_by_row: bool = False
+    gather: Callable[[Fields], frozenset[str]] | None = None

@@ -156,6 +156,7 @@ class Fields:
     def __init__(self, table: RawTable) -> None:
         self._table = table
         self._clean: dict[str, pa.LargeStringArray] = {}
+        self._derived: dict[str, pa.LargeStringArray] = {}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -173,6 +174,15 @@ class Fields:
     def raw(self) -> RawTable:
         """The table behind the fields."""
         return self._table
+
+    def derived(
+        self, name: str, work_out: Callable[[pa.LargeStringArray], pa.LargeStringArray]
+    ) -> pa.LargeStringArray:
+        """Return what is worked out from a column; whoever asks first has it worked out for all."""
+        key = f"{name} {work_out.__qualname__}"
+        if key not in self._derived:
+            self._derived[key] = work_out(self[name])
+        return self._derived[key]
 
     def prepare(self, names: Iterable[str]) -> None:
         """Clean several columns at once, on both processors."""

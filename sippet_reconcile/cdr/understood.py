@@ -103,6 +103,9 @@ def understand(raw: RawTable, format_: CdrFormat, name: str, request: Request) -
     if format_.not_records is not None and bool((aside := format_.not_records(fields)).any()):
         raw = without_rows(raw, aside)
         fields = Fields(raw)
+    gathered = frozenset() if format_.gather is None else format_.gather(fields)
+    if options.gathered is None:
+        options = replace(options, gathered=gathered)
     record = format_.interpret(fields, options)
     # A switch that writes no header writes no totals either.
     totals = _totals_lines(fields, record.started) if format_.layouts is None else None
@@ -112,6 +115,7 @@ def understand(raw: RawTable, format_: CdrFormat, name: str, request: Request) -
     for column in sorted(raw.fractions):
         _check_no_id(fields[column], column, record, name)
     columns, clock, told = build_legs(fields, record, format_, options)
+    told = replace(told, gathered=gathered)
     n_totals = 0 if totals is None else int(totals.sum())
     return Understood(columns, clock, told, tuple(fields.raw.columns), n_totals, record.notes)
 

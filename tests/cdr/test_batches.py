@@ -136,6 +136,48 @@ def test_links_are_settled_by_few_rows_as_by_all(
     assert found == format_.relink(leg, linked).to_pylist()
 
 
+@given(
+    calls=st.lists(
+        st.tuples(st.sampled_from(["NULL", "t1", "t2"]), st.sampled_from(["1001", "t1", "t2", "t3"]),
+                  st.sampled_from(["t1", "t3", "inside"]), st.booleans()),
+        min_size=1, max_size=30,
+    ),
+    piece=st.integers(300, 3000),
+    rows=st.integers(1, 9),
+)  # fmt: skip
+@quick
+def test_what_later_rows_tell_of_trunks_holds_for_all_rows_of_a_file(
+    calls: list[tuple[str, str, str, bool]],
+    piece: int,
+    rows: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    header = (
+        "AcctId,tenant,clid,src,dst,dcontext,channel,dstchannel,lastapp,lastdata,calldate,duration,billsec,billamount,"
+        "disposition,amaflags,accountcode,uniqueid,userfield,linkedid,sequence,agiuniqueid,trunk,did,sipcallid,inboundsipcallid"
+    )
+    lines = [
+        f'{n},NULL,""Ann {n}" <1001>",1001,1002,{context},{"Local" if local else "SIP"}/{peer}-0000000{n % 10},,Dial,"a,b",'
+        f"2026-10-01 09:00:00,5,4,NULL,ANSWERED,3,,1790845200.{n},NULL,1790845200.{n // 2},{n},,{trunk},NULL,NULL,NULL"
+        for n, (trunk, peer, context, local) in enumerate(calls)
+    ]
+    path = tmp_path_factory.mktemp("trunks") / "cdr.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    legs = assert_same_in_batches(path, rows=rows, large=1, piece=piece, format="pbxware")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", piece)
+        pd.testing.assert_frame_equal(sr.read_cdr(path, format="pbxware"), legs)
+    named = {trunk for trunk, *_ in calls if trunk != "NULL"}
+    named |= {peer for _, peer, context, local in calls if peer == context and not local}
+    expected = [
+        "inbound" if peer in named and not local else "outbound" if trunk != "NULL" else None
+        for trunk, peer, _, local in calls
+    ]
+    assert legs["direction"].astype(object).where(legs["direction"].notna(), None).tolist() == expected
+
+
 def test_a_helper_keeps_company_with_a_leg_of_another_file_and_batch(asterisk: Line, tmp_path: Path) -> None:
     helper = asterisk(21, channel="Local/1001@default-00000001;1", linkedid="1790845200.5")
     lonely = asterisk(21, channel="Local/1001@default-00000002;1", linkedid="1790845200.6")

@@ -104,19 +104,23 @@ def _call_key(fields: Fields) -> pa.LargeStringArray:
     return pc.coalesce(own_uuid(fields), with_missing(pc.coalesce(*sip), differ), fields["uniqueid"])
 
 
-def _trunks(fields: Fields, peer: pa.LargeStringArray) -> pa.LargeStringArray:
+def trunks(fields: Fields) -> frozenset[str]:
     """Return the trunks: those that calls were sent to, and those whose own calls run in a context of their name."""
+    fields.prepare(COLUMNS)
+    peer = fields.derived("channel", peers)
     by_context = pc.fill_null(pc.equal(peer, fields["dcontext"]), fill_value=False)
-    return pc.unique(pa.concat_arrays([pc.drop_null(fields["trunk"]), peer.filter(by_context)]))
+    named = pa.concat_arrays([pc.drop_null(fields["trunk"]), peer.filter(by_context)])
+    return frozenset(pc.unique(named).to_pylist())
 
 
-def interpret(fields: Fields, _: Options) -> Record:
-    """Give the columns of the table their meaning."""
+def interpret(fields: Fields, options: Options) -> Record:
+    """Give the columns of the table their meaning; what is a trunk, all rows of the file tell."""
     fields.prepare(COLUMNS)
     uniqueid, linkedid, channel = fields["uniqueid"], fields["linkedid"], fields["channel"]
     epoch = epochs(uniqueid, linkedid)
-    peer = peers(channel)
-    inbound = pc.fill_null(pc.is_in(peer, value_set=_trunks(fields, peer)), fill_value=False)
+    peer = fields.derived("channel", peers)
+    known = trunks(fields) if options.gathered is None else options.gathered
+    inbound = pc.is_in(peer, value_set=pa.array(sorted(known), TEXT))
     outbound = pc.and_(pc.is_valid(fields["trunk"]), pc.invert(inbound))
     caller, called = (_extension(number, epoch) for number in numbers(fields))
     return Record(
@@ -150,5 +154,7 @@ FORMATS: Final = (
         tidy=tidy,
         aliases=("bicom",),
         helpers_need_company=True,
+        row_by_row=True,
+        gather=trunks,
     ),
 )

@@ -14,6 +14,7 @@ import pytest
 
 import sippet_reconcile as sr
 from sippet_reconcile.cdr.formats.threecx_cdr import SERVICE
+from sippet_reconcile.schema import CALLS
 
 Read = Callable[..., pd.DataFrame]
 
@@ -321,7 +322,7 @@ def test_details_that_say_nothing_can_be_mapped(read: Read) -> None:
     assert read(table(fields)).loc[0, "cause"] == "rejected: by_did"
 
 
-def test_what_was_handed_on_unanswered_is_a_helper_beside_others(read: Read) -> None:
+def test_what_somebody_else_answered_is_a_helper_beside_others(read: Read) -> None:
     silent = {"cdr_answered_at": ""}
     legs = read(
         table(
@@ -336,7 +337,26 @@ def test_what_was_handed_on_unanswered_is_a_helper_beside_others(read: Read) -> 
             {**silent, "termination_reason": "redirected", "main_call_history_id": "alone"},
         )
     )
-    assert legs["is_helper"].tolist() == [False, True, True, False, False]
+    assert legs["is_helper"].tolist() == [False, False, True, False, False]
+
+
+@pytest.mark.parametrize("detail", ["", "no_answer"])
+def test_ringing_that_was_handed_on_is_a_part_of_the_call_and_no_outcome(read: Read, detail: str) -> None:
+    begin = pd.Timestamp(SEGMENT["cdr_started_at"])
+    handed_on = {
+        "cdr_started_at": (begin - pd.Timedelta(20, "s")).isoformat(sep=" "),
+        "cdr_answered_at": "",
+        "cdr_ended_at": SEGMENT["cdr_started_at"],
+        "termination_reason": "continued_in",
+        "termination_reason_details": detail,
+    }
+    legs = read(table(handed_on, {"cdr_answered_at": "", "termination_reason": "src_participant_terminated"}))
+    assert legs["status"].tolist() == ["unknown", "canceled"]
+    both, last = (
+        sr.reconcile(some, CALLS.empty(), progress=False).only_in_cdr.iloc[0] for some in (legs, legs[1:])
+    )
+    assert both["started_at"] == last["started_at"] - pd.Timedelta(20, "s")
+    assert (both["total_s"], both["status"]) == (last["total_s"] + 20, "canceled")
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,7 @@ DOUBTFUL = {
         stop(44, 6, 60),
     ),
     "where calls come in is there again": (stop(0, 0, 30), stop(31, 0, 30, Destination="Stop (801)")),
+    "the last one goes on elsewhere": (stop(0, 0, 19), stop(19, 20, 0, Status="Redirected")),
     "times without seconds": (stop(0, 0, 19), stop(19, 0, 30, **{"Call Time": "2026-10-01 09:00"})),
 }
 
@@ -346,6 +347,14 @@ def test_a_redirected_row_is_a_leg_only_if_somebody_talked_in_it_and_its_call_is
     assert read(report(first, second), timezone="UTC")["is_helper"].tolist() == [False, False]
     assert read(report(first), timezone="UTC")["is_helper"].tolist() == [True]
     assert read(report(stop(0, 5, 0, Status="Redirected")), timezone="UTC")["is_helper"].tolist() == [True]
+
+
+def test_ringing_before_everything_else_is_a_part_of_the_call(read: Read) -> None:
+    first, second = stop(0, 20, 0, Status="Redirected"), stop(20, 5, 60)
+    legs = read(report(first, second), timezone="UTC", country="GB")
+    assert legs["is_helper"].tolist() == [False, False]
+    (call,) = sr.reconcile(legs, CALLS.empty(), progress=False).only_in_cdr.to_dict("records")
+    assert (call["total_s"], call["billable_s"], call["status"]) == (85, 60, "completed")
 
 
 def test_one_call_of_several_stops_is_compared_with_its_whole_talk(read: Read) -> None:

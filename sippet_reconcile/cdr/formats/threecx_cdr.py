@@ -10,9 +10,9 @@ The key is ``callid``.
 
 In ``cdroutput`` a row is a segment of a call, and all those of one
 ``main_call_history_id`` are the call. Times are in UTC with their offset, seconds follow
-from them. What was handed on before anybody answered, or answered elsewhere, is a helper
-beside the other segments; a queue or a menu that answered is none, since the caller was
-connected from then on.
+from them. What somebody else answered is a helper beside the other segments. What was
+handed on before anybody answered is a part of the call that tells no outcome; and a queue
+or a menu that answered is one in which the caller was connected.
 
 The rules are those of 3CX's "CDR - Call Data Records" and "Complete Guide to Call Detail
 Records".
@@ -267,10 +267,12 @@ def _of_table(fields: Fields, options: Options) -> Record:
             pa.repeat(pa.scalar("VOICEMAIL", TEXT), len(fields)), unanswered | ~matches(destination, _MAILBOX)
         ),
         # Most details are about the way of the call; only some say why it ended.
-        map_distinct(details, lambda text: text if status_word(text) in known else None),
+        with_missing(
+            map_distinct(details, lambda text: text if status_word(text) in known else None),
+            matches(reason, _HANDED_ON),
+        ),
         reason,
     )
-    handed_on = matches(reason, _HANDED_ON) | matches(details, _ELSEWHERE)
     return Record(
         started=fields["cdr_started_at"],
         answered=answered if tells_answers else None,
@@ -294,7 +296,7 @@ def _of_table(fields: Fields, options: Options) -> Record:
         cause=pc.coalesce(
             pc.binary_join_element_wise(reason, details, pa.scalar(": ", TEXT)), reason, details
         ),
-        is_helper=unanswered & handed_on & tells_answers,
+        is_helper=unanswered & matches(details, _ELSEWHERE) & tells_answers,
         derive_missing=True,
     )
 

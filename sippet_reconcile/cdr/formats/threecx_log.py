@@ -7,7 +7,7 @@ call share; others have no id at all. Of those, the stops of one call from outsi
 known by the caller, the number dialled, and that each begins before or when another one
 ends; where they may as well be of several calls, they are no use. ``Redirected`` is no
 outcome: the call goes on in another row, so that such a row is a helper unless somebody
-talked in it.
+talked in it, or nothing else of the call was going on while it rang.
 
 What calls from outside were made to is the ``Did``; where they were put through to stands
 in ``Destination``, its extension in brackets, and is taken where no other number is there.
@@ -63,6 +63,7 @@ _NEEDED: Final = ("Call Time", "Status", "Ringing", "Talking")
 _PARTIES: Final = (("Caller ID", "Destination"), ("From", "To"))
 _TITLES: Final = 30  # lines in which the names are looked for
 
+_REDIRECTED: Final = r"(?i)^redirected$"
 _IN_BRACKETS: Final = r"\((?P<number>[+*#]?\d[\d *#-]*)\)$"
 _UUID: Final = r"^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 _MICROS: Final = 1_000_000
@@ -125,7 +126,7 @@ def interpret(fields: Fields, options: Options) -> Record:
     )
     from_extension = matches(caller, _IN_BRACKETS) & ~matches(from_number, r"\d{7}")
     by_trunk = np.asarray(fields["Trunk"].is_valid()) | np.asarray(fields["Trunk number"].is_valid())
-    redirected = matches(status, r"(?i)^redirected$")
+    redirected = matches(status, _REDIRECTED)
     return Record(
         started=started,
         total=total,
@@ -140,7 +141,8 @@ def interpret(fields: Fields, options: Options) -> Record:
         cause=status,
         calls_out=from_extension & ~from_outside & by_trunk & np.asarray(told.is_null()),
         # Talk that nothing is put together with is a part of a call, and nobody can tell how large a part.
-        is_helper=redirected & (~(talking > 0) | np.asarray(linked.is_null())),
+        is_helper=redirected
+        & (~(talking > 0) & _is_beside(linked, stamps, seconds, redirected) | np.asarray(linked.is_null())),
         problem=problem,
         derive_missing=True,
     )
@@ -221,6 +223,20 @@ def _placed(
     return pc.replace_with_mask(column, pa.array(mask), values.take(pa.array(np.argsort(rows))))
 
 
+def _is_beside(
+    linked: pa.LargeStringArray, stamps: Stamps, total: Seconds, redirected: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Mark the rows that lie within the time which the other stops of their call take up without those redirected."""
+    call = pc.fill_null(linked.dictionary_encode().indices, -1).to_numpy(zero_copy_only=False)
+    begin = stamps.micros
+    end = begin + (np.nan_to_num(total) * _MICROS).astype(np.int64)
+    first, last = np.full(len(call) + 1, -_LONG_AGO), np.full(len(call) + 1, _LONG_AGO)
+    others = ~redirected & stamps.known
+    np.minimum.at(first, call[others], begin[others])
+    np.maximum.at(last, call[others], end[others])
+    return (begin >= first[call]) & (end <= last[call] + _ROUNDED)
+
+
 def _put_together(
     fields: Fields, from_outside: NDArray[np.bool_], talking: Seconds, total: Seconds, stamps: Stamps
 ) -> tuple[pa.LargeStringArray, NDArray[np.bool_]]:
@@ -230,8 +246,9 @@ def _put_together(
     beside the other, where somebody talks while another stop of the same numbers talks;
     where a stop without talk outlasts the talk in which it began; where another stop
     follows one that was not answered, since nobody was on the line then; where the stop
-    at which calls come in is there again; and where times have no seconds. Neither the
-    stops nor what they add up to can then be held against one call.
+    at which calls come in is there again; and where times have no seconds. Where the last
+    stop was redirected, the call went on elsewhere. Neither the stops nor what they add
+    up to can then be held against one call.
     """
     caller = pc.coalesce(fields["Caller ID"], fields["From"])
     names = pc.binary_join_element_wise(caller, fields["Did"], pa.scalar("/", TEXT))
@@ -258,6 +275,10 @@ def _put_together(
     where = pc.fill_null(place.indices, -1).to_numpy(zero_copy_only=False)
     doubtful |= ~is_first & (where >= 0) & (where == where[is_first][call])
     doubtful |= ~is_first & stamps.coarse[rows]
+    redirected = matches(fields["Status"], _REDIRECTED)[rows]
+    latest = np.full(len(rows), _LONG_AGO)
+    np.maximum.at(latest, call[~redirected], end[~redirected])
+    doubtful |= redirected & (end > latest[call] + _ROUNDED)
     several = (np.bincount(call) > 1)[call]
     asks = (np.bincount(call, weights=doubtful) > 0)[call]
     in_doubt[rows[several & asks]] = True

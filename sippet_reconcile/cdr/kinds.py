@@ -34,6 +34,7 @@ MAX_COLUMNS: Final = 1000
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _HEADER_WITHIN: Final = 30  # lines of title that an export may print above its header
+_TITLE_CELLS: Final = 3  # so many may hold something in a line of title
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ def layout_of(sample: Sample, format_: CdrFormat, where: str, request: Request) 
             "check that this is one, and pass delimiter= where it is not the character that was guessed"
         )
         raise CdrFormatError(msg, line=line)
+    _check_titles(sample, header, where)
     return Layout(
         sample.delimiter,
         {len(names): names},
@@ -151,6 +153,25 @@ def layout_of(sample: Sample, format_: CdrFormat, where: str, request: Request) 
         where=where,
         repairs=format_.repairs,
     )
+
+
+def _check_titles(sample: Sample, header: int, where: str) -> None:
+    """Refuse a file with records above the line that names their columns: they would be taken for titles and be lost.
+
+    Raises
+    ------
+    CdrFormatError
+        With both lines.
+    """
+    width = len(sample.rows[header])
+    for place, row in enumerate(sample.rows[:header]):
+        if sum(bool(cell.strip()) for cell in row) > max(width / 2, _TITLE_CELLS):
+            line, named = sample.lines[place] + 1, sample.lines[header] + 1
+            msg = (
+                f"{where} line {line} looks like a record, but the columns are only named in line {named}; "
+                "move the names to the top, or cut the file there and read both parts"
+            )
+            raise CdrFormatError(msg, line=line)
 
 
 def _header_row(sample: Sample, format_: CdrFormat, where: str, request: Request) -> int | None:

@@ -66,6 +66,16 @@ def _are_objects(values: list[Any]) -> bool:
     return any(isinstance(value, dict) for value in values)
 
 
+def _end_of_values(value: Any, text: str, at: int) -> int:
+    """Return where the line ends that a value begins which is no record, if more such values follow it there."""
+    if isinstance(value, dict | list):
+        return at
+    stop = text.find("\n", at)
+    stop = stop if stop >= 0 else len(text)
+    rest = text[at:stop]
+    return stop if rest.strip(" \t\r,") and "{" not in rest and "[" not in rest else at
+
+
 def _never(_: dict[str, Any]) -> bool:
     return False
 
@@ -214,6 +224,11 @@ class JsonRecords:
                 return
             try:
                 document, at = decode_one(text, at)
+                if (stop := _end_of_values(document, text, at)) > at:
+                    # Lines of a table behind a document are each one record, however many values they hold.
+                    records.append(Broken(text[begun:stop].strip(), "the record is no JSON object"))
+                    at = stop
+                    continue
                 is_all = is_last and not self._begun and not text[at:].strip()
                 records += self._records_of([document], is_all=is_all)
             except json.JSONDecodeError as exc:

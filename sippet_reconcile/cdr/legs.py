@@ -47,6 +47,8 @@ _LONGEST: Final = (
     10 * 366 * 86_400
 )  # seconds: more are an instant, or the distance to a time that was never set
 _ROUNDED: Final = 60  # seconds
+_FAR_OFF: Final = 100  # times
+_PUT_BACK: Final = (3600 + _ROUNDED) * MICROS
 _CUT: Final = MICROS  # one column may be cut to the second and another one not
 
 
@@ -356,6 +358,12 @@ def _problems(fields: Fields, record: Record, times: _Times, line: Timeline) -> 
     latest = np.where(ended.coarse, line.ended + _MINUTE, line.ended)
     backwards = line.has_start & line.has_end & (latest < line.started)
     add(backwards, "it ends before it starts")
+    # Milliseconds taken for seconds: a sheer mistake of columns, not how an export rounds. The clock may be put back.
+    span = np.maximum(latest - line.started, 0)
+    within = _FAR_OFF * span + np.where(ended.is_utc & started.is_utc, _ROUNDED * MICROS, _PUT_BACK)
+    has_span = line.has_start & times.line.has_end & ~backwards & ~beyond & (times.billable <= _LONGEST)
+    far_off = has_span & (np.nan_to_num(times.billable) * MICROS > within)
+    add(far_off, "billable seconds '{}' are far more than passed from start to end", record.billable)
     # Only an answer time that was delivered: one that was worked out may lie early by rounded seconds.
     at, has_answer = times.line.answered, times.line.has_answer & ~backwards
     latest_answer = np.where(answered.coarse, at + _MINUTE, at)

@@ -298,6 +298,19 @@ def words(fields: Fields) -> pa.LargeStringArray:
     return pc.if_else(pa.array(mailbox), pa.scalar("VOICEMAIL", word.type), word)
 
 
+def _strangers(fields: Fields, options: Options) -> pa.LargeStringArray | None:
+    """Mark rows of another system's table that happens to be as wide: neither channel nor disposition is Asterisk's."""
+    channel, disposition = fields["channel"], fields["disposition"]
+    no_channel = pc.fill_null(pc.invert(pc.match_substring(channel, "/")), fill_value=False)
+    words = pc.unique(disposition.filter(no_channel)).drop_null().to_pylist()
+    odd = [word for word in words if not is_disposition(word) and status_word(word) not in options.status_map]
+    if not odd:
+        return None
+    strangers = pc.and_(no_channel, pc.is_in(disposition, value_set=pa.array(odd, disposition.type)))
+    reason = pa.scalar("neither its channel nor its disposition is one of Asterisk's", disposition.type)
+    return pc.if_else(strangers, reason, pa.scalar(None, disposition.type))
+
+
 def interpret(fields: Fields, options: Options) -> Record:
     """Give the columns their meaning, whatever their order."""
     fields.prepare(fields.raw.columns)
@@ -336,4 +349,5 @@ def interpret(fields: Fields, options: Options) -> Record:
         # An answer time beside zero seconds does not turn BUSY or FAILED into a completed call.
         answer_decides=False,
         derive_missing="answer" not in fields or "end" not in fields,
+        problem=_strangers(fields, options),
     )

@@ -304,6 +304,20 @@ def test_a_local_channel_that_talked_is_no_helper_beside_legs_in_which_nobody_di
     assert read(asterisk(21) + asterisk(21, **local))["is_helper"].tolist() == [False, True]
 
 
+def test_the_order_of_the_table_is_told_by_where_the_unique_ids_stand(asterisk: Line, read: Read) -> None:
+    # As in cdr_csv, a customer in peeraccount would be what links all of his calls.
+    table = {
+        "uniqueid": "",
+        "userfield": "1790845200.1",
+        "peeraccount": "1790845200.0",
+        "linkedid": "customer",
+    }
+    legs = read(asterisk(21, **table) * 2)
+    assert legs["call_key"].tolist() == ["1790845200.1"] * 2
+    assert legs["linked_id"].tolist() == ["1790845200.0"] * 2
+    assert legs["leg_id"].tolist() == ["1790845200.1/7"] * 2
+
+
 @pytest.mark.parametrize("cut", ["1790845200", "1.79085E+09"])
 def test_calls_whose_ids_a_spreadsheet_cut_to_one_are_not_one_call(
     asterisk: Line, read: Read, cut: str

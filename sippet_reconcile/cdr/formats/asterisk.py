@@ -48,6 +48,9 @@ BASE: Final = (
 NEW: Final = ("peeraccount", "linkedid", "sequence")
 """What ``newcdrcolumns`` adds."""
 
+TABLE: Final = ("userfield", "uniqueid", "linkedid", "peeraccount", "sequence")
+"""What follows in the table that ``contrib/ast-db-manage`` makes, saved as CSV without its names."""
+
 CUSTOM: Final = (
     *(BASE[i] for i in (4, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0)),
     "uniqueid",
@@ -60,17 +63,21 @@ _UNIQUEID: Final = re.compile(r"(?:.*-)?\d{9,10}\.\d+")
 
 
 def _layouts(sample: Sample) -> Mapping[int, tuple[str, ...]]:
-    """Return the names by width; where only one optional column is there, its values say which."""
+    """Return the names by width; where columns may be one thing or another, their values say which."""
     n = len(BASE)
 
+    def has_ids(width: int, place: int) -> bool:
+        return any(_UNIQUEID.fullmatch(row[place].strip()) for row in sample.rows if len(row) == width)
+
     def optional(width: int) -> str:
-        cells = [row[n].strip() for row in sample.rows if len(row) == width]
-        return "userfield" if cells and not any(map(_UNIQUEID.fullmatch, cells)) else "uniqueid"
+        is_there = any(len(row) == width for row in sample.rows)
+        return "userfield" if is_there and not has_ids(width, n) else "uniqueid"
 
     both = ("uniqueid", "userfield")
+    is_table = has_ids(21, n + 1) and not has_ids(21, n)
     layouts = {
         18: (*BASE, *both),
-        21: (*BASE, *both, *NEW),
+        21: (*BASE, *TABLE) if is_table else (*BASE, *both, *NEW),
         16: BASE,
         17: (*BASE, optional(17)),
         19: (*BASE, *NEW),

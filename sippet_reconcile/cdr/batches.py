@@ -93,7 +93,7 @@ def iter_cdr(
         delimiter=delimiter, status_map=status_map, internal_numbers=internal_numbers, strip_prefixes=strip_prefixes,
     )  # fmt: skip
     if not isinstance(rows, int) or rows < 1:
-        msg = f"rows is {rows!r}; pass how many legs a batch shall have, such as rows=500_000"
+        msg = f"rows is {rows!r}; pass how many legs a batch shall have, such as 500_000"
         raise InputError(msg)
     files = [file if isinstance(file, Path) else _Again(file) for file in find_files(paths)]
     return _batches(files, request, rows, progress)

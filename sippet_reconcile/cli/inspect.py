@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.first_look import FirstLook, look_at, looks_document
-from sippet_reconcile.cdr.sources import find_files
 from sippet_reconcile.cli.options import (
     FILE,
     INPUT_FILE,
@@ -25,6 +23,9 @@ from sippet_reconcile.cli.output import frame_rows, print_frame, print_json, say
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError, ReconcileError
+
+if TYPE_CHECKING:
+    from sippet_reconcile.cdr.first_look import FirstLook
 
 __all__ = ["inspect_command"]
 
@@ -80,6 +81,8 @@ def inspect_command(
             looks = _looks(exc, texts, arguments["delimiter"])
             _show_looks(looks, as_json=as_json)
             if report is not None and looks:
+                from sippet_reconcile.cdr.first_look import looks_document  # noqa: PLC0415 - it needs pandas
+
                 looks_document(looks, command_words(str(exc))).to_html(report)
                 say(f"How it begins is in {report}.")
             raise
@@ -105,6 +108,9 @@ def inspect_command(
 
 def _looks(error: InputError, texts: list[str], delimiter: str | None) -> list[FirstLook]:
     """Return how the file begins that an error is about, or else the first of those that were named."""
+    from sippet_reconcile.cdr.first_look import look_at  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile.cdr.sources import find_files  # noqa: PLC0415 - as above
+
     try:
         named = [file for file in find_files(texts) if isinstance(file, Path)]
         blamed = getattr(error, "path", None)

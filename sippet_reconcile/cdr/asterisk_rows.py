@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = [
-    "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "WITH_CALLDATE", "cut", "epochs", "group", "groups", "interpret", "is_disposition",
-    "is_moment", "leg_ids", "matches", "numbers", "own_uuid", "peers", "words",
+    "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "UUID", "UUID_BYTES", "WITH_CALLDATE", "cut", "epochs", "group", "groups", "interpret", "is_disposition",
+    "is_moment", "leg_ids", "matches", "matches_long", "numbers", "own_uuid", "peers", "words",
 ]  # fmt: skip
 
 WITH_CALLDATE: Final = (
@@ -71,7 +71,8 @@ _UNCERTAIN: Final = frozenset({"2", "4"})
 _PLAIN_ID: Final = r"^\d{10}\.\d+$"
 _CUT_ID: Final = r"^\d{10}$|^\d[.,]?\d*E\+\d+$"
 _EPOCH: Final = r"^(?:.*-)?(?P<epoch>\d{9,10})\.\d+$"
-_UUID: Final = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
+UUID_BYTES: Final = (32, 36)
+UUID: Final = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
 # The number stands last, but before a name in Hebrew.
 _IN_CLID: Final = r"<(?P<number>[^<>]+)>\s*(?:\"[^<>]*\")?$"
 _TECHNOLOGIES: Final = ("SIP/", "PJSIP/", "IAX2/")
@@ -114,6 +115,18 @@ def matches(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(pc.match_substring_regex(array, pattern), fill_value=False))
 
 
+def matches_long(array: pa.LargeStringArray, pattern: str, lengths: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mark the texts that a pattern is found in which matches only so many bytes: no others are looked at."""
+    size = np.asarray(pc.fill_null(pc.binary_length(array), -1))
+    found = (size >= lengths[0]) & (size <= lengths[1])
+    if bool(found.all()):
+        return matches(array, pattern)
+    rows = np.flatnonzero(found)
+    if len(rows):
+        found[rows] = matches(array.take(pa.array(rows)), pattern)
+    return found
+
+
 def cut(array: pa.LargeStringArray, start: int, stop: int, rows: NDArray[np.bool_]) -> pa.LargeStringArray:
     """Return a part of each text in the rows that are marked; what is cut off is ASCII."""
     return pc.binary_slice(with_missing(array, ~rows).view(pa.large_binary()), start, stop).view(array.type)
@@ -154,7 +167,7 @@ def numbers(fields: Fields) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
     if caller.null_count:
         caller = pc.coalesce(caller, group(fields["clid"], _IN_CLID, "number", np.asarray(caller.is_null())))
     called = fields["dst"]
-    without = np.asarray(called.is_null()) | matches(called, _NO_NUMBER)
+    without = np.asarray(called.is_null()) | matches_long(called, _NO_NUMBER, (1, 1))
     if bool(without.any()):
         # In 's', 't', 'i' and 'h' the dialplan went on without a number: a Dial may name it.
         without &= matches(fields["lastapp"], "^Dial$")
@@ -197,7 +210,8 @@ def _linked_ids(
 def own_uuid(fields: Fields) -> pa.LargeStringArray:
     """Return the UUID that the platform stored in userfield or accountcode, where it did."""
     found = [
-        with_missing(fields[name], ~matches(fields[name], _UUID)) for name in ("userfield", "accountcode")
+        with_missing(fields[name], ~matches_long(fields[name], UUID, UUID_BYTES))
+        for name in ("userfield", "accountcode")
     ]
     return pc.coalesce(*found)
 
@@ -240,10 +254,10 @@ def _app(fields: Fields, name: str) -> NDArray[np.bool_]:
 def _called(fields: Fields, called: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return the number that was called; where the dialplan went on without one, the DID that led there, or the device."""
     dst = fields["dst"]
-    without = np.asarray(dst.is_null()) | matches(dst, _NO_NUMBER)
+    without = np.asarray(dst.is_null()) | matches_long(dst, _NO_NUMBER, (1, 1))
     if not bool(without.any()):
         return called
-    known = with_missing(called, matches(called, _NO_NUMBER))
+    known = with_missing(called, matches_long(called, _NO_NUMBER, (1, 1)))
     device = peers(fields["dstchannel"])
     device = with_missing(device, ~(without & matches(device, _DIGITS)))
     return pc.coalesce(with_missing(fields["did"], ~without), known, device, called)

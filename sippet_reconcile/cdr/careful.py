@@ -132,19 +132,25 @@ class Careful:
         self._is_blank = blank_lines(lines)
         self._left = ~self._is_blank
         self.n_mended = 0
-        self._texts = lines
+        # Which lines are left, and how they read now.
+        self._rows, self._texts = np.flatnonzero(self._left), lines
 
     def read(self) -> RawTable:
         """Return every record; what is known only then is in the attributes."""
         lengths = np.asarray(pc.binary_length(self._lines))
         giant = np.flatnonzero(lengths > MAX_LINE)
         self._left[giant] = False
+        self._rows = np.flatnonzero(self._left)
+        self._texts = self._lines if bool(self._left.all()) else self._lines.filter(pa.array(self._left))
         pieces = self._regular()
-        if self._layout.repairs and bool(self._left.any()):
-            before = int(self._left.sum())
-            self._texts = self._repaired()
+        if self._layout.repairs and len(self._rows):
+            before = len(self._rows)
+            for pattern, replacement in self._layout.repairs:
+                self._texts = pc.replace_substring_regex(
+                    self._texts, pattern=pattern, replacement=replacement
+                )
             pieces += self._regular()
-            self.n_mended += before - int(self._left.sum())
+            self.n_mended += before - len(self._rows)
         pieces += self._mended()
         if len(giant):
             words = [f"the line is {n:,} bytes long" for n in lengths[giant].tolist()]
@@ -153,11 +159,11 @@ class Careful:
         return self._assembled(pieces)
 
     def _regular(self) -> list[_Piece]:
-        """Read the lines that are quoted by the book and have a known width."""
-        left = np.flatnonzero(self._left)
-        candidates = self._texts.take(pa.array(left))
-        by_book = by_the_book(candidates, self._layout.delimiter)
-        left, candidates = left[by_book], candidates.filter(pa.array(by_book))
+        """Read those of the lines left that are quoted by the book and have a known width."""
+        by_book = by_the_book(self._texts, self._layout.delimiter)
+        left, candidates = self._rows, self._texts
+        if not bool(by_book.all()):
+            left, candidates = left[by_book], candidates.filter(pa.array(by_book))
         pieces = []
         for width in self._layout.names:
             if len(left) == 0:
@@ -172,6 +178,9 @@ class Careful:
                 pieces.append(piece)
                 self._left[piece.lines] = False
                 left, candidates = left[~fits], candidates.filter(pa.array(~fits))
+        if pieces:
+            still = self._left[self._rows]
+            self._rows, self._texts = self._rows[still], self._texts.filter(pa.array(still))
         return pieces
 
     def _read(self, rows: Rows, lines: pa.LargeStringArray, width: int) -> _Piece | None:
@@ -187,20 +196,12 @@ class Careful:
         columns = {name: one_array(parsed.column(name)) for name in names}
         return _Piece(rows, columns, record_hashes(columns.values(), len(rows)), pa.nulls(len(rows), TEXT))
 
-    def _repaired(self) -> pa.LargeStringArray:
-        """Return the lines with the format's own repairs made on those that are left."""
-        left = pa.array(self._left)
-        texts = self._lines.filter(left)
-        for pattern, replacement in self._layout.repairs:
-            texts = pc.replace_substring_regex(texts, pattern=pattern, replacement=replacement)
-        return pc.replace_with_mask(self._lines, left, texts)
-
     def _mended(self) -> list[_Piece]:
         """Take the remaining lines apart one by one, joining those that one quoted value spans."""
-        left = np.flatnonzero(self._left)
+        left = self._rows
         if len(left) == 0:
             return []
-        texts = [text.removesuffix("\n") for text in self._texts.take(pa.array(left)).to_pylist()]
+        texts = [text.removesuffix("\n") for text in self._texts.to_pylist()]
         place = {line: at for at, line in enumerate(left.tolist())}
         by_width: dict[int, list[tuple[int, list[str]]]] = {}
         broken: list[tuple[int, list[str], str, str]] = []
@@ -285,10 +286,12 @@ class Careful:
         lines = np.concatenate([piece.lines for piece in pieces])
         order = np.argsort(lines, kind="stable")
         positions = pa.array(order)
+        is_sorted = len(pieces) == 1 or bool((order == np.arange(len(order))).all())
 
         def column(name: str) -> pa.LargeStringArray:
             parts = [piece.columns.get(name, pa.nulls(len(piece.lines), TEXT)) for piece in pieces]
-            return pa.concat_arrays(parts).take(positions)
+            whole = parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
+            return whole if is_sorted else whole.take(positions)
 
         used = [name for name in names if any(name in piece.columns for piece in pieces)]
         widths = [np.where(np.asarray(p.problem.is_null()), len(p.columns), 0) for p in pieces]

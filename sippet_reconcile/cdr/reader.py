@@ -49,6 +49,7 @@ Rows: TypeAlias = "NDArray[np.int64]"
 
 _CARE: Final = 4 << 20  # bytes read with care at once
 _SHOWN_NAMES: Final = 4
+_LOOK: Final = 1 << 16  # bytes that show whether quoting is broken
 
 
 def read_delimited(data: bytes, layout: Layout) -> RawTable:
@@ -208,12 +209,8 @@ def read_regular(
         Whether Arrow may use several threads.
     """
     names = layout.names[layout.width]
-    lines = None
-    if layout.repairs:
-        # Such a system breaks many lines, and looking at quotes takes less than Arrow reading for nothing.
-        lines = lines_of(data, begin)
-        if not bool(by_the_book(lines, layout.delimiter).all()):
-            return None
+    if layout.repairs and _begins_broken(data, begin, layout.delimiter):
+        return None
     try:
         parsed = parse(pa.py_buffer(data).slice(begin), names, layout.delimiter, threads=threads)
     except pa.ArrowInvalid:
@@ -223,14 +220,20 @@ def read_regular(
     if quoted is not None:
         rows = np.arange(1, len(quoted) + 1, dtype=np.int64) + layout.first_line
         return RawTable(columns, rows, hash_text(quoted)), len(quoted)
-    is_proven, lines = lines is not None, lines_of(data, begin) if lines is None else lines
+    lines = lines_of(data, begin)
     filled = ~blank_lines(lines)
     if int(filled.sum()) != parsed.num_rows:
         return None
-    if not is_proven and data.find(b'"', begin) >= 0 and not bool(by_the_book(lines, layout.delimiter).all()):
+    if data.find(b'"', begin) >= 0 and not bool(by_the_book(lines, layout.delimiter).all()):
         return None
     rows = np.flatnonzero(filled) + 1 + layout.first_line
     return RawTable(columns, rows, record_hashes(columns.values(), len(rows))), len(lines)
+
+
+def _begins_broken(data: bytes, begin: int, delimiter: str) -> bool:
+    """Tell whether one of the first lines is broken: a system that breaks some breaks many, and Arrow would read for nothing."""
+    end = data.find(b"\n", min(begin + _LOOK, len(data))) + 1
+    return not bool(by_the_book(lines_of(data[begin : end or len(data)], 0), delimiter).all())
 
 
 def without_headers(table: RawTable, layout: Layout) -> RawTable:

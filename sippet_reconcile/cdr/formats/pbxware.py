@@ -24,9 +24,12 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.asterisk_rows import (
     LOCAL,
     STATUSES,
+    UUID,
+    UUID_BYTES,
     cut,
     epochs,
     matches,
+    matches_long,
     numbers,
     own_uuid,
     peers,
@@ -64,7 +67,6 @@ _EPOCH_DIGITS: Final = 10
 _AT_ONCE: Final = (
     3600 * 1_000_000
 )  # an epoch that was glued to an extension is that of the call, give or take
-_UUID: Final = r"^[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}$"
 
 
 def recognise(sample: Sample) -> Evidence:
@@ -84,7 +86,7 @@ def tidy(raw: RawTable) -> RawTable:
 
 def _extension(number: pa.LargeStringArray, epoch: NDArray[np.int64]) -> pa.LargeStringArray:
     """Return the extensions without the epoch of the call that is glued to them; other numbers as they are."""
-    rows = matches(number, _GLUED)
+    rows = matches_long(number, _GLUED, (13, 18))
     if not bool(rows.any()):
         return number
     tail = cut(number, -_EPOCH_DIGITS, np.iinfo(np.int64).max, rows)
@@ -99,7 +101,10 @@ def _call_key(fields: Fields) -> pa.LargeStringArray:
     Its own UUID, where one was stored; a SIP call id that is a UUID, unless both sides of
     the switch have one; else the unique id.
     """
-    sip = [with_missing(fields[n], ~matches(fields[n], _UUID)) for n in ("sipcallid", "inboundsipcallid")]
+    sip = [
+        with_missing(fields[n], ~matches_long(fields[n], UUID, UUID_BYTES))
+        for n in ("sipcallid", "inboundsipcallid")
+    ]
     differ = np.asarray(pc.fill_null(pc.not_equal(*sip), fill_value=False))
     return pc.coalesce(own_uuid(fields), with_missing(pc.coalesce(*sip), differ), fields["uniqueid"])
 

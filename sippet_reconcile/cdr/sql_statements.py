@@ -71,6 +71,11 @@ _ROW: Final = re.compile(rb"\n(?=(?:INSERT|REPLACE|insert|replace) )")
 _PROGRAM: Final = re.compile(
     rb"CREATE\b[^(;]*?\b(?:TRIGGER|PROCEDURE|FUNCTION|EVENT)\b|DELIMITER\b", re.IGNORECASE
 )
+_STRAY: Final = re.compile(
+    rb"""^[ \t]*\((?=['"\d]|NULL)[^\n]*\)[ \t]*[,;]?[ \t]*$""", re.IGNORECASE | re.MULTILINE
+)
+"""A line of values, as a dump has them below the INSERT of a statement."""
+
 _STRICT: Final = re.compile(
     rb"PostgreSQL|standard_conforming_strings|pg_catalog|PRAGMA foreign_keys|NO_BACKSLASH_ESCAPES"
 )
@@ -138,6 +143,8 @@ class Dump:
     """Walks through the statements of a dump.
 
     `n_unread` INSERT statements had no VALUES; `is_cut` tells whether the last one has no end.
+    `strays` are where lines of values begin that stand in no statement that inserts rows,
+    such as those behind a damaged INSERT.
     """
 
     def __init__(self, data: bytes, where: str) -> None:
@@ -150,6 +157,7 @@ class Dump:
         self._counted_to = (0, 0)
         self.n_unread = 0
         self.is_cut = False
+        self.strays: list[int] = []
 
     def inserts(self) -> Iterator[Insert]:
         """Yield each statement that holds rows; `go_on` or `pass_over` says where the next one is looked for.
@@ -178,6 +186,10 @@ class Dump:
                 self._refuse_copy(_bare(copied["table"]), at)
             self.n_unread += data[at : at + 6].upper() in {b"INSERT", b"REPLAC"}
             self._at = self._statement_end(at)
+            if create is None and _PROGRAM.match(data, at) is None:
+                self.strays += [
+                    stray.end() - len(stray[0].lstrip()) for stray in _STRAY.finditer(data, at, self._at)
+                ]
 
     def _insert(self, found: re.Match[bytes]) -> Insert:
         table, listed = _bare(found["table"]), found["names"]
@@ -221,6 +233,11 @@ class Dump:
         at = self.space_end(place)
         is_over = self.data[at : at + 1] == b";" or _INSERT.match(self.data, at) is not None
         self._at = at if is_over else self._statement_end(at)
+        self.strays += (
+            []
+            if is_over
+            else [s.end() - len(s[0].lstrip()) for s in _STRAY.finditer(self.data, at, self._at)]
+        )
         self.is_cut = not is_over and self._at >= len(self.data) and not self.data.endswith(b";", at)
 
     def space_end(self, at: int) -> int:

@@ -19,7 +19,7 @@ import pyarrow as pa
 from sippet_reconcile._display import plural
 from sippet_reconcile.cdr.spec import Sample
 from sippet_reconcile.cdr.sql_statements import Dump, Insert, begins_like_sql, sql_samples
-from sippet_reconcile.cdr.sql_tuples import Tuple, Window, read_tuple, read_window
+from sippet_reconcile.cdr.sql_tuples import Dialect, Tuple, Window, read_tuple, read_window
 from sippet_reconcile.cdr.tables import TEXT, RawTable, record_hashes
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.keys import hash_text
@@ -38,6 +38,8 @@ _OFTEN: Final = 1 << 16  # less than that between two irregular tuples is little
 _SINGLE: Final = 100
 _TOGETHER: Final = 5000
 _PIECES: Final = 64  # so many small pieces are put together at once
+_STRAY: Final = "the row stands in no INSERT statement"
+_NO_HEAD: Final = b"\0"
 
 Fits: TypeAlias = Callable[[Sample], bool]
 Layouts: TypeAlias = Callable[[Sample], Mapping[int, tuple[str, ...]]]
@@ -76,6 +78,7 @@ def read_sql(
     dump = Dump(data, where)
     reader = _Reader(dump, window)
     tables: dict[tuple[str, tuple[str, ...] | None], _Table] = {}
+    dialect = Dialect("'", has_escapes=True)
     for insert in dump.inserts():
         key = (insert.table, insert.names)
         if key not in tables:
@@ -86,7 +89,10 @@ def read_sql(
             if table.is_wanted and table.names is None:
                 table.name_by_place(None if layouts is None else layouts(sample), where)
         reader.read(insert, tables[key])
+        dialect = insert.dialect
     wanted = [table for table in tables.values() if table.is_wanted]
+    if len(wanted) == 1 and dump.strays:
+        reader.take_strays(wanted[0], dialect)
     for table in wanted:
         reader.keep_single(table)
     return _joined(wanted, _notes(list(tables.values()), dump))
@@ -178,6 +184,22 @@ class _Reader:
             if len(table.single) >= _TOGETHER:
                 self.keep_single(table)
         return found.end
+
+    def take_strays(self, table: _Table, dialect: Dialect) -> None:
+        """Take lines of as many values as a table has columns, which no statement inserts, for rows with a problem."""
+        dump = self._dump
+        strays, dump.strays = dump.strays, []
+        for begin in strays:
+            end = dump.data.find(b"\n", begin)
+            at: int | None = begin
+            while at is not None and (at < end or end < 0):
+                found = read_tuple(dump.data, at, dialect)
+                if len(found.values) == table.width:
+                    table.n_rows += 1
+                    table.single.append((at, replace(found, problem=found.problem or _STRAY)))
+                else:
+                    dump.strays.append(at)
+                at = dump.next_tuple(found.end, _NO_HEAD)
 
     def _add(self, table: _Table, window: Window, place: int) -> None:
         """Keep the tuples of a window."""
@@ -304,6 +326,8 @@ def _notes(tables: list[_Table], dump: Dump) -> tuple[str, ...]:
         notes.append(f"{plural(n, 'row')} of other tables {words}: {listed(others)}")
     if dump.n_unread:
         notes.append(f"{plural(dump.n_unread, 'statement')} without VALUES left out")
+    if dump.strays:
+        notes.append(f"{plural(len(dump.strays), 'line')} of values in no INSERT statement left out")
     if dump.is_cut:
         notes.append("the dump ends in the middle of a statement")
     return tuple(notes)

@@ -154,6 +154,9 @@ DIRT: dict[str, tuple[str, ...]] = {
     "records above the line of names": (
         "test_dirt.py::test_records_above_the_line_of_names_are_an_error_and_never_taken_for_titles",
     ),
+    "rows of a dump behind a damaged INSERT": (
+        "test_dirt.py::test_rows_of_a_dump_that_no_statement_inserts_are_rows_with_a_problem",
+    ),
     "a table behind a JSON document": (
         "test_dirt.py::test_lines_of_a_table_behind_a_json_document_are_one_row_each",
     ),
@@ -301,6 +304,27 @@ def test_lines_of_a_table_behind_a_json_document_are_one_row_each(freeswitch: Li
     legs = read(document + freeswitch() * 3 + document, format="twilio")
     assert texts(legs["problem"]) == [None, *["the record is no JSON object"] * 3, None]
     assert legs["source_row"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_rows_of_a_dump_that_no_statement_inserts_are_rows_with_a_problem(read: Read) -> None:
+    names = ("calldate,clid,src,dst,dcontext,channel,dstchannel,lastapp,lastdata,duration,billsec,disposition,amaflags,"
+             "accountcode,uniqueid,userfield")  # fmt: skip
+
+    def row(n: int) -> str:
+        return (
+            f"('2026-10-01 09:00:00','','1001','+442079460123','from-internal','PJSIP/1001-1','','Dial','x,60',65,60,"
+            f"'ANSWERED',3,'','1790845200.{n}','')"
+        )
+
+    into = f"INTO cdr ({names}) VALUES"
+    whole = f"INSERT {into} {row(1)};\n"
+    text = f"{whole}INS?ERT {into}\n{row(2)},\n{row(3)},{row(4)};\n{whole}INSERT I?NTO cel VALUES\n(1,'x');\n"
+    legs = read(text.encode())
+    stray = "the row stands in no INSERT statement"
+    assert legs["source_row"].tolist() == [1, 3, 4, 4, 5]
+    assert texts(legs["problem"]) == [None, stray, stray, stray, None]
+    assert legs["call_key"].tolist() == [f"1790845200.{n}" for n in (1, 2, 3, 4, 1)]
+    assert "1 line of values in no INSERT statement left out" in str(legs.attrs)
 
 
 # ---------------------------------------------------------------- records

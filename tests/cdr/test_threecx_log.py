@@ -329,6 +329,14 @@ def test_stops_that_may_be_of_several_calls_are_neither_put_together_nor_used_al
     assert rec.pairs.empty
 
 
+def test_nobody_knows_what_belongs_to_a_stop_of_unknown_length(read: Read) -> None:
+    stops = stop(0, 0, 19, **{"Total Duration": "a while"}), stop(19, 5, 60), stop(4000, 0, 9)
+    legs = read(report(*stops), timezone="UTC")
+    assert legs["linked_id"].isna().all()
+    in_doubt = legs["problem"].str.contains("several calls", na=False)
+    assert in_doubt.tolist() == [True, True, False]
+
+
 def test_a_stop_that_was_sent_twice_is_no_second_call(read: Read) -> None:
     stops = stop(0, 0, 19), stop(13, 6, 0, Status="Redirected"), stop(13, 6, 45)
     assert linked(read, *stops, *stops) == [0] * 6

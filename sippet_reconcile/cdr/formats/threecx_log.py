@@ -246,13 +246,15 @@ def _put_together(
     beside the other, where somebody talks while another stop of the same numbers talks;
     where a stop without talk outlasts the talk in which it began; where another stop
     follows one that was not answered, since nobody was on the line then; where the stop
-    at which calls come in is there again; and where times have no seconds. Where the last
-    stop was redirected, the call went on elsewhere. Neither the stops nor what they add
-    up to can then be held against one call.
+    at which calls come in is there again; where times have no seconds or a stop has no
+    length that can be read. Where the last stop was redirected, the call went on
+    elsewhere. Neither the stops nor what they add up to can then be held against one call.
     """
     caller = pc.coalesce(fields["Caller ID"], fields["From"])
     names = pc.binary_join_element_wise(caller, fields["Did"], pa.scalar("/", TEXT))
-    sure = from_outside & np.asarray(names.is_valid()) & stamps.known & ~np.isnan(total)
+    sure = from_outside & np.asarray(names.is_valid()) & stamps.known
+    # Nobody knows what belongs to a stop of unknown length.
+    endless, total = np.isnan(total), np.nan_to_num(total, nan=_PAUSE / _MICROS)
     codes, _ = pd.factorize(fields.raw.record_hash)
     is_again = pd.Series(codes).duplicated().to_numpy()  # what was sent twice is no second call
     rows = np.flatnonzero(sure & ~is_again & matches(caller, r"\d{5}"))
@@ -274,7 +276,7 @@ def _put_together(
     place = pc.coalesce(fields["Destination"], fields["To"]).take(pa.array(rows)).dictionary_encode()
     where = pc.fill_null(place.indices, -1).to_numpy(zero_copy_only=False)
     doubtful |= ~is_first & (where >= 0) & (where == where[is_first][call])
-    doubtful |= ~is_first & stamps.coarse[rows]
+    doubtful |= (~is_first & stamps.coarse[rows]) | endless[rows]
     redirected = matches(fields["Status"], _REDIRECTED)[rows]
     latest = np.full(len(rows), _LONG_AGO)
     np.maximum.at(latest, call[~redirected], end[~redirected])

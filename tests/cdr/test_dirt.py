@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,9 @@ DIRT: dict[str, tuple[str, ...]] = {
     ),
     "rows of a dump behind a damaged INSERT": (
         "test_dirt.py::test_rows_of_a_dump_that_no_statement_inserts_are_rows_with_a_problem",
+    ),
+    "records of one provider among those of another": (
+        "test_dirt.py::test_a_record_without_id_and_type_is_none_of_telnyx",
     ),
     "a table behind a JSON document": (
         "test_dirt.py::test_lines_of_a_table_behind_a_json_document_are_one_row_each",
@@ -325,6 +329,19 @@ def test_rows_of_a_dump_that_no_statement_inserts_are_rows_with_a_problem(read: 
     assert texts(legs["problem"]) == [None, stray, stray, stray, None]
     assert legs["call_key"].tolist() == [f"1790845200.{n}" for n in (1, 2, 3, 4, 1)]
     assert "1 line of values in no INSERT statement left out" in str(legs.attrs)
+
+
+def test_a_record_without_id_and_type_is_none_of_telnyx(read: Read) -> None:
+    call = {"record_type": "sip-trunking", "telnyx_session_id": UUID.format(1), "started_at": "2026-10-01T09:00:00Z",
+            "finished_at": "2026-10-01T09:01:00Z", "call_sec": 60, "cli": "+12125550123", "cld": "+442079460123"}  # fmt: skip
+    other = {"sid": "CA1", "from": "+12125550123", "to": "+442079460123", "start_time": "2026-10-01T09:00:00Z", "duration": "60",
+             "end_time": "2026-10-01T09:01:00Z", "status": "completed"}  # fmt: skip
+    legs = read(json.dumps([call, other]).encode(), format="telnyx")
+    assert texts(legs["problem"]) == [None, "it has neither an id of Telnyx nor a type"]
+    report = {name: call[name] for name in ("started_at", "finished_at", "call_sec", "cli", "cld")} | {
+        "billed_sec": 60
+    }
+    assert read(json.dumps([report]).encode(), format="telnyx")["problem"].isna().all()
 
 
 # ---------------------------------------------------------------- records

@@ -156,6 +156,19 @@ def interpret(fields: Fields, _: Options) -> Record:
         cause=cause,
         is_helper=np.asarray(kind.is_valid()),
         start_required=False,
+        problem=_strangers(fields, leg),
+    )
+
+
+def _strangers(fields: Fields, leg: pa.LargeStringArray) -> pa.LargeStringArray | None:
+    """Mark records of somebody else among those of Telnyx, which have an id or a type each."""
+    if not any(name in fields for name in (*_SESSION, *_LEG, "record_type")):
+        return None  # a report without such columns
+    strangers = pc.and_(leg.is_null(), fields["record_type"].is_null())
+    if not pc.any(strangers, min_count=0).as_py():
+        return None
+    return pc.if_else(
+        strangers, pa.scalar("it has neither an id of Telnyx nor a type", TEXT), pa.scalar(None, TEXT)
     )
 
 

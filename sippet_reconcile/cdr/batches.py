@@ -56,7 +56,8 @@ def iter_cdr(
     The batches, put one behind the other, are what `read_cdr` returns, also where a
     value depends on rows of another batch or file: ``linked_id``, ``is_helper``, and the
     clock and the order of dates. For that all files are read twice. Files of lines, packed
-    or not, are never in memory as a whole; JSON, XML, SQL and parquet files are, one at a time.
+    or not, are never in memory as a whole; JSON, XML, SQL and parquet files are, one at a
+    time, and so are the legs of a file in which what they mean depends on each other.
 
     Parameters
     ----------
@@ -166,7 +167,7 @@ def _batches(files: Sequence[Any], request: Request, rows: int, progress: Progre
 def _look_through(source: Source, request: Request, links: Links) -> _Known:
     """Read a file for the first time and keep what the values of other rows depend on."""
     opened = open_large(source, request)
-    if opened is None:
+    if opened is None or opened.format.settle is not None:
         part = read_source(source, request)
         if part.format is not None:
             links.take(links.look_at([part.table], part.format))

@@ -19,7 +19,7 @@ from sippet_reconcile.cdr.clock import Clock, Timeline, check_zone, find_clock, 
 from sippet_reconcile.cdr.date_order import read_with_votes
 from sippet_reconcile.cdr.direction import directions
 from sippet_reconcile.cdr.evidence import Told
-from sippet_reconcile.cdr.spec import CdrFormat, Options, Record, column_key, status_word
+from sippet_reconcile.cdr.spec import ASIDE, CdrFormat, Options, Record, column_key, status_word
 from sippet_reconcile.cdr.stamps import Stamps, read_stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
 from sippet_reconcile.errors import CdrFormatError
@@ -96,12 +96,8 @@ def build_legs(
     times = _read_times(fields, record, options)
     statuses = {**format_.statuses, **options.status_map}
     broken = None if fields.raw.problem is None else np.asarray(fields.raw.problem.is_valid())
-    answered, status = _answered_and_status(record, times, statuses, size)
+    answered, status = _outcome(record, times, statuses, broken)
     billable = times.billable
-    if broken is not None:
-        # What a broken row still holds stays as it stood; that something is absent from it means nothing.
-        silent = pa.array(broken & ~np.asarray(pc.fill_null(answered, fill_value=False)))
-        answered = pc.if_else(silent, pa.scalar(None, pa.bool_()), answered)
     unanswered = np.asarray(pc.fill_null(pc.invert(answered), fill_value=False))
     billable = np.where(unanswered & np.isnan(billable) & ~times.bad_billable, 0.0, billable)
     total, billable, line = _derived(record, times, billable)
@@ -140,6 +136,11 @@ def build_legs(
         "is_helper": pa.array(np.zeros(size, bool) if record.is_helper is None else record.is_helper),
         "is_coarse": pa.array(times.started.coarse | times.answered.coarse | times.ended.coarse),
     }
+    columns |= {ASIDE + name: column for name, column in record.aside.items()}
+    if record.word_beside is not None:
+        beside = replace(record, word=pc.coalesce(record.word_beside, _or_missing(record.word, size)))
+        answered, status = _outcome(beside, times, statuses, broken)
+        columns |= {f"{ASIDE}is_answered": answered, f"{ASIDE}status": status}
     for name in options.keep:
         columns[f"x_{name}"] = _kept(fields, name, format_, options)
     return columns, times.clock, times.told
@@ -271,6 +272,18 @@ def _time_problems(times: _Times) -> pa.LargeStringArray | None:
 
 
 # ---------------------------------------------------------------- answered, status
+
+
+def _outcome(
+    record: Record, times: _Times, statuses: dict[str, str], broken: Mask | None
+) -> tuple[pa.BooleanArray, pa.LargeStringArray]:
+    """Return who talked and what the outcome was; what is absent from a broken row tells nothing."""
+    answered, status = _answered_and_status(record, times, statuses, len(times.started.known))
+    if broken is not None:
+        # What a broken row still holds stays as it stood.
+        silent = pa.array(broken & ~np.asarray(pc.fill_null(answered, fill_value=False)))
+        answered = pc.if_else(silent, pa.scalar(None, pa.bool_()), answered)
+    return answered, status
 
 
 def _answered_and_status(

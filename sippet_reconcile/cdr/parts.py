@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -20,11 +21,14 @@ from sippet_reconcile.cdr.legs import Origin, legs_table
 from sippet_reconcile.cdr.pieces import PIECE, InPieces, first_lines, open_in_pieces
 from sippet_reconcile.cdr.pile import Pile
 from sippet_reconcile.cdr.sources import LARGE, Source, blamed_on
-from sippet_reconcile.cdr.spec import CdrFormat, Sample
+from sippet_reconcile.cdr.spec import ASIDE, CdrFormat, Sample
 from sippet_reconcile.cdr.tables import TEXT, RawTable
 from sippet_reconcile.cdr.understood import LOG, format_of, tell_of_zone, totals_note, understand
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.schema import LEGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "Part",
@@ -93,7 +97,9 @@ def _read_in_pieces(source: Source, opened: InPieces, request: Request) -> Part:
         pile = Pile(source.size / PIECE)
         for columns in attempt:
             pile.add(columns)
-    table = legs_table(pile.finished(), opened.format, Origin(source.name, source.sha256))
+    found = _settled(pile.finished(), opened.format)
+    del pile
+    table = legs_table(found, opened.format, Origin(source.name, source.sha256))
     return Part(table, opened.format, opened.clock, source.name, tell_all(source, opened, request))
 
 
@@ -138,7 +144,21 @@ def _to_legs(raw: RawTable, format_: CdrFormat, origin: Origin, request: Request
         LOG.info("%s: %s", origin.name, "; ".join(told))
     tell_of_zone(origin.name, request, is_needed=found.clock.how != OFFSETS or len(raw) == 0)
     notes = (*told, *totals_note(origin.name, found.n_totals))
-    return Part(legs_table(found.columns, format_, origin), format_, found.clock, origin.name, notes)
+    return Part(
+        legs_table(_settled(found.columns, format_), format_, origin),
+        format_,
+        found.clock,
+        origin.name,
+        notes,
+    )
+
+
+def _settled(columns: Mapping[str, Any], format_: CdrFormat) -> Mapping[str, Any]:
+    """Return the columns of all legs of a file, settled by what only all of them tell."""
+    if format_.settle is None:
+        return columns
+    anew = format_.settle(columns)
+    return {name: anew.get(name, column) for name, column in columns.items() if not name.startswith(ASIDE)}
 
 
 def empty_legs(request: Request) -> pa.Table:

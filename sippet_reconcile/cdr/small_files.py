@@ -115,7 +115,8 @@ class SmallFiles:
         except ReconcileError:
             return None  # read alone, it says so of itself
         format_ = self._format
-        if not format_.row_by_row or not _surely(format_, sample):
+        in_its_file = format_.gather is not None or format_.settle is not None
+        if not format_.row_by_row or in_its_file or not _surely(format_, sample):
             return None
         # What is not read makes no difference; what is, and is absent, may make one.
         mapped = map(column_key, (self._request.columns or {}).values())

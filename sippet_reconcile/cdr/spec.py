@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.tables import Fields, RawTable
 
 __all__ = [
+    "ASIDE",
     "CdrFormat",
     "Evidence",
     "Kind",
@@ -45,6 +46,8 @@ Kind: TypeAlias = Literal["lines", "json", "xml", "sql"]
 """What a file is before anybody knows its format: lines of fields, JSON, XML, or SQL statements."""
 
 TEXT: Final = pa.large_string()
+ASIDE: Final = "~"
+"""How the names of columns begin that are no columns of legs, and are needed only until these are settled."""
 
 
 @lru_cache(maxsize=8192)
@@ -171,6 +174,9 @@ class Record:
     export leaves out a part that is certain. `shown` are the starts as the switch's clock
     printed them, where `started` are instants: they are only held against the zone.
     `problem` says why a row is no use, for reasons that only the format sees.
+    For formats that settle: `word_beside` is the word of a row that turns out to stand
+    beside certain legs of its call, missing where it stays `word`, and `aside` are
+    columns of numbers that only `CdrFormat.settle` sees.
     """
 
     started: pa.LargeStringArray
@@ -189,6 +195,8 @@ class Record:
     to_whole: pa.LargeStringArray | None = None
     sip_username: pa.LargeStringArray | None = None
     word: pa.LargeStringArray | None = None
+    word_beside: pa.LargeStringArray | None = None
+    aside: Mapping[str, pa.Array] = field(default_factory=dict)
     cause: pa.LargeStringArray | None = None
     calls_out: NDArray[np.bool_] | None = None
     is_helper: NDArray[np.bool_] | None = None
@@ -211,6 +219,18 @@ class Relink(Protocol):
 
     def __call__(self, leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.LargeStringArray:
         """Return the linked ids anew."""
+
+
+class Settle(Protocol):
+    """Settle what only all legs of a file tell, such as what became of a leg beside others of its call.
+
+    The columns are those of the legs by name, None where no leg has a value; with those
+    of `Record.aside`, and ``status`` and ``is_answered`` by `Record.word_beside`, under
+    their names behind `ASIDE`.
+    """
+
+    def __call__(self, columns: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the columns that are other ones now."""
 
 
 @dataclass(frozen=True)
@@ -260,6 +280,8 @@ class CdrFormat:
         Returns the few words in some rows that tell what others mean, such as the names
         of trunks; those of all pieces of a file together are those of the file.
         `interpret` finds them in ``Options.gathered``.
+    settle
+        Settles what only all legs of a file tell, once they are all there.
     """
 
     name: str
@@ -280,3 +302,4 @@ class CdrFormat:
     helpers_need_company: bool = False
     row_by_row: bool = False
     gather: Callable[[Fields], frozenset[str]] | None = None
+    settle: Settle | None = None

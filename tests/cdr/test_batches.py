@@ -178,6 +178,67 @@ def test_what_later_rows_tell_of_trunks_holds_for_all_rows_of_a_file(
     assert legs["direction"].astype(object).where(legs["direction"].notna(), None).tolist() == expected
 
 
+def _expected_of_grandstream(legs: list[tuple[int, str, bool, int, int]]) -> list[tuple[str, bool]]:
+    """Return status and whether each leg is a helper, one leg after the other, by looking at all legs of its call."""
+    found = []
+    for place, (call, action, is_through, start, talk) in enumerate(legs):
+        others = [leg for at, leg in enumerate(legs) if leg[0] == call and at != place]
+        is_menu = action in {"IVR[7000]", "QUEUE[6500]"}
+        to_nobody = is_menu and not is_through
+        status = "completed" if talk else "unknown"
+        if is_menu and not talk and others:
+            status = "no_answer"
+        if talk and (action == "VM" or (to_nobody and any(a == "VM" and t for _, a, _, _, t in others))):
+            status = "voicemail"
+        dialled = [(s, s + t) for c, a, _, s, t in legs if c == call and a == "DIAL" and t]
+        is_helper = is_menu and not (talk and is_through) and bool(dialled)
+        if is_helper:
+            is_helper = start <= min(s for s, _ in dialled) and start + talk <= max(e for _, e in dialled)
+        found.append((status, is_helper))
+    return found
+
+
+@given(
+    legs=st.lists(
+        st.tuples(
+            st.integers(0, 4), st.sampled_from(["DIAL", "IVR[7000]", "QUEUE[6500]", "VM", "FORWARD"]), st.booleans(),
+            st.integers(0, 5), st.integers(0, 5),
+        ),
+        min_size=1, max_size=25,
+    ),
+    piece=st.integers(300, 3000),
+    rows=st.integers(1, 9),
+)  # fmt: skip
+@quick
+def test_what_became_of_a_leg_is_settled_by_all_legs_of_a_file(
+    legs: list[tuple[int, str, bool, int, int]],
+    piece: int,
+    rows: int,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    header = (
+        "AcctId,accountcode,src,dst,dcontext,clid,channel,dstchannel,lastapp,lastdata,start,answer,end,duration,billsec,"
+        "disposition,amaflags,uniqueid,userfield,channel_ext,dstchannel_ext,service,session,action_type"
+    )
+    lines = [
+        f"{n},,1001,1002,default,Ann,PJSIP/1001-0000000a,{'PJSIP/1002-0000000b' if through else ''},Dial,x,"
+        f"2026-10-01 09:00:0{start},2026-10-01 09:00:0{start},2026-10-01 09:00:{start + talk:02d},{talk},{talk},"
+        f"ANSWERED,DOCUMENTATION,1790845200.{n},,,,s,call-{call},{action}"
+        for n, (call, action, through, start, talk) in enumerate(legs)
+    ]
+    path = tmp_path_factory.mktemp("settled") / "cdr.csv"
+    path.write_text("\n".join([header, *lines]) + "\n")
+    said: dict[str, Any] = {"format": "grandstream", "timezone": "UTC"}
+    whole = assert_same_in_batches(path, rows=rows, large=1, piece=piece, **said)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", piece)
+        pd.testing.assert_frame_equal(sr.read_cdr(path, **said), whole)
+    found = list(zip(whole["status"].tolist(), whole["is_helper"].tolist(), strict=True))
+    assert found == _expected_of_grandstream(legs)
+
+
 def test_a_helper_keeps_company_with_a_leg_of_another_file_and_batch(asterisk: Line, tmp_path: Path) -> None:
     helper = asterisk(21, channel="Local/1001@default-00000001;1", linkedid="1790845200.5")
     lonely = asterisk(21, channel="Local/1001@default-00000002;1", linkedid="1790845200.6")

@@ -15,7 +15,7 @@ The columns are those of Grandstream's "CDR and REC API Guide" and of the export
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +24,13 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.asterisk_rows import STATUSES, epochs, group, matches, numbers, own_uuid, peers
 from sippet_reconcile.cdr.judge import by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
-from sippet_reconcile.cdr.stamps import read_stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 __all__ = ["FORMATS"]
@@ -111,6 +112,14 @@ _IN_BRACKETS: Final = r"[<\[(](?P<number>\+?[0-9*#]+)[>\])]$"
 _MENU: Final = r"^(?:IVR|QUEUE)"
 _VOICEMAIL: Final = r"^(?:VM|VOICEMAIL)"
 _DIAL: Final = r"^DIAL"
+
+# What `settle` has to know of a leg.
+_VOICEMAIL_LEG: Final = 1
+_DIALLED: Final = 2  # and talked
+_MENU_ALONE: Final = 4  # which put nobody through
+_PASSED_ON: Final = 8  # or may have
+_LED: Final = 16  # to the voicemail, where there is one
+
 _TRUNK: Final = r"^trunk_\d+$"
 
 
@@ -143,32 +152,6 @@ def _direction(fields: Fields) -> pa.LargeStringArray:
     return pc.coalesce(said, pa.array(["inbound", "outbound"], TEXT).take(pa.array(code, mask=code < 0)))
 
 
-def _helpers(
-    fields: Fields, linked: pa.LargeStringArray, talked: NDArray[np.bool_], by_menu: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Mark the menus and queues that only led to a leg of the same call in which somebody was dialled and talked.
-
-    Not a queue's leg to an agent: that is the talk itself. None that lasted longer than
-    the dialled leg: the call then went on in it, and its end would be lost. And none that
-    began after one: whoever waits there has been talking, and is still on the line.
-    """
-    dialled = talked & matches(fields["action_type"], _DIAL)
-    if fields.raw.problem is not None:
-        dialled &= np.asarray(fields.raw.problem.is_null())
-    to_somebody = talked & np.asarray(fields["dstchannel"].is_valid())
-    candidate = by_menu & ~to_somebody
-    if not bool(candidate.any()) or not bool(dialled.any()):
-        return np.zeros(len(fields), bool)
-    call = first_occurrence(linked)
-    started, ended = (read_stamps(fields[name]) for name in ("start", "end"))
-    first, last = (np.full(len(fields), edge) for edge in (np.iinfo(np.int64).max, np.iinfo(np.int64).min))
-    rows = np.flatnonzero(dialled & started.known & ended.known)
-    np.minimum.at(first, call[rows], started.micros[rows])
-    np.maximum.at(last, call[rows], ended.micros[rows])
-    leads = started.known & ended.known & (started.micros <= first[call]) & (ended.micros <= last[call])
-    return candidate & leads
-
-
 def interpret(fields: Fields, _: Options) -> Record:
     """Give the columns of either file their meaning."""
     fields = _as_asterisk(fields)
@@ -182,6 +165,7 @@ def interpret(fields: Fields, _: Options) -> Record:
     inbound = pc.fill_null(pc.equal(direction, "inbound"), fill_value=False)
     peer = peers(pc.if_else(inbound, fields["dstchannel"], fields["channel"]))
     caller, called = map(_bare, numbers(fields))
+    word, beside, facts = _words(fields, talk, by_menu)
     return Record(
         started=fields["start"],
         # Beside no talk time the answer is the device's own, such as its "please wait".
@@ -196,17 +180,18 @@ def interpret(fields: Fields, _: Options) -> Record:
         from_number=caller,
         to_number=called,
         sip_username=with_missing(peer, matches(peer, _TRUNK)),
-        word=_words(fields, linked, talk, by_menu),
+        word=word,
+        word_beside=beside,
+        aside={"facts": pa.array(facts)},
         cause=disposition,
-        is_helper=_helpers(fields, linked, talked, by_menu),
         epoch=epochs(uniqueid, pa.nulls(len(fields), TEXT)),
     )
 
 
 def _words(
-    fields: Fields, linked: pa.LargeStringArray, talk: NDArray[np.float64], by_menu: NDArray[np.bool_]
-) -> pa.LargeStringArray:
-    """Return the dispositions, but where the leg's action says more.
+    fields: Fields, talk: NDArray[np.float64], by_menu: NDArray[np.bool_]
+) -> tuple[pa.LargeStringArray, pa.LargeStringArray, NDArray[np.int8]]:
+    """Return the dispositions, but where the leg's action says more; what they are beside certain other legs; and facts.
 
     A menu or queue without talk beside other legs of its call only passed it on. One that
     is alone says ANSWERED and shows no talk: nobody knows what became of that call. What
@@ -214,18 +199,65 @@ def _words(
     """
     word = fields["disposition"]
     answered = np.asarray(pc.fill_null(pc.equal(pc.utf8_upper(word), "ANSWERED"), fill_value=False))
-    by_voicemail = answered & (talk > 0) & matches(fields["action_type"], _VOICEMAIL)
-    is_linked = np.asarray(linked.is_valid())
-    passed_on = answered & (talk == 0) & by_menu & is_linked
-    if bool((passed_on | by_voicemail).any()):
-        call = first_occurrence(linked)
-        passed_on &= np.bincount(call, minlength=len(call))[call] > 1
-        beside = np.bincount(call[by_voicemail], minlength=len(call))[call] > 0
-        to_nobody = by_menu & np.asarray(fields["dstchannel"].is_null())
-        by_voicemail |= answered & (talk > 0) & to_nobody & is_linked & beside
-    for rows, said in ((by_voicemail, LEFT_A_MESSAGE), (passed_on, NOT_PUT_THROUGH)):
-        word = pc.if_else(pa.array(rows), pa.scalar(said, TEXT), word)
-    return word
+    talked = talk > 0
+    to_nobody = np.asarray(fields["dstchannel"].is_null())
+    by_voicemail = answered & talked & matches(fields["action_type"], _VOICEMAIL)
+    dialled = talked & matches(fields["action_type"], _DIAL)
+    if fields.raw.problem is not None:
+        dialled &= np.asarray(fields.raw.problem.is_null())
+    facts = np.zeros(len(fields), np.int8)
+    facts[by_voicemail] |= _VOICEMAIL_LEG
+    facts[dialled] |= _DIALLED
+    facts[by_menu & (to_nobody | ~talked)] |= _MENU_ALONE
+    passed_on, led = answered & by_menu & (talk == 0), answered & by_menu & talked & to_nobody & ~by_voicemail
+    facts[passed_on] |= _PASSED_ON
+    facts[led] |= _LED
+    nothing = pa.nulls(len(fields), TEXT)
+    said, not_put_through = pa.scalar(LEFT_A_MESSAGE, TEXT), pa.scalar(NOT_PUT_THROUGH, TEXT)
+    beside = pc.if_else(pa.array(passed_on), not_put_through, pc.if_else(pa.array(led), said, nothing))
+    return pc.if_else(pa.array(by_voicemail), said, word), beside, facts
+
+
+def settle(columns: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Say what became of menus and queues beside other legs of their call, and which of them are helpers.
+
+    Those are helpers that only led to a leg of the same call in which somebody was dialled
+    and talked. Not a queue's leg to an agent: that is the talk itself. None that lasted
+    longer than the dialled leg: the call then went on in it, and its end would be lost.
+    And none that began after one: whoever waits there has been talking, and is still on
+    the line.
+    """
+    facts, linked = np.asarray(columns["~facts"]), columns["linked_id"]
+    asks = bool((facts & (_PASSED_ON | _LED | _MENU_ALONE)).any())
+    if linked is None or not asks:
+        return {}
+    call = first_occurrence(linked)
+    n_legs = np.bincount(call, minlength=len(call))[call]
+    n_messages = np.bincount(call[(facts & _VOICEMAIL_LEG) > 0], minlength=len(call))[call]
+    beside = ((facts & _PASSED_ON) > 0) & (n_legs > 1) | ((facts & _LED) > 0) & (n_messages > 0)
+    beside &= np.asarray(linked.is_valid())
+    found: dict[str, Any] = {"is_helper": pa.array(_helpers(columns, facts, call))}
+    if bool(beside.any()):
+        names = ("is_answered", "status")
+        found |= {name: pc.if_else(pa.array(beside), columns[f"~{name}"], columns[name]) for name in names}
+    return found
+
+
+def _helpers(
+    columns: Mapping[str, Any], facts: NDArray[np.int8], call: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Mark the menus and queues that began no later and ended no later than the dialled legs of their call."""
+    started, ended = (
+        columns[name].cast(pa.timestamp("us")).view(pa.int64()) for name in ("started_at", "ended_at")
+    )
+    known = np.asarray(pc.and_(started.is_valid(), ended.is_valid()))
+    start, end = (pc.fill_null(at, 0).to_numpy(zero_copy_only=False) for at in (started, ended))
+    first, last = (np.full(len(call), edge) for edge in (np.iinfo(np.int64).max, np.iinfo(np.int64).min))
+    rows = np.flatnonzero(known & ((facts & _DIALLED) > 0))
+    np.minimum.at(first, call[rows], start[rows])
+    np.maximum.at(last, call[rows], end[rows])
+    leads = known & (start <= first[call]) & (end <= last[call])
+    return np.asarray(leads & ((facts & _MENU_ALONE) > 0))
 
 
 FORMATS: Final = (
@@ -239,5 +271,7 @@ FORMATS: Final = (
         repairs=_REPAIRS,
         aliases=("grandstream-ucm", "ucm"),
         helpers_need_company=True,
+        row_by_row=True,
+        settle=settle,
     ),
 )

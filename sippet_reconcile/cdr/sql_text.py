@@ -187,6 +187,7 @@ class _Reader:
 
     def take_strays(self, table: _Table, dialect: Dialect) -> None:
         """Take lines of as many values as a table has columns, which no statement inserts, for rows with a problem."""
+        self.keep_single(table)  # lines are counted where places rise
         dump = self._dump
         strays, dump.strays = dump.strays, []
         for begin in strays:

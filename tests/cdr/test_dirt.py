@@ -160,6 +160,7 @@ DIRT: dict[str, tuple[str, ...]] = {
     ),
     "records of one provider among those of another": (
         "test_dirt.py::test_a_record_without_id_and_type_is_none_of_telnyx",
+        "test_dirt.py::test_a_record_without_id_is_none_of_plivo",
     ),
     "a table behind a JSON document": (
         "test_dirt.py::test_lines_of_a_table_behind_a_json_document_are_one_row_each",
@@ -322,12 +323,14 @@ def test_rows_of_a_dump_that_no_statement_inserts_are_rows_with_a_problem(read: 
 
     into = f"INTO cdr ({names}) VALUES"
     whole = f"INSERT {into} {row(1)};\n"
-    text = f"{whole}INS?ERT {into}\n{row(2)},\n{row(3)},{row(4)};\n{whole}INSERT I?NTO cel VALUES\n(1,'x');\n"
+    cut = whole.replace("'ANSWERED'", "'ANSWERED")
+    text = f"{whole}INS?ERT {into}\n{row(2)},\n{row(3)},{row(4)};\n{whole}INSERT I?NTO cel VALUES\n(1,'x');\n{cut}"
     legs = read(text.encode())
     stray = "the row stands in no INSERT statement"
-    assert legs["source_row"].tolist() == [1, 3, 4, 4, 5]
-    assert texts(legs["problem"]) == [None, stray, stray, stray, None]
-    assert legs["call_key"].tolist() == [f"1790845200.{n}" for n in (1, 2, 3, 4, 1)]
+    assert legs["source_row"].tolist() == [1, 3, 4, 4, 5, 8]
+    assert texts(legs["problem"])[:5] == [None, stray, stray, stray, None]
+    assert legs["problem"].notna()[5]
+    assert legs["call_key"].tolist()[:5] == [f"1790845200.{n}" for n in (1, 2, 3, 4, 1)]
     assert "1 line of values in no INSERT statement left out" in str(legs.attrs)
 
 
@@ -342,6 +345,21 @@ def test_a_record_without_id_and_type_is_none_of_telnyx(read: Read) -> None:
         "billed_sec": 60
     }
     assert read(json.dumps([report]).encode(), format="telnyx")["problem"].isna().all()
+
+
+def test_a_record_without_id_is_none_of_plivo(read: Read) -> None:
+    call = {"call_uuid": UUID.format(1), "call_direction": "outbound", "from_number": "+12125550123", "to_number": "+442079460123",
+            "initiation_time": "2026-10-01 09:00:00+00:00", "answer_time": "2026-10-01 09:00:05+00:00",
+            "end_time": "2026-10-01 09:01:05+00:00", "bill_duration": 60}  # fmt: skip
+    other = {
+        "sid": "CA1",
+        "from": "+12125550123",
+        "to": "+442079460123",
+        "start_time": "2026-10-01T09:00:00Z",
+        "duration": "60",
+    }
+    legs = read(json.dumps({"objects": [call, other]}).encode(), format="plivo")
+    assert texts(legs["problem"]) == [None, "it has no call_uuid"]
 
 
 # ---------------------------------------------------------------- records

@@ -131,6 +131,8 @@ def interpret(fields: Fields, options: Options) -> Record:
         word=_word(fields, status, cause, answer),
         cause=pc.coalesce(cause, status),
         start_required=False,
+        # Each call of Plivo's has its id: what has none among those is somebody else's.
+        problem=pc.if_else(uuid.is_null(), pa.scalar("it has no call_uuid", TEXT), pa.scalar(None, TEXT)),
     )
 
 

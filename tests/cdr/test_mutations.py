@@ -9,6 +9,7 @@ import json
 import random
 import re
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -692,6 +693,43 @@ def check_lines(legs: pd.DataFrame, mutant: Mutant, format_name: str) -> None:
         assert is_header or is_types or is_totals or goes_on, f"line {number} is nowhere: {text[:80]!r}"
 
 
+@lru_cache(maxsize=256)
+def hashes_of_lines(data: bytes, format_name: str) -> dict[bytes, str]:
+    """Return the hash of the record on each line; nothing where records have several lines, or lines several records."""
+    legs = read(data, format=format_name, timezone="UTC")
+    lines = [line for line in lines_of(data) if line.strip()] if not is_lines(data) else []
+    is_sql = format_name == "asterisk-sql"
+    if isinstance(legs, sr.InputError) or not (is_sql or len(lines) == len(legs) > 1):
+        return {}
+    places = legs["source_row"].astype(int)
+    if not places.is_unique:
+        return {}
+    lines = lines_of(data) if is_sql else lines
+    return {lines[place - 1]: key for place, key in zip(places, legs["record_hash"], strict=True)}
+
+
+def check_intact(legs: pd.DataFrame, mutant: Mutant, original: bytes, format_name: str) -> None:
+    """Each whole line of JSON, XML or SQL is a record, whatever stands around it."""
+    known = hashes_of_lines(original, format_name)
+    if (
+        format_name == "asterisk-sql"
+    ):  # where an INSERT was damaged, the rows behind it are there with a problem
+        broken = dict(zip(legs["source_row"], legs["problem"].notna(), strict=True))
+        places = {n for n, line in enumerate(lines_of(mutant.plain), start=1) if line in known}
+        # An open quote takes what follows for its value, up to where a row certainly begins.
+        places -= {n for n in places if broken[max((row for row in broken if row <= n), default=min(broken))]}
+        told = "no record" in str(legs.attrs) or "left out" in str(
+            legs.attrs
+        )  # as rows of a table with other columns
+        assert told or places <= set(legs["source_row"]), (
+            f"lines {places - set(legs['source_row'])} are nowhere"
+        )
+        return
+    expected = Counter(known[line] for line in lines_of(mutant.plain) if line in known)
+    missing = expected - Counter(legs["record_hash"])
+    assert not missing, f"{missing.total()} of {expected.total()} whole records are nowhere"
+
+
 def check_same(now: Values, then: Values, columns: tuple[str, ...] | None) -> None:
     """Rows whose hash is unchanged say what they said; some columns may be missing instead."""
     for key, said in now.items():
@@ -726,6 +764,8 @@ def check(mutant: Mutant, files: Files) -> None:
                 plain, foreign = foreign, plain
             if is_lines(mutant.plain) and not are_joined(mutant, taken):
                 check_lines(legs, mutant, taken)
+            elif taken == format_name:
+                check_intact(legs, mutant, original, format_name)
             now = values(usable, with_instants=zone is not None)
             if foreign is not None:
                 check_same(now, foreign, CORE)

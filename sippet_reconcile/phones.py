@@ -85,6 +85,7 @@ def check_country(country: str | None) -> str | None:
     code = country.strip().upper() if isinstance(country, str) else country
     if code not in phonenumbers.SUPPORTED_REGIONS:
         msg = f"country {country!r} is not an ISO 3166 alpha-2 code with telephone numbers, such as 'GB' or 'US'"
+        msg += "; the United Kingdom is 'GB'" if code == "UK" else ""
         raise InputError(msg)
     return str(code)
 

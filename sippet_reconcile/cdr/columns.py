@@ -144,9 +144,11 @@ def _interpret(fields: Fields, mapping: Mapping[str, str], options: Options) -> 
     }
     missing = [mapping[name] for name, source in sources.items() if source is None]
     if missing:
-        msg = (
-            f"{options.where}: columns= names {', '.join(map(repr, missing))}, but the table has "
-            f"{', '.join(map(repr, fields.raw.columns))}"
+        there = ", ".join(map(repr, fields.raw.columns))
+        msg = f"{options.where}: columns= names {', '.join(map(repr, missing))}, but " + (
+            f"the table has {there}"
+            if there
+            else "nothing in it says how its columns are called; export it with names"
         )
         raise CdrFormatError(msg)
     check_once(filter(None, sources.values()), fields.raw.columns, options.where)

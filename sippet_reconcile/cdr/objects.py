@@ -86,14 +86,17 @@ def first_objects(data: bytes, where: str, n: int, is_record: IsRecord | None = 
         If it begins like JSON and is none, or holds records and none of them is an object.
     """
     problem: str | None = None
+    is_broken = False
     for values in _records(data, where, is_record, PIECE):
         objects = list(islice((value for value in values if isinstance(value, dict)), n))
         if objects:
             return objects
         for value in values[:1]:
+            is_broken = isinstance(value, Broken)
             problem = value.problem if isinstance(value, Broken) else "the JSON holds no list of objects"
     if problem is not None:
-        msg = f"{where}: {problem}; export the list of calls itself"
+        hint = "copy it again" if is_broken else "export the list of calls itself"
+        msg = f"{where}: {problem}; {hint}"
         raise CdrFormatError(msg)
     return []
 

@@ -124,7 +124,8 @@ def zip_errors(name: str) -> Iterator[None]:
         if isinstance(exc, InputError):
             raise
         # RuntimeError is what zipfile raises for an encrypted member; damaged archives also make it seek wildly.
-        msg = f"{name} cannot be unpacked: {exc}; unpack it yourself and pass the files in it"
+        hint = "copy it again, or" if isinstance(exc, zipfile.BadZipFile) else "do that yourself and"
+        msg = f"{name} cannot be unpacked: {exc}; {hint} pass the files in it"
         raise InputError(msg) from exc
 
 
@@ -199,8 +200,8 @@ def _size_of_list(file: IO[bytes], size: int) -> int:
     return int(_END_64.unpack(record)[8]) if len(record) == _END_64.size else n_bytes
 
 
-def member_chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield what is in a member; one that is packed by gzip is unpacked once more.
+def member_chunks(name: str, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield what is in a member, called `name`; one that is packed by gzip is unpacked once more.
 
     Raises
     ------
@@ -213,14 +214,14 @@ def member_chunks(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[b
         first = next(chunks, b"")
         if first[:2] == GZIP:
             with archive.open(info) as again:
-                yield from gunzipped(info.filename, again, max(info.file_size, 1))
+                yield from gunzipped(name, again, max(info.file_size, 1))
             return
         if first[:4] == ZIP:
-            _refuse_packed_twice(info.filename, first)
+            _refuse_packed_twice(name, first)
         size = 0
         for chunk in _chained(first, chunks):
             size += len(chunk)
-            check_size(info.filename, size, max(info.compress_size, 1))
+            check_size(name, size, max(info.compress_size, 1))
             yield chunk
 
 

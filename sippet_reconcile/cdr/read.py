@@ -35,6 +35,8 @@ from sippet_reconcile.schema import Legs
 
 __all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "request_of", "sniff_cdr"]
 
+_SUCH_AS = {"columns": "{'started_at': 'Start'}", "status_map": "{'ANSWERED': 'completed'}"}
+
 
 def read_cdr(
     paths: Paths,
@@ -227,8 +229,15 @@ def request_of(
     InputError
         If something contradicts itself or is not known.
     """
+    for name, mapping in (("columns", columns), ("status_map", status_map)):
+        if mapping is not None and not isinstance(mapping, Mapping):
+            msg = f"{name}= is {type(mapping).__name__}; pass a dict of words, such as {_SUCH_AS[name]}"
+            raise InputError(msg)
+    if dayfirst not in (None, True, False):  # "no" would count as yes
+        msg = f"dayfirst is {dayfirst!r}; pass dayfirst=True or dayfirst=False, or leave it out where the file tells"
+        raise InputError(msg)
     if columns is not None and format_name not in {"auto", "columns"}:
-        msg = f"format={format_name!r} and columns= are both given; a known format needs no columns="
+        msg = f"format={format_name!r} and columns= are both given; a known format needs no columns=, so keep one of them"
         raise InputError(msg)
     chosen = None if format_name == "auto" else format_named(format_name) if columns is None else None
     if columns is not None:
@@ -239,11 +248,21 @@ def request_of(
         country=country,
         dayfirst=dayfirst,
         status_map=Options.checked_statuses(status_map),
-        keep=_words(keep),
+        keep=_names(keep),
         internal_numbers=check_own_numbers(_words(internal_numbers), country=country),
         strip_prefixes=check_prefixes(_words(strip_prefixes)),
     )
     return Request(options, chosen, columns, delimiter)
+
+
+def _names(keep: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns to keep, or say which of them is no name."""
+    found = _words(keep)
+    for name in found:
+        if not isinstance(name, str):
+            msg = f"keep= holds {name!r}: it is not text; write the name of a source column, such as 'accountcode'"
+            raise InputError(msg)
+    return found
 
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:

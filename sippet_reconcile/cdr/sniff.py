@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._display import mask_digits
+from sippet_reconcile._display import mask_digits, plural
 from sippet_reconcile.cdr.formats import all_formats, format_named
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Sample
 from sippet_reconcile.errors import CdrFormatError
@@ -74,11 +74,12 @@ def choose_format(sample: Sample, where: str) -> tuple[CdrFormat, Evidence]:
     is_alone = all(candidate.score == 0 for candidate in ranked[1:])
     if best.score < (_ALONE if is_alone else ENOUGH):
         near = [str(candidate) for candidate in ranked if candidate.score > 0][:_SHOWN_CANDIDATES]
-        known = ", ".join(candidate.format for candidate in ranked)
-        nearest = f"nearest: {'; '.join(near)}" if near else f"it resembles none of {known}"
+        known = ", ".join(sorted(candidate.format for candidate in ranked))
+        nearest = f" (nearest: {'; '.join(near)})" if near else ""
         msg = (
-            f"{where} {describe_sample(sample)}; no known format fits ({nearest}); "
-            "pass format=, or name its columns: columns={'started_at': 'its start column', ...}"
+            f"{where} {describe_sample(sample)}; no known format fits{nearest}; "
+            "name its columns: columns={'started_at': 'its start column', ...}, "
+            f"or pass format= if it is one of {known} all the same"
         )
         raise CdrFormatError(msg, line=_first_line(sample))
     rivals = [candidate for candidate in ranked if candidate.score == best.score]
@@ -100,4 +101,4 @@ def describe_sample(sample: Sample) -> str:
         return f"holds {_KINDS[sample.kind]} objects with {', '.join(list(names)[:_SHOWN_FIELDS])}"
     row = sample.rows[0] if sample.rows else []
     shown = ", ".join(repr(mask_digits(cell[:40])) for cell in row[:_SHOWN_FIELDS])
-    return f"line {_first_line(sample)} has {len(row)} fields, {shown}{', ...' if len(row) > _SHOWN_FIELDS else ''}"
+    return f"line {_first_line(sample)} has {plural(len(row), 'field')}, {shown}{', ...' if len(row) > _SHOWN_FIELDS else ''}"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
 from sippet_reconcile.cdr.cutting import cut_chunks, cut_file
+from sippet_reconcile.cdr.foreign import refuse_foreign
 from sippet_reconcile.cdr.packed import GZIP, ZIP, gunzipped, member_chunks, members_of, zip_errors
 from sippet_reconcile.errors import CdrFormatError, InputError
 
@@ -215,6 +216,9 @@ def find_files(paths: Paths) -> list[Path | IO[Any]]:
     if hasattr(paths, "read"):
         stream: Any = paths
         return [stream]
+    if hasattr(paths, "columns"):
+        msg = "paths is a table in memory, not a file; hand it to cdr_from_frame"
+        raise InputError(msg)
     if not isinstance(paths, Iterable):
         msg = f"paths is {type(paths).__name__}; pass a path, a glob, a list of paths or an open file"
         raise InputError(msg)
@@ -255,8 +259,9 @@ def open_sources(file: Path | IO[Any]) -> Iterator[Source]:
     """
     if isinstance(file, Path):
         name, path, size = file.name, file, file.stat().st_size
-        head = next(_chunks_of(file), b"")[:4]
-        if head[:2] != GZIP and head != ZIP:
+        head = next(_chunks_of(file), b"")[:_LOOK]
+        if head[:2] != GZIP and head[:4] != ZIP:
+            refuse_foreign(name, head, path)
             data = None if size >= LARGE else b"".join(_chunks_of(file))
             yield Source(name, data, path=file, size=size)
             return
@@ -266,10 +271,11 @@ def open_sources(file: Path | IO[Any]) -> Iterator[Source]:
     try:
         content = file.read()
     except (OSError, ValueError) as exc:  # a closed file, or text in another encoding
-        msg = f"{name} cannot be read: {exc}; open it with mode 'rb', or pass its path"
+        msg = f"{name} cannot be read: {str(exc).rstrip('.')}; open it with mode 'rb', or pass its path"
         raise InputError(msg) from exc
     held = content.encode("utf-8") if isinstance(content, str) else bytes(content)
     if held[:2] != GZIP and held[:4] != ZIP:
+        refuse_foreign(name, held[:_LOOK], None)
         yield Source(name, held)
     else:
         yield from _unpacked(name, lambda: io.BytesIO(held), len(held), None)
@@ -295,15 +301,14 @@ def _unpacked(name: str, opened: Callable[[], IO[bytes]], size: int, path: Path 
     def member_anew(place: int) -> Iterator[bytes]:
         with zip_errors(name), opened() as packed:
             archive, members = members_of(name, packed)
-            yield from member_chunks(archive, members[place])
+            yield from member_chunks(f"{name}/{members[place].filename}", archive, members[place])
 
     with zip_errors(name), opened() as packed:
         archive, members = members_of(name, packed)
         for place, info in enumerate(members):
-            source = Source(
-                f"{name}/{info.filename}", sha256=sha256, path=path, chunks=partial(member_anew, place)
-            )
-            yield _loaded(source, member_chunks(archive, info), info.file_size)
+            inside = f"{name}/{info.filename}"
+            source = Source(inside, sha256=sha256, path=path, chunks=partial(member_anew, place))
+            yield _loaded(source, member_chunks(inside, archive, info), info.file_size)
 
 
 def _loaded(source: Source, chunks: Iterator[bytes], size: int) -> Source:
@@ -313,6 +318,8 @@ def _loaded(source: Source, chunks: Iterator[bytes], size: int) -> Source:
     for chunk in chunks:
         found.append(chunk)
         n_bytes += len(chunk)
+        if n_bytes == len(chunk):
+            refuse_foreign(source.name, chunk[:_LOOK], source.path)
         if n_bytes >= LARGE:
             return source.with_size(max(size, n_bytes))
     return source.with_data(b"".join(found))

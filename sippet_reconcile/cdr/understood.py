@@ -59,7 +59,11 @@ def format_of(sample: Sample, where: str, request: Request) -> CdrFormat:
         own = next(candidate for candidate in ranked if candidate.format == request.format.name)
         is_other = best.score >= ENOUGH
         if own.score == 0 and (is_other or not own.is_possible):
-            hint = f"it looks like {best.format}" if is_other else "name its columns with columns={...}"
+            hint = (
+                f"it looks like {best.format}: pass format={best.format!r}, or leave format= out"
+                if is_other
+                else "leave format= out and name its columns: columns={'started_at': 'its start column', ...}"
+            )
             line = sample.lines[0] + 1 if sample.lines else None
             msg = (
                 f"{where} {describe_sample(sample)}: this is not {request.format.title} "

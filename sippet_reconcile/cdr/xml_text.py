@@ -361,7 +361,8 @@ def first_elements(
             return objects
         for record in records[:1]:
             problem = record.problem if isinstance(record, Broken) else "the XML holds no list of records"
-            msg = f"{where}: {problem}; export the list of calls itself"
+            hint = "copy it again" if isinstance(record, Broken) else "export the list of calls itself"
+            msg = f"{where}: {problem}; {hint}"
             raise CdrFormatError(msg)
     return []
 

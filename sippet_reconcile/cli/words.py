@@ -41,7 +41,8 @@ PHRASES: Final = (
     ("; see .drift, and build", "; build"),
     ("(describe_cdr)", "(sippet-reconcile inspect)"),
     ("Pass country= to read_cdr", "Pass country="),
-    ("dayfirst=True or dayfirst=False", "--dayfirst or --monthfirst"),
+    ("dayfirst=True", "--dayfirst"),
+    ("dayfirst=False", "--monthfirst"),
 )
 """What Python calls a thing, and what a person at a terminal does, one after the other."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
 
@@ -28,10 +29,15 @@ def format_named(name: str) -> CdrFormat:
     >>> format_named("FreeSWITCH").name
     'freeswitch'
     """
+    if not isinstance(name, str):
+        msg = f"format is {type(name).__name__}, not text; pass the name of a format, or 'auto'"
+        raise InputError(msg)
     wanted = name.strip().casefold().replace("_", "-").replace(" ", "-")
     for format_ in all_formats():
         if wanted in (format_.name, *format_.aliases):
             return format_
     known = ", ".join(format_.name for format_ in all_formats())
-    msg = f"format {name!r} is not known; known are {known}, or 'auto'; columns= reads any other table"
+    near = get_close_matches(wanted, [format_.name for format_ in all_formats()], n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    msg = f"format {name!r} is not known; known are {known}, or 'auto'; columns= reads any other table{meant}"
     raise InputError(msg)

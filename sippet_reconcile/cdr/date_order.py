@@ -185,7 +185,7 @@ class DateVotes:
         if other in first:
             msg = (
                 f"{self.where}: dayfirst={dayfirst} puts the {said} first, but {first[other]} has the "
-                f"{other} first; pass the other one of dayfirst=True or dayfirst=False, or none"
+                f"{other} first; pass dayfirst={not dayfirst}, or leave it out"
             )
             raise CdrFormatError(msg, line=first[other].line)
         return dayfirst

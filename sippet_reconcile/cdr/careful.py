@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MAX_LINE", "Careful", "Layout", "mended_note", "no_records", "parse"]
+    from sippet_reconcile.cdr.spec import Repairs
+
+__all__ = ["MAX_LINE", "Careful", "Layout", "mended_note", "no_records", "parse", "replaced"]
 
 Rows: TypeAlias = "NDArray[np.int64]"
 
@@ -54,7 +56,7 @@ class Layout:
     first_line: int = 0
     has_header: bool = False
     where: str = "the file"
-    repairs: tuple[tuple[str, str], ...] = ()
+    repairs: Repairs = ()
 
     @property
     def width(self) -> int:
@@ -86,6 +88,11 @@ def parse(body: pa.Buffer, names: Sequence[str], delimiter: str, *, threads: boo
 def mended_note(count: int) -> tuple[str, ...]:
     """Say how many rows were mended, where there are any."""
     return (f"{count:,} rows with broken quoting were mended",) if count else ()
+
+
+def replaced(lines: pa.LargeStringArray, pattern: str, replacement: str) -> pa.LargeStringArray:
+    """Return lines in which a pattern was replaced wherever it is found."""
+    return pc.replace_substring_regex(lines, pattern=pattern, replacement=replacement)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +152,8 @@ class Careful:
         pieces = self._regular()
         if self._layout.repairs and len(self._rows):
             before = len(self._rows)
-            for pattern, replacement in self._layout.repairs:
-                self._texts = pc.replace_substring_regex(
-                    self._texts, pattern=pattern, replacement=replacement
-                )
+            for repair in self._layout.repairs:
+                self._texts = repair(self._texts) if callable(repair) else replaced(self._texts, *repair)
             pieces += self._regular()
             self.n_mended += before - len(self._rows)
         pieces += self._mended()

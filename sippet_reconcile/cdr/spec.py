@@ -45,6 +45,9 @@ __all__ = [
 Kind: TypeAlias = Literal["lines", "json", "xml", "sql"]
 """What a file is before anybody knows its format: lines of fields, JSON, XML, or SQL statements."""
 
+Repairs: TypeAlias = "tuple[tuple[str, str] | Callable[[pa.LargeStringArray], pa.LargeStringArray], ...]"
+"""What is tried on broken lines, see `CdrFormat`."""
+
 TEXT: Final = pa.large_string()
 ASIDE: Final = "~"
 """How the names of columns begin that are no columns of legs, and are needed only until these are settled."""
@@ -254,8 +257,8 @@ class CdrFormat:
     layouts
         For files without a header: each possible width and its column names.
     repairs
-        Pairs of an RE2 pattern and its replacement, tried in turn on the lines that are
-        not quoted by the book, for a system whose quoting is always wrong in one way. A
+        Pairs of an RE2 pattern and its replacement, or functions of lines, tried in turn on
+        the lines that are not quoted by the book, for a system whose quoting is always wrong in one way. A
         line that is still broken then is taken apart as repaired, so that a repair
         leaves no marks in lines that it does not put right.
     one_line_each
@@ -292,7 +295,7 @@ class CdrFormat:
     interpret: Callable[[Fields, Options], Record]
     kinds: frozenset[Kind] = frozenset({"lines"})
     layouts: Callable[[Sample], Mapping[int, tuple[str, ...]]] | None = None
-    repairs: tuple[tuple[str, str], ...] = ()
+    repairs: Repairs = ()
     one_line_each: Callable[[bytes, Sample], bytes] | None = None
     not_records: Callable[[Fields], NDArray[np.bool_]] | None = None
     paths: tuple[str, ...] = ()

@@ -6,12 +6,13 @@ import csv
 import io
 from typing import NoReturn
 
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.cdr import careful
-from sippet_reconcile.cdr.formats import all_formats
+from sippet_reconcile.cdr.formats import all_formats, grandstream
 from sippet_reconcile.cdr.reader import Layout, read_delimited
 from sippet_reconcile.cdr.spec import CdrFormat
 from sippet_reconcile.cdr.tables import RawTable
@@ -148,3 +149,35 @@ def test_repairs_leave_no_marks_in_any_line(format_: CdrFormat) -> None:
         for cell in column.to_pylist()
     ]
     assert not any("\x1f" in cell for cell in cells if cell is not None)
+
+
+FIELDS = st.sampled_from(
+    ["", "1", "a b", '"', "\x1f", "ü", "2026-10-01 09:00:00", "2026-10-01 09:00:0x", '"a, b" <1>', "a,b"]
+)
+
+
+@given(
+    st.lists(
+        st.lists(FIELDS, min_size=9, max_size=13).flatmap(
+            lambda left: st.lists(FIELDS, min_size=9, max_size=13).map(
+                lambda right: ",".join([*left, "2026-10-01 09:00:00", *right])
+            )
+        )
+        | st.lists(FIELDS, max_size=25).map(",".join),
+        min_size=1,
+        max_size=6,
+    ),
+    st.booleans(),
+    st.integers(0, 2),
+)
+@settings(max_examples=300)
+def test_grandstreams_lines_are_cut_by_commas_as_by_patterns(
+    texts: list[str], has_end: bool, cut: int
+) -> None:
+    lines = pa.array([f"{text}\n" for text in texts[:-1]] + [texts[-1] + "\n" * has_end], pa.large_string())
+    expected = lines
+    for pattern, replacement in grandstream._PATTERNS:
+        expected = careful.replaced(expected, pattern, replacement)
+    assert grandstream.quoted(lines).to_pylist() == expected.to_pylist()
+    if cut < len(lines):
+        assert grandstream.quoted(lines.slice(cut)).to_pylist() == expected.slice(cut).to_pylist()

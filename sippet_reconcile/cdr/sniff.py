@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._display import mask_digits, plural
+from sippet_reconcile._display import card, html_table, html_text, mask_digits, plural, text_table
 from sippet_reconcile.cdr.formats import all_formats, format_named
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Sample
 from sippet_reconcile.errors import CdrFormatError
@@ -16,7 +16,7 @@ from sippet_reconcile.errors import CdrFormatError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ENOUGH", "Candidate", "candidates", "choose_format", "describe_sample"]
+__all__ = ["ENOUGH", "Candidate", "Candidates", "candidates", "choose_format", "describe_sample"]
 
 ENOUGH: Final = 0.5
 """The score from which a format fits a file."""
@@ -26,14 +26,30 @@ _ALONE: Final = 0.2  # enough where no other format fits at all: the other rows 
 _KINDS: Final = {"lines": "lines of text", "json": "JSON", "xml": "XML", "sql": "SQL statements"}
 _SHOWN_CANDIDATES: Final = 3
 _SHOWN_FIELDS: Final = 6
+_HEADS: Final = ["score", "format", "why"]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A format and how well it fits, from 0 to 1.
+    """A format and how well it fits a file.
 
-    `is_possible` says that the records have as many fields as the format's: enough for
-    somebody who names the format, but not for a guess.
+    Attributes
+    ----------
+    format
+        Its name, as ``format=`` takes it.
+    score
+        From 0 to 1. From 0.5 on the format fits, or from 0.2 on where no other has more
+        than 0; `read_cdr` takes the best one, if only one is the best.
+    reasons
+        What speaks for it or against it, in words.
+    is_possible
+        Whether the records have as many fields as the format's: enough for somebody who
+        names the format, but not for a guess.
+
+    Examples
+    --------
+    >>> print(Candidate("twilio", 0.75, ("has 6 of 8 columns, lacks from, to",)))
+    twilio (75%): has 6 of 8 columns, lacks from, to
     """
 
     format: str
@@ -45,13 +61,58 @@ class Candidate:
         return f"{self.format} ({self.score:.0%}): {'; '.join(self.reasons)}"
 
 
-def candidates(sample: Sample) -> list[Candidate]:
+class Candidates(list[Candidate]):
+    """Every known format, the best first, as a list that shows only those that are of interest."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the best one fits, alone or not."""
+        is_alone = all(candidate.score == 0 for candidate in self[1:])
+        return bool(self) and self[0].score >= (_ALONE if is_alone else ENOUGH)
+
+    @property
+    def verdict(self) -> str:
+        """What `read_cdr` makes of it, in a sentence."""
+        best = [candidate.format for candidate in self if candidate.score == self[0].score]
+        if not self.fits:
+            return "No known format surely fits: pass format=, or name the columns with columns=."
+        if len(best) > 1:
+            return f"{' and '.join(best)} fit equally well: pass format= with one of them."
+        return f"It is read as {best[0]}."
+
+    def _shown(self) -> tuple[list[list[object]], str]:
+        near = [candidate for candidate in self if candidate.score > 0]
+        rows: list[list[object]] = [[f"{c.score:.0%}", c.format, "; ".join(c.reasons)] for c in near]
+        others = plural(len(self) - len(near), "other format" if near else "known format")
+        return rows, f"It resembles none of {others}."
+
+    def __repr__(self) -> str:
+        rows, rest = self._shown()
+        table = [text_table(rows, _HEADS, right=_HEADS[:1])] if rows else []
+        return "\n".join([self.verdict, *table, rest])
+
+    def _repr_html_(self) -> str:
+        import pandas as pd  # noqa: PLC0415 - only where it is shown
+
+        rows, rest = self._shown()
+        table = [html_table(pd.DataFrame(rows, columns=_HEADS), right=_HEADS[:1])] if rows else []
+        return card(
+            "Which format is it?",
+            None,
+            *table,
+            html_text(rest),
+            subtitle=self.verdict,
+            tone="ok" if self.fits else "warn",
+        )
+
+
+def candidates(sample: Sample) -> Candidates:
     """Return every known format with its score and reasons, best first."""
     judged = [(format_.name, _judged(format_, sample)) for format_ in all_formats()]
     ranked = sorted(judged, key=lambda pair: -pair[1].score)
-    return [
+    return Candidates(
         Candidate(name, evidence.score, evidence.reasons, evidence.is_possible) for name, evidence in ranked
-    ]
+    )
 
 
 def _judged(format_: CdrFormat, sample: Sample) -> Evidence:
@@ -71,8 +132,7 @@ def choose_format(sample: Sample, where: str) -> tuple[CdrFormat, Evidence]:
     """
     ranked = candidates(sample)
     best = ranked[0]
-    is_alone = all(candidate.score == 0 for candidate in ranked[1:])
-    if best.score < (_ALONE if is_alone else ENOUGH):
+    if not ranked.fits:
         near = [str(candidate) for candidate in ranked if candidate.score > 0][:_SHOWN_CANDIDATES]
         known = ", ".join(sorted(candidate.format for candidate in ranked))
         nearest = f" (nearest: {'; '.join(near)})" if near else ""

@@ -41,6 +41,33 @@ def test_the_name_of_a_file_tells_nothing(asterisk: Line, in_file: Callable[...,
     assert sr.read_cdr(in_file(asterisk(), "freeswitch_twilio.json"))["format"].tolist() == ["asterisk"]
 
 
+def test_what_was_found_out_shows_itself_as_a_verdict_and_what_comes_near(
+    freeswitch: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = len(all_formats())
+    found = sr.sniff_cdr(io.BytesIO(freeswitch()))
+    assert (isinstance(found, list), len(found)) == (True, known)
+    first, *_, last = repr(found).splitlines()
+    assert (first, last) == ("It is read as freeswitch.", f"It resembles none of {known - 1} other formats.")
+    assert "100%" in found._repr_html_()  # type: ignore[attr-defined]  # a list that shows itself
+    assert repr(sr.sniff_cdr(io.BytesIO(b"<b>,x\n1,2\n"))).splitlines() == [
+        "No known format surely fits: pass format=, or name the columns with columns=.",
+        f"It resembles none of {known} known formats.",
+    ]
+    twin = replace(format_named("freeswitch"), name="twin")
+    monkeypatch.setattr(sniff, "all_formats", lambda: (*all_formats(), twin))
+    tie = repr(sr.sniff_cdr(io.BytesIO(freeswitch())))
+    assert tie.startswith("freeswitch and twin fit equally well: pass format= with one of them.")
+
+
+def test_what_sniffing_says_is_what_reading_does(freeswitch: Line, read: Read) -> None:
+    broken = freeswitch() + b"x,y\n" * 2  # too little to be sure, but nothing else fits
+    found = sr.sniff_cdr(io.BytesIO(broken))
+    assert 0 < found[0].score < sniff.ENOUGH
+    assert repr(found).startswith("It is read as freeswitch.")
+    assert read(broken, timezone="UTC")["format"].unique().tolist() == ["freeswitch"]
+
+
 def test_a_tie_is_an_error_that_lists_the_candidates(
     freeswitch: Line, read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,17 @@ def mended_note(count: int) -> tuple[str, ...]:
     return (f"{count:,} rows with broken quoting were mended",) if count else ()
 
 
+def _have_width(lines: pa.LargeStringArray, width: int, delimiter: str) -> NDArray[np.bool_]:
+    """Mark the lines that have so many fields, all of them quoted by the book; where no quote is, delimiters are counted."""
+    fits = np.asarray(pc.equal(pc.count_substring(lines, delimiter), width - 1))
+    quoted = np.asarray(pc.match_substring(lines, '"'))
+    if bool(quoted.any()):
+        fits = fits & ~quoted
+        some = lines.filter(pa.array(quoted))
+        fits[quoted] = np.asarray(pc.match_substring_regex(some, record_pattern(width, delimiter)))
+    return fits
+
+
 def replaced(lines: pa.LargeStringArray, pattern: str, replacement: str) -> pa.LargeStringArray:
     """Return lines in which a pattern was replaced wherever it is found."""
     return pc.replace_substring_regex(lines, pattern=pattern, replacement=replacement)
@@ -176,8 +187,7 @@ class Careful:
             # Nearly always all of them have the usual width, which Arrow tells as it reads them.
             piece, fits = self._read(left, candidates, width), np.ones(len(left), bool)
             if piece is None:
-                pattern = record_pattern(width, self._layout.delimiter)
-                fits = np.asarray(pc.match_substring_regex(candidates, pattern))
+                fits = _have_width(candidates, width, self._layout.delimiter)
                 piece = self._read(left[fits], candidates.filter(pa.array(fits)), width)
             if piece is not None:
                 pieces.append(piece)

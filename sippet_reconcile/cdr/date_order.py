@@ -48,8 +48,8 @@ def read_with_votes(
 ) -> tuple[list[Stamps], DateVotes]:
     """Read start, answer and end of one file, with day and month in the order that the file proves or the caller says.
 
-    Of a piece of a file the order is what `options` says, whatever it proves: the votes
-    of all pieces are for whoever reads them.
+    Of a piece of a file the order is what `options` says, whatever it proves, or what it
+    proves where nobody knows yet: the votes of all pieces are for whoever reads them.
 
     Parameters
     ----------
@@ -73,7 +73,13 @@ def read_with_votes(
     if all(day is month for day, month in read):
         return [day for day, _ in read], votes
     votes = _counted(texts, read, epoch, fields, options.where)
-    dayfirst = bool(options.dayfirst) if options.in_pieces else votes.settled(dayfirst=options.dayfirst)
+    if not options.in_pieces:
+        dayfirst = votes.settled(dayfirst=options.dayfirst)
+    elif options.dayfirst is None:
+        # Nobody knows yet: where all pieces tell is the month first, no piece asks for the day.
+        dayfirst = set(votes.first) == {"day"}
+    else:
+        dayfirst = options.dayfirst
     return [day if dayfirst else month for day, month in read], votes
 
 

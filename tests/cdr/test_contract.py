@@ -859,8 +859,8 @@ def test_rows_of_two_switches_in_turn_are_not_cut(asterisk: Line) -> None:
 
 
 def every_cut(line: bytes) -> list[bytes]:
-    """Cut a line everywhere in its second half, and here and there before."""
-    return [line[:n] for n in range(1, len(line) - 1) if n % 7 == 0 or n > len(line) // 2]
+    """Cut a line everywhere in its last third, and here and there before."""
+    return [line[:n] for n in range(1, len(line) - 1) if n % 7 == 0 or n > len(line) * 2 // 3]
 
 
 @pytest.mark.parametrize("name", ["freeswitch", "asterisk 16", "asterisk 18", "asterisk 20", "twilio"])

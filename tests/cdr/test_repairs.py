@@ -116,7 +116,8 @@ CELLS = st.text("a1 ,<>{}'", max_size=4) | st.text('"', max_size=3) | st.text("a
 
 
 @pytest.mark.parametrize("format_", REPAIRING, ids=lambda format_: format_.name)
-@given(st.lists(st.lists(CELLS, min_size=26, max_size=26), min_size=1, max_size=5))
+@given(st.lists(st.lists(CELLS, min_size=26, max_size=26), min_size=1, max_size=3))
+@settings(max_examples=60)
 def test_no_formats_repairs_touch_what_is_quoted_by_the_book(
     format_: CdrFormat, records: list[list[str]]
 ) -> None:

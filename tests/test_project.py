@@ -98,6 +98,13 @@ def test_the_top_level_holds_what_a_project_needs_and_no_more() -> None:
     assert {path.split("/")[0] for path in SHIPPED} <= allowed
 
 
+def test_the_source_archive_holds_what_the_repository_holds() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    included = {name.strip("/") for name in settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]}
+    added_by_itself = {"pyproject.toml", ".gitignore", ".gitattributes"}
+    assert {path.split("/")[0] for path in SHIPPED} - added_by_itself <= included
+
+
 @pytest.mark.parametrize(
     "module", [p for p in SOURCES if p.name != "__main__.py"], ids=lambda p: str(p.relative_to(ROOT))
 )

@@ -121,6 +121,7 @@ def map_distinct(array: pa.LargeStringArray, mapping: Callable[[str], str | None
 
 # ---------------------------------------------------------------- seconds
 
+_LOOK: Final = 1000  # rows whose first value tells how a column is likely to be written
 _PLAIN_SECONDS: Final = r"^[+-]?\d{1,12}(?:\.\d{1,9})?$"
 _CLOCK_SECONDS: Final = r"^(?P<h>\d{1,6}):(?P<m>[0-5]\d):(?P<s>[0-5]\d(?:\.\d{1,9})?)$"
 
@@ -140,6 +141,18 @@ def text_to_seconds(array: pa.LargeStringArray) -> tuple[NDArray[np.float64], Ma
     >>> seconds.tolist(), unreadable.tolist()
     ([61.0, 61.5, nan, nan], [False, False, False, True])
     """
+    known = pc.drop_null(array.slice(0, _LOOK))
+    if len(known) and ":" in known[0].as_py():
+        # Calls are seldom of many different lengths: each is read once.
+        encoded = array.dictionary_encode()
+        seconds, unreadable = _seconds(encoded.dictionary)
+        places = pc.fill_null(encoded.indices, len(seconds)).to_numpy(zero_copy_only=False)
+        return np.append(seconds, np.nan)[places], np.append(unreadable, False)[places]
+    return _seconds(array)
+
+
+def _seconds(array: pa.LargeStringArray) -> tuple[NDArray[np.float64], Mask]:
+    """Read seconds, whole numbers throughout first of all."""
     nothing = np.zeros(len(array), bool)
     try:
         if bool((text_layout(array)[1] == ord("x")).any()):  # Arrow would read 0x10 as sixteen

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sippet_reconcile import normalize
 from sippet_reconcile.normalize import clean_text, map_distinct, text_to_seconds
 
 TEXT = pa.large_string()
@@ -61,3 +62,18 @@ def test_what_is_no_number_of_seconds_is_marked(text: str) -> None:
     values, unreadable = text_to_seconds(pa.array([text, "5"], TEXT))
     assert np.isnan(values[0])
     assert unreadable.tolist() == [True, False]
+
+
+@given(
+    st.lists(
+        st.sampled_from([None, "0:00:05", "0:01:05", "12:00:00.5", "61", "6.5", "-3", "0x10", "3m", ":"]),
+        max_size=8,
+    ),
+    st.integers(0, 2),
+)
+def test_seconds_written_as_a_clock_are_read_once_as_one_by_one(texts: list[str | None], cut: int) -> None:
+    column = pa.array(texts, pa.large_string()).slice(cut)
+    seconds, unreadable = text_to_seconds(column)
+    expected, expected_unreadable = normalize._seconds(column)
+    np.testing.assert_array_equal(seconds, expected)
+    assert unreadable.tolist() == expected_unreadable.tolist()

@@ -47,6 +47,7 @@ _YEAR_LAST: Final = (
 _NAMED_MONTH: Final = rf"^(?:[A-Za-z]{{3}},?\s+)?(?P<day>\d{{1,2}})[ -](?P<name>[A-Za-z]{{3}})[ -](?P<year>\d{{4}})\s+{_CLOCK}{_ZONE}$"
 # Ten digits of seconds until 2099, or milliseconds or microseconds: a telephone number is seldom one of these.
 _EPOCH: Final = r"^(?P<whole>[1-3]\d{9}(?:\d{3}|\d{6})?)(?:\.(?P<fraction>\d{1,9}))?$"
+_EPOCH_DIGITS: Final = 10
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -116,6 +117,9 @@ def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[S
     """Read one column in each order of day and month; once only where no date depends on it."""
     filled = np.asarray(array.is_valid())
     nothing = np.zeros(len(array), bool)
+    epochs = _whole_epochs(array)
+    if epochs is not None:
+        return [epochs]
     quick, has_offsets = _cast(array, _LOCAL), False
     if quick is None:
         quick, has_offsets = _cast_with_offsets(array), True
@@ -145,6 +149,27 @@ def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[S
     for order, target in zip(orders, drafts, strict=True):
         _put(target, year_last[0], (_day_first if order else _month_first)(year_last[1]))
     return [_finished(target) for target in drafts]
+
+
+def _whole_epochs(array: pa.LargeStringArray) -> Stamps | None:
+    """Read a column of ten digits throughout, or 0 for never; None where it holds anything else."""
+    lengths = np.asarray(pc.fill_null(pc.binary_length(array), 0))
+    if not bool(((lengths == _EPOCH_DIGITS) | (lengths <= 1)).all()) or not bool((lengths > 1).any()):
+        return None
+    is_long = lengths == _EPOCH_DIGITS
+    _, starts, content = array.buffers()
+    first = np.frombuffer(starts, np.int64)[array.offset : array.offset + len(array)][is_long]
+    # A cast that fails goes through all values, and one that does not would also take a sign, or 0x for hexadecimal.
+    if not bool((np.frombuffer(content, np.uint8).take(first) - np.uint8(ord("1")) < 3).all()):  # noqa: PLR2004 - see _EPOCH
+        return None
+    try:
+        seconds = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    if bool(seconds[~is_long].any()):
+        return None
+    nothing = np.zeros(len(array), bool)
+    return _finished(Stamps(seconds * MICROS, is_long, is_long, nothing, nothing))
 
 
 def _others(draft: Stamps, rows: Micros) -> Mask:

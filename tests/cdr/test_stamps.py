@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sippet_reconcile.cdr import stamps as stamps_module
 from sippet_reconcile.cdr.stamps import read_both_orders, read_stamps
 
 TEXT = pa.large_string()
@@ -161,3 +162,25 @@ def test_a_column_of_one_offset_says_what_its_values_say_among_others(body: str,
     mixed = read_stamps(pa.array([body + end, None, "Thu, 1 Oct 2026 08:00:00 +0000"], pa.large_string()))
     for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
         assert getattr(alone, name).tolist() == getattr(mixed, name).tolist()[:2]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [None, "0", "1", "-", "1790845200", "1790845201", "0790845200", "3999999999", "0x3B9ACA00", "-790845200",
+             "4102444800", "946684800", "1790845200.5", "1790845200123", "1000000000", "1 90845200", "2026-10-01"]
+        ),
+        max_size=6,
+    )
+    | st.lists(st.sampled_from([None, "0", "1790845200", "1790845201", "3999999999"]), max_size=8),
+    st.integers(0, 2),
+)  # fmt: skip
+@settings(max_examples=300)
+def test_a_column_of_epochs_is_read_at_once_as_one_by_one(texts: list[str | None], cut: int) -> None:
+    column = pa.array(texts, TEXT).slice(cut)
+    found = read_stamps(column)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stamps_module, "_whole_epochs", lambda _: None)
+        expected = read_stamps(column)
+    for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name

@@ -47,12 +47,13 @@ _CUT: Final = r"cut off|fields instead of|not closed|ends in"
 
 @dataclass(frozen=True, eq=False)
 class CdrDescription:
-    """What a frame of legs holds; `problems` has one row per kind of problem, with line numbers.
+    """What a frame of legs holds, as `describe_cdr` found it: text, a card, a page, or plain values.
 
     Attributes
     ----------
     values
-        Headline figures, by name.
+        Headline figures, by name: counts, shares from 0 to 1, seconds (``…_s``) and instants in
+        UTC (those called ``…_local`` in the zone of the clock); None where nothing tells.
     statuses, directions, causes, files
         Rows, and how many of them are answered, by each; the rows of each add up to all.
     legs_per_call, helpers
@@ -169,10 +170,29 @@ def describe_cdr(legs: pd.DataFrame, *, paths: Paths | None = None) -> CdrDescri
         The files that the legs were read from, where their sizes are to be told, and why
         they were taken for what they are; as `read_cdr` takes them. Open files are not read again.
 
+    Returns
+    -------
+    CdrDescription
+        Shows itself as text, or as a card in a notebook; ``to_html(path)`` writes a page,
+        ``summary()`` gives plain values, and its frames are attributes.
+
+    Raises
+    ------
+    SchemaError
+        If `legs` lacks columns that `read_cdr` makes.
+    InputError
+        If `paths` name no file.
+
     Examples
     --------
-    >>> describe_cdr(LEGS.empty()).summary()["rows"]
-    0
+    >>> from sippet_reconcile import cdr_from_frame
+    >>> calls = pd.DataFrame({"Start": ["2026-10-01 09:00:00", "yesterday"], "Talk": [60, 5]})
+    >>> legs = cdr_from_frame(calls, columns={"started_at": "Start", "billable_s": "Talk"}, timezone="Europe/London")
+    >>> found = describe_cdr(legs)
+    >>> found.summary()["rows"], found.summary()["rows_with_problem"]
+    (2, 1)
+    >>> found.problems["problem"].tolist()
+    ["start '…' is not a date and time"]
     """
     legs = conform(legs, LEGS)
     noted = legs.attrs.get(ATTRS_KEY)

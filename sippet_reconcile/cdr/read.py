@@ -57,16 +57,17 @@ def read_cdr(
 
     Every record of every file is one row, in the order of the files: what cannot be
     used carries the reason in ``problem``. Blank, header and totals lines are no
-    records.
+    records. A row is what one record of the system tells, usually one party's part of a
+    call; `reconcile` makes calls of them.
 
     Parameters
     ----------
     paths
-        A path, a glob, a list of them, or an open file. ``.gz``, ``.zip`` and parquet
-        are read as they are.
+        A path, a glob, a list of them, or an open file. What is packed by gzip or zip, and
+        parquet, is read as it is. Names of files tell nothing.
     format
-        The name of a format; ``"auto"`` looks at the content of each file and logs what
-        it chose and why.
+        The name of a format, for all files; ``"auto"`` looks at the content of each file
+        and logs what it chose and why.
     timezone
         IANA name of the zone of the switch's clock. Needed where times are local and the
         file does not tell. Times that carry an offset, and epochs, are instants as they
@@ -76,15 +77,21 @@ def read_cdr(
     country
         ISO 3166 alpha-2 code in which national numbers are read.
     keep
-        Further source columns to carry along as ``x_<name>``.
+        Further source columns to carry along as ``x_<name>``, text as delivered.
     columns
-        Leg column to source column, for tables of no known format.
+        Leg column to source column, for tables of no known format, such as
+        ``{"started_at": "Start", "billable_s": "Talk"}``. ``started_at`` is needed;
+        ``total_ms`` and ``billable_ms`` take milliseconds.
     dayfirst
-        Whether D/M/Y is meant where dates can be read two ways.
+        Whether D/M/Y is meant where dates can be read two ways. What a date above twelve,
+        or an epoch in an id, says otherwise is an error.
     delimiter
         Field delimiter where it is not to be guessed.
     status_map
-        The system's word to a status, beside and before the format's own table.
+        The system's word to a status, beside and before the format's own table, such as
+        ``{"CONGESTION": "failed"}``. The statuses are ``completed``, ``voicemail``,
+        ``busy``, ``no_answer``, ``missed``, ``canceled``, ``failed``, ``in_progress`` and
+        ``unknown``.
     internal_numbers
         One's own numbers: they tell the direction of a call where the export does not.
         From an own number to an outside one is outbound, the other way round inbound,
@@ -107,16 +114,23 @@ def read_cdr(
     Returns
     -------
     DataFrame
-        The columns of `sippet_reconcile.schema.LEGS`; then ``is_helper`` (boolean, True
-        for legs that belong to the switch's inner workings) and ``is_coarse`` (boolean,
-        True where a time is printed without seconds); then the kept columns.
+        One row per record: the columns of `sippet_reconcile.schema.LEGS`; then
+        ``is_helper`` (boolean, True for legs that belong to the switch's inner workings)
+        and ``is_coarse`` (boolean, True where a time is printed without seconds); then the
+        kept columns. Instants are ``datetime64[us, UTC]``, ids, numbers and words ``str``,
+        ``total_s`` and ``billable_s`` seconds as ``Float64``. Missing means that the export
+        does not tell: an unanswered call has ``billable_s`` 0 and ``is_answered`` False, one
+        of which nothing is known has neither. How each file was read is in ``attrs``, which
+        `describe_cdr` shows.
 
     Raises
     ------
     InputError
-        If a file does not exist, a glob matches nothing, or something must be said.
+        If a file does not exist or cannot be unpacked, a glob matches nothing, an option
+        cannot be meant, or something must be said, such as the zone of local times.
     CdrFormatError
-        If a file is not what it was said or thought to be.
+        If a file is not what it was said or thought to be, contradicts what was said, or
+        fits no format, or several; ``path`` and ``line`` say where.
 
     Examples
     --------
@@ -157,7 +171,10 @@ def cdr_from_frame(
     strip_prefixes: Sequence[str] = (),
     source: str = "frame",
 ) -> Legs:
-    """Read legs from a frame, such as the result of a SQL query.
+    """Read legs from a frame, such as the result of a SQL query or a sheet of a workbook.
+
+    Ids should be text (``dtype=str``): as numbers with fractions they have lost their last
+    zeros, and are refused.
 
     Parameters
     ----------
@@ -168,6 +185,18 @@ def cdr_from_frame(
         What ``source_file`` says. ``source_row`` counts rows from 1, ``source_sha256``
         covers the content.
     format, columns, timezone, country, keep, dayfirst, status_map, internal_numbers, strip_prefixes
+        As in `read_cdr`.
+
+    Returns
+    -------
+    DataFrame
+        As `read_cdr` returns: one row per row of `df`, in its order, with a new index.
+
+    Raises
+    ------
+    InputError
+        If `df` is no frame, or as in `read_cdr`.
+    CdrFormatError
         As in `read_cdr`.
 
     Examples

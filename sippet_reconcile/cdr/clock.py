@@ -166,8 +166,11 @@ def find_clock(
             return Clock(zone, 0, "given, and confirmed by the epoch in the ids" if is_confirmed else "given")
         return Clock(zone, 0, "given")
     if epoch is None or not bool(told.any()):
+        seen = next((stamps for stamps in (started, *others) if stamps.n_local), started)
+        local = seen.micros[seen.known & ~seen.is_utc]
+        shown = f", such as {_printed(local[0])}," if len(local) else ""
         msg = (
-            f"{where}: its times are local and it does not say where; "
+            f"{where}: its times are local{shown} and it does not say where; "
             "pass timezone= with the zone of the switch's clock, such as timezone='Europe/London' or 'UTC'"
         )
         raise InputError(msg)
@@ -176,7 +179,11 @@ def find_clock(
     is_offset = np.isin(values, _IN_USE)
     half = _DOMINANT * counts.sum()
     if not bool(is_offset.any()) or (not is_offset[0] and counts[0] > half):
-        msg = f"{where}: the epochs in its ids do not fit its start times; pass timezone= with the zone of the switch's clock"
+        at = int(np.argmax(told))
+        msg = (
+            f"{where}: the epochs in its ids do not fit its start times, such as {_printed(started.micros[at])} beside "
+            f"{_printed(epoch[at])} UTC; pass timezone= with the zone of the switch's clock"
+        )
         raise InputError(msg)
     # Any other gap is that of later segments of calls.
     values, counts = values[is_offset], counts[is_offset]
@@ -191,6 +198,17 @@ def find_clock(
         )
         raise InputError(msg)
     return Clock(None, main, "measured from the epoch in the ids")
+
+
+def _printed(micros: int) -> str:
+    """Return an instant, or what a clock showed, as people write it.
+
+    Examples
+    --------
+    >>> _printed(1_790_845_200_000_000)
+    '2026-10-01 09:00:00'
+    """
+    return str(np.datetime64(int(micros), "us").astype("M8[s]")).replace("T", " ")
 
 
 def check_zone(zone: ZoneInfo, shown: Stamps, started: Stamps, where: str) -> None:

@@ -154,3 +154,10 @@ def test_a_file_within_an_archive_that_is_packed_again_is_named_with_the_archive
         out.writestr("inner.zip", b"PK\x03\x04" + bytes(40))
     with pytest.raises(sr.InputError, match=r"outer\.zip/inner\.zip holds a zip archive again"):
         sr.read_cdr(path)
+
+
+def test_a_zone_is_asked_for_with_a_time_that_needs_it(freeswitch: Line, read: Read) -> None:
+    with pytest.raises(
+        sr.InputError, match=r"local, such as 2026-10-01 09:00:00, and it does not say where; pass timezone="
+    ):
+        read(freeswitch())

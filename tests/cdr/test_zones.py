@@ -154,7 +154,9 @@ def test_a_later_segment_after_a_quarter_of_an_hour_is_no_clock_that_nobody_has(
     asterisk: Line, read: Read, late_m: int
 ) -> None:
     late, _ = calls(asterisk, ahead_h=late_m / 60, n=1)
-    with pytest.raises(sr.InputError, match="do not fit its start times; pass timezone="):
+    with pytest.raises(
+        sr.InputError, match=r"do not fit its start times, such as 20.* beside 20.* UTC; pass timezone="
+    ):
         read(late)
     first, begins = calls(asterisk, ahead_h=0, n=3)
     assert read(late + first)["started_at"].tolist()[1:] == begins

@@ -48,6 +48,7 @@ _NAMED_MONTH: Final = rf"^(?:[A-Za-z]{{3}},?\s+)?(?P<day>\d{{1,2}})[ -](?P<name>
 # Ten digits of seconds until 2099, or milliseconds or microseconds: a telephone number is seldom one of these.
 _EPOCH: Final = r"^(?P<whole>[1-3]\d{9}(?:\d{3}|\d{6})?)(?:\.(?P<fraction>\d{1,9}))?$"
 _EPOCH_DIGITS: Final = 10
+_SLASH, _DASH = b"/-"
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -120,7 +121,7 @@ def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[S
     epochs = _whole_epochs(array)
     if epochs is not None:
         return [epochs]
-    quick, has_offsets = _cast(array, _LOCAL), False
+    quick, has_offsets = _cast(_dashed(array), _LOCAL), False
     if quick is None:
         quick, has_offsets = _cast_with_offsets(array), True
     if quick is not None:
@@ -170,6 +171,24 @@ def _whole_epochs(array: pa.LargeStringArray) -> Stamps | None:
         return None
     nothing = np.zeros(len(array), bool)
     return _finished(Stamps(seconds * MICROS, is_long, is_long, nothing, nothing))
+
+
+def _dashed(array: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Write 2026/10/01 as 2026-10-01, which Arrow reads, where all dates of a column are written so."""
+    lengths = np.asarray(pc.fill_null(pc.binary_length(array), 0))
+    rows = np.flatnonzero(lengths)
+    if len(rows) == 0 or int(lengths[rows].min()) < _WITH_SECONDS:
+        return array
+    valid, offsets, data = array.buffers()
+    starts = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array)][rows]
+    content = np.frombuffer(data, np.uint8)
+    slashes = [starts + place for place in (4, 7)]
+    if any(content[at[0]] != _SLASH or bool((content.take(at) != _SLASH).any()) for at in slashes):
+        return array
+    anew = content.copy()
+    for at in slashes:
+        anew[at] = _DASH
+    return pa.Array.from_buffers(_TEXT, len(array), [valid, offsets, pa.py_buffer(anew)], offset=array.offset)
 
 
 def _others(draft: Stamps, rows: Micros) -> Mask:

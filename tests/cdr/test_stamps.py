@@ -184,3 +184,26 @@ def test_a_column_of_epochs_is_read_at_once_as_one_by_one(texts: list[str | None
         expected = read_stamps(column)
     for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [None, "2026/10/01 08:00:05", "2026/10/01T08:00:05.5", "2026/13/01 08:00:05", "2026-10/01 08:00:05",
+             "2026/10/01 08:00", "2026/1/10 08:00:05", "0000/00/00 00:00:00", "1970/01/01 00:00:00", "2026/10/01 08:00:05Z"]
+        ),
+        max_size=6,
+    )
+    | st.lists(st.sampled_from([None, "2026/10/01 08:00:05", "2026/10/01 24:00:00"]), max_size=6),
+    st.integers(0, 2),
+)  # fmt: skip
+@settings(max_examples=300)
+def test_dates_with_slashes_are_read_at_once_as_one_by_one(texts: list[str | None], cut: int) -> None:
+    column = pa.array(texts, TEXT).slice(cut)
+    found = read_stamps(column)
+    assert column.to_pylist() == texts[cut:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stamps_module, "_dashed", lambda array: array)
+        expected = read_stamps(column)
+    for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name

@@ -204,7 +204,9 @@ def _minute(described: CdrDescription, at: Any) -> str:
 def _calls(described: CdrDescription) -> Section:
     values = figures(described)
     calls, average = plural(values["calls_by_linked_id"], "call"), values["legs_per_call"] or 0
-    intro = f"Legs of one call share an id: {calls}, of {average:g} legs on average and {values['most_legs_of_a_call']:,} at most."
+    legs = "leg" if average == 1 else "legs"
+    most = values["most_legs_of_a_call"]
+    intro = f"Legs of one call share an id: {calls}, of {average:g} {legs} on average and {most:,} at most."
     note = ""
     if values["helper_legs"]:
         causes = ", ".join(

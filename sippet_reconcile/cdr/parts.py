@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sippet_reconcile._parquet import UnfoldsTooFarError
 from sippet_reconcile._parquet import read_parquet as unfold
 from sippet_reconcile.cdr.clock import OFFSETS, Clock
 from sippet_reconcile.cdr.decode import decode
@@ -126,7 +127,8 @@ def read_parquet(source: Source) -> RawTable:
     try:
         return table_of_arrow(unfold(source.data))
     except (pa.ArrowInvalid, OSError) as exc:
-        msg = f"{source.name} is a damaged parquet file: {exc}"
+        hint = "look at it before reading it" if isinstance(exc, UnfoldsTooFarError) else "copy it again"
+        msg = f"{source.name} is a damaged parquet file ({str(exc).rstrip('.')}); {hint}"
         raise CdrFormatError(msg) from exc
 
 

@@ -117,7 +117,10 @@ class Source:
     @property
     def is_parquet(self) -> bool:
         """Whether the bytes are a parquet file."""
-        return self.head[:4] == _PARQUET and (self._data is None or self._data[-4:] == _PARQUET)
+        if self.head[:4] != _PARQUET:
+            return False
+        # Text may begin so, and a file may be cut off.
+        return self._data is None or self._data[-4:] == _PARQUET or b"\0" in self.head
 
     @property
     def head(self) -> bytes:

@@ -82,7 +82,9 @@ audit_option = click.option(
 
 cdr_options = _together(
     [
-        click.option("--format", "format_", default="auto", show_default=True, help="The export's format, by name."),
+        click.option(
+            "--format", "format_", default="auto", show_default=True, help="The export's format, such as freeswitch; FORMATS.md has all."
+        ),
         click.option("--timezone", help="IANA zone of the export's local times, such as Europe/London."),
         click.option("--country", help="ISO 3166 code of national numbers, such as GB."),
         click.option("--keep", multiple=True, metavar="COLUMN", help="Carry a source column along; repeatable."),

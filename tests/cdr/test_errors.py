@@ -73,6 +73,14 @@ def test_a_database_file_is_no_export(tmp_path: Path) -> None:
         sr.read_cdr(path)
 
 
+def test_parquet_that_was_cut_off_is_not_read_as_text(tmp_path: Path) -> None:
+    path = tmp_path / "legs.parquet"
+    pd.DataFrame({"Start": ["2026-10-01 09:00:00"]}).to_parquet(path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(sr.CdrFormatError, match=r"legs\.parquet is a damaged parquet file .*; copy it again"):
+        sr.read_cdr(path, columns={"started_at": "Start"}, timezone="UTC")
+
+
 def test_text_that_begins_like_something_else_is_read_all_the_same(read: Read) -> None:
     data = b"BZh,Rar!,%PDF\n2026-10-01 09:00:00,60,x\n"
     legs = read(data, columns={"started_at": "BZh", "billable_s": "Rar!"}, timezone="UTC")

@@ -237,3 +237,4 @@ def test_each_format_has_a_section_and_no_other_has() -> None:
     titles = re.findall(r"(?m)^## `(.+)`$", TEXT)
     assert titles == list(dict.fromkeys(titles))
     assert set(titles) == {format_.name for format_ in all_formats()}
+    assert re.findall(r"\[([^\]]+)\]\(#\1\)", TEXT.partition("\n## ")[0]) == titles

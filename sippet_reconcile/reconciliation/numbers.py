@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["as_e164", "compare_numbers", "is_true", "last_digits"]
 
 _E164: Final = r"^\+[1-9][0-9]{6,14}$"
+_WITHHELD: Final = r"^0{5,}$"  # fewer are an operator's code
 _PUNCTUATION: Final = r"[\s().\-/]"
 
 
 def last_digits(numbers: pa.LargeStringArray, count: int) -> pa.LargeStringArray:
     """Return the last digits of each number; empty where it has none.
 
+    A row of zeros is how some systems print a withheld number: it names nobody.
+
     Examples
     --------
-    >>> last_digits(pa.array(["(020) 7946-0123", "anonymous"], pa.large_string()), 9).to_pylist()
-    ['079460123', '']
+    >>> as_sent = pa.array(["(020) 7946-0123", "anonymous", "0000000000"], pa.large_string())
+    >>> last_digits(as_sent, 9).to_pylist()
+    ['079460123', '', '']
     """
     digits = pc.replace_substring_regex(numbers, pattern=r"[^0-9]", replacement="")
+    digits = pc.replace_substring_regex(digits, pattern=_WITHHELD, replacement="")
     return pc.utf8_slice_codeunits(digits, start=-count)
 
 

@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import logging
+import sys
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -934,10 +935,14 @@ def test_a_column_that_is_there_twice_is_not_guessed(freeswitch: Line) -> None:
     assert len(read(HEADER + freeswitch(), timezone="UTC")) == 1
 
 
+@pytest.mark.skipif(
+    sys.getfilesystemencoding() != "utf-8", reason="names of files may not be of any script here"
+)
 def test_names_of_any_script_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "звонки 26.csv"
     path.write_text(
-        "Отчёт за октябрь\n№,Начало,Конец,Номер\n1,2026-10-01 09:00:00,2026-10-01 09:01:00,1001\n"
+        "Отчёт за октябрь\n№,Начало,Конец,Номер\n1,2026-10-01 09:00:00,2026-10-01 09:01:00,1001\n",
+        encoding="utf-8",
     )
     columns = {"started_at": "начало", "ended_at": "Конец", "to_number": "номер", "leg_id": "№"}
     leg = sr.read_cdr(path, columns=columns, timezone="UTC", keep=["Номер"], progress=False).iloc[0]

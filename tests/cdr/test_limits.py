@@ -58,7 +58,7 @@ class Reading(NamedTuple):
 
 def in_a_process(path: Path) -> Reading:
     done = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEASURED, str(path)], capture_output=True, encoding="utf-8", check=True
     )
     return Reading(*json.loads(done.stdout))
 

@@ -37,7 +37,12 @@ class Shell:
     def script(self, *words, code=0):
         env = {**os.environ, **{k: v or "" for k, v in self.env.items()}}
         done = subprocess.run(
-            [str(SCRIPT), *map(str, words)], env=env, capture_output=True, text=True, check=False, timeout=600
+            [str(SCRIPT), *map(str, words)],
+            env=env,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=600,
         )
         assert done.returncode == code, (
             f"ended with {done.returncode} instead of {code}:\n{done.stdout}\n{done.stderr}"

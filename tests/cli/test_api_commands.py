@@ -132,7 +132,9 @@ def test_the_sandbox_prints_what_to_export_and_stops_at_ctrl_c(shell, tmp_path):
         "--latency",
         "0.001",
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as server:
         try:
             words = server.stdout.readline().split()
             assert words[0] == "export"

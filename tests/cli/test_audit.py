@@ -193,7 +193,7 @@ def test_a_second_process_ends_with_four_and_says_who_holds_the_log(shell, wrong
 def test_a_disk_that_is_full_from_the_start_ends_with_four_and_sends_nothing(shell, wrong, tmp_path):
     env = {**os.environ, **{name: value or "" for name, value in shell.env.items()}}
     command = ["/bin/sh", "-c", 'ulimit -f 8; exec "$@"', "sh", str(SCRIPT), *map(str, apply_words(tmp_path))]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=False, timeout=600)
     assert done.returncode == 4, done.stderr
     assert "cannot be written (File too large)" in done.stderr
     assert "Traceback" not in done.stderr

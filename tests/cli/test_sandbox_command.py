@@ -52,7 +52,9 @@ def test_faults_that_cannot_be_played_are_refused_before_anything_listens(shell,
 def test_faults_are_played_as_asked_and_counted_at_the_end():
     words = ["--share", "502=1", "--seed", "7", "--rate-limit", "2", "--rate-limit-style", "403-text"]
     command = [sys.executable, "-c", "from sippet_reconcile.cli import main; main()", "sandbox", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as server:
         try:
             url = server.stdout.readline().split()[1].partition("=")[2]
             with httpx.Client(base_url=url, timeout=60) as client:

@@ -308,7 +308,7 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(online, place, tmp_pa
         [sys.executable, "-c", program, *words, "--rate", "1/s"],
         env={**os.environ, **{k: v for k, v in online.env.items() if v}},
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     ) as running:
         deadline = time.monotonic() + 300
         while not any(r.method == "PATCH" for r in api.requests[sent:]) and time.monotonic() < deadline:

@@ -35,7 +35,8 @@ class Told:
 
     `started` and `epoch` are the local start and the epoch in the id, in microseconds,
     of the rows that have both; `has_epochs` says whether the format has such ids at all.
-    `gathered` is what a format gathers of them.
+    `gathered` is what a format gathers of them, `local` the first local time and in which
+    column it stands, the start first.
     """
 
     started: Micros
@@ -44,14 +45,23 @@ class Told:
     has_local: bool
     votes: DateVotes
     gathered: frozenset[str] = frozenset()
+    local: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, started: Stamps, others: Sequence[Stamps], epoch: Micros | None, votes: DateVotes) -> Told:
         """Return what columns of stamps and the epochs in the ids tell."""
-        has_local = any(stamps.n_local for stamps in (started, *others))
+        local = next(
+            (
+                (place, int(stamps.micros[(stamps.known & ~stamps.is_utc).argmax()]))
+                for place, stamps in enumerate((started, *others))
+                if stamps.n_local
+            ),
+            None,
+        )
+        has_local = local is not None
         if epoch is None or not has_local:
             nothing = np.zeros(0, np.int64)
-            return cls(nothing, nothing, epoch is not None, has_local, votes)
+            return cls(nothing, nothing, epoch is not None, has_local, votes, local=local)
         rows = started.known & ~started.is_utc & (epoch > 0)
         return cls(
             started.micros[rows],
@@ -59,6 +69,7 @@ class Told:
             has_epochs=True,
             has_local=has_local,
             votes=votes,
+            local=local,
         )
 
 
@@ -100,7 +111,7 @@ class Evidence:
     def __init__(self, where: str) -> None:
         self.votes = DateVotes(where)
         self._where = where
-        self._has_local = False
+        self._local: tuple[int, int] | None = None
         self._has_epochs = False
         self._started: list[Micros] = []
         self._epochs: list[Micros] = []
@@ -110,7 +121,8 @@ class Evidence:
 
     def add(self, told: Told, names: Iterable[str], widths: Widths, line: int) -> None:
         """Add what a piece tells, its columns and its widths; `line` is how many lines stood before it."""
-        self._has_local |= told.has_local
+        if told.local is not None and (self._local is None or told.local[0] < self._local[0]):
+            self._local = told.local
         self._has_epochs |= told.has_epochs
         self.votes.add_piece(told.votes, line)
         if len(told.started):
@@ -123,7 +135,7 @@ class Evidence:
     @property
     def asks_for_zone(self) -> bool:
         """Whether times are local and nothing but the caller can say where."""
-        return self._has_local and not self._has_epochs
+        return self._local is not None and not self._has_epochs
 
     def settled(self, options: Options, order: Iterable[str], by: Settled) -> Settled:
         """Return what all pieces are to be read by.
@@ -158,8 +170,8 @@ class Evidence:
         nothing = np.zeros(0, np.int64)
         started = _stamps(np.concatenate([nothing, *self._started]))
         epoch = np.concatenate([nothing, *self._epochs])
-        # Whether other times are local counts, not which they are.
-        others = [_stamps(np.ones(int(self._has_local), np.int64))]
+        # Whether other times are local counts, and one of them is shown.
+        others = [_stamps(np.array([] if self._local is None else [self._local[1]], np.int64))]
         return find_clock(options.zone, started, others, epoch if self._has_epochs else None, self._where)
 
     def _between(self) -> tuple[tuple[int, int], ...]:

@@ -16,21 +16,21 @@ from typing import IO, TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from sippet_reconcile.cdr.joined import ATTRS_KEY, contiguous, how_read
+from sippet_reconcile.cdr.files.sources import Paths, Source, blamed_on, find_files, open_sources
 from sippet_reconcile.cdr.kinds import Request
 from sippet_reconcile.cdr.legs import Origin, legs_table
-from sippet_reconcile.cdr.links import Links
-from sippet_reconcile.cdr.parts import empty_legs, open_large, read_source, tell_all
 from sippet_reconcile.cdr.read import request_of
-from sippet_reconcile.cdr.sources import Paths, Source, blamed_on, find_files, open_sources
+from sippet_reconcile.cdr.whole.joined import ATTRS_KEY, contiguous, how_read
+from sippet_reconcile.cdr.whole.links import Links
+from sippet_reconcile.cdr.whole.parts import empty_legs, open_large, read_source, tell_all
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.progress import Progress, Reporter, reporting
 from sippet_reconcile.schema import Legs, arrow_to_frame
 
 if TYPE_CHECKING:
-    from sippet_reconcile.cdr.clock import Clock
-    from sippet_reconcile.cdr.pieces import InPieces
     from sippet_reconcile.cdr.spec import CdrFormat
+    from sippet_reconcile.cdr.times.clock import Clock
+    from sippet_reconcile.cdr.whole.pieces import InPieces
 
 __all__ = ["iter_cdr"]
 

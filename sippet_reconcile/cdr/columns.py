@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.causes import FREESWITCH, SIP
-from sippet_reconcile.cdr.frames import check_once
+from sippet_reconcile.cdr.families.causes import FREESWITCH, SIP
+from sippet_reconcile.cdr.records.frames import check_once
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.errors import CdrFormatError, InputError

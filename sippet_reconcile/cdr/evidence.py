@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from sippet_reconcile.cdr.clock import OFFSETS, Clock, as_coarse, find_clock
-from sippet_reconcile.cdr.date_order import DateVotes
-from sippet_reconcile.cdr.stamps import Stamps
 from sippet_reconcile.cdr.tables import Widths, rare_widths
+from sippet_reconcile.cdr.times.clock import OFFSETS, Clock, as_coarse, find_clock
+from sippet_reconcile.cdr.times.date_order import DateVotes
+from sippet_reconcile.cdr.times.stamps import Stamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from sippet_reconcile.cdr.frames import unique_names
-from sippet_reconcile.cdr.objects import Wanted, first_objects, read_objects, table_of_records
-from sippet_reconcile.cdr.reader import Layout, read_delimited
+from sippet_reconcile.cdr.records.frames import unique_names
+from sippet_reconcile.cdr.records.objects import Wanted, first_objects, read_objects, table_of_records
+from sippet_reconcile.cdr.records.reader import Layout, read_delimited
+from sippet_reconcile.cdr.records.sql_text import begins_like_sql, read_sql, sql_samples
+from sippet_reconcile.cdr.records.tokens import split_line
+from sippet_reconcile.cdr.records.xml_text import XmlRecords, begins_like_xml, first_elements
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, describe_sample
 from sippet_reconcile.cdr.spec import CdrFormat, Kind, Options, Sample, column_key, is_path
-from sippet_reconcile.cdr.sql_text import begins_like_sql, read_sql, sql_samples
 from sippet_reconcile.cdr.tables import RawTable
-from sippet_reconcile.cdr.tokens import split_line
-from sippet_reconcile.cdr.xml_text import XmlRecords, begins_like_xml, first_elements
 from sippet_reconcile.errors import CdrFormatError, InputError
 
 __all__ = ["BYTES", "Request", "kind_of", "layout_of", "read_records", "take_sample", "wanted_of"]

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_digits
-from sippet_reconcile.cdr.clock import Clock, Timeline, check_zone, find_clock, timeline
-from sippet_reconcile.cdr.date_order import read_with_votes
 from sippet_reconcile.cdr.direction import directions
 from sippet_reconcile.cdr.evidence import Told
 from sippet_reconcile.cdr.spec import ASIDE, CdrFormat, Options, Record, column_key, status_word
-from sippet_reconcile.cdr.stamps import Stamps, read_stamps
 from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
+from sippet_reconcile.cdr.times.clock import Clock, Timeline, check_zone, find_clock, timeline
+from sippet_reconcile.cdr.times.date_order import read_with_votes
+from sippet_reconcile.cdr.times.stamps import Stamps, read_stamps
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
 from sippet_reconcile.phones import e164_array

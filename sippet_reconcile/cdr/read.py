@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from sippet_reconcile.cdr.columns import columns_format
+from sippet_reconcile.cdr.files.sources import Paths, blamed_on, find_files, open_sources
 from sippet_reconcile.cdr.formats import format_named
-from sippet_reconcile.cdr.frames import table_of_frame
-from sippet_reconcile.cdr.joined import ATTRS_KEY, joined
 from sippet_reconcile.cdr.kinds import Request, take_sample
-from sippet_reconcile.cdr.parts import (
+from sippet_reconcile.cdr.records.frames import table_of_frame
+from sippet_reconcile.cdr.sniff import Candidate, candidates
+from sippet_reconcile.cdr.spec import Options
+from sippet_reconcile.cdr.whole.joined import joined
+from sippet_reconcile.cdr.whole.parts import (
     Part,
     beginning_of,
     read_parquet,
     read_table,
     sample_of,
 )
-from sippet_reconcile.cdr.small_files import SmallFiles
-from sippet_reconcile.cdr.sniff import Candidate, candidates
-from sippet_reconcile.cdr.sources import Paths, blamed_on, find_files, open_sources
-from sippet_reconcile.cdr.spec import Options
+from sippet_reconcile.cdr.whole.small_files import SmallFiles
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.own_numbers import check_own_numbers
 from sippet_reconcile.period import load_zone
@@ -33,7 +33,7 @@ from sippet_reconcile.phones import check_country, check_prefixes
 from sippet_reconcile.progress import Progress, reporting
 from sippet_reconcile.schema import Legs
 
-__all__ = ["ATTRS_KEY", "cdr_from_frame", "read_cdr", "request_of", "sniff_cdr"]
+__all__ = ["cdr_from_frame", "read_cdr", "request_of", "sniff_cdr"]
 
 _SUCH_AS = {"columns": "{'started_at': 'Start'}", "status_map": "{'ANSWERED': 'completed'}"}
 

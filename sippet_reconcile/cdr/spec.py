@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.clock import Clock
     from sippet_reconcile.cdr.tables import Fields, RawTable
+    from sippet_reconcile.cdr.times.clock import Clock
 
 __all__ = [
     "ASIDE",

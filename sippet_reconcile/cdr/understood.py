@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.cdr.clock import Clock
 from sippet_reconcile.cdr.evidence import Told
-from sippet_reconcile.cdr.frames import check_once
 from sippet_reconcile.cdr.legs import build_legs
+from sippet_reconcile.cdr.records.frames import check_once
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates, choose_format, describe_sample
 from sippet_reconcile.cdr.spec import CdrFormat, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable, without_rows
+from sippet_reconcile.cdr.times.clock import Clock
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.normalize import clean_text
 

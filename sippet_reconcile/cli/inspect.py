@@ -25,7 +25,7 @@ from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError, ReconcileError
 
 if TYPE_CHECKING:
-    from sippet_reconcile.cdr.first_look import FirstLook
+    from sippet_reconcile.cdr.describing.first_look import FirstLook
 
 __all__ = ["inspect_command"]
 
@@ -81,7 +81,7 @@ def inspect_command(
             looks = _looks(exc, texts, arguments["delimiter"])
             _show_looks(looks, as_json=as_json)
             if report is not None and looks:
-                from sippet_reconcile.cdr.first_look import looks_document  # noqa: PLC0415 - it needs pandas
+                from sippet_reconcile.cdr.describing.first_look import looks_document  # noqa: PLC0415 - it needs pandas
 
                 looks_document(looks, command_words(str(exc))).to_html(report)
                 say(f"How it begins is in {report}.")
@@ -108,8 +108,8 @@ def inspect_command(
 
 def _looks(error: InputError, texts: list[str], delimiter: str | None) -> list[FirstLook]:
     """Return how the file begins that an error is about, or else the first of those that were named."""
-    from sippet_reconcile.cdr.first_look import look_at  # noqa: PLC0415 - it needs pandas
-    from sippet_reconcile.cdr.sources import find_files  # noqa: PLC0415 - as above
+    from sippet_reconcile.cdr.describing.first_look import look_at  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile.cdr.files.sources import find_files  # noqa: PLC0415 - as above
 
     try:
         named = [file for file in find_files(texts) if isinstance(file, Path)]

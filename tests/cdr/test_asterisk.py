@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.asterisk_rows import epochs, peers
+from sippet_reconcile.cdr.families.asterisk_rows import epochs, peers
 from sippet_reconcile.schema import CALLS
 
 Line = Callable[..., bytes]

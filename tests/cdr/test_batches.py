@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import sippet_reconcile as sr
 from sippet_reconcile.cdr.formats import format_named
-from sippet_reconcile.cdr.joined import ATTRS_KEY
-from sippet_reconcile.cdr.links import Links
+from sippet_reconcile.cdr.whole.joined import ATTRS_KEY
+from sippet_reconcile.cdr.whole.links import Links
 
 Line = Callable[..., bytes]
 TEXT = pa.large_string()
@@ -39,9 +39,9 @@ def assert_same_in_batches(
     whole = sr.read_cdr(paths, **options)
     with pytest.MonkeyPatch.context() as patch:
         if large is not None:
-            patch.setattr("sippet_reconcile.cdr.sources.LARGE", large)
-            patch.setattr("sippet_reconcile.cdr.parts.LARGE", large)
-            patch.setattr("sippet_reconcile.cdr.pieces._PIECE", piece)
+            patch.setattr("sippet_reconcile.cdr.files.sources.LARGE", large)
+            patch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", large)
+            patch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", piece)
         batches = list(sr.iter_cdr(paths, rows=rows, **options))
     assert [len(batch) for batch in batches[:-1]] == [rows] * (len(batches) - 1)
     assert 0 < len(batches[-1]) <= rows or (len(batches) == 1 and len(whole) == 0)
@@ -165,9 +165,9 @@ def test_what_later_rows_tell_of_trunks_holds_for_all_rows_of_a_file(
     path.write_text("\n".join([header, *lines]) + "\n")
     legs = assert_same_in_batches(path, rows=rows, large=1, piece=piece, format="pbxware")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", piece)
+        patch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", piece)
         pd.testing.assert_frame_equal(sr.read_cdr(path, format="pbxware"), legs)
     named = {trunk for trunk, *_ in calls if trunk != "NULL"}
     named |= {peer for _, peer, context, local in calls if peer == context and not local}
@@ -231,9 +231,9 @@ def test_what_became_of_a_leg_is_settled_by_all_legs_of_a_file(
     said: dict[str, Any] = {"format": "grandstream", "timezone": "UTC"}
     whole = assert_same_in_batches(path, rows=rows, large=1, piece=piece, **said)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", piece)
+        patch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", piece)
         pd.testing.assert_frame_equal(sr.read_cdr(path, **said), whole)
     found = list(zip(whole["status"].tolist(), whole["is_helper"].tolist(), strict=True))
     assert found == _expected_of_grandstream(legs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sippet_reconcile.cdr.causes import FREESWITCH, Q850, SIP
+from sippet_reconcile.cdr.families.causes import FREESWITCH, Q850, SIP
 from sippet_reconcile.cdr.spec import status_word
 from sippet_reconcile.schema import LEG_STATUSES
 

@@ -591,9 +591,9 @@ def test_a_caller_whose_name_begins_with_total_is_a_record(cell: str, start: str
 def test_totals_lines_of_a_large_file_are_counted_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 200)
+    monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 200)
     path = tmp_path / "x.csv"
     path.write_text("Name,Start,Talk\n" + ("Ann,2026-10-01 09:00:00,60\n" * 10 + "Total,,600\n") * 3)
     columns = {"started_at": "Start", "billable_s": "Talk"}
@@ -641,9 +641,9 @@ def test_offsets_in_the_data_win_over_the_zone_and_the_log_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, in_pieces: bool
 ) -> None:
     if in_pieces:
-        monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-        monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 200)
+        monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 200)
     path, columns = tmp_path / "x.csv", {"started_at": "S", "billable_s": "T"}
     path.write_text("S,T\n" + "2026-10-01T09:00:00+02:00,60\n" * 20)
     said = "x.csv: timezone='Europe/London' is not used"
@@ -959,9 +959,9 @@ def test_byte_order_marks_inside_a_file_belong_to_no_value(
     freeswitch: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line_end: bytes, in_pieces: bool
 ) -> None:
     if in_pieces:
-        monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-        monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 200)
+        monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+        monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 200)
     mark, path = b"\xef\xbb\xbf", tmp_path / "x.csv"
     table = mark + b"Id,Start\na,2026-10-01 09:00:00\n"
     path.write_bytes((table * 2 + mark + b"b,2026-10-01 09:00:00\n").replace(b"\n", line_end))

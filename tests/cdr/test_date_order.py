@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.date_order import DateVotes, _Vote
+from sippet_reconcile.cdr.times.date_order import DateVotes, _Vote
 
 Line = Callable[..., bytes]
 Read = Callable[..., pd.DataFrame]
@@ -189,8 +189,8 @@ def test_ids_that_fit_neither_order_settle_nothing(asterisk: Line, read: Read) -
 def test_a_file_that_is_read_in_pieces_is_settled_by_all_of_it(
     in_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, last: str
 ) -> None:
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1000)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 500)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1000)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 500)
     path = in_file(table(*["1/9/2026 8:00:00"] * 200, last), "large.csv")
     options: dict[str, Any] = {"columns": COLUMNS, "timezone": "UTC", "progress": False}
     legs = sr.read_cdr(path, **options)

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.counting import PLAINLY_NATIONAL
-from sippet_reconcile.cdr.first_look import look_at
-from sippet_reconcile.cdr.guessing import guess_columns
-from sippet_reconcile.cdr.masking import mask_sample
+from sippet_reconcile.cdr.describing.counting import PLAINLY_NATIONAL
+from sippet_reconcile.cdr.describing.first_look import look_at
+from sippet_reconcile.cdr.describing.guessing import guess_columns
+from sippet_reconcile.cdr.describing.masking import mask_sample
 from sippet_reconcile.phones import classify_numbers
 from sippet_reconcile.schema import LEGS
 

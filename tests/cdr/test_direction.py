@@ -122,7 +122,7 @@ def test_own_numbers_are_the_same_in_pieces(
     path = in_file(b"".join(rows))
     whole = sr.read_cdr(path, timezone="UTC", internal_numbers=OWN, progress=False)
     assert whole["direction"].eq("internal").sum() == 20
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1000)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 500)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1000)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 500)
     pieces = sr.read_cdr(path, timezone="UTC", internal_numbers=OWN, progress=False)
     pd.testing.assert_frame_equal(whole, pieces)

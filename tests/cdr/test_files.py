@@ -18,10 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import packed, reader
-from sippet_reconcile.cdr.careful import MAX_LINE, Careful, Layout
-from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.reader import read_delimited, read_regular
+from sippet_reconcile.cdr.files import packed
+from sippet_reconcile.cdr.files.decode import decode
+from sippet_reconcile.cdr.records import reader
+from sippet_reconcile.cdr.records.careful import MAX_LINE, Careful, Layout
+from sippet_reconcile.cdr.records.reader import read_delimited, read_regular
 from sippet_reconcile.cdr.tables import repeated
 from sippet_reconcile.schema import LEGS
 
@@ -330,9 +331,9 @@ def test_a_large_file_read_in_pieces_gives_the_same_legs(
     ]
     path = in_file(b"".join(lines[:300]) + b"\n\n" + b"".join(lines[300:]).rstrip(b"\n"))
     whole = sr.read_cdr(path, timezone="Europe/London", keep=["read_codec"])
-    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 7000)
+    monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 7000)
     pieces = sr.read_cdr(path, timezone="Europe/London", keep=["read_codec"])
     pd.testing.assert_frame_equal(pieces, whole)
     assert whole["source_row"].iloc[[299, 300]].tolist() == [300, 303]
@@ -352,9 +353,9 @@ def test_pieces_and_the_whole_agree_on_dirt_too(
     path = in_file(good[0] + b"".join(lines))
     whole = sr.read_cdr(path, format="freeswitch", timezone="UTC")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", 500)
+        patch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 500)
         pieces = sr.read_cdr(path, format="freeswitch", timezone="UTC")
     pd.testing.assert_frame_equal(pieces, whole)
 
@@ -375,9 +376,9 @@ def test_dates_that_only_the_whole_file_settles_are_settled_in_pieces_too(
     path = in_file(("S,Id\n" + "".join(rows)).encode())
     columns = {"started_at": "S", "call_key": "Id"}
     whole = sr.read_cdr(path, columns=columns, timezone="UTC")
-    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 200)
+    monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 200)
     pd.testing.assert_frame_equal(sr.read_cdr(path, columns=columns, timezone="UTC"), whole)
     assert whole["started_at"].dt.month.eq(10).all()
     mixed = in_file(path.read_bytes() + b"10/14/2026 08:00:00,x\n")

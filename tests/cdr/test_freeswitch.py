@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.freeswitch_links import relink
+from sippet_reconcile.cdr.families.freeswitch_links import relink
 from sippet_reconcile.schema import LEG_STATUSES, LEGS
 
 Line = Callable[..., bytes]

@@ -494,7 +494,7 @@ def test_pieces_of_a_large_file_are_read_as_the_whole(
         path = in_file(b"".join(line(template, uuid=uuid(n)) for n in range(40)))
         whole = sr.read_cdr(path, timezone="UTC")
         with monkeypatch.context() as patch:
-            patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-            patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-            patch.setattr("sippet_reconcile.cdr.pieces._PIECE", 1000)
+            patch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+            patch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+            patch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 1000)
             pd.testing.assert_frame_equal(sr.read_cdr(path, timezone="UTC"), whole)

@@ -410,9 +410,9 @@ def test_pieces_of_a_large_file_are_read_as_the_whole(
     rows = [{**(UNANSWERED if n % 3 else {}), "xml_cdr_uuid": uuid(n)} for n in range(60)]
     path = in_file(export(*rows))
     whole = sr.read_cdr(path, timezone="UTC")
-    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 3000)
+    monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 3000)
     pd.testing.assert_frame_equal(sr.read_cdr(path, timezone="UTC"), whole)
 
 

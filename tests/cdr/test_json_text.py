@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr.json_text import Broken, JsonRecords, Repeated
+from sippet_reconcile.cdr.records.json_text import Broken, JsonRecords, Repeated
 from sippet_reconcile.errors import CdrFormatError
 
 # What looks like the border between two records, and is not.

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import cutting, kinds, packed, sources
+from sippet_reconcile.cdr import kinds
+from sippet_reconcile.cdr.files import cutting, packed, sources
 
 Line = Callable[..., bytes]
 MIB = 1 << 20
@@ -114,8 +115,8 @@ def test_a_large_file_takes_little_more_memory_than_its_legs(
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 1 << 14)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 1 << 14)
     monkeypatch.setattr(cutting, "_CHUNK", 1 << 12)
     monkeypatch.setattr(sources, "_CHUNK", 1 << 12)
     monkeypatch.setattr(cutting, "LONGEST", MIB)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr.local_times import LocalInstants, micros_to_utc
+from sippet_reconcile.cdr.times.local_times import LocalInstants, micros_to_utc
 
 LONDON = ZoneInfo("Europe/London")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

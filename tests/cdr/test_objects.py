@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.json_text import JsonRecords
-from sippet_reconcile.cdr.judge import by_names
-from sippet_reconcile.cdr.objects import Wanted, read_objects
+from sippet_reconcile.cdr.families.judge import by_names
+from sippet_reconcile.cdr.records.json_text import JsonRecords
+from sippet_reconcile.cdr.records.objects import Wanted, read_objects
 from sippet_reconcile.cdr.spec import Sample
 from sippet_reconcile.cdr.tables import RawTable
 from sippet_reconcile.errors import CdrFormatError

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import careful
+from sippet_reconcile.cdr.records import careful
 
 Read = Callable[..., pd.DataFrame]
 

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.cutting import cut_chunks, cut_file
-from sippet_reconcile.cdr.joined import ATTRS_KEY
-from sippet_reconcile.cdr.pieces import InPieces
+from sippet_reconcile.cdr.files.cutting import cut_chunks, cut_file
+from sippet_reconcile.cdr.whole.joined import ATTRS_KEY
+from sippet_reconcile.cdr.whole.pieces import InPieces
 
 Line = Callable[..., bytes]
 InFile = Callable[..., Path]
@@ -37,9 +37,9 @@ quick = settings(
 @contextmanager
 def in_pieces_of(size: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-        patch.setattr("sippet_reconcile.cdr.pieces._PIECE", size)
+        patch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+        patch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", size)
         yield
 
 

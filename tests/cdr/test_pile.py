@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.pile import Pile
+from sippet_reconcile.cdr.whole.pile import Pile
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:
@@ -88,9 +88,9 @@ def test_kept_columns_stand_in_the_order_in_which_they_were_asked_for(
     path = in_file(b"".join(freeswitch(uuid=f"8c1f3c52-0000-4000-8000-{i:012d}") for i in range(40)))
     keep = ["accountcode", "caller_id_name"]  # the first is the user as well
     whole = sr.read_cdr(path, timezone="UTC", keep=keep)
-    monkeypatch.setattr("sippet_reconcile.cdr.sources.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 2000)
+    monkeypatch.setattr("sippet_reconcile.cdr.files.sources.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 2000)
     pieces = sr.read_cdr(path, timezone="UTC", keep=keep)
     assert list(pieces.columns)[-2:] == ["x_accountcode", "x_caller_id_name"]
     pd.testing.assert_frame_equal(pieces, whole)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr import careful
 from sippet_reconcile.cdr.formats import all_formats, grandstream
-from sippet_reconcile.cdr.reader import Layout, read_delimited
+from sippet_reconcile.cdr.records import careful
+from sippet_reconcile.cdr.records.reader import Layout, read_delimited
 from sippet_reconcile.cdr.spec import CdrFormat
 from sippet_reconcile.cdr.tables import RawTable
 

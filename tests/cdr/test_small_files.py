@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.small_files import SmallFiles
+from sippet_reconcile.cdr.whole.small_files import SmallFiles
 
 Write = Callable[[str, str | bytes], Path]
 START = 1790845200  # 2026-10-01 09:00:00 UTC

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.sql_text import begins_like_sql, read_sql, sql_samples
+from sippet_reconcile.cdr.records.sql_text import begins_like_sql, read_sql, sql_samples
 from sippet_reconcile.cdr.tables import RawTable
 
 NAMES = ("a", "b", "c")

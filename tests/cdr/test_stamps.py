@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr import stamps as stamps_module
-from sippet_reconcile.cdr.stamps import read_both_orders, read_stamps
+from sippet_reconcile.cdr.times import stamps as stamps_module
+from sippet_reconcile.cdr.times.stamps import read_both_orders, read_stamps
 
 TEXT = pa.large_string()
 FIRST, LAST = datetime(1973, 1, 1), datetime(2099, 1, 1)  # noqa: DTZ001 - as printed, without a zone

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.cdr import lines as lines_module
 from sippet_reconcile.cdr import tables
-from sippet_reconcile.cdr.careful import Layout
-from sippet_reconcile.cdr.reader import read_regular
+from sippet_reconcile.cdr.records import lines as lines_module
+from sippet_reconcile.cdr.records.careful import Layout
+from sippet_reconcile.cdr.records.reader import read_regular
+from sippet_reconcile.cdr.records.tokens import python_pattern
 from sippet_reconcile.cdr.tables import record_hashes
-from sippet_reconcile.cdr.tokens import python_pattern
 from sippet_reconcile.keys import hash_text
 
 TEXT = pa.large_string()

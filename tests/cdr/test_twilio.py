@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr import parts, pieces, sources
+from sippet_reconcile.cdr.files import sources
+from sippet_reconcile.cdr.whole import parts, pieces
 
 Read = Callable[..., pd.DataFrame]
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.cdr.json_values import Broken
-from sippet_reconcile.cdr.xml_text import XmlRecords, begins_like_xml, first_elements
+from sippet_reconcile.cdr.records.xml_text import XmlRecords, begins_like_xml, first_elements
 from sippet_reconcile.errors import CdrFormatError
 
 CDR = "<cdr id='{0}'><variables><uuid>u-{0}</uuid></variables><app name='x &amp; &lt;cdr>'/></cdr>"

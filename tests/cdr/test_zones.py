@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.cdr.clock import Clock, find_clock
-from sippet_reconcile.cdr.stamps import read_stamps
+from sippet_reconcile.cdr.times.clock import Clock, find_clock
+from sippet_reconcile.cdr.times.stamps import read_stamps
 
 Line = Callable[..., bytes]
 Read = Callable[..., pd.DataFrame]
@@ -41,8 +41,8 @@ def calls(
 
 @pytest.fixture
 def in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sippet_reconcile.cdr.parts.LARGE", 1000)
-    monkeypatch.setattr("sippet_reconcile.cdr.pieces._PIECE", 600)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.parts.LARGE", 1000)
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 600)
 
 
 # ---------------------------------------------------------------- the ids tell the clock

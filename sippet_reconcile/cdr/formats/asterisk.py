@@ -16,8 +16,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile.cdr.asterisk_rows import ELSEWHERE, STATUSES, interpret, is_disposition, is_moment
-from sippet_reconcile.cdr.judge import by_cells, by_names, is_seconds
+from sippet_reconcile.cdr.families.asterisk_rows import (
+    ELSEWHERE,
+    STATUSES,
+    interpret,
+    is_disposition,
+    is_moment,
+)
+from sippet_reconcile.cdr.families.judge import by_cells, by_names, is_seconds
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Sample, column_key
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile.cdr.asterisk_rows import (
+from sippet_reconcile.cdr.families.asterisk_rows import (
     ELSEWHERE,
     NAMES,
     STATUSES,
@@ -21,7 +21,7 @@ from sippet_reconcile.cdr.asterisk_rows import (
     is_disposition,
     is_moment,
 )
-from sippet_reconcile.cdr.judge import by_cells, is_seconds
+from sippet_reconcile.cdr.families.judge import by_cells, is_seconds
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Sample, column_key
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.causes import FREESWITCH, Q850
-from sippet_reconcile.cdr.judge import by_cells, by_names, is_seconds
+from sippet_reconcile.cdr.families.causes import FREESWITCH, Q850
+from sippet_reconcile.cdr.families.judge import by_cells, by_names, is_seconds
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.normalize import map_distinct
 

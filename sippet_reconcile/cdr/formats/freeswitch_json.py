@@ -6,7 +6,7 @@ where a call had no media, which JSON does not know. The same leg may be posted 
 
 Flattened into a table, as pandas does it, its columns are called ``variables.uuid`` and so on.
 
-See `sippet_reconcile.cdr.channel_variables` for the meaning of the variables, and
+See `sippet_reconcile.cdr.families.channel_variables` for the meaning of the variables, and
 ``mod_json_cdr.c`` and its sample configuration in FreeSWITCH's source for the rest.
 """
 
@@ -14,8 +14,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sippet_reconcile.cdr.channel_variables import NAMES, PATHS, STATUSES, decoded, interpret, recognise
-from sippet_reconcile.cdr.freeswitch_links import relink
+from sippet_reconcile.cdr.families.channel_variables import (
+    NAMES,
+    PATHS,
+    STATUSES,
+    decoded,
+    interpret,
+    recognise,
+)
+from sippet_reconcile.cdr.families.freeswitch_links import relink
 from sippet_reconcile.cdr.spec import CdrFormat
 
 __all__ = ["FORMATS"]

@@ -5,7 +5,7 @@ space may stand around any of them. A variable that the switch holds as a list i
 element that stands there several times. What a file is called says nothing: the ``a_``
 before it is a setting.
 
-See `sippet_reconcile.cdr.channel_variables` for the meaning of the variables, and
+See `sippet_reconcile.cdr.families.channel_variables` for the meaning of the variables, and
 ``mod_xml_cdr.c`` and ``switch_ivr_generate_xml_cdr`` in FreeSWITCH's source for the rest.
 """
 
@@ -13,8 +13,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from sippet_reconcile.cdr.channel_variables import NAMES, PATHS, STATUSES, decoded, interpret, recognise
-from sippet_reconcile.cdr.freeswitch_links import relink
+from sippet_reconcile.cdr.families.channel_variables import (
+    NAMES,
+    PATHS,
+    STATUSES,
+    decoded,
+    interpret,
+    recognise,
+)
+from sippet_reconcile.cdr.families.freeswitch_links import relink
 from sippet_reconcile.cdr.spec import CdrFormat
 
 __all__ = ["FORMATS"]

@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.causes import FREESWITCH
-from sippet_reconcile.cdr.freeswitch_links import lost_legs, relink
+from sippet_reconcile.cdr.families.causes import FREESWITCH
+from sippet_reconcile.cdr.families.freeswitch_links import lost_legs, relink
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.normalize import map_distinct, text_to_seconds
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.asterisk_rows import (
+from sippet_reconcile.cdr.families.asterisk_rows import (
     LOCAL,
     STATUSES,
     UUID,
@@ -35,7 +35,7 @@ from sippet_reconcile.cdr.asterisk_rows import (
     peers,
     words,
 )
-from sippet_reconcile.cdr.judge import by_names
+from sippet_reconcile.cdr.families.judge import by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.normalize import with_missing

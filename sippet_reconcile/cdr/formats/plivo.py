@@ -21,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.addresses import users, with_plus
-from sippet_reconcile.cdr.causes import FREESWITCH
-from sippet_reconcile.cdr.judge import by_names
-from sippet_reconcile.cdr.parents import link_to_first
+from sippet_reconcile.cdr.families.addresses import users, with_plus
+from sippet_reconcile.cdr.families.causes import FREESWITCH
+from sippet_reconcile.cdr.families.judge import by_names
+from sippet_reconcile.cdr.families.parents import link_to_first
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing

@@ -27,11 +27,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.asterisk_rows import matches
-from sippet_reconcile.cdr.judge import by_cells, by_names
+from sippet_reconcile.cdr.families.asterisk_rows import matches
+from sippet_reconcile.cdr.families.judge import by_cells, by_names
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
-from sippet_reconcile.cdr.stamps import is_date_like, read_stamps
 from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.times.stamps import is_date_like, read_stamps
 from sippet_reconcile.normalize import clean_text, map_distinct, text_to_seconds, with_missing
 
 if TYPE_CHECKING:

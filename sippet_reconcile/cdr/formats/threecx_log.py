@@ -25,17 +25,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.asterisk_rows import group, matches
+from sippet_reconcile.cdr.families.asterisk_rows import group, matches
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
-from sippet_reconcile.cdr.stamps import read_stamps
 from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.times.stamps import read_stamps
 from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.stamps import Stamps
     from sippet_reconcile.cdr.tables import Fields
+    from sippet_reconcile.cdr.times.stamps import Stamps
 
 __all__ = ["FORMATS"]
 

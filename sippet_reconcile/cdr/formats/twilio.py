@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.addresses import users
-from sippet_reconcile.cdr.judge import by_names
-from sippet_reconcile.cdr.parents import link_to_first
+from sippet_reconcile.cdr.families.addresses import users
+from sippet_reconcile.cdr.families.judge import by_names
+from sippet_reconcile.cdr.families.parents import link_to_first
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.normalize import map_distinct
 

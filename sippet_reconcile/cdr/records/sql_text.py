@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.cdr.records.sql_statements import Dump, Insert, begins_like_sql, sql_samples
+from sippet_reconcile.cdr.records.sql_tuples import Dialect, Tuple, Window, read_tuple, read_window
 from sippet_reconcile.cdr.spec import Sample
-from sippet_reconcile.cdr.sql_statements import Dump, Insert, begins_like_sql, sql_samples
-from sippet_reconcile.cdr.sql_tuples import Dialect, Tuple, Window, read_tuple, read_window
 from sippet_reconcile.cdr.tables import TEXT, RawTable, record_hashes
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.keys import hash_text

@@ -14,7 +14,7 @@ from sippet_reconcile._display import plural
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sippet_reconcile.cdr.describe import CdrDescription
+    from sippet_reconcile.cdr.describing.describe import CdrDescription
 
 __all__ = ["SHARES", "day_in_words", "figures", "local", "remarks_of"]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from sippet_reconcile._display import mask_digits
-from sippet_reconcile.cdr.stamps import Stamps, read_both_orders
 from sippet_reconcile.cdr.tables import in_threads
+from sippet_reconcile.cdr.times.stamps import Stamps, read_both_orders
 from sippet_reconcile.errors import CdrFormatError
 
 if TYPE_CHECKING:

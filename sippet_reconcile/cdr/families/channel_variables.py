@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.causes import FREESWITCH, Q850, SIP
-from sippet_reconcile.cdr.freeswitch_links import lost_legs
+from sippet_reconcile.cdr.families.causes import FREESWITCH, Q850, SIP
+from sippet_reconcile.cdr.families.freeswitch_links import lost_legs
 from sippet_reconcile.cdr.spec import Evidence, Options, Record, Sample, status_word
 from sippet_reconcile.normalize import clean_text, map_distinct, with_missing
 

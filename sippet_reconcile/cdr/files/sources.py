@@ -18,9 +18,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, TypeAlias
 
-from sippet_reconcile.cdr.cutting import cut_chunks, cut_file
-from sippet_reconcile.cdr.foreign import refuse_foreign
-from sippet_reconcile.cdr.packed import GZIP, ZIP, gunzipped, member_chunks, members_of, zip_errors
+from sippet_reconcile.cdr.files.cutting import cut_chunks, cut_file
+from sippet_reconcile.cdr.files.foreign import refuse_foreign
+from sippet_reconcile.cdr.files.packed import GZIP, ZIP, gunzipped, member_chunks, members_of, zip_errors
 from sippet_reconcile.errors import CdrFormatError, InputError
 
 __all__ = ["Paths", "Source", "blamed_on", "find_files", "open_sources"]

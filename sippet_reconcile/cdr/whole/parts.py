@@ -14,17 +14,17 @@ import pyarrow as pa
 
 from sippet_reconcile._parquet import UnfoldsTooFarError
 from sippet_reconcile._parquet import read_parquet as unfold
-from sippet_reconcile.cdr.clock import OFFSETS, Clock
-from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.frames import table_of_arrow
+from sippet_reconcile.cdr.files.decode import decode
+from sippet_reconcile.cdr.files.sources import LARGE, Source, blamed_on
 from sippet_reconcile.cdr.kinds import Request, read_records, take_sample
 from sippet_reconcile.cdr.legs import Origin, legs_table
-from sippet_reconcile.cdr.pieces import PIECE, InPieces, first_lines, open_in_pieces
-from sippet_reconcile.cdr.pile import Pile
-from sippet_reconcile.cdr.sources import LARGE, Source, blamed_on
+from sippet_reconcile.cdr.records.frames import table_of_arrow
 from sippet_reconcile.cdr.spec import ASIDE, CdrFormat, Sample
 from sippet_reconcile.cdr.tables import TEXT, RawTable
+from sippet_reconcile.cdr.times.clock import OFFSETS, Clock
 from sippet_reconcile.cdr.understood import LOG, format_of, tell_of_zone, totals_note, understand
+from sippet_reconcile.cdr.whole.pieces import PIECE, InPieces, first_lines, open_in_pieces
+from sippet_reconcile.cdr.whole.pile import Pile
 from sippet_reconcile.errors import CdrFormatError
 from sippet_reconcile.schema import LEGS
 

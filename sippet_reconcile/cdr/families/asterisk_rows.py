@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.spec import Options, Record, status_word
-from sippet_reconcile.cdr.stamps import is_date_like
+from sippet_reconcile.cdr.times.stamps import is_date_like
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:

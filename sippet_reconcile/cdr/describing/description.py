@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import plural, visible
+from sippet_reconcile.cdr.describing.remarks import SHARES, day_in_words, figures, local, remarks_of
 from sippet_reconcile.cdr.formats import format_named
-from sippet_reconcile.cdr.remarks import SHARES, day_in_words, figures, local, remarks_of
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report import Bar, ColumnChart, Document, Section, in_words
 
 if TYPE_CHECKING:
-    from sippet_reconcile.cdr.describe import CdrDescription
+    from sippet_reconcile.cdr.describing.describe import CdrDescription
 
 __all__ = ["document_of"]
 

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.json_text import PIECE, Broken, JsonRecords, Repeated
 from sippet_reconcile.cdr.nested import Nested, twice
+from sippet_reconcile.cdr.records.json_text import PIECE, Broken, JsonRecords, Repeated
 from sippet_reconcile.cdr.spec import column_key
 from sippet_reconcile.cdr.tables import TEXT, RawTable
 from sippet_reconcile.errors import CdrFormatError

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.cdr import counting
-from sippet_reconcile.cdr.clocks import Clocks, clocks_of
-from sippet_reconcile.cdr.first_look import candidates_frame, sizes_of, sniffed
-from sippet_reconcile.cdr.read import ATTRS_KEY
-from sippet_reconcile.cdr.silence import Hours, hours_of, quiet_hours
+from sippet_reconcile.cdr.describing import counting
+from sippet_reconcile.cdr.describing.clocks import Clocks, clocks_of
+from sippet_reconcile.cdr.describing.first_look import candidates_frame, sizes_of, sniffed
+from sippet_reconcile.cdr.describing.silence import Hours, hours_of, quiet_hours
+from sippet_reconcile.cdr.whole.joined import ATTRS_KEY
 from sippet_reconcile.schema import LEGS, conform
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from sippet_reconcile.cdr.sources import Paths
+    from sippet_reconcile.cdr.files.sources import Paths
     from sippet_reconcile.report import Document
 
 __all__ = ["CdrDescription", "describe_cdr"]
@@ -133,7 +133,7 @@ class CdrDescription:
     @cached_property
     def document(self) -> Document:
         """The whole description as a document, which `to_html` writes."""
-        from sippet_reconcile.cdr.description import document_of  # noqa: PLC0415 - jinja2 only where it is shown
+        from sippet_reconcile.cdr.describing.description import document_of  # noqa: PLC0415 - jinja2 only where it is shown
 
         return document_of(self)
 

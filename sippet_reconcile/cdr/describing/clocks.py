@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from sippet_reconcile.cdr.clock import OFFSETS
+from sippet_reconcile.cdr.times.clock import OFFSETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.masking import mask_sample
+from sippet_reconcile.cdr.describing.masking import mask_sample
 from sippet_reconcile.phones import NUMBER_KINDS, classify_numbers
 from sippet_reconcile.schema import text_array
 

@@ -15,9 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from sippet_reconcile.cdr.lines import blank_lines, by_the_book, bytes_of, lines_of
+from sippet_reconcile.cdr.records.lines import blank_lines, by_the_book, bytes_of, lines_of
+from sippet_reconcile.cdr.records.tokens import (
+    mend_line,
+    python_pattern,
+    record_pattern,
+    split_line,
+    stays_open,
+)
 from sippet_reconcile.cdr.tables import TEXT, RawTable, one_array, record_hashes, where_cut
-from sippet_reconcile.cdr.tokens import mend_line, python_pattern, record_pattern, split_line, stays_open
 from sippet_reconcile.keys import hash_text
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.links import company_of, talked_in
-from sippet_reconcile.cdr.parts import Part, empty_legs
 from sippet_reconcile.cdr.tables import TEXT, in_threads, one_array
+from sippet_reconcile.cdr.whole.links import company_of, talked_in
+from sippet_reconcile.cdr.whole.parts import Part, empty_legs
 from sippet_reconcile.keys import hash_text
 from sippet_reconcile.schema import Legs, arrow_to_frame, text_series
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.clock import Clock
     from sippet_reconcile.cdr.kinds import Request
+    from sippet_reconcile.cdr.times.clock import Clock
 
 __all__ = ["ATTRS_KEY", "contiguous", "how_read", "joined"]
 

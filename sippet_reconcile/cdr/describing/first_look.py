@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.cdr.guessing import guess_columns, header_of
+from sippet_reconcile.cdr.describing.guessing import guess_columns, header_of
+from sippet_reconcile.cdr.describing.masking import mask_sample
+from sippet_reconcile.cdr.files.sources import Paths, Source, find_files, open_sources
 from sippet_reconcile.cdr.kinds import take_sample
-from sippet_reconcile.cdr.masking import mask_sample
-from sippet_reconcile.cdr.parts import beginning_of, read_parquet, sample_of
 from sippet_reconcile.cdr.sniff import ENOUGH, Candidate, candidates
-from sippet_reconcile.cdr.sources import Paths, Source, find_files, open_sources
+from sippet_reconcile.cdr.whole.parts import beginning_of, read_parquet, sample_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.clock import Clock
-from sippet_reconcile.cdr.decode import AS_WIDE, decode_lines, wide_encoding
 from sippet_reconcile.cdr.evidence import Evidence, Settled
+from sippet_reconcile.cdr.files.decode import AS_WIDE, decode_lines, wide_encoding
 from sippet_reconcile.cdr.kinds import BYTES, Request, kind_of, layout_of, take_sample
 from sippet_reconcile.cdr.legs import check_kept
-from sippet_reconcile.cdr.reader import PieceRead, line_start, read_piece, without_headers
+from sippet_reconcile.cdr.records.reader import PieceRead, line_start, read_piece, without_headers
 from sippet_reconcile.cdr.spec import CdrFormat, Sample
 from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.times.clock import Clock
 from sippet_reconcile.cdr.understood import Understood, format_of, understand
 from sippet_reconcile.errors import CdrFormatError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from sippet_reconcile.cdr.sources import Source
+    from sippet_reconcile.cdr.files.sources import Source
 
 __all__ = ["PIECE", "InPieces", "first_lines", "open_in_pieces"]
 

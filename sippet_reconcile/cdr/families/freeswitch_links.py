@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.stamps import read_stamps
 from sippet_reconcile.cdr.tables import in_threads
+from sippet_reconcile.cdr.times.stamps import read_stamps
 from sippet_reconcile.keys import are_unique, hash_text
 from sippet_reconcile.normalize import text_to_seconds
 

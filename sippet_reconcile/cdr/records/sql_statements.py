@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sippet_reconcile.cdr.frames import unique_names
+from sippet_reconcile.cdr.records.frames import unique_names
+from sippet_reconcile.cdr.records.sql_tuples import SPACE, Dialect, read_tuple
 from sippet_reconcile.cdr.spec import Sample
-from sippet_reconcile.cdr.sql_tuples import SPACE, Dialect, read_tuple
 from sippet_reconcile.errors import CdrFormatError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from sippet_reconcile.cdr.local_times import LocalInstants, micros_to_utc
+from sippet_reconcile.cdr.times.local_times import LocalInstants, micros_to_utc
 from sippet_reconcile.errors import CdrFormatError, InputError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sippet_reconcile.cdr.stamps import Stamps
+    from sippet_reconcile.cdr.times.stamps import Stamps
 
 __all__ = ["OFFSETS", "Clock", "Timeline", "as_coarse", "check_zone", "find_clock", "timeline"]
 

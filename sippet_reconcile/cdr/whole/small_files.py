@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sippet_reconcile.cdr.clock import OFFSETS
-from sippet_reconcile.cdr.decode import decode
-from sippet_reconcile.cdr.json_text import JsonRecords
+from sippet_reconcile.cdr.files.decode import decode
 from sippet_reconcile.cdr.kinds import ROWS, kind_of, wanted_of
 from sippet_reconcile.cdr.legs import Origin, legs_table
-from sippet_reconcile.cdr.objects import table_of_records
-from sippet_reconcile.cdr.parts import Part, read_source
+from sippet_reconcile.cdr.records.json_text import JsonRecords
+from sippet_reconcile.cdr.records.objects import table_of_records
+from sippet_reconcile.cdr.records.xml_text import XmlRecords
 from sippet_reconcile.cdr.sniff import ENOUGH, candidates
 from sippet_reconcile.cdr.spec import Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.times.clock import OFFSETS
 from sippet_reconcile.cdr.understood import LOG, format_of, tell_of_zone, understand
-from sippet_reconcile.cdr.xml_text import XmlRecords
+from sippet_reconcile.cdr.whole.parts import Part, read_source
 from sippet_reconcile.errors import ReconcileError
 
 if TYPE_CHECKING:
+    from sippet_reconcile.cdr.files.sources import Source
     from sippet_reconcile.cdr.kinds import Request
-    from sippet_reconcile.cdr.sources import Source
     from sippet_reconcile.cdr.spec import CdrFormat, Kind
 
 __all__ = ["SmallFiles"]

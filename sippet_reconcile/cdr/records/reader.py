@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.careful import Careful, Layout, mended_note, no_records, parse
-from sippet_reconcile.cdr.lines import all_quoted_lines, blank_lines, by_the_book, lines_of
+from sippet_reconcile.cdr.records.careful import Careful, Layout, mended_note, no_records, parse
+from sippet_reconcile.cdr.records.lines import all_quoted_lines, blank_lines, by_the_book, lines_of
 from sippet_reconcile.cdr.tables import (
     TEXT,
     RawTable,

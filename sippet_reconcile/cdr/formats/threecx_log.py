@@ -17,6 +17,7 @@ The rules are those of 3CX's reports ("Call Reports", V18 and V20) and what they
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -25,7 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.families.asterisk_rows import group, matches
+from sippet_reconcile.cdr.families.asterisk_rows import matches
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.cdr.times.stamps import read_stamps
@@ -124,7 +125,9 @@ def interpret(fields: Fields, options: Options) -> Record:
     told = map_distinct(
         pc.coalesce(fields["Direction"], fields["Call Type"]), lambda word: DIRECTIONS.get(status_word(word))
     )
-    from_extension = matches(caller, _IN_BRACKETS) & ~matches(from_number, r"\d{7}")
+    from_extension = np.asarray(pc.fill_null(pc.match_substring(caller, "("), fill_value=False))
+    if bool(from_extension.any()):
+        from_extension = matches(caller, _IN_BRACKETS) & ~matches(from_number, r"\d{7}")
     by_trunk = np.asarray(fields["Trunk"].is_valid()) | np.asarray(fields["Trunk number"].is_valid())
     redirected = matches(status, _REDIRECTED)
     return Record(
@@ -154,8 +157,16 @@ def _repeat(word: str, size: int) -> pa.LargeStringArray:
 
 def _number(party: pa.LargeStringArray) -> pa.LargeStringArray:
     """Return the number of a party: what stands in brackets behind a name, or what there is."""
-    named = matches(party, _IN_BRACKETS)
-    return pc.coalesce(group(party, _IN_BRACKETS, "number", named), party)
+    bracketed = pc.fill_null(pc.match_substring(party, "("), fill_value=False)
+    if not pc.any(bracketed, min_count=0).as_py():
+        return party
+    # Queues, menus and desks are few, and named again and again.
+    return pc.replace_with_mask(party, bracketed, map_distinct(party.filter(bracketed), _in_brackets))
+
+
+def _in_brackets(name: str) -> str:
+    found = re.search(_IN_BRACKETS, name, re.ASCII)
+    return name if found is None else found["number"]
 
 
 # ---------------------------------------------------------------- which rows are one call

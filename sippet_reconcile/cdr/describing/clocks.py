@@ -93,7 +93,8 @@ def _sentence(name: str, how: str, started: pd.Series[pd.Timestamp]) -> str:
         return "Every time carries its own offset or is an epoch: no zone is needed to read them."
     if how.startswith(_MEASURED):
         known = started.dropna()
-        span = f" from {known.min():%Y-%m-%d} to {known.max():%Y-%m-%d}" if len(known) else ""
+        first, last = (f"{at:%Y-%m-%d}" for at in (known.min(), known.max())) if len(known) else ("", "")
+        span = "" if not first else f" on {first}" if first == last else f" from {first} to {last}"
         return (
             f"{name}, {how}: the switch stood at that offset{span}. Several zones have it, and which of them the "
             "file does not tell; name the zone (timezone=) before reading files of other seasons together."

@@ -236,7 +236,7 @@ def _seconds(described: CdrDescription) -> Section:
 
 def _shares(rows: pd.Series[int]) -> list[str]:
     total = int(rows.sum()) or 1
-    return [f"{100 * count / total:.1f} %" for count in rows.tolist()]
+    return [f"{count / total:.1%}" for count in rows.tolist()]
 
 
 def _numbers(described: CdrDescription) -> Section:

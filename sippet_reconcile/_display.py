@@ -20,6 +20,7 @@ __all__ = [
     "MAX_ROWS",
     "card",
     "escape",
+    "hide_middle",
     "html_table",
     "html_text",
     "label",
@@ -132,18 +133,35 @@ def label(name: object) -> str:
 
 
 _DIGITS: Final = re.compile(r"\d{5,}")
-_KEEP_HEAD, _KEEP_TAIL = 3, 2
+_KEEP_HEAD, _KEEP_TAIL = 2, 2
 
 
 def mask_number(number: object) -> str:
-    """Hide the middle of a number, keeping enough to recognise it beside a colleague.
+    """Hide the middle of a number, however it is written, keeping enough to recognise it beside a colleague.
 
     Examples
     --------
     >>> mask_number("+442079460123"), mask_number("1001"), mask_number(None)
     ('+44••••••••23', '1001', '–')
+    >>> mask_number("(020) 7946-0123")
+    '(02•) ••••-••23'
     """
-    return mask_digits(show_value(number))
+    return hide_middle(show_value(number))
+
+
+def hide_middle(text: str) -> str:
+    """Hide all digits of a text but the first and the last two, where it has five or more.
+
+    Examples
+    --------
+    >>> hide_middle("020 7946 0123"), hide_middle("10 11")
+    ('02• •••• ••23', '10 11')
+    """
+    places = [place for place, sign in enumerate(text) if sign.isdigit()]
+    if len(places) <= _KEEP_HEAD + _KEEP_TAIL:
+        return text
+    hidden = set(places[_KEEP_HEAD:-_KEEP_TAIL])
+    return "".join("•" if place in hidden else sign for place, sign in enumerate(text))
 
 
 def mask_digits(text: str) -> str:
@@ -157,8 +175,7 @@ def mask_digits(text: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         run = match[0]
-        head = _KEEP_HEAD - 1
-        return run[:head] + "•" * (len(run) - head - _KEEP_TAIL) + run[-_KEEP_TAIL:]
+        return run[:_KEEP_HEAD] + "•" * (len(run) - _KEEP_HEAD - _KEEP_TAIL) + run[-_KEEP_TAIL:]
 
     return _DIGITS.sub(hide, text)
 

@@ -33,6 +33,13 @@ def test_numbers_are_masked_where_asked() -> None:
     assert "–" in shown
 
 
+def test_a_number_is_masked_however_it_is_written() -> None:
+    frame = pd.DataFrame({"to_number": ["(020) 7946-0123", "+44 20 7946 0123", "sip:02079460123@pbx"]})
+    shown = html_table(frame, masked=["to_number"])
+    assert all(part not in shown for part in ("7946", "0123", "794"))
+    assert "(02•) ••••-••23" in shown
+
+
 def test_columns_of_text_tables_line_up() -> None:
     lines = text_table([["a", 1], ["bb", 1000]], ["name", "rows"]).splitlines()
     assert [len(line) for line in lines] == [11, 11, 11, 11]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sippet_reconcile._display import mask_digits
+from sippet_reconcile._display import hide_middle
 
 __all__ = ["mask_sample"]
 
@@ -19,7 +19,6 @@ _DATE: Final = (
 _UUID: Final = r"(?i:\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b)"
 _NUMBER: Final = rf"\+?\(?\d(?:(?! ?{_DATE})[ ().\-/]{{0,2}}\d){{6,}}"
 _EITHER: Final = re.compile(rf"(?P<kept>{_UUID}|{_DATE})|{_NUMBER}|\d{{5,}}")
-_HEAD, _TAIL = 2, 2
 _INITIALS: Final = 2
 
 
@@ -44,14 +43,4 @@ def mask_sample(text: str, *, is_name: bool = False, most: int = 40) -> str:
 
 
 def _hide(match: re.Match[str]) -> str:
-    if match["kept"]:
-        return match[0]
-    if match[0].lstrip("+").isdigit():
-        return mask_digits(match[0])
-    n_digits, seen = sum(map(str.isdigit, match[0])), 0
-    shown = []
-    for sign in match[0]:
-        seen += sign.isdigit()
-        is_hidden = sign.isdigit() and _HEAD < seen <= n_digits - _TAIL
-        shown.append("•" if is_hidden else sign)
-    return "".join(shown)
+    return match[0] if match["kept"] else hide_middle(match[0])

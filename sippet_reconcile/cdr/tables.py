@@ -170,6 +170,10 @@ class Fields:
             self._clean[name] = pa.nulls(len(self), TEXT) if raw is None else clean_text(raw)
         return self._clean[name]
 
+    def first(self, *names: str) -> pa.LargeStringArray:
+        """Return each row's first value of several columns."""
+        return pc.coalesce(*(self[name] for name in names))
+
     @property
     def raw(self) -> RawTable:
         """The table behind the fields."""

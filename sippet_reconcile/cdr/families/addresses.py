@@ -7,18 +7,16 @@ same column with the ``+`` that the carrier leaves out.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.families.texts import matches
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.normalize import map_distinct, with_missing
 from sippet_reconcile.phones import e164_array
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["user_of", "users", "with_plus"]
 
@@ -73,14 +71,14 @@ def with_plus(array: pa.LargeStringArray, country: str | None) -> pa.LargeString
     bare = ~np.asarray(pc.fill_null(pc.starts_with(array, "+"), fill_value=True))
     if not bool(bare.any()):
         return array
-    whole = _matches(array, _WHOLE)
+    whole = matches(array, _WHOLE)
     if bool(whole.all()):
         return pc.binary_join_element_wise(plus, array, nothing)
     if bool(whole.any()):
         array = pc.if_else(pa.array(whole), pc.binary_join_element_wise(plus, array, nothing), array)
     short = np.zeros(len(array), bool)
     others = bare & ~whole
-    short[others] = _matches(array.filter(pa.array(others)), _SHORT)
+    short[others] = matches(array.filter(pa.array(others)), _SHORT)
     if not bool(short.any()):
         return array
     mask = pa.array(short)
@@ -92,7 +90,3 @@ def with_plus(array: pa.LargeStringArray, country: str | None) -> pa.LargeString
     alone = np.asarray(international.is_null())
     read = pc.if_else(pa.array(agree | alone), by_country, pa.scalar(None, TEXT))
     return pc.replace_with_mask(array, mask, read)
-
-
-def _matches(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(pc.match_substring_regex(array, pattern), fill_value=False))

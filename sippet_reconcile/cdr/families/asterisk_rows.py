@@ -13,20 +13,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.families.texts import cut, equals, group, groups, matches, matches_long
 from sippet_reconcile.cdr.spec import Options, Record, status_word
 from sippet_reconcile.cdr.times.stamps import is_date_like
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from sippet_reconcile.cdr.tables import Fields
 
 __all__ = [
-    "ELSEWHERE", "LOCAL", "NAMES", "STATUSES", "UUID", "UUID_BYTES", "WITH_CALLDATE", "cut", "epochs", "group", "groups", "interpret", "is_disposition",
-    "is_moment", "leg_ids", "matches", "matches_long", "numbers", "own_uuid", "peers", "words",
+    "ELSEWHERE",
+    "LOCAL",
+    "NAMES",
+    "STATUSES",
+    "UUID",
+    "UUID_BYTES",
+    "WITH_CALLDATE",
+    "epochs",
+    "interpret",
+    "is_disposition",
+    "is_moment",
+    "leg_ids",
+    "numbers",
+    "own_uuid",
+    "peers",
+    "words",
 ]  # fmt: skip
 
 WITH_CALLDATE: Final = (
@@ -89,47 +102,6 @@ _BY_PEER: Final = (
 )
 _DIGITS: Final = r"^\+?[0-9]+$"
 _USUAL: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
-
-
-def group(
-    array: pa.LargeStringArray, pattern: str, name: str, rows: NDArray[np.bool_]
-) -> pa.LargeStringArray:
-    """Return a group of a pattern in the rows that are marked."""
-    return groups(array, pattern, (name,), rows)[0]
-
-
-def groups(
-    array: pa.LargeStringArray, pattern: str, names: Sequence[str], rows: NDArray[np.bool_]
-) -> list[pa.LargeStringArray]:
-    """Return groups of a pattern in the rows that are marked; finding them takes five times as long as a match."""
-    nothing = pa.nulls(len(array), array.type)
-    if not bool(rows.any()):
-        return [nothing] * len(names)
-    mask = pa.array(rows)
-    found = pc.extract_regex(array.filter(mask), pattern=pattern)
-    return [pc.replace_with_mask(nothing, mask, pc.struct_field(found, name)) for name in names]
-
-
-def matches(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
-    """Mark the texts that a pattern is found in."""
-    return np.asarray(pc.fill_null(pc.match_substring_regex(array, pattern), fill_value=False))
-
-
-def matches_long(array: pa.LargeStringArray, pattern: str, lengths: tuple[int, int]) -> NDArray[np.bool_]:
-    """Mark the texts that a pattern is found in which matches only so many bytes: no others are looked at."""
-    size = np.asarray(pc.fill_null(pc.binary_length(array), -1))
-    found = (size >= lengths[0]) & (size <= lengths[1])
-    if bool(found.all()):
-        return matches(array, pattern)
-    rows = np.flatnonzero(found)
-    if len(rows):
-        found[rows] = matches(array.take(pa.array(rows)), pattern)
-    return found
-
-
-def cut(array: pa.LargeStringArray, start: int, stop: int, rows: NDArray[np.bool_]) -> pa.LargeStringArray:
-    """Return a part of each text in the rows that are marked; what is cut off is ASCII."""
-    return pc.binary_slice(with_missing(array, ~rows).view(pa.large_binary()), start, stop).view(array.type)
 
 
 def epochs(uniqueid: pa.LargeStringArray, linkedid: pa.LargeStringArray) -> NDArray[np.int64]:
@@ -236,10 +208,6 @@ def is_disposition(cell: str) -> bool:
     return word in STATUSES or word in _UNCERTAIN
 
 
-def _equal(left: pa.LargeStringArray, right: pa.LargeStringArray) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(pc.equal(left, right), fill_value=False))
-
-
 def _words_match(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
     """Mark the texts that a pattern is found in, looking at each distinct one only once."""
     encoded = array.dictionary_encode()
@@ -282,14 +250,14 @@ def _directions(
     inside, outside = _words_match(context, _FROM_INSIDE), _words_match(context, _FROM_OUTSIDE)
     by_trunk = _words_match(peer, _TRUNK) | np.asarray(fields["did"].is_valid())
     came_in = outside | (by_trunk & ~inside)
-    own = _equal(peer, caller)
+    own = equals(peer, caller)
     from_here = (inside | own) & ~came_in & ~by_trunk
     went_out = from_here & _words_match(device, _TRUNK)
     open_ = from_here & ~went_out & np.asarray(device.is_valid()) & _app(fields, "Dial")
     if bool(open_.any()):
         via = pc.coalesce(*map(_filled, groups(fields["lastdata"], _BY_PEER, ("peer", "before"), open_)))
-        went_out |= open_ & _equal(via, device)
-    within = from_here & ~went_out & own & _equal(device, called)
+        went_out |= open_ & equals(via, device)
+    within = from_here & ~went_out & own & equals(device, called)
     text = caller.type
     said = [pa.scalar(word, text) for word in ("inbound", "outbound", "internal", None)]
     direction = said.pop()

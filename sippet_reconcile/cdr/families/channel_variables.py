@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.families.causes import FREESWITCH, Q850, SIP
 from sippet_reconcile.cdr.families.freeswitch_links import lost_legs
+from sippet_reconcile.cdr.families.texts import equals
 from sippet_reconcile.cdr.spec import Evidence, Options, Record, Sample, status_word
 from sippet_reconcile.normalize import clean_text, map_distinct, with_missing
 
@@ -142,7 +143,7 @@ def _decode(column: pa.LargeStringArray, mask: NDArray[np.bool_]) -> pa.LargeStr
 
 def interpret(fields: Fields, options: Options) -> Record:
     """Give the variables and the newest caller profile their meaning."""
-    uuid = _first(fields, "variables.uuid", "callflow.0.caller_profile.uuid")
+    uuid = fields.first("variables.uuid", "callflow.0.caller_profile.uuid")
     started, answered, ended = (
         _instant(fields, name, newest)
         for name, newest in (("start", "created_time"), ("answer", "answered_time"), ("end", "hangup_time"))
@@ -151,16 +152,15 @@ def interpret(fields: Fields, options: Options) -> Record:
     billable = _seconds(fields["variables.billmsec"], fields["variables.billsec"])
     leg = fields["variables.direction"]
     from_user, to_user = fields["variables.sip_from_user"], fields["variables.dialed_user"]
-    is_inbound, is_outbound = _equals(leg, "inbound"), _equals(leg, "outbound")
-    linked = _first(
-        fields, *(f"variables.{n}" for n in ("call_uuid", "originator", "signal_bond", "bridge_uuid"))
+    is_inbound, is_outbound = equals(leg, "inbound"), equals(leg, "outbound")
+    linked = fields.first(
+        *(f"variables.{n}" for n in ("call_uuid", "originator", "signal_bond", "bridge_uuid"))
     )
     direction, calls_out = _direction(fields, uuid, linked, is_inbound, is_outbound)
     is_public = _is_public(fields)
     # A leg that the switch made takes the other side's number for its caller when it is parked or transferred.
     turned = with_missing(fields["variables.pre_transfer_caller_id_number"], ~is_outbound)
-    caller = _first(
-        fields,
+    caller = fields.first(
         "callflow.0.caller_profile.caller_id_number",
         "variables.caller_id_number",
         "variables.sip_from_user",
@@ -177,40 +177,31 @@ def interpret(fields: Fields, options: Options) -> Record:
         linked_id=pc.coalesce(linked, uuid),
         direction=direction,
         from_number=pc.coalesce(turned, caller),
-        to_number=_first(
-            fields,
+        to_number=fields.first(
             "callflow.0.caller_profile.destination_number",
             "variables.destination_number",
             "variables.sip_req_user",
             "variables.sip_to_user",
         ),
         sip_username=pc.coalesce(
-            _first(fields, "variables.user_name", "variables.sip_auth_username"),
+            fields.first("variables.user_name", "variables.sip_auth_username"),
             with_missing(to_user, ~is_outbound),
             # From outside comes whatever number the caller's switch put there, which is no user of this one.
             with_missing(map_distinct(from_user, _user), ~is_inbound | is_public),
         ),
         # Causes tell of calls that were not answered, so they count only where it is known which those are.
-        word=with_missing(_word(fields, options), np.asarray(_first(fields, *_TELL_ANSWERS).is_null())),
+        word=with_missing(_word(fields, options), np.asarray(fields.first(*_TELL_ANSWERS).is_null())),
         cause=pc.coalesce(cause, fields["variables.sip_term_status"]),
         calls_out=calls_out,
         is_helper=lost_legs(np.zeros(len(fields), bool), cause, answered, billable),
     )
 
 
-def _first(fields: Fields, *names: str) -> pa.LargeStringArray:
-    return pc.coalesce(*(fields[name] for name in names))
-
-
-def _equals(column: pa.LargeStringArray, word: str) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(pc.equal(column, word), fill_value=False))
-
-
 def _instant(fields: Fields, name: str, newest: str) -> pa.LargeStringArray:
     """Return the finest epoch there is; a stamp only where the record has no epoch at all."""
     epochs = [fields[f"variables.{name}_{unit}"] for unit in ("uepoch", "epoch")]
     epochs.append(fields[f"callflow.0.times.{newest}"])
-    found = pc.coalesce(*(with_missing(column, _equals(column, "0")) for column in epochs))
+    found = pc.coalesce(*(with_missing(column, equals(column, "0")) for column in epochs))
     without = np.asarray(pc.coalesce(*epochs).is_null())
     return pc.coalesce(found, with_missing(fields[f"variables.{name}_stamp"], ~without))
 
@@ -227,7 +218,7 @@ def _seconds(millis: pa.LargeStringArray, whole: pa.LargeStringArray) -> pa.Larg
 def _is_public(fields: Fields) -> NDArray[np.bool_]:
     """Mark the legs that came in from outside, through whatever contexts they went on."""
     contexts = (fields[f"callflow.{place}.caller_profile.context"] for place in range(_PROFILES))
-    return reduce(np.logical_or, [_equals(context, "public") for context in contexts])
+    return reduce(np.logical_or, [equals(context, "public") for context in contexts])
 
 
 def _direction(
@@ -263,7 +254,7 @@ def _word(fields: Fields, options: Options) -> pa.LargeStringArray:
     """
     codes = _first_that(_is_refusal, fields, "sip_term_status", "sip_invite_failure_status")
     cause = fields["variables.hangup_cause"]
-    codes = with_missing(codes, _equals(codes, "487") & np.asarray(_only(_is_outcome, cause).is_valid()))
+    codes = with_missing(codes, equals(codes, "487") & np.asarray(_only(_is_outcome, cause).is_valid()))
     choices: list[Any] = [codes, cause, fields["variables.hangup_cause_q850"]]
     if options.status_map:
         sip = _first_that(_is_code, fields, "sip_term_status", "sip_invite_failure_status")

@@ -23,9 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.families.asterisk_rows import matches
 from sippet_reconcile.cdr.families.causes import Q850
 from sippet_reconcile.cdr.families.judge import by_cells, by_names
+from sippet_reconcile.cdr.families.texts import matches
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT, Fields, RawTable
 from sippet_reconcile.errors import CdrFormatError

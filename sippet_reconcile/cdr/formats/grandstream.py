@@ -24,13 +24,12 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.families.asterisk_rows import (
     STATUSES,
     epochs,
-    group,
-    matches,
     numbers,
     own_uuid,
     peers,
 )
 from sippet_reconcile.cdr.families.judge import by_names
+from sippet_reconcile.cdr.families.texts import group, matches
 from sippet_reconcile.cdr.records.careful import replaced
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.tables import TEXT, Fields

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.cdr.families.causes import FREESWITCH, SIP
 from sippet_reconcile.cdr.families.freeswitch_links import lost_legs, relink
+from sippet_reconcile.cdr.families.texts import equals
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.normalize import map_distinct, text_to_seconds, with_missing
 
@@ -77,7 +78,7 @@ def interpret(fields: Fields, _: Options) -> Record:
     """Give the fields of a document or a row of a list their meaning."""
     call_id, cause = fields["call_id"], fields["hangup_cause"]
     leg = pc.coalesce(fields["call_direction"], fields["direction"])
-    is_inbound, is_outbound = _equals(leg, "inbound"), _equals(leg, "outbound")
+    is_inbound, is_outbound = equals(leg, "inbound"), equals(leg, "outbound")
     started, ended = _times(fields)
     direction = map_distinct(fields["custom_channel_vars.resource_type"], _OFFNET.get)
     owner = pc.coalesce(
@@ -93,8 +94,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         billable=billable,
         leg_id=call_id,
         call_key=call_id,
-        linked_id=_first(
-            fields,
+        linked_id=fields.first(
             "interaction_id",
             "bridge_id",
             "custom_channel_vars.bridge_id",
@@ -123,14 +123,6 @@ def interpret(fields: Fields, _: Options) -> Record:
         is_helper=lost_legs(np.zeros(len(fields), bool), cause, None, billable),
         derive_missing=True,
     )
-
-
-def _first(fields: Fields, *names: str) -> pa.LargeStringArray:
-    return pc.coalesce(*(fields[name] for name in names))
-
-
-def _equals(column: pa.LargeStringArray, word: str) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(pc.equal(column, word), fill_value=False))
 
 
 def _times(fields: Fields) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:

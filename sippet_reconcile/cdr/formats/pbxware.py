@@ -26,16 +26,14 @@ from sippet_reconcile.cdr.families.asterisk_rows import (
     STATUSES,
     UUID,
     UUID_BYTES,
-    cut,
     epochs,
-    matches,
-    matches_long,
     numbers,
     own_uuid,
     peers,
     words,
 )
 from sippet_reconcile.cdr.families.judge import by_names
+from sippet_reconcile.cdr.families.texts import cut, matches, matches_long
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.normalize import with_missing

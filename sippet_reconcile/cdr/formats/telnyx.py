@@ -119,17 +119,17 @@ def recognise(sample: Sample) -> Evidence:
 def interpret(fields: Fields, _: Options) -> Record:
     """Give the members of a record their meaning."""
     fields.prepare(fields.raw.columns)
-    session = _first(fields, _SESSION)
-    leg = pc.coalesce(_first(fields, _LEG), session)
-    caller, called = _first(fields, ("cli", "from")), _first(fields, ("cld", "to"))
-    cause = _first(fields, ("hangup_cause", "status"))
+    session = fields.first(*_SESSION)
+    leg = pc.coalesce(fields.first(*_LEG), session)
+    caller, called = fields.first("cli", "from"), fields.first("cld", "to")
+    cause = fields.first("hangup_cause", "status")
     kind = map_distinct(
         fields["record_type"], lambda word: status_word(word) if status_word(word) in HELPERS else None
     )
-    started = _first(fields, ("started_at", "start_time"))
-    ended = _first(fields, _ENDS)
+    started = fields.first("started_at", "start_time")
+    ended = fields.first(*_ENDS)
     answer_names = [name for name in ("answered_at", "answer_time") if name in fields]
-    answered = _first(fields, answer_names) if answer_names else None
+    answered = fields.first(*answer_names) if answer_names else None
     total, billable = _seconds(fields, started, answered, ended)
     goes_on = (
         np.asarray(cause.is_null()) & np.asarray(ended.is_null()) & any(name in fields for name in _ENDS)
@@ -147,7 +147,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         call_key=leg,
         linked_id=pc.coalesce(session, leg),
         direction=map_distinct(
-            _first(fields, ("direction", "call_type")), lambda word: DIRECTIONS.get(status_word(word))
+            fields.first("direction", "call_type"), lambda word: DIRECTIONS.get(status_word(word))
         ),
         from_number=caller,
         to_number=called,
@@ -181,12 +181,6 @@ def _word(
     return pc.coalesce(telling, response, cause, running)
 
 
-def _first(fields: Fields, names: tuple[str, ...] | list[str]) -> pa.LargeStringArray:
-    """Return the first of some columns that has a value in each row."""
-    there = [name for name in names if name in fields]
-    return pc.coalesce(*(fields[name] for name in there or names[:1]))
-
-
 def _seconds(
     fields: Fields,
     started: pa.LargeStringArray,
@@ -197,7 +191,7 @@ def _seconds(
     names = [name for name in ("call_sec", "call_duration", "duration") if name in fields]
     if not names:
         return None, None
-    column = _first(fields, names)
+    column = fields.first(*names)
     seconds, _ = text_to_seconds(column)
     billed, _ = text_to_seconds(fields["billed_sec"])
     begin, answer, end = _moments([started, started if answered is None else answered, ended])

@@ -27,8 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.families.asterisk_rows import matches
 from sippet_reconcile.cdr.families.judge import by_cells, by_names
+from sippet_reconcile.cdr.families.texts import matches
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.cdr.times.stamps import is_date_like, read_stamps

@@ -26,7 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.families.asterisk_rows import matches
+from sippet_reconcile.cdr.families.texts import matches
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key, status_word
 from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.cdr.times.stamps import read_stamps

@@ -34,7 +34,6 @@ MAX_MEMBERS: Final = 100_000
 
 _RATIO_FROM: Final = 64 << 20  # small files may repeat themselves as they like
 _CHUNK: Final = 1 << 20
-_ENTRY: Final = 46  # bytes that each member takes in the list at the end of an archive, without its name
 _LONG_NAMES: Final = 300
 _SMALL_CHUNK: Final = 1 << 12  # what zipfile unpacks at once of methods whose output it does not bound
 _TAIL: Final = 66_000  # the end of an archive with its comment

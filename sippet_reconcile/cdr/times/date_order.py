@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.spec import Options
     from sippet_reconcile.cdr.tables import Fields
 
-__all__ = ["DateVotes", "read_times", "read_with_votes"]
+__all__ = ["DateVotes", "read_with_votes"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Micros: TypeAlias = "NDArray[np.int64]"
@@ -34,13 +34,6 @@ _HOUR: Final = 3600 * 1_000_000
 _NEAR: Final = 40 * _HOUR  # the furthest zone, and a leg a day after its call; the orders are weeks apart
 _SHOWN: Final = 40
 _ORDERS: Final = ("day", "month")
-
-
-def read_times(
-    texts: list[pa.LargeStringArray], epoch: Micros | None, fields: Fields, options: Options
-) -> list[Stamps]:
-    """Read times as `read_with_votes` does."""
-    return read_with_votes(texts, epoch, fields, options)[0]
 
 
 def read_with_votes(

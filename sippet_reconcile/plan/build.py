@@ -28,11 +28,11 @@ from sippet_reconcile.plan.model import Plan
 from sippet_reconcile.plan.selection import Where, chosen_rows
 from sippet_reconcile.plan.validation import START_ONLY, value_problem
 from sippet_reconcile.plan.whole_record import judge_calls
-from sippet_reconcile.reconciliation.doubts import END_DOUBTS, doubts_of_end
-from sippet_reconcile.reconciliation.explain import find_explanation
+from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS, doubts_of_end
+from sippet_reconcile.reconciliation.explaining.explain import find_explanation
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
-from sippet_reconcile.reconciliation.legs import flags_of
+from sippet_reconcile.reconciliation.matching.legs import flags_of
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
 

@@ -1,6 +1,30 @@
-"""Match CDR legs with calls of the API, compare them, explain and diagnose."""
+"""Match CDR legs with calls of the API, compare them, explain and diagnose.
 
-from sippet_reconcile.reconciliation.check import check_calls
+Where a thing is, in the order in which data go through (imports point down this list):
+
+``steps``
+    `reconcile`: the steps in their order, nothing decided.
+``storage``, ``result``, ``show``, ``frames``, ``page``
+    What a reconciliation hands out: the object, its folder, one call, its frames, its pages.
+``ledger``
+    What the differences come to, by cause; ties out against the balance.
+``diagnosing``
+    What is wrong with the data as a whole: clocks, meaning of columns, coverage, Call records alone.
+``findings``
+    What a finding is, and how findings print themselves.
+``explaining``
+    Why the API has the value it has: the table of named tests.
+``comparing``
+    Where two sides differ, and what of it could be written.
+``balance``
+    Which bucket every leg and call ends up in.
+``matching``
+    Legs become CDR calls, and CDR calls find their calls.
+``sides``, ``numbers``, ``statuses``, ``rules``, ``core``
+    What all of them speak about: both sides of pairs, words for statuses, the rules, row positions.
+"""
+
+from sippet_reconcile.reconciliation.diagnosing.check import check_calls
 from sippet_reconcile.reconciliation.findings import Finding, Findings
 from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules

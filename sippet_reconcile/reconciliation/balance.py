@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation.core import PairPositions
-    from sippet_reconcile.reconciliation.legs import LegsAside
-    from sippet_reconcile.reconciliation.match import Matches
+    from sippet_reconcile.reconciliation.matching.legs import LegsAside
+    from sippet_reconcile.reconciliation.matching.match import Matches
     from sippet_reconcile.reconciliation.rules import Rules
     from sippet_reconcile.reconciliation.sides import Columns
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "MATCH_RULES",
     "MICROS",
+    "QUARTER_S",
+    "QUARTER_SLACK_S",
     "MatchRule",
     "PairPositions",
     "at_once",
@@ -36,6 +38,12 @@ __all__ = [
 
 MICROS: Final = 1_000_000
 """Microseconds in a second."""
+
+QUARTER_S: Final = 900
+"""Time zones are whole quarter hours apart, in seconds."""
+
+QUARTER_SLACK_S: Final = 60
+"""How far a clock may be off beside its zone, in seconds."""
 
 MATCH_RULES: Final = ("call_uuid", "linked_id", "numbers_and_time")
 """The words of ``match_rule``; a pair holds the position in this tuple."""

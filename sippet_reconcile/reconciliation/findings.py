@@ -81,6 +81,9 @@ class Finding:
         The rows or groups that prove it; any columns.
     advice
         What to do next, as one sentence.
+    cure
+        Rules that would remove the cause, by name, as measured; nothing is ever
+        changed by itself, an analyst pins them in `Rules` or a TOML file.
     """
 
     code: str
@@ -88,6 +91,7 @@ class Finding:
     message: str
     evidence: pd.DataFrame = field(default_factory=pd.DataFrame)
     advice: str = ""
+    cure: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"<Finding {self.severity.value} {self.code}: {self.message}>"

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.reconciliation.balance import BUCKETS, REASONS, code_of, word_column
 from sippet_reconcile.reconciliation.core import MATCH_RULES, start_gap_s
 from sippet_reconcile.reconciliation.core import PairPositions as Positions
-from sippet_reconcile.reconciliation.fallback import e164_of
+from sippet_reconcile.reconciliation.matching.fallback import e164_of
 from sippet_reconcile.reconciliation.sides import text_codes
 from sippet_reconcile.schema import PAIRS, Bucket, FrameSchema, Kind, text_array, text_series
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.balance import Sorting
-    from sippet_reconcile.reconciliation.legs import LegsAside
-    from sippet_reconcile.reconciliation.match import Matches
+    from sippet_reconcile.reconciliation.matching.legs import LegsAside
+    from sippet_reconcile.reconciliation.matching.match import Matches
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["MISSING_STATUS", "Decided", "LazyFrames", "status_table"]

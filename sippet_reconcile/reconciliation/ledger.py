@@ -17,16 +17,16 @@ import pyarrow as pa
 from sippet_reconcile._display import plural
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import load_zone
-from sippet_reconcile.reconciliation.explain import find_explanation
-from sippet_reconcile.reconciliation.explanation import UNEXPLAINED
+from sippet_reconcile.reconciliation.comparing.standing import Standing
+from sippet_reconcile.reconciliation.explaining.explain import find_explanation
+from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
 from sippet_reconcile.reconciliation.sides import text_codes
-from sippet_reconcile.reconciliation.standing import Standing
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
 
 __all__ = [
     "AGREEING",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sippet_reconcile.period import Period
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.findings import Findings
     from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
     from sippet_reconcile.reconciliation.rules import Rules

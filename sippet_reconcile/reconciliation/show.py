@@ -22,7 +22,7 @@ from sippet_reconcile._display import (
     text_table,
 )
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.reconciliation.doubts import END_DOUBTS, doubts_of_end
+from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS, doubts_of_end
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.schema import PATCHABLE, Bucket, Kind
 

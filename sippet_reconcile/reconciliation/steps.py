@@ -20,15 +20,15 @@ from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.period import Period
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
-from sippet_reconcile.reconciliation.compare import compare_pairs
+from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
 from sippet_reconcile.reconciliation.core import at_once, instants_us
-from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
-from sippet_reconcile.reconciliation.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
+from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
 from sippet_reconcile.reconciliation.ledger import build_ledger
-from sippet_reconcile.reconciliation.legs import group_by_id, group_legs, set_aside, take_text
-from sippet_reconcile.reconciliation.match import call_keys, leg_keys, match_calls, name_calls
-from sippet_reconcile.reconciliation.reduce import reduce_legs
+from sippet_reconcile.reconciliation.matching.legs import group_by_id, group_legs, set_aside, take_text
+from sippet_reconcile.reconciliation.matching.match import call_keys, leg_keys, match_calls, name_calls
+from sippet_reconcile.reconciliation.matching.reduce import reduce_legs
 from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.progress import Progress
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.findings import Findings
-    from sippet_reconcile.reconciliation.legs import LegsAside
-    from sippet_reconcile.reconciliation.match import CallKeys, LegKeys
+    from sippet_reconcile.reconciliation.matching.legs import LegsAside
+    from sippet_reconcile.reconciliation.matching.match import CallKeys, LegKeys
 
 __all__ = ["reconcile"]
 

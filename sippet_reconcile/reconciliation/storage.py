@@ -28,9 +28,9 @@ from sippet_reconcile._version import __version__
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.period import Period
-from sippet_reconcile.reconciliation.compare import compare_pairs
+from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
 from sippet_reconcile.reconciliation.core import MATCH_RULES, PairPositions
-from sippet_reconcile.reconciliation.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
 from sippet_reconcile.reconciliation.frames import LazyFrames
 from sippet_reconcile.reconciliation.result import Reconciliation
@@ -38,7 +38,7 @@ from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
 
 __all__ = ["SCHEMA_VERSION", "load_reconciliation", "save_reconciliation"]
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.reconciliation.compare import Comparison, compare_pairs
+from sippet_reconcile.reconciliation.comparing.compare import Comparison, compare_pairs
 from sippet_reconcile.reconciliation.core import PairPositions
-from sippet_reconcile.reconciliation.explain import explain_discrepancies
-from sippet_reconcile.reconciliation.reduce import CDR_CALLS
+from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CALLS, LEGS, conform
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.reconciliation.compare import COMPARED_FIELDS, compare_pairs, round_seconds
+from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, compare_pairs, round_seconds
 from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import DISCREPANCIES, check_frame

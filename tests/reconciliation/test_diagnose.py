@@ -11,10 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.period import Period
-from sippet_reconcile.reconciliation import coverage
-from sippet_reconcile.reconciliation.check import check_calls
-from sippet_reconcile.reconciliation.clocks import StartGaps, find_clock_offset, find_timezone_shift
-from sippet_reconcile.reconciliation.diagnose import diagnose, resolve_duration
+from sippet_reconcile.reconciliation.diagnosing import coverage
+from sippet_reconcile.reconciliation.diagnosing.check import check_calls
+from sippet_reconcile.reconciliation.diagnosing.clocks import (
+    StartGaps,
+    find_clock_offset,
+    find_timezone_shift,
+)
+from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import LEGS, Bucket

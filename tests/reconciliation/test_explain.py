@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.reconciliation import causes
-from sippet_reconcile.reconciliation.causes import EXPLANATIONS
-from sippet_reconcile.reconciliation.compare import COMPARED_FIELDS
-from sippet_reconcile.reconciliation.explain import (
+from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS
+from sippet_reconcile.reconciliation.explaining import causes
+from sippet_reconcile.reconciliation.explaining.causes import EXPLANATIONS
+from sippet_reconcile.reconciliation.explaining.explain import (
     explain_discrepancies,
     find_explanation,
     register_explanation,
 )
-from sippet_reconcile.reconciliation.explanation import Explanation
+from sippet_reconcile.reconciliation.explaining.explanation import Explanation
 from sippet_reconcile.reconciliation.rules import Rules
 
 TOTAL = Rules(duration="total")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import sippet_reconcile as sr
 from sippet_reconcile.errors import SchemaError
 from sippet_reconcile.reconciliation import reconcile
-from sippet_reconcile.reconciliation.reduce import CDR_CALLS
+from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.schema import CALLS, LEGS, check_frame
 
 NO_CALLS = CALLS.empty()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.reconciliation import Rules, reconcile
-from sippet_reconcile.reconciliation.fallback import MOST_RIVALS
+from sippet_reconcile.reconciliation.matching.fallback import MOST_RIVALS
 
 CALLER, CALLED = "+442079460123", "+442079460999"
 

@@ -13,22 +13,26 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.reconciliation.apart import find_legs_apart
-from sippet_reconcile.reconciliation.basis import (
+from sippet_reconcile.reconciliation.diagnosing.basis import (
     DurationBasis,
     find_duration_basis,
     find_rounded_durations,
     resolve_duration,
 )
-from sippet_reconcile.reconciliation.check import check_calls, find_call_problems
-from sippet_reconcile.reconciliation.clocks import StartGaps, find_clock_offset, find_timezone_shift
-from sippet_reconcile.reconciliation.coverage import (
+from sippet_reconcile.reconciliation.diagnosing.check import check_calls, find_call_problems
+from sippet_reconcile.reconciliation.diagnosing.clocks import (
+    StartGaps,
+    find_clock_offset,
+    find_timezone_shift,
+)
+from sippet_reconcile.reconciliation.diagnosing.coverage import (
     Material,
     find_coverage_problems,
     find_empty_side,
     in_buckets,
 )
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
+from sippet_reconcile.reconciliation.matching.apart import find_legs_apart
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.reconciliation.statuses import NO_STATUS, normal_word, status_words
 from sippet_reconcile.schema import LEG_STATUSES, Bucket
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.period import Period
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 

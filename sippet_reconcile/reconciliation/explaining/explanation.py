@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.evidence import Evidence
+    from sippet_reconcile.reconciliation.explaining.evidence import Evidence
 
 __all__ = ["UNEXPLAINED", "Explanation"]
 

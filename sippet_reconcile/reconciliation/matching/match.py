@@ -17,15 +17,15 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
 from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once
-from sippet_reconcile.reconciliation.fallback import match_by_numbers
-from sippet_reconcile.reconciliation.legs import take_text
+from sippet_reconcile.reconciliation.matching.fallback import match_by_numbers
+from sippet_reconcile.reconciliation.matching.legs import take_text
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.legs import Groups
+    from sippet_reconcile.reconciliation.matching.legs import Groups
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["CallKeys", "LegKeys", "Matches", "Rivals", "call_keys", "leg_keys", "match_calls", "name_calls"]

@@ -19,11 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.reconciliation.comparing.discrepancies import build_discrepancies
+from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing, stand
 from sippet_reconcile.reconciliation.core import MICROS, at_once
-from sippet_reconcile.reconciliation.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.numbers import compare_numbers
 from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros
-from sippet_reconcile.reconciliation.standing import FieldResult, Standing, stand
 from sippet_reconcile.reconciliation.statuses import normal_word, status_words
 from sippet_reconcile.schema import text_array
 from sippet_reconcile.values import instants_to_text, seconds_to_text

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["END_DOUBTS", "QUARTER_S", "QUARTER_SLACK_S", "doubts_of_end"]
+__all__ = ["END_DOUBTS", "doubts_of_end"]
 
 END_DOUBTS: Final = (
     "its end is a local time that daylight saving skips or repeats",
@@ -28,12 +29,6 @@ END_DOUBTS: Final = (
 """Why an end is not written, by code; the first that holds is given."""
 
 _DAYLIGHT, _COARSE, _ALIKE, _ZONE, _OWN_SECONDS = range(len(END_DOUBTS))
-
-QUARTER_S: Final = 900
-"""Zones are whole quarter hours apart."""
-
-QUARTER_SLACK_S: Final = 60
-"""How far a clock may be off beside the zone."""
 
 
 def doubts_of_end(

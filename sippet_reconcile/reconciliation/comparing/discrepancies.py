@@ -14,10 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.reconciliation.comparing.doubts import doubts_of_end
+from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing
 from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
-from sippet_reconcile.reconciliation.doubts import doubts_of_end
 from sippet_reconcile.reconciliation.sides import Sides, micros
-from sippet_reconcile.reconciliation.standing import FieldResult, Standing
 from sippet_reconcile.schema import DISCREPANCIES, MAX_SECONDS, arrow_to_frame
 
 if TYPE_CHECKING:

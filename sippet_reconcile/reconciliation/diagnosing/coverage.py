@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import mask_number, plural
+from sippet_reconcile.reconciliation.comparing.standing import Standing
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import Sides, text_codes
-from sippet_reconcile.reconciliation.standing import Standing
 from sippet_reconcile.schema import Bucket, text_array
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.period import Period
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["Material", "find_coverage_problems", "find_empty_side", "in_buckets"]

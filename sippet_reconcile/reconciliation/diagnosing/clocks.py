@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.reconciliation.doubts import QUARTER_S, QUARTER_SLACK_S
+from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ Input are the legs of the CDR calls that have several, sorted by call and by tim
 output is a text per call, and a finding about all of them. The legs of a call follow or
 overlap one another. Where nobody was on the line for hours, one id was used for two
 calls; where legs with the very same id are those of other parties, by two switches;
-where a leg is there again whole quarter hours later, one call was read in two zones. The start, the end and the seconds of such a group are those of no call, so
-nothing is concluded from it.
+where a leg is there again whole quarter hours later, one call was read in two zones.
+The start, the end and the seconds of such a group are those of no call, so nothing is
+concluded from it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.reconciliation.core import MICROS, latest_so_far
-from sippet_reconcile.reconciliation.doubts import QUARTER_S
+from sippet_reconcile.reconciliation.core import MICROS, QUARTER_S, latest_so_far
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 
 if TYPE_CHECKING:

@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.keys import are_unique, first_occurrence, hash_text
 from sippet_reconcile.normalize import clean_text
-from sippet_reconcile.reconciliation.legs import take_text
+from sippet_reconcile.reconciliation.matching.legs import take_text
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.legs import Groups
+    from sippet_reconcile.reconciliation.matching.legs import Groups
 
 __all__ = ["cdr_ids", "ids_said"]
 

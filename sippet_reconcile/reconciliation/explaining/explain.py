@@ -16,15 +16,15 @@ import pandas as pd
 import pyarrow as pa
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.reconciliation import causes
-from sippet_reconcile.reconciliation.evidence import Evidence, Mask
-from sippet_reconcile.reconciliation.explanation import UNEXPLAINED, Explanation
+from sippet_reconcile.reconciliation.explaining import causes
+from sippet_reconcile.reconciliation.explaining.evidence import Evidence, Mask
+from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED, Explanation
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.compare import Comparison
+    from sippet_reconcile.reconciliation.comparing.compare import Comparison
 
 __all__ = ["explain_discrepancies", "find_explanation", "register_explanation"]
 

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.compare import COMPARED_FIELDS
-from sippet_reconcile.reconciliation.evidence import Evidence, Mask, Seconds
-from sippet_reconcile.reconciliation.explanation import Explanation
+from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS
+from sippet_reconcile.reconciliation.explaining.evidence import Evidence, Mask, Seconds
+from sippet_reconcile.reconciliation.explaining.explanation import Explanation
 from sippet_reconcile.reconciliation.numbers import is_true, last_digits
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.phones import e164_array
 from sippet_reconcile.reconciliation.core import MICROS, at_once, instants_us, offset_us
-from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text
+from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of, take_text
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Kind, text_array

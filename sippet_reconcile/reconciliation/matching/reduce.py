@@ -16,16 +16,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.apart import legs_problems, parties_problems
-from sippet_reconcile.reconciliation.cdr_ids import cdr_ids, ids_said
 from sippet_reconcile.reconciliation.core import MICROS, instants_us, latest_so_far
-from sippet_reconcile.reconciliation.legs import COARSE_COLUMN, flags_of, take_text, text_rank
+from sippet_reconcile.reconciliation.matching.apart import legs_problems, parties_problems
+from sippet_reconcile.reconciliation.matching.cdr_ids import cdr_ids, ids_said
+from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of, take_text, text_rank
 from sippet_reconcile.schema import LEG_STATUSES, LEGS, Column, FrameSchema, Kind, text_array, text_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.legs import Groups
+    from sippet_reconcile.reconciliation.matching.legs import Groups
 
 __all__ = ["CDR_CALLS", "reduce_legs"]
 

@@ -336,6 +336,15 @@ def test_a_group_of_very_many_legs_is_reduced(make_legs, leg):
     assert call["billable_s"] == 5_000
 
 
+@pytest.mark.parametrize("linked_id", ["g", None], ids=["one-call", "two-calls"])
+def test_source_columns_that_were_kept_are_those_of_the_first_leg(make_legs, leg, linked_id):
+    legs = make_legs([leg(9, 20, 30, linked_id=linked_id), leg(0, 5, 30, linked_id=linked_id)])
+    rec = reconcile(legs.assign(x_trunk=["late", "early"], other=1), NO_CALLS, progress=False)
+    assert rec.cdr_calls["x_trunk"].tolist() == (["early"] if linked_id else ["late", "early"])
+    assert "other" not in rec.cdr_calls
+    assert rec.only_in_cdr["x_trunk"].tolist() == rec.cdr_calls["x_trunk"].tolist()
+
+
 def test_frames_without_rows_have_every_type():
     rec = reconcile(LEGS.empty(), NO_CALLS, progress=False)
     check_frame(rec.cdr_calls, CDR_CALLS)

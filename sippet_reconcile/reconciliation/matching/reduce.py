@@ -127,7 +127,7 @@ class _Several:
 def reduce_legs(
     legs: pd.DataFrame, counted: NDArray[np.int64], groups: Groups, split_names: pa.LargeStringArray
 ) -> pd.DataFrame:
-    """Return one row per CDR call, as `CDR_CALLS` describes it.
+    """Return one row per CDR call, as `CDR_CALLS` describes it, then its first leg's ``x_`` columns.
 
     Parameters
     ----------
@@ -158,8 +158,9 @@ def reduce_legs(
     one_to_one = (
         len(leader) == len(legs) and several is None and np.array_equal(leader, np.arange(len(leader)))
     )
-    for name in CDR_CALLS.names:
-        if name in LEGS.names:
+    kept = [name for name in legs.columns.drop_duplicates(keep=False) if str(name).startswith("x_")]
+    for name in (*CDR_CALLS.names, *kept):
+        if name in LEGS.names or name in kept:
             series = legs[name]
             columns[name] = series.array if one_to_one else series.array.take(leader)
     coarse = flags_of(legs, COARSE_COLUMN)
@@ -177,7 +178,7 @@ def reduce_legs(
     else:
         for name in _SECONDS:
             columns.update({f"{which}_{name}": columns[name] for which in ("first", "last", "sum")})
-    return pd.DataFrame({name: columns[name] for name in CDR_CALLS.names}, copy=False)
+    return pd.DataFrame({name: columns[name] for name in (*CDR_CALLS.names, *kept)}, copy=False)
 
 
 def _several(legs: pd.DataFrame, counted: NDArray[np.int64], groups: Groups) -> _Several | None:

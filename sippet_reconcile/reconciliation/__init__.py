@@ -10,8 +10,8 @@ Where a thing is, in the order in which data go through (imports point down this
     What the differences come to, by cause; ties out against the balance.
 ``diagnosing``
     What is wrong with the data as a whole: clocks, meaning of columns, coverage, Call records alone.
-``findings``
-    What a finding is, and how findings print themselves.
+``findings``, ``checks``
+    What a finding is, how findings print themselves, and what was looked for at all.
 ``explaining``
     Why the API has the value it has: the table of named tests.
 ``comparing``

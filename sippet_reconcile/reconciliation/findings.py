@@ -7,6 +7,7 @@ itself; whether a plan may be built is decided elsewhere, from `Findings.stops`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,7 +23,9 @@ from sippet_reconcile._display import (
     plural,
     section,
     text_table,
+    visible,
 )
+from sippet_reconcile.reconciliation.checks import CHECKS, CODES, Outcome, conform_checks, untold
 from sippet_reconcile.reconciliation.page import (
     NUMBER_COLUMNS,
     SHOWN_ROWS,
@@ -31,27 +34,7 @@ from sippet_reconcile.reconciliation.page import (
     shown_evidence,
 )
 
-__all__ = ["CODES", "Finding", "Findings", "Severity", "forbids_ended_at"]
-
-CODES: Final = (
-    "empty-side",
-    "timezone-shift",
-    "clock-offset",
-    "duration-basis",
-    "rounded-durations",
-    "low-match-rate",
-    "truncated-export",
-    "missing-hours",
-    "number-format",
-    "status-vocabulary",
-    "impossible-calls",
-    "stuck-calls",
-    "duplicate-calls",
-    "duplicate-rows",
-    "month-boundary",
-    "probe-noise",
-)
-"""Every code a finding may have, in the order in which a reader should meet them."""
+__all__ = ["CODES", "Finding", "Findings", "Outcome", "Severity", "forbids_ended_at"]
 
 
 class Severity(StrEnum):
@@ -103,6 +86,7 @@ class Finding:
             "severity": self.severity.value,
             "message": self.message,
             "advice": self.advice,
+            "cure": dict(self.cure),
             "evidence_rows": len(self.evidence),
         }
 
@@ -129,6 +113,14 @@ class Findings(Sequence[Finding]):
 
     Indexed by position like any sequence, or by code.
 
+    Parameters
+    ----------
+    findings
+        In any order.
+    checks
+        What was looked for at all, one row per code, as `checks` hands it out; none
+        where nobody kept it.
+
     Examples
     --------
     >>> found = Findings([
@@ -141,7 +133,8 @@ class Findings(Sequence[Finding]):
     <Findings: 2, of which 1 stop: empty-side; next: print(findings.to_text())>
     """
 
-    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+    def __init__(self, findings: Iterable[Finding] = (), *, checks: pd.DataFrame | None = None) -> None:
+        self._checks = conform_checks(checks)
         known = {code: place for place, code in enumerate(CODES)}
         self._items = tuple(
             sorted(findings, key=lambda f: (_RANK[f.severity], known.get(f.code, len(known)), f.code))
@@ -151,6 +144,31 @@ class Findings(Sequence[Finding]):
     def codes(self) -> tuple[str, ...]:
         """Each code once, in order."""
         return tuple(dict.fromkeys(finding.code for finding in self._items))
+
+    @property
+    def checks(self) -> pd.DataFrame:
+        """What was looked for, and what came of it: silence is not always good news.
+
+        One row per code that was looked for, in the order of `CODES`: ``code``; ``outcome``
+        (``found``, ``nothing found``, ``not enough evidence``, ``not looked at``);
+        ``n_looked_at`` (Int64), how many rows could tell; ``n_needed`` (Int64), how many it
+        takes, missing where any number will do; ``what`` (text), what these rows are, or
+        why nobody looked. No rows where findings were made by hand, or saved by a version
+        that did not keep this.
+        """
+        return self._checks.copy()
+
+    @property
+    def untold(self) -> str:
+        """One sentence that names what too few rows could tell; empty where there is nothing to name.
+
+        Examples
+        --------
+        >>> row = {"code": "clock-offset", "outcome": "not enough evidence", "n_looked_at": 12, "n_needed": 20}
+        >>> Findings(checks=pd.DataFrame([{**row, "what": "exactly matched calls"}])).untold
+        'Not enough evidence for: clock-offset (12 of 20 exactly matched calls).'
+        """
+        return untold(self._checks)
 
     @property
     def stops(self) -> Findings:
@@ -181,7 +199,8 @@ class Findings(Sequence[Finding]):
         return item in self.codes if isinstance(item, str) else item in self._items
 
     def __add__(self, other: Iterable[Finding]) -> Findings:
-        return Findings([*self._items, *other])
+        checks = [self._checks, *([other.checks] if isinstance(other, Findings) else [])]
+        return Findings([*self._items, *other], checks=pd.concat(checks, ignore_index=True))
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per finding: code, severity, message, advice, rows of evidence."""
@@ -193,7 +212,8 @@ class Findings(Sequence[Finding]):
     def to_records(self, *, max_rows: int = 50) -> list[dict[str, Any]]:
         """Return plain values that JSON can hold, evidence as text and at most `max_rows` of it.
 
-        `from_records` reads them back; the evidence then is text.
+        What was looked for follows the findings, one record ``{"checked": …}`` per code.
+        `from_records` reads both back; the evidence then is text.
         """
         records: list[dict[str, Any]] = []
         for finding in self._items:
@@ -202,12 +222,14 @@ class Findings(Sequence[Finding]):
                 str(name): [_plain(value) for value in shown[name].tolist()] for name in shown.columns
             }
             records.append({**finding.summary(), "evidence": evidence})
-        return records
+        checks = self._checks.astype("object").where(self._checks.notna(), None)
+        return [*records, *({"checked": row} for row in checks.to_dict("records"))]
 
     @classmethod
     def from_records(cls, records: Iterable[Mapping[str, Any]]) -> Findings:
-        """Read back what `to_records` wrote."""
-        return cls(
+        """Read back what `to_records` wrote, also by a version that kept no checks or cures."""
+        records = list(records)
+        findings = [
             Finding(
                 code=str(record["code"]),
                 severity=Severity(record["severity"]),
@@ -219,15 +241,52 @@ class Findings(Sequence[Finding]):
                     }
                 ),
                 advice=str(record.get("advice", "")),
+                cure=dict(record.get("cure", {})),
             )
             for record in records
-        )
+            if "checked" not in record
+        ]
+        checked = [record["checked"] for record in records if "checked" in record]
+        return cls(findings, checks=pd.DataFrame(checked, columns=list(CHECKS)))
+
+    def cures_toml(self) -> str:
+        """Return the rules that would remove what was found, as TOML to pin; empty where there are none.
+
+        Each rule stands below a comment with the code and the sentence that proposes it.
+        Where two findings ask for different values of one rule, the more serious one has
+        it and the other stands there as a comment. Nothing is ever applied by itself.
+
+        Examples
+        --------
+        >>> ahead = Finding("clock-offset", Severity.STOP, "The CDR's clock is 7 s ahead.", cure={"clock_offset_s": 7})
+        >>> print(Findings([ahead]).cures_toml(), end="")
+        # clock-offset: The CDR's clock is 7 s ahead.
+        clock_offset_s = 7
+        """
+        plain: list[str] = []
+        tables: dict[str, list[str]] = {}
+        taken: set[tuple[str, str]] = set()
+        for finding in self._items:
+            said = " ".join(visible(f"{finding.code}: {finding.message}").split())
+            for name, value in finding.cure.items():
+                values = value.items() if isinstance(value, Mapping) else [("", value)]
+                lines = tables.setdefault(name, []) if isinstance(value, Mapping) else plain
+                lines.append(f"# {said}")
+                for key, one in values:
+                    line = f"{key or name} = {_toml_value(one)}"
+                    if (name, key) in taken and line not in lines:
+                        line = f"# or: {line}"
+                    if line not in lines:
+                        lines.append(line)
+                    taken.add((name, key))
+        for name, lines in tables.items():
+            plain += [*([""] if plain else []), f"[{name}]", *lines]
+        return "".join(f"{line}\n" for line in plain)
 
     def to_text(self) -> str:
         """Return every finding with its advice and the first rows of its evidence."""
-        if not self._items:
-            return "No findings."
-        return "\n\n".join(_as_text(finding) for finding in self._items)
+        said = [_as_text(finding) for finding in self._items] or ["No findings."]
+        return "\n\n".join([*said, *([self.untold] if self.untold else [])])
 
     def __str__(self) -> str:
         return self.to_text()
@@ -241,8 +300,15 @@ class Findings(Sequence[Finding]):
         stops = len(self.stops)
         title = plural(len(self), "finding") if self._items else "No findings"
         subtitle = f"{stops} of them make a plan impossible until fixed or accepted" if stops else None
-        parts = [findings_table(self._items)] if self._items else []
+        parts = [findings_table(self)]
         return card(title, None, *parts, subtitle=subtitle, tone=_tone(self._items))
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml_value(item) for item in value)}]"
+    # JSON's texts and numbers are TOML's, except that TOML wants DEL escaped as well.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _plain(value: object) -> str | None:

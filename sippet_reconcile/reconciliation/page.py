@@ -7,7 +7,7 @@ open; what proves it is folded away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile._display import escape, html_table, plural
@@ -15,7 +15,7 @@ from sippet_reconcile._display import escape, html_table, plural
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sippet_reconcile.reconciliation.findings import Finding
+    from sippet_reconcile.reconciliation.findings import Finding, Findings
 
 __all__ = ["compact_table", "findings_table", "folded", "headline", "shown_evidence"]
 
@@ -55,9 +55,14 @@ def shown_evidence(finding: Finding) -> str:
     return compact_table(rows, masked=NUMBER_COLUMNS) if len(rows) else ""
 
 
-def findings_table(findings: Iterable[Finding]) -> str:
-    """Return one row per finding: how serious it is, its code, what was seen, what to do; the evidence folded below."""
-    findings = list(findings)
+def findings_table(findings: Findings) -> str:
+    """Return one row per finding: how serious it is, its code, what was seen, what to do.
+
+    The evidence is folded away below; what too few rows could tell is one quiet line.
+    """
+    quiet = f'<p class="more">{escape(findings.untold)}</p>' if findings.untold else ""
+    if not len(findings):
+        return quiet
     cell = '<td style="white-space:nowrap">'
     rows = "".join(
         f'<tr>{cell}<span style="color:{_COLOURS[finding.severity.value]}">●</span> {escape(finding.severity.value)}</td>'
@@ -70,6 +75,5 @@ def findings_table(findings: Iterable[Finding]) -> str:
         for finding in findings
         if (evidence := shown_evidence(finding))
     ]
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>" + (
-        folded("Evidence", *proven) if proven else ""
-    )
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    return table + (folded("Evidence", *proven) if proven else "") + quiet

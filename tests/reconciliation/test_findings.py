@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from sippet_reconcile.reconciliation.findings import CODES, Finding, Findings, Severity, forbids_ended_at
+from sippet_reconcile.reconciliation.rules import Rules
 
 NUMBERS = pd.DataFrame(
     {
@@ -114,3 +115,118 @@ def test_a_drifting_clock_forbids_ends_even_when_read_back(*, drifting: bool, fo
 def test_a_shift_forbids_ends_and_other_findings_do_not() -> None:
     assert forbids_ended_at(Findings([Finding("timezone-shift", Severity.STOP, "Shifted.")]))
     assert not forbids_ended_at(three())
+
+
+# What was looked for, and what would cure what was found.
+
+
+def checks_of(*rows: tuple[str, str, int, int | None, str]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["code", "outcome", "n_looked_at", "n_needed", "what"])
+
+
+def checked() -> Findings:
+    checks = checks_of(
+        ("missing-hours", "not enough evidence", 3, 20, "hours <busy>"),
+        ("clock-offset", "not enough evidence", 12, 20, "exactly matched calls"),
+        ("stuck-calls", "found", 900, None, "calls"),
+        ("probe-noise", "not looked at", 0, None, "nobody asked"),
+    )
+    return Findings([Finding("stuck-calls", Severity.WARN, "2 calls hang.")], checks=checks)
+
+
+def test_what_too_few_rows_could_tell_is_one_quiet_line() -> None:
+    line = "Not enough evidence for: clock-offset (12 of 20 exactly matched calls), missing-hours (3 of 20 hours <busy>)."
+    assert checked().untold == line
+    assert checked().to_text().splitlines()[-1] == line
+    assert checked()._repr_html_().count("Not enough evidence") == 1
+    assert "3 of 20 hours &lt;busy&gt;" in checked()._repr_html_()
+    alone = Findings(checks=checked().checks)
+    assert str(alone) == f"No findings.\n\n{line}"
+    assert "Not enough evidence" in alone._repr_html_()
+    assert three().untold == ""
+
+
+def test_checks_have_one_row_per_code_in_order_and_their_types_also_when_empty() -> None:
+    kinds = ["str", "str", "Int64", "Int64", "str"]
+    for found in (checked(), Findings(), three(), Findings(checks=Findings().checks)):
+        assert [str(kind) for kind in found.checks.dtypes] == kinds
+    assert checked().checks["code"].tolist() == [
+        "clock-offset",
+        "missing-hours",
+        "stuck-calls",
+        "probe-noise",
+    ]
+    twice = checks_of(
+        ("duplicate-rows", "nothing found", 9, None, "legs"),
+        ("duplicate-rows", "found", 3, None, "CDR calls"),
+    )
+    assert Findings(checks=twice).checks["what"].tolist() == ["CDR calls"]
+
+
+def test_checks_handed_out_are_copies() -> None:
+    found = checked()
+    mine = found.checks
+    mine["outcome"] = "found"
+    assert found.checks["outcome"].nunique() == 3
+
+
+def test_checks_and_cures_come_back_from_plain_values() -> None:
+    cured = Finding("clock-offset", Severity.STOP, "7 s ahead.", cure={"clock_offset_s": 7})
+    found = checked() + Findings([cured])
+    again = Findings.from_records(json.loads(json.dumps(found.to_records())))
+    pd.testing.assert_frame_equal(again.checks, found.checks)
+    assert again.codes == found.codes
+    assert again.cures_toml() == found.cures_toml() != ""
+
+
+def test_records_of_a_version_without_checks_and_cures_are_read() -> None:
+    records = [{k: v for k, v in record.items() if k != "cure"} for record in three().to_records()]
+    again = Findings.from_records(records)
+    assert again.codes == three().codes
+    assert len(again.checks) == 0
+    assert again.cures_toml() == ""
+
+
+def test_cures_are_toml_that_rules_read_with_code_and_figures_beside_them() -> None:
+    found = Findings(
+        [
+            Finding(
+                "status-vocabulary",
+                Severity.WARN,
+                "9 of 9 agree.",
+                cure={"status_map": {"no_answer": ["missed"]}},
+            ),
+            Finding(
+                "clock-offset", Severity.STOP, "The clock\nis 7.5 s ahead.", cure={"clock_offset_s": 7.5}
+            ),
+            Finding("duration-basis", Severity.INFO, "220 of 220.", cure={"duration": "billable"}),
+        ]
+    )
+    toml = found.cures_toml()
+    assert toml.splitlines() == [
+        "# clock-offset: The clock is 7.5 s ahead.",
+        "clock_offset_s = 7.5",
+        "# duration-basis: 220 of 220.",
+        'duration = "billable"',
+        "",
+        "[status_map]",
+        "# status-vocabulary: 9 of 9 agree.",
+        'no_answer = ["missed"]',
+    ]
+    rules = Rules.from_toml(toml)
+    assert (rules.clock_offset_s, rules.duration) == (7.5, "billable")
+    assert rules.status_map == {"no_answer": ("missed",)}
+    assert three().cures_toml() == ""
+
+
+def test_of_two_cures_for_one_rule_the_more_serious_one_counts() -> None:
+    mild = Finding("duration-basis", Severity.INFO, "Mild.", cure={"duration_tolerance_s": 2})
+    grave = Finding("rounded-durations", Severity.STOP, "Grave.", cure={"duration_tolerance_s": 59})
+    toml = Findings([mild, grave]).cures_toml()
+    assert Rules.from_toml(toml).duration_tolerance_s == 59
+    assert "# or: duration_tolerance_s = 2" in toml
+
+
+def test_adding_findings_keeps_what_was_looked_for() -> None:
+    both = checked() + Findings(checks=checks_of(("clock-offset", "found", 30, 20, "exactly matched calls")))
+    assert both.checks["outcome"].tolist() == ["found", "not enough evidence", "found", "not looked at"]

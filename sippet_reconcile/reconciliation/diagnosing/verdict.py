@@ -8,20 +8,16 @@ and a reader is told which it was.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from sippet_reconcile.reconciliation.findings import Finding
+import pandas as pd
 
-__all__ = ["Outcome", "Verdict"]
+from sippet_reconcile.reconciliation.findings import Finding, Findings, Outcome
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-class Outcome(StrEnum):
-    """How a look ended."""
-
-    FOUND = "found"
-    NOTHING = "nothing found"
-    TOO_FEW = "not enough evidence"
-    NOT_ASKED = "not looked at"
+__all__ = ["Outcome", "Verdict", "findings_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,3 +71,18 @@ class Verdict:
     def not_asked(cls, code: str, why: str) -> Verdict:
         """Return that nobody looked, and why."""
         return cls(code, Outcome.NOT_ASKED, 0, None, why)
+
+
+def findings_of(verdicts: Iterable[Verdict]) -> Findings:
+    """Return what was found, together with what was looked for.
+
+    Examples
+    --------
+    >>> few = Verdict.of("clock-offset", None, n_looked_at=4, n_needed=20, what="exactly matched calls")
+    >>> findings_of([few]).checks[["code", "outcome", "what"]].to_numpy().tolist()
+    [['clock-offset', 'not enough evidence', 'exactly matched calls']]
+    """
+    verdicts = list(verdicts)
+    rows = [(v.code, v.outcome.value, v.n_looked_at, v.n_needed, v.what) for v in verdicts]
+    checks = pd.DataFrame(rows, columns=["code", "outcome", "n_looked_at", "n_needed", "what"])
+    return Findings((v.finding for v in verdicts if v.finding is not None), checks=checks)

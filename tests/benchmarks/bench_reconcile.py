@@ -46,14 +46,14 @@ NAMES = [
 ]  # fmt: skip
 
 
-def derive_calls(legs: pd.DataFrame, seed: int = 7) -> pd.DataFrame:
-    """Return calls that agree with the legs but for the planted differences."""
+def derive_calls(legs: pd.DataFrame, seed: int = 7, *, wrong: float = 1.0) -> pd.DataFrame:
+    """Return calls that agree with the legs but for the planted differences; `wrong` multiplies their shares."""
     rng = np.random.default_rng(seed)
     size = len(legs)
     billable = legs["billable_s"].fillna(0).astype("int64")
     ringing = legs["total_s"].fillna(0).astype("int64") - billable
-    duration = billable + ringing.where(rng.random(size) < 0.03, 0)
-    status = legs["status"].mask(rng.random(size) < 0.01, "failed")
+    duration = billable + ringing.where(rng.random(size) < 0.03 * wrong, 0)
+    status = legs["status"].mask(rng.random(size) < 0.01 * wrong, "failed")
     ids = pd.Series([f"{n:08x}-0000-4000-8000-{n:012x}" for n in range(size)], dtype="str")
     calls = pd.DataFrame(
         {
@@ -66,7 +66,7 @@ def derive_calls(legs: pd.DataFrame, seed: int = 7) -> pd.DataFrame:
             "status": status,
             "call_source": pd.Series("sip", index=legs.index, dtype="str"),
             "started_at": legs["started_at"],
-            "ended_at": legs["ended_at"].mask(rng.random(size) < 0.005),
+            "ended_at": legs["ended_at"].mask(rng.random(size) < 0.005 * wrong),
             "duration_seconds": duration.astype("Int64"),
             "conversation_id": pd.Series(None, index=legs.index, dtype="str"),
             "api_url": pd.Series("https://api.example", index=legs.index, dtype="str"),

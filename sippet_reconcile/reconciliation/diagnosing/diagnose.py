@@ -7,6 +7,7 @@ pairs that an id matched, and too small a sample says nothing rather than guess.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,7 +133,12 @@ def diagnose(
         find_rounded_durations(exact, rules),
         _status_vocabulary(sides, rules, is_asked),
         *find_call_problems(
-            calls, rules, first_with_uuid=first_with_uuid, columns=sides.of_calls, is_asked=is_asked
+            calls,
+            # As an analyst gave them: what is said of calls alone must not depend on a CDR.
+            replace(rules, duration=basis.asked),
+            first_with_uuid=first_with_uuid,
+            columns=sides.of_calls,
+            is_asked=is_asked,
         ),
         None if cdr_buckets is None else find_legs_apart(cdr_calls, in_buckets(cdr_buckets, Bucket.EXCLUDED)),
         *find_coverage_problems(material, clocks_agree=shift is None),

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.reconciliation.core import MICROS, instants_us, latest_so_far
 from sippet_reconcile.reconciliation.matching.apart import legs_problems, parties_problems
 from sippet_reconcile.reconciliation.matching.cdr_ids import cdr_ids, ids_said
+from sippet_reconcile.reconciliation.matching.leg_words import join_statuses
 from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of, take_text, text_rank
 from sippet_reconcile.schema import LEG_STATUSES, LEGS, Column, FrameSchema, Kind, text_array, text_series
 
@@ -67,6 +68,7 @@ CDR_CALLS: Final = FrameSchema(
         Column("n_legs", Kind.INTEGER, "legs that count"),
         *(_LEG_COLUMNS[name] for name in _KEPT),
         Column("legs_problem", Kind.TEXT, "why its legs cannot be those of one call"),
+        Column("leg_statuses", Kind.TEXT, "statuses of its legs, joined by '; '; missing where it has one"),
         Column("is_coarse", Kind.FLAG, "the times of some leg that counts are printed without seconds"),
         *(
             Column(f"{which}_{name}", Kind.SECONDS, f"{name}: {which} of the legs that count")
@@ -167,10 +169,12 @@ def reduce_legs(
     is_coarse = coarse[leader]
     if several is not None:
         is_coarse[several.calls] = several.most(coarse[several.rows].astype(np.int8)).astype(np.bool_)
-    problem = pa.nulls(len(leader), pa.large_string())
+    said = dict.fromkeys(("legs_problem", "leg_statuses"), pa.nulls(len(leader), pa.large_string()))
     if several is not None:
-        problem = _legs_problem(legs, several).take(several.place_of(len(leader)))
-    columns["legs_problem"] = text_series(problem).array
+        statuses = join_statuses(take_text(text_array(legs["status"]), several.rows), several.starts)
+        for name, texts in (("legs_problem", _legs_problem(legs, several)), ("leg_statuses", statuses)):
+            said[name] = texts.take(several.place_of(len(leader)))
+    columns.update({name: text_series(texts).array for name, texts in said.items()})
     columns["is_coarse"] = pd.arrays.BooleanArray(is_coarse, np.zeros(len(is_coarse), np.bool_))
     if several is not None:
         columns.update(_whole(legs, leader, several, columns))

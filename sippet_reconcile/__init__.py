@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Reconciliation,
         Rules,
         check_calls,
+        corrections_from_times,
         load_reconciliation,
         reconcile,
     )
@@ -85,6 +86,7 @@ __all__ = [
     "build_plan",
     "cdr_from_frame",
     "check_calls",
+    "corrections_from_times",
     "describe_cdr",
     "iter_cdr",
     "load_reconciliation",
@@ -125,6 +127,7 @@ _HOMES = {
         "Reconciliation",
         "Rules",
         "check_calls",
+        "corrections_from_times",
         "load_reconciliation",
         "reconcile",
     ),

@@ -4,10 +4,10 @@ Where a thing is, in the order in which data go through (imports point down this
 
 ``steps``
     `reconcile`: the steps in their order, nothing decided.
-``storage``, ``result``, ``show``, ``frames``, ``page``
-    What a reconciliation hands out: the object, its folder, one call, its frames, its pages.
-``ledger``
-    What the differences come to, by cause; ties out against the balance.
+``storage``, ``result``, ``overview``, ``show``, ``frames``, ``page``
+    What a reconciliation hands out: the object, its folder, what it says first, one call, its frames, parts of pages.
+``rollup``, ``ledger``, ``groups``
+    What the differences come to: by cause in a frame, a chart and two sentences; and in a ledger that ties out.
 ``diagnosing``
     What is wrong with the data as a whole: clocks, meaning of columns, coverage, Call records alone.
 ``findings``, ``checks``
@@ -25,6 +25,7 @@ Where a thing is, in the order in which data go through (imports point down this
 """
 
 from sippet_reconcile.reconciliation.diagnosing.check import check_calls
+from sippet_reconcile.reconciliation.diagnosing.own_times import corrections_from_times
 from sippet_reconcile.reconciliation.findings import Finding, Findings
 from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
@@ -37,6 +38,7 @@ __all__ = [
     "Reconciliation",
     "Rules",
     "check_calls",
+    "corrections_from_times",
     "load_reconciliation",
     "reconcile",
 ]

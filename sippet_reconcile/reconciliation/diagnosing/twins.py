@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.sides import Columns
 
-__all__ = ["find_duplicate_calls", "likely_twins"]
+__all__ = ["find_duplicate_calls", "likely_twins", "repeated"]
 
 SURE: Final = "shares its call_uuid"
 LIKELY: Final = "likely recorded twice: equal numbers, start and duration, and not all with a call_uuid"
@@ -47,7 +47,7 @@ def find_duplicate_calls(
     """
     code, what = "duplicate-calls", "calls"
     n_looked_at = len(first_with_uuid) if is_asked is None else int(is_asked.sum())
-    sure = _asked_groups(_repeated(first_with_uuid), is_asked)
+    sure = _asked_groups(repeated(first_with_uuid), is_asked)
     likely = _asked_groups(likely_twins(columns), is_asked)
     # What is proved needs no guess beside it.
     likely = np.where(np.isin(likely, likely[sure != _ALONE]), _ALONE, likely)
@@ -84,7 +84,7 @@ def find_duplicate_calls(
     return Verdict.of(code, finding, n_looked_at=n_looked_at, what=what)
 
 
-def _repeated(first: NDArray[np.int64]) -> NDArray[np.int64]:
+def repeated(first: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return for each call its group, the first of several with the same key; -1 where it is alone."""
     later = first != np.arange(len(first))
     several = np.zeros(len(first), np.bool_)

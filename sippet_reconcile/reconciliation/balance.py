@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUCKETS",
     "REASONS",
+    "START_TOO_FAR",
     "Sorting",
     "balance_frame",
     "check_balance",
@@ -46,10 +47,21 @@ __all__ = [
 BUCKETS: Final = tuple(bucket.value for bucket in Bucket)
 """The buckets by code."""
 
-REASONS: Final = ("internal", "legs-apart", "cdr-open", "too-young", "never-started", "no-start")
-"""Why rows are excluded, by code; the first that holds is given."""
+START_TOO_FAR: Final = "start-too-far"
+"""Why a row is ambiguous that has no rival."""
 
-_INTERNAL, _LEGS_APART, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START = range(len(REASONS))
+REASONS: Final = (
+    "internal",
+    "legs-apart",
+    "cdr-open",
+    "too-young",
+    "never-started",
+    "no-start",
+    START_TOO_FAR,
+)
+"""Why rows are excluded, by code, the first that holds; and why one without a rival is ambiguous."""
+
+_INTERNAL, _LEGS_APART, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START, _TOO_FAR = range(len(REASONS))
 _NONE: Final = -1
 _NAT: Final = np.iinfo(np.int64).min
 _MINUTE: Final = np.timedelta64(60 * MICROS, "us")
@@ -170,6 +182,11 @@ def sort_rows(
     cdr_end = _over_by(cdr_calls).view(np.int64)
     call_bucket, call_reason = _unmatched(call, Bucket.ONLY_IN_API, matches.ambiguous_calls, _NEVER_STARTED)
     cdr_bucket, cdr_reason = _unmatched(cdr, Bucket.ONLY_IN_CDR, matches.ambiguous_cdr, _NO_START)
+    for buckets, reasons, rows in (
+        (call_bucket, call_reason, matches.far_calls),
+        (cdr_bucket, cdr_reason, matches.far_cdr),
+    ):
+        reasons[rows[buckets[rows] == code_of(Bucket.AMBIGUOUS)]] = _TOO_FAR
     only = cdr_bucket == code_of(Bucket.ONLY_IN_CDR)
     young = _too_young(cdr_end, np.full(len(cdr_end), young_if_after), rules)
     _exclude(cdr_bucket, cdr_reason, only & young, _TOO_YOUNG)

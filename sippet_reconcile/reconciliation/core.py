@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "CONFIDENCES",
     "MATCH_RULES",
     "MICROS",
     "QUARTER_S",
     "QUARTER_SLACK_S",
+    "Confidence",
     "MatchRule",
     "PairPositions",
     "at_once",
@@ -48,6 +50,9 @@ QUARTER_SLACK_S: Final = 60
 MATCH_RULES: Final = ("call_uuid", "linked_id", "numbers_and_time")
 """The words of ``match_rule``; a pair holds the position in this tuple."""
 
+CONFIDENCES: Final = ("certain", "high", "fair", "low")
+"""The words of ``confidence``; a pair holds the position in this tuple."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAT: Final = np.iinfo(np.int64).min
 
@@ -58,6 +63,15 @@ class MatchRule(IntEnum):
     CALL_UUID = 0
     LINKED_ID = 1
     NUMBERS_AND_TIME = 2
+
+
+class Confidence(IntEnum):
+    """Positions in `CONFIDENCES`: how sure it is that two rows are one call."""
+
+    CERTAIN = 0
+    HIGH = 1
+    FAIR = 2
+    LOW = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +86,21 @@ class PairPositions:
         Row position in the frame of CDR calls, int64; each at most once.
     rule
         Position in `MATCH_RULES`, int8.
+    confidence
+        Position in `CONFIDENCES`, int8; where not given, an id makes a pair certain
+        and numbers alone make it fair.
     """
 
     call_pos: NDArray[np.int64]
     cdr_pos: NDArray[np.int64]
     rule: NDArray[np.int8]
+    confidence: NDArray[np.int8] = None  # type: ignore[assignment]  # made below
 
     def __post_init__(self) -> None:
+        if self.confidence is None:
+            by_numbers = np.asarray(self.rule) == MatchRule.NUMBERS_AND_TIME
+            confidence = np.where(by_numbers, Confidence.FAIR, Confidence.CERTAIN).astype(np.int8)
+            object.__setattr__(self, "confidence", confidence)
         if not len(self.call_pos) == len(self.cdr_pos) == len(self.rule):
             msg = (
                 f"pairs of {len(self.call_pos)} calls, {len(self.cdr_pos)} CDR calls and {len(self.rule)} rules: "
@@ -96,7 +118,9 @@ class PairPositions:
 
     def where(self, chosen: NDArray[Any]) -> PairPositions:
         """Return some pairs, by position or mask."""
-        return PairPositions(self.call_pos[chosen], self.cdr_pos[chosen], self.rule[chosen])
+        return PairPositions(
+            self.call_pos[chosen], self.cdr_pos[chosen], self.rule[chosen], self.confidence[chosen]
+        )
 
 
 def at_once(*tasks: Callable[[], Any]) -> list[Any]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.balance import BUCKETS, REASONS, code_of, word_column
-from sippet_reconcile.reconciliation.core import MATCH_RULES, start_gap_s
+from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, start_gap_s
 from sippet_reconcile.reconciliation.core import PairPositions as Positions
 from sippet_reconcile.reconciliation.matching.fallback import e164_of
 from sippet_reconcile.reconciliation.sides import text_codes
@@ -148,6 +148,7 @@ class Decided:
             "call_uuid": self.calls["call_uuid"].array.take(pairs.call_pos),
             "cdr_id": self.cdr_calls["cdr_id"].array.take(pairs.cdr_pos),
             "match_rule": _column(word_column(pairs.rule, MATCH_RULES)),
+            "confidence": _column(word_column(pairs.confidence, CONFIDENCES)),
             "start_gap_s": pd.array(gap, dtype="Float64"),
             "n_legs": self.cdr_calls["n_legs"].array.take(pairs.cdr_pos),
         }

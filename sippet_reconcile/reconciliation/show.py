@@ -22,6 +22,7 @@ from sippet_reconcile._display import (
     text_table,
 )
 from sippet_reconcile.errors import InputError
+from sippet_reconcile.reconciliation.balance import START_TOO_FAR
 from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS, doubts_of_end
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.schema import PATCHABLE, Bucket, Kind
@@ -76,6 +77,14 @@ _WHY: Final = {
     Bucket.DUPLICATE: "the row repeats another one",
     Bucket.OUTSIDE_PERIOD: "it lies outside the period",
 }
+
+_TOO_FAR: Final = (
+    "one row has its numbers, but the two starts are further apart than those of other pairs, and neither their "
+    "seconds nor their ends show that it is the same call (both may have lost their partner)"
+)
+_LOW: Final = (
+    "nothing but numbers that fit and starts in the window say that it is the same call (confidence low)"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -276,6 +285,8 @@ def _notes(
 ) -> list[str]:
     """Say what may be planned for the call, and what may not."""
     if bucket != Bucket.MATCHED.value:
+        if bucket == Bucket.AMBIGUOUS.value and reason == START_TOO_FAR:
+            return [f"Nothing is planned for it: {_TOO_FAR}."]
         because = f" ({reason})" if reason else ""
         return [f"Nothing is planned for it: {_WHY.get(Bucket(bucket), bucket)}{because}."]
     if not len(found):
@@ -314,6 +325,8 @@ def _note(row: Any, call: pd.Series[Any] | None, doubt: str | None) -> str:
         return f"{what}: the API does not let it be corrected."
     if call is not None and pd.isna(call["started_at"]) and row.field != "status":
         return f"{what}: not planned, as the call never started."
+    if getattr(row, "confidence", None) == "low":  # a folder saved before there was one has none
+        return f"{what}: not planned, as {_LOW}."
     if not isinstance(row.value_cdr, str):
         return f"{what}: not planned, as there is no value to write."
     if row.field == "ended_at" and doubt is not None:

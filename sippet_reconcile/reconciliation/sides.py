@@ -101,6 +101,7 @@ class Sides:
     call_pos: NDArray[np.int64]
     cdr_pos: NDArray[np.int64]
     rule: NDArray[np.int8]
+    confidence: NDArray[np.int8]
     _whole: Sides | None = field(default=None, repr=False)
     _rows: Any = field(default=None, repr=False)
     _kept: dict[tuple[str, str, str], Any] = field(default_factory=dict, repr=False)
@@ -122,6 +123,7 @@ class Sides:
             np.asarray(pairs.call_pos, np.int64),
             np.asarray(pairs.cdr_pos, np.int64),
             np.asarray(pairs.rule),
+            np.asarray(pairs.confidence),
         )
         return whole if mask is None else whole.where(mask)
 
@@ -141,7 +143,14 @@ class Sides:
     def at(self, rows: NDArray[np.int64]) -> Sides:
         """Return the sides of some pairs, by position."""
         return Sides(
-            self.of_calls, self.of_cdr, self.call_pos[rows], self.cdr_pos[rows], self.rule[rows], self, rows
+            self.of_calls,
+            self.of_cdr,
+            self.call_pos[rows],
+            self.cdr_pos[rows],
+            self.rule[rows],
+            self.confidence[rows],
+            self,
+            rows,
         )
 
     def where(self, mask: NDArray[np.bool_]) -> Sides:

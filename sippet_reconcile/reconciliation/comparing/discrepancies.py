@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.comparing.doubts import doubts_of_end
 from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing
-from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
+from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, MICROS, Confidence
 from sippet_reconcile.reconciliation.sides import Sides, micros
 from sippet_reconcile.schema import DISCREPANCIES, MAX_SECONDS, arrow_to_frame
 
@@ -70,9 +70,8 @@ def build_discrepancies(
         "delta_s": _floats((micros(cdr_s) - micros(np.nan_to_num(call_s))) / MICROS),
         "explanation": pa.nulls(size, text),
         "also": pa.nulls(size, text),
-        "match_rule": pa.array([str(rule) for rule in MATCH_RULES], text).take(
-            pa.array(at.rule.astype(np.int64))
-        ),
+        "match_rule": pa.array(list(MATCH_RULES), text).take(pa.array(at.rule)),
+        "confidence": pa.array(list(CONFIDENCES), text).take(pa.array(at.confidence)),
         "is_patchable": pa.array(patchable),
         "cdr_id": at.cdr_text("cdr_id"),
         "source_file": at.cdr_text("source_file"),
@@ -96,7 +95,8 @@ def _is_patchable(
     """Mark the rows that a plan may correct.
 
     A call that never started may get a status only; an end of which `doubts_of_end`
-    has a doubt is not known well enough to be written.
+    has a doubt is not known well enough to be written; and of a pair of low confidence
+    nothing is, for it may be two calls.
     """
     correctable = np.isin(fields, [names.index(name) for name in _CORRECTABLE])
     has_started = ~np.isnat(at.call_instants("started_at"))
@@ -115,4 +115,5 @@ def _is_patchable(
         >= 0
     )
     too_long = (fields == names.index("duration_seconds")) & (rounded > MAX_SECONDS)
-    return correctable & (has_started | is_status) & ~doubtful_end & ~too_long
+    may_be_two = at.confidence == Confidence.LOW
+    return correctable & (has_started | is_status) & ~doubtful_end & ~too_long & ~may_be_two

@@ -8,7 +8,7 @@ in `fallback`. A missing key equals nothing, and the order of rows changes nothi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -98,12 +98,17 @@ class Matches:
         The ambiguous ones.
     ambiguous_calls, ambiguous_cdr
         Masks over the calls and the CDR calls; none of them is in a pair.
+    far_calls, far_cdr
+        Positions of the ambiguous ones that had no rival: each matches the other alone,
+        and their starts are too far apart to be believed.
     """
 
     pairs: PairPositions
     rivals: Rivals
     ambiguous_calls: NDArray[np.bool_]
     ambiguous_cdr: NDArray[np.bool_]
+    far_calls: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    far_cdr: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> CallKeys:
@@ -171,7 +176,7 @@ def match_calls(
     linked_named
         The call that each leg names by its linked id.
     rules
-        `start_window_s`, `number_digits`, `time_tolerance_s` and `clock_offset_s` are used.
+        The window, the digits, both tolerances and the clock offset are used.
 
     Returns
     -------
@@ -204,7 +209,8 @@ def match_calls(
     )
     free_calls[conversations.call_pos] = False
     free_cdr[conversations.cdr_pos] = False
-    close = match_by_numbers(calls, cdr_calls, free_calls, free_cdr, rules)
+    exact = _join_pairs([*found, conversations], len(calls))
+    close = match_by_numbers(calls, cdr_calls, free_calls, free_cdr, rules, exact=exact)
     ambiguous_calls[close.rival_call] = True
     ambiguous_cdr[close.rival_cdr] = True
     rivals = [
@@ -213,12 +219,15 @@ def match_calls(
         by_link.rivals,
         _rivals(close.rival_call, close.rival_cdr, MatchRule.NUMBERS_AND_TIME),
     ]
-    by_numbers = _pairs(close.call_pos, close.cdr_pos, MatchRule.NUMBERS_AND_TIME)
+    rule = np.full(len(close.call_pos), MatchRule.NUMBERS_AND_TIME, np.int8)
+    by_numbers = PairPositions(close.call_pos, close.cdr_pos, rule, close.confidence)
     return Matches(
-        _join_pairs([*found, conversations, by_numbers], len(calls)),
+        _join_pairs([exact, by_numbers], len(calls)),
         _join_rivals(rivals),
         ambiguous_calls,
         ambiguous_cdr,
+        close.far_call,
+        close.far_cdr,
     )
 
 
@@ -242,11 +251,13 @@ def _rivals(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: Match
 
 def _join_pairs(parts: list[PairPositions], n_calls: int) -> PairPositions:
     """Join parts that share no call, in the order of the calls."""
-    cdr_of_call, rule = np.full(n_calls, -1, np.int64), np.empty(n_calls, np.int8)
+    cdr_of_call = np.full(n_calls, -1, np.int64)
+    rule, confidence = np.empty(n_calls, np.int8), np.empty(n_calls, np.int8)
     for part in parts:
-        cdr_of_call[part.call_pos], rule[part.call_pos] = part.cdr_pos, part.rule
+        cdr_of_call[part.call_pos] = part.cdr_pos
+        rule[part.call_pos], confidence[part.call_pos] = part.rule, part.confidence
     call_pos = np.flatnonzero(cdr_of_call >= 0)
-    return PairPositions(call_pos, cdr_of_call[call_pos], rule[call_pos])
+    return PairPositions(call_pos, cdr_of_call[call_pos], rule[call_pos], confidence[call_pos])
 
 
 def _join_rivals(parts: list[Rivals]) -> Rivals:

@@ -151,7 +151,6 @@ def reconcile(
             matches.pairs,
             resolved,
             basis=basis,
-            comparison=comparing.result,
             period=period,
             legs=legs,
             leg_buckets=_bucket_words(sorting.leg_bucket),

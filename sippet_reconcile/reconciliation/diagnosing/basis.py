@@ -1,4 +1,4 @@
-"""Tell whether the API's seconds are billable or total ones, and the CDR's real ones.
+"""Tell whether the API's seconds are billable or total ones, for all calls or for a part of them.
 
 Input are exactly matched pairs, output is the settled rule with the figures behind
 it. Only pairs that can tell are asked: both bases known, further apart than the
@@ -8,21 +8,24 @@ neither basis is an error of its own and says nothing about the others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.diagnosing.parts import named, splits
+from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import Sides, micros
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["DurationBasis", "find_duration_basis", "find_rounded_durations", "resolve_duration"]
+__all__ = ["DurationBasis", "find_duration_basis", "resolve_duration"]
 
 ENOUGH_PAIRS: Final = 200
 """Telling pairs below which nothing is decided."""
@@ -30,11 +33,13 @@ ENOUGH_PAIRS: Final = 200
 ENOUGH_SHARE: Final = 0.95
 """Share of the telling pairs that must agree."""
 
-_INCREMENTS: Final = (60, 30, 12, 10, 6)
-_ROUNDED_PAIRS: Final = 50
-_ROUNDED_DISTINCT: Final = 5
-_ROUNDED_SHARE: Final = 0.99
-_API_ROUNDED_SHARE: Final = 0.9
+_PART_PAIRS: Final = 20
+"""Telling pairs of a part before it is named: so many do not agree by chance where the whole does not."""
+
+_WARNED_PAIRS: Final = 50
+"""Telling pairs of a part that contradicts the whole, from which on somebody should look at it."""
+
+_SHOWN: Final = 3
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class DurationBasis:
         Pairs that can tell.
     n_billable, n_total
         How many of them agree with each basis; together `n_telling`.
+    telling
+        These pairs, and whether each speaks for total seconds; None where not kept.
     """
 
     asked: str
@@ -58,16 +65,12 @@ class DurationBasis:
     n_telling: int
     n_billable: int
     n_total: int
+    telling: tuple[Sides, NDArray[np.bool_]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def favoured(self) -> str | None:
         """The basis that enough pairs agree on, or None."""
-        if self.n_telling < ENOUGH_PAIRS:
-            return None
-        for name, count in (("billable", self.n_billable), ("total", self.n_total)):
-            if count >= ENOUGH_SHARE * self.n_telling:
-                return name
-        return None
+        return _said(self.n_billable, self.n_total) if self.n_telling >= ENOUGH_PAIRS else None
 
     @property
     def is_settled(self) -> bool:
@@ -76,18 +79,50 @@ class DurationBasis:
             return self.favoured is not None
         return self.favoured in {None, self.asked}
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per basis: ``basis``, ``n_agreeing``, ``n_telling``, ``share``."""
-        counts = [self.n_billable, self.n_total]
-        shares = [count / self.n_telling if self.n_telling else np.nan for count in counts]
-        return pd.DataFrame(
-            {
-                "basis": pd.Series(["billable", "total"], dtype="str"),
-                "n_agreeing": pd.Series(counts, dtype="Int64"),
-                "n_telling": pd.Series([self.n_telling] * 2, dtype="Int64"),
-                "share": pd.Series(shares, dtype="Float64"),
-            }
-        )
+    def parts(self) -> pd.DataFrame:
+        """Return how the values of each column that splits the telling pairs speak.
+
+        One row per column and value with 20 telling pairs or more: ``part`` (the column),
+        ``value``, ``n_telling``, ``n_billable``, ``n_total`` (Int64), ``says`` (``billable`` or
+        ``total`` where 95 % agree, else missing); the largest first within each column.
+        """
+        rows: list[tuple[object, ...]] = []
+        if self.telling is not None:
+            sides, is_total = self.telling
+            for split in splits(sides):
+                counts, totals = split.counts(), split.counts(is_total)
+                large = np.flatnonzero(counts >= _PART_PAIRS)
+                large = large[np.argsort(-counts[large], kind="stable")]
+                for place in large.tolist():
+                    n, total = int(counts[place]), int(totals[place])
+                    value = split.words[place]
+                    rows.append((split.column, value, n, n - total, total, _said(n - total, total)))
+        return pd.DataFrame(rows, columns=list(_PARTS)).astype(_PARTS)
+
+    def to_frame(self, parts: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Return the whole as a row of the same kind as `parts`, and some parts below it."""
+        says = _said(self.n_billable, self.n_total)
+        whole = ("all", None, self.n_telling, self.n_billable, self.n_total, says)
+        frame = pd.DataFrame([whole], columns=list(_PARTS)).astype(_PARTS)
+        return frame if parts is None else pd.concat([frame, parts], ignore_index=True)
+
+
+_PARTS: Final = {
+    "part": "str",
+    "value": "str",
+    "n_telling": "Int64",
+    "n_billable": "Int64",
+    "n_total": "Int64",
+    "says": "str",
+}
+
+
+def _said(n_billable: int, n_total: int) -> str | None:
+    """Return the basis that enough of some pairs agree on."""
+    for name, count in (("billable", n_billable), ("total", n_total)):
+        if count and count >= ENOUGH_SHARE * (n_billable + n_total):
+            return name
+    return None
 
 
 def resolve_duration(
@@ -133,77 +168,126 @@ def resolve_duration(
     fits_total = apart & (np.abs(call - total) <= tolerance)
     # A bug that counts nothing or forgets the answer would fit an unanswered call either way.
     telling = (fits_billable ^ fits_total) & sides.cdr_flags("is_answered")
-    counts = int(telling.sum()), int((fits_billable & telling).sum()), int((fits_total & telling).sum())
-    basis = DurationBasis(rules.duration, rules.duration, *counts)
+    rows = np.flatnonzero(telling)
+    is_total = fits_total[rows]
+    n_total = int(np.count_nonzero(is_total))
+    counts = len(rows), len(rows) - n_total, n_total
+    basis = DurationBasis(rules.duration, rules.duration, *counts, telling=(sides.at(rows), is_total))
     if rules.duration == "auto":
         basis = replace(basis, resolved=basis.favoured or "billable")
     return replace(rules, duration=basis.resolved), basis
 
 
-def find_duration_basis(basis: DurationBasis) -> Finding | None:
-    """Say so where the basis is undecided, or chosen against the data; None where it is settled."""
-    if basis.is_settled:
-        if basis.asked != "auto":
-            return None
-        count = max(basis.n_billable, basis.n_total)
-        message = f"The API's durations are {basis.resolved} seconds: {count:,} of {basis.n_telling:,} telling calls agree."
-        advice = f'Pin it for the months to come: Rules(duration="{basis.resolved}"), in TOML duration = "{basis.resolved}".'
-        return Finding("duration-basis", Severity.INFO, message, basis.to_frame(), advice)
+def find_duration_basis(basis: DurationBasis) -> Verdict:
+    """Say so where the basis is undecided, or contradicted by the data or by a part of them.
+
+    Where the rules ask the data, a part of 200 telling calls that speaks the other way stops as
+    the whole would: nobody has said yet what its seconds mean. A basis that an analyst pinned
+    stands against a part, which is then named as a warning.
+    """
+    finding = _settled(basis) if basis.is_settled else _unsettled(basis)
+    return Verdict.of(
+        "duration-basis", finding, n_looked_at=basis.n_telling, n_needed=ENOUGH_PAIRS, what="telling calls"
+    )
+
+
+def _settled(basis: DurationBasis) -> Finding | None:
+    says = basis.resolved
+    agreeing = basis.n_billable if says == "billable" else basis.n_total
+    if basis.n_telling - agreeing >= _WARNED_PAIRS:
+        parts = basis.parts()
+        against = parts[parts["says"].notna() & parts["says"].ne(says) & parts["n_telling"].ge(_WARNED_PAIRS)]
+        # Users of one file are that file: the first column that shows all of it names it.
+        shown = _most(against)
+        if shown is not None:
+            return _contradicted(basis, parts[parts["part"].eq(shown)], against[against["part"].eq(shown)])
+    if basis.asked != "auto":
+        return None
+    message = (
+        f"The API's durations are {says} seconds: {agreeing:,} of {basis.n_telling:,} telling calls agree."
+    )
+    advice = f'Pin it for the months to come: Rules(duration="{says}"), in TOML duration = "{says}".'
+    return Finding(
+        "duration-basis", Severity.INFO, message, basis.to_frame(), advice, {"duration": basis.resolved}
+    )
+
+
+def _most(parts: pd.DataFrame) -> str | None:
+    """Return the column whose parts hold most pairs, the first of several."""
+    if len(parts) == 0:
+        return None
+    held = parts.groupby("part", sort=False)["n_telling"].sum()
+    return str(held.idxmax())
+
+
+def _contradicted(basis: DurationBasis, parts: pd.DataFrame, against: pd.DataFrame) -> Finding:
+    says = basis.resolved
+    agreeing = basis.n_billable if says == "billable" else basis.n_total
+    is_stop = basis.asked == "auto" and bool(against["n_telling"].ge(ENOUGH_PAIRS).any())
+    message = (
+        f"The API's durations are {says} seconds in {agreeing:,} of {basis.n_telling:,} telling calls, but a part "
+        f"says the opposite: {_listed(against)}."
+    )
+    advice = (
+        "If that part's durations are wrong, pin the basis and correct them: "
+        f'Rules(duration="{says}"); if they mean something else there, reconcile that part by itself.'
+    )
+    severity = Severity.STOP if is_stop else Severity.WARN
+    return Finding("duration-basis", severity, message, basis.to_frame(parts), advice, {"duration": says})
+
+
+def _unsettled(basis: DurationBasis) -> Finding:
     figures = f"{basis.n_billable:,} agree with billable and {basis.n_total:,} with total seconds"
-    if basis.asked == "auto":
-        message = (
-            f"It is undecided whether the API's durations are billable or total seconds: of {basis.n_telling:,} "
-            f"telling calls {figures}; {ENOUGH_PAIRS} calls and {ENOUGH_SHARE:.0%} are needed."
-        )
-        advice = 'Find out what duration_seconds means here and pass Rules(duration="billable") or Rules(duration="total").'
-    else:
+    if basis.asked != "auto":
         message = f"The rules say {basis.asked} seconds, and the data contradict them: of {basis.n_telling:,} telling calls {figures}."
         advice = (
             f'Check what duration_seconds means here; Rules(duration="{basis.favoured}") would fit the data.'
         )
-    return Finding("duration-basis", Severity.STOP, message, basis.to_frame(), advice)
-
-
-def find_rounded_durations(sides: Sides, rules: Rules) -> Finding | None:
-    """Say so where the CDR's seconds are billed increments, which must never be written as durations.
-
-    It takes 50 pairs of several lengths that are (but for 1 in 100) multiples of one
-    increment, while the API's own seconds for the same calls are not.
-    """
-    name = "total_s" if rules.duration == "total" else "billable_s"
-    cdr = sides.cdr_seconds(name)
-    talked = cdr > 0
-    cdr, call = cdr[talked], sides.call_seconds("duration_seconds")[talked]
-    # The first lengths nearly always show enough different ones.
-    if len(cdr) < _ROUNDED_PAIRS or all(
-        len(np.unique(some)) < _ROUNDED_DISTINCT for some in (cdr[:_ROUNDED_PAIRS], cdr)
-    ):
-        return None
-    whole = micros(cdr)
-    call = call[call > 0]
-    for step in _INCREMENTS:
-        # Where the first tenth alone has too many other lengths, the rest cannot make up for them.
-        first = whole[: len(whole) // 10]
-        if np.count_nonzero(np.mod(first, step * MICROS)) > (1 - _ROUNDED_SHARE) * len(whole) + 1:
-            continue
-        share = float((np.mod(whole, step * MICROS) == 0).mean())
-        if share < _ROUNDED_SHARE:
-            continue
-        call_share = float((np.mod(call, step) == 0).mean()) if len(call) else 0.0
-        if call_share >= _API_ROUNDED_SHARE:
-            return None
-        evidence = pd.DataFrame(
-            {
-                "side": pd.Series(["cdr", "api"], dtype="str"),
-                "n_calls": pd.Series([len(cdr), len(call)], dtype="Int64"),
-                "increment_s": pd.Series([step, step], dtype="Int64"),
-                "share_of_multiples": pd.Series([share, call_share], dtype="Float64"),
-            }
+        return Finding(
+            "duration-basis", Severity.STOP, message, basis.to_frame(), advice, {"duration": basis.favoured}
         )
-        message = (
-            f"The CDR's {name.removesuffix('_s')} seconds are multiples of {step} in {share:.1%} of {len(cdr):,} "
-            f"matched calls, the API's in {call_share:.1%}: the export holds billed increments, not durations."
+    parts = basis.parts()
+    split = _splitting(basis, parts)
+    message = (
+        f"It is undecided whether the API's durations are billable or total seconds: of {basis.n_telling:,} "
+        f"telling calls {figures}; {ENOUGH_PAIRS} calls and {ENOUGH_SHARE:.0%} are needed."
+    )
+    advice = 'Find out what duration_seconds means here and pass Rules(duration="billable") or Rules(duration="total").'
+    if split is not None:
+        parts = parts[parts["part"].eq(split)]
+        decided = parts[parts["says"].notna()]
+        halves = [decided[decided["says"].eq(says)] for says in ("billable", "total")]
+        said = " and ".join(
+            f"{says} where it is {_listed(half)}"
+            for says, half in zip(("billable", "total"), halves, strict=True)
         )
-        advice = "Export the real seconds (an answer and an end time will do), or leave duration_seconds out of the plan."
-        return Finding("rounded-durations", Severity.STOP, message, evidence, advice)
-    return None
+        message = f"{message[:-1]}. They part by {split}: {said}."
+        advice = "Two systems are mixed: reconcile each part by itself, with the duration= that fits it."
+    return Finding("duration-basis", Severity.STOP, message, basis.to_frame(parts), advice)
+
+
+def _splitting(basis: DurationBasis, parts: pd.DataFrame) -> str | None:
+    """Return the column that splits the pairs into those that say one basis and those that say the other."""
+    best, purest = None, 0.0
+    majority = max(basis.n_billable, basis.n_total) / max(basis.n_telling, 1)
+    for column, rows in parts.groupby("part", sort=False):
+        if set(rows["says"].dropna()) != {"billable", "total"}:
+            continue
+        # What is too small to speak counts as mixed as the whole is.
+        pure = int(rows[["n_billable", "n_total"]].max(axis=1).sum())
+        pure_share = (pure + majority * (basis.n_telling - int(rows["n_telling"].sum()))) / basis.n_telling
+        if pure_share > purest:
+            best, purest = str(column), pure_share
+    return best if purest >= ENOUGH_SHARE else None
+
+
+def _listed(parts: pd.DataFrame) -> str:
+    rows = parts.head(_SHOWN).to_dict("records")
+    said = []
+    for row in rows:
+        value = None if pd.isna(row["value"]) else str(row["value"])
+        said.append(
+            f"{named(row['part'], value)} ({row['n_' + row['says']]:,} of {row['n_telling']:,} {row['says']})"
+        )
+    more = f" and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else ""
+    return f"{', '.join(said)}{more}"

@@ -1,0 +1,270 @@
+"""Tell real seconds of talk from billed increments.
+
+Input are exactly matched pairs, output is one verdict. A carrier bills 61 seconds as 66,
+or as 120: such seconds are right on the invoice and wrong as a duration. They are told
+by what they are multiples of, and proven by real seconds of the same calls, from the API
+or from the CDR's own answer and end, that give just these when rounded up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile.reconciliation.diagnosing.parts import named, splits
+from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
+from sippet_reconcile.reconciliation.findings import Finding, Severity
+from sippet_reconcile.reconciliation.sides import gap_in_seconds
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.rules import Rules
+    from sippet_reconcile.reconciliation.sides import Sides
+
+__all__ = ["find_rounded_durations"]
+
+_PAIRS: Final = 50
+"""Pairs below which the lengths of calls may be multiples of anything by chance."""
+
+_DISTINCT: Final = 5
+"""Different lengths: announcements and tests last as long as they last, over and over."""
+
+_SHARE: Final = 0.99
+"""Share of multiples; the rest are other corrections of a carrier."""
+
+_LONGEST_STEP: Final = 60
+"""Nobody bills in larger increments than a minute."""
+
+_PROVEN: Final = 0.9
+"""Share of the calls whose real seconds must give the CDR's when rounded up; the others may be wrong."""
+
+_ALIKE: Final = 0.9
+"""Share of multiples among the API's seconds from which on both sides are rounded alike, and agree."""
+
+_CLEAR_PAIRS: Final = 200
+_CLEAR_DISTINCT: Final = 10
+"""Without any proof, so many calls of so many lengths that are all multiples are no chance either."""
+
+_SLACK_S: Final = 1
+"""Real seconds are whole ones, rounded either way."""
+
+_LONGEST_CALL: Final = 36_000
+_SHORT: Final = 10
+"""A first increment of fewer seconds than this cannot be told from calls that nobody takes for shorter."""
+
+_AT_FIRST: Final = 0.05
+"""Share of calls that must lie at the first increment for it to be one."""
+
+_QUICK: Final = (6, 5)
+"""Each increment in use but for rare ones is a multiple of one of these: enough to find the parts worth a look."""
+
+_MOST_PARTS: Final = 50
+_SHOWN: Final = 3
+
+
+@dataclass(frozen=True)
+class _Increment:
+    """How some calls are rounded: the first increment, all further ones, and what speaks for it."""
+
+    n_calls: int
+    initial_s: int
+    step_s: int
+    share: float
+    api_share: float
+    proven: float
+    proof: str
+
+    @property
+    def words(self) -> str:
+        return str(self.step_s) if self.initial_s == self.step_s else f"{self.initial_s}/{self.step_s}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Talk:
+    """The CDR's seconds of calls that lasted, and on request the real ones of the same calls."""
+
+    sides: Sides
+    billed: NDArray[np.float64]
+    begins: str
+
+    def at(self, rows: NDArray[np.int64]) -> _Talk:
+        return _Talk(self.sides.at(rows), self.billed[rows], self.begins)
+
+    def of_api(self) -> NDArray[np.float64]:
+        return self.sides.call_seconds("duration_seconds")
+
+    def of_stamps(self) -> NDArray[np.float64]:
+        """Return the seconds between the CDR's own stamps; NaN where they are missing or show no seconds."""
+        gap = gap_in_seconds(self.sides.cdr_instants("ended_at"), self.sides.cdr_instants(self.begins))
+        return np.where(self.sides.cdr_flags("is_coarse"), np.nan, gap)
+
+
+def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
+    """Say so where the CDR's seconds are billed increments, of all calls or of a part of them.
+
+    It takes 50 pairs of several lengths that are (but for 1 in 100) multiples of one
+    increment, or of that from a first increment on, while real seconds of the same calls
+    are not. Where both sides are rounded alike they agree, and nothing is said.
+    """
+    name = "total_s" if rules.duration == "total" else "billable_s"
+    cdr = sides.cdr_seconds(name)
+    talked = np.flatnonzero(cdr > 0)
+    what = "exactly matched calls that lasted"
+    if len(talked) < _PAIRS:
+        return Verdict.of("rounded-durations", None, n_looked_at=len(talked), n_needed=_PAIRS, what=what)
+    begins = "started_at" if rules.duration == "total" else "answered_at"
+    part = sides if len(talked) == len(sides) else sides.at(talked)
+    talk = _Talk(part, cdr[talked], begins)
+    whole = _measure(talk)
+    rows: list[tuple[str, str | None, _Increment]]
+    rows = [("all", None, whole)] if whole is not None else _parts(talk)
+    finding = _finding(rows, name, len(talked), rules) if rows else None
+    return Verdict.of("rounded-durations", finding, n_looked_at=len(talked), n_needed=_PAIRS, what=what)
+
+
+def _measure(talk: _Talk) -> _Increment | None:
+    """Return the increment that calls are rounded to, or None."""
+    whole = np.minimum(talk.billed, _LONGEST_CALL).astype(np.int64)
+    n = len(whole)
+    if (
+        n < _PAIRS
+        or np.count_nonzero(whole != talk.billed) - np.count_nonzero(talk.billed > _LONGEST_CALL)
+        > (1 - _SHARE) * n
+    ):
+        return None
+    counts = np.bincount(whole)
+    lengths = np.flatnonzero(counts)
+    if len(lengths) < _DISTINCT:
+        return None
+    step, share = 1, 1.0
+    for longer in range(_LONGEST_STEP, 1, -1):
+        share_of_longer = float(counts[::longer].sum()) / n
+        if share_of_longer >= _SHARE:
+            step, share = longer, share_of_longer
+            break
+    initial = int(lengths[np.searchsorted(np.cumsum(counts[lengths]), (1 - _SHARE) * n)])
+    at_first = float(counts[initial]) / n
+    if step == 1 and (initial < _SHORT or at_first < _AT_FIRST):
+        return None
+    return _judged(talk, whole, initial, step, share)
+
+
+def _judged(
+    talk: _Talk, whole: NDArray[np.int64], initial: int, step: int, share: float
+) -> _Increment | None:
+    api, stamps = talk.of_api(), talk.of_stamps()
+    counted = api[api > 0]
+    api_share = float((np.mod(counted, step) == 0).mean()) if len(counted) and step > 1 else 0.0
+    if api_share >= _ALIKE:
+        return None
+    best = _Increment(len(whole), step, step, share, api_share, 0.0, "")
+    for proof, real in (("the API's seconds", api), ("its own answer and end", stamps)):
+        known = np.flatnonzero(real > 0)
+        if len(known) < _PAIRS:
+            continue
+        # Where the real seconds are those of the CDR, nothing was rounded.
+        if float((np.abs(real[known] - whole[known]) <= _SLACK_S).mean()) >= _ALIKE:
+            return None
+        first = initial if _has_first(whole[known], real[known], initial, step) else step
+        if first == 1:
+            continue
+        proven = float(_gives(real[known], whole[known], first, step).mean())
+        if proven > best.proven:
+            best = _Increment(len(whole), first, step, share, api_share, proven, proof)
+    if best.proven >= _PROVEN:
+        return best
+    is_clear = step > 1 and len(whole) >= _CLEAR_PAIRS and len(np.unique(whole)) >= _CLEAR_DISTINCT
+    return best if is_clear else None
+
+
+def _has_first(whole: NDArray[np.int64], real: NDArray[np.float64], initial: int, step: int) -> bool:
+    """Tell whether calls that really were far shorter are billed as the shortest one."""
+    if initial <= step or (whole == initial).mean() < _AT_FIRST:
+        return False
+    shortest = real[whole == initial]
+    return bool((shortest < initial - step - _SLACK_S).mean() >= (0.5 if step == 1 else 0.2))
+
+
+def _gives(real: NDArray[np.float64], whole: NDArray[np.int64], initial: int, step: int) -> NDArray[np.bool_]:
+    """Mark the calls whose real seconds, give or take one, are rounded up to what is billed."""
+    fits = np.zeros(len(real), np.bool_)
+    for slack in (-_SLACK_S, 0, _SLACK_S):
+        seconds = real + slack
+        billed = np.where(seconds <= initial, initial, initial + np.ceil((seconds - initial) / step) * step)
+        fits |= billed == whole
+    return fits
+
+
+def _parts(talk: _Talk) -> list[tuple[str, str | None, _Increment]]:
+    """Return the parts that are rounded while the whole is not, by the column that shows most of them."""
+    best: list[tuple[str, str | None, _Increment]] = []
+    multiples = [np.mod(talk.billed, step) == 0 for step in _QUICK]
+    for split in splits(talk.sides, users=False):
+        counts = split.counts()
+        quick = [split.counts(mask) for mask in multiples]
+        likely = (counts >= _PAIRS) & np.any([some >= _SHARE * counts for some in quick], axis=0)
+        places = np.flatnonzero(likely)
+        places = places[np.argsort(-counts[places], kind="stable")][:_MOST_PARTS]
+        found = []
+        for place in places.tolist():
+            increment = _measure(talk.at(np.flatnonzero(split.codes == place)))
+            if increment is not None:
+                found.append((split.column, split.words[place], increment))
+        if sum(row[2].n_calls for row in found) > sum(row[2].n_calls for row in best):
+            best = found
+    return best
+
+
+def _finding(
+    rows: list[tuple[str, str | None, _Increment]], name: str, n_calls: int, rules: Rules
+) -> Finding:
+    evidence = pd.DataFrame(
+        {
+            "part": pd.Series([part for part, _, _ in rows], dtype="str"),
+            "value": pd.Series([value for _, value, _ in rows], dtype="str"),
+            "n_calls": pd.Series([found.n_calls for *_, found in rows], dtype="Int64"),
+            "initial_s": pd.Series([found.initial_s for *_, found in rows], dtype="Int64"),
+            "increment_s": pd.Series([found.step_s for *_, found in rows], dtype="Int64"),
+            "share_of_multiples": pd.Series([found.share for *_, found in rows], dtype="Float64"),
+            "api_share_of_multiples": pd.Series([found.api_share for *_, found in rows], dtype="Float64"),
+            "proven_share": pd.Series([found.proven for *_, found in rows], dtype="Float64"),
+        }
+    )
+    column = name.removesuffix("_s")
+    part, _, first = rows[0]
+    proof = f", and {first.proof} rounded up give just these in {first.proven:.1%}" if first.proof else ""
+    figures = (
+        f"multiples of {first.words} in {first.share:.1%} of {first.n_calls:,} matched calls, the API's in {first.api_share:.1%}{proof}"
+        if first.step_s > 1
+        else f"never below {first.initial_s} in {first.n_calls:,} matched calls{proof}"
+    )
+    where = ""
+    if part != "all":
+        listed = ", ".join(
+            f"{named(part, value)} ({found.words}, {found.n_calls:,} calls)"
+            for part, value, found in rows[:_SHOWN]
+        )
+        more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+        where = f" Of {n_calls:,} calls only a part is rounded: {listed}{more}."
+    message = (
+        f"The CDR's {column} seconds are {figures}: the export holds billed increments, not durations.{where}"
+    )
+    gap = max(max(found.initial_s, found.step_s) for *_, found in rows) - 1
+    reread = any(found.proof.startswith("its own") for *_, found in rows)
+    is_within = rules.duration_tolerance_s >= gap
+    advice = (
+        "Read the export again without its billed column: answer and end are there, and give the real seconds."
+        if reread
+        else "Export the real seconds (an answer and an end time will do)."
+    )
+    advice += " Until then leave duration_seconds out of the plan" + (
+        "."
+        if is_within
+        else f"; Rules(duration_tolerance_s={gap}) makes what lies within an increment no difference, and still no such second is a duration to write."
+    )
+    cure = {} if is_within else {"duration_tolerance_s": gap}
+    return Finding("rounded-durations", Severity.STOP, message, evidence, advice, cure)

@@ -1,0 +1,160 @@
+"""Say why hardly any call found its other side: the key, the period, the zone, or the numbers.
+
+Input are both sides of which little matched, output are sentences and one piece of
+advice. It is only asked when something is wrong, and looks at samples.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile.keys import match_positions, normal_ids
+from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S, MatchRule
+from sippet_reconcile.reconciliation.numbers import last_digits
+from sippet_reconcile.schema import text_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.diagnosing.material import Material, Standpoint
+
+__all__ = ["why_unmatched"]
+
+_LOOKED_AT: Final = 2_000
+_MOST_ROWS: Final = 200_000
+_HALF: Final = 0.5
+"""Of a sample, so that single equal values by chance name no cause."""
+
+_TAIL: Final = 7
+"""Last digits in which two numbers are the same however they are written."""
+
+_RARE: Final = 20
+"""Pairs of numbers that call more often than this cannot be told apart by their numbers."""
+
+_FEW: Final = 5
+_NO_KEYS: Final = (
+    "source_file", "source_sha256", "format", "problem", "time_problem", "direction", "from_number", "to_number",
+    "from_e164", "to_e164", "sip_username", "status", "cause",
+)  # fmt: skip
+_ADVICE: Final = (
+    "Look at a few rows of only_in_api and only_in_cdr: is it the same system, period and time zone, and which "
+    "column of the export holds the call_uuid?"
+)
+
+
+def why_unmatched(material: Material) -> tuple[list[str], str]:
+    """Return what is likely the matter, and what to do about it."""
+    reasons: list[str] = []
+    advice: list[str] = []
+    for reason, next_step in (_keys(material), _spans(material), _numbers(material)):
+        if reason:
+            reasons.append(reason)
+        if next_step:
+            advice.append(next_step)
+    return reasons, " ".join(advice) or _ADVICE
+
+
+def _sample(size: int) -> NDArray[np.int64]:
+    return np.linspace(0, size - 1, min(size, _LOOKED_AT)).astype(np.int64) if size else np.zeros(0, np.int64)
+
+
+def _keys(m: Material) -> tuple[str, str]:
+    """Say so where no CDR key equals any call_uuid, and which column of the legs does."""
+    uuids = text_array(normal_ids(m.calls["call_uuid"]))
+    n_uuids = len(uuids) - uuids.null_count
+    by_key = int(np.count_nonzero(m.sides.rule == MatchRule.CALL_UUID))
+    if by_key > 0:
+        return "", ""
+    if n_uuids == 0:
+        return (
+            "no call of the API has a call_uuid",
+            "Fetch the calls with their call_uuid; numbers and time alone prove little.",
+        )
+    if m.legs is None or len(m.legs) == 0:
+        return "no CDR key equals any call_uuid", ""
+    rows = _sample(len(m.legs))
+    best, most = "", 0
+    for name in m.legs.columns.drop_duplicates(keep=False):
+        if name in _NO_KEYS or not isinstance(m.legs[name].dtype, pd.StringDtype):
+            continue
+        ids = text_array(normal_ids(m.legs[name].iloc[rows]))
+        found = int(np.count_nonzero(match_positions(ids, uuids) >= 0))
+        if found > most:
+            best, most = str(name), found
+    if most >= max(_FEW, _HALF * len(rows)):
+        return (
+            f"no call_key of the CDR equals a call_uuid, but its column {best} does in {most:,} of {len(rows):,} legs looked at",
+            f'Read the export again with the column behind {best} as its call_key: columns={{"call_key": …}}, or legs.assign(call_key=legs["{best}"]).',
+        )
+    return (
+        f"no CDR key equals any of {n_uuids:,} call_uuids, nor does any other column of the export",
+        "Find the column of the export that holds the call_uuid and read it as call_key, or keep it with keep=.",
+    )
+
+
+def _spans(m: Material) -> tuple[str, str]:
+    """Say so where the two sides are of different times."""
+    said = []
+    for view in (m.of_api, m.of_cdr):
+        known = view.starts[(view.met | view.alone) & ~np.isnat(view.starts)]
+        if not len(known):
+            return "", ""
+        said.append((known.min(), known.max()))
+    (first, last), (cdr_first, cdr_last) = said
+    if cdr_first <= last and first <= cdr_last:
+        return "", ""
+    (a, b), (c, d) = ((str(at.astype("datetime64[m]")).replace("T", " ") for at in span) for span in said)
+    return (
+        f"the calls are of {a} to {b} UTC, the CDR is of {c} to {d}",
+        "Export the CDR of the same period.",
+    )
+
+
+def _tails(frame: pd.DataFrame, rows: NDArray[np.int64]) -> pd.Series[str]:
+    tails = [
+        pd.Series(last_digits(text_array(frame[name].iloc[rows]), _TAIL).to_pylist(), dtype="str")
+        for name in ("from_number", "to_number")
+    ]
+    both = tails[0] + ">" + tails[1]
+    return both.where(tails[0].str.len().eq(_TAIL) & tails[1].str.len().eq(_TAIL))
+
+
+def _alone(view: Standpoint, most: int) -> NDArray[np.int64]:
+    return np.flatnonzero(view.alone & ~np.isnat(view.starts))[:most]
+
+
+def _numbers(m: Material) -> tuple[str, str]:
+    """Look for the unmatched calls' two numbers among the unmatched CDR calls, and at what time they are there."""
+    calls = _alone(m.of_api, _MOST_ROWS)
+    calls = calls[_sample(len(calls))]
+    cdrs = _alone(m.of_cdr, _MOST_ROWS)
+    one = pd.DataFrame({"tails": _tails(m.calls, calls), "at": m.of_api.starts[calls]}).dropna()
+    other = pd.DataFrame({"tails": _tails(m.cdr_calls, cdrs), "at": m.of_cdr.starts[cdrs]}).dropna()
+    if len(one) < _FEW or len(other) < _FEW:
+        return "", ""
+    rare = other["tails"].map(other["tails"].value_counts()).le(_RARE)
+    met = one.reset_index().merge(other[rare], on="tails", how="inner", suffixes=("", "_cdr"))
+    n_met = int(met["index"].nunique())
+    if n_met < max(_FEW, _HALF * len(one)):
+        known = one["tails"].isin(set(other["tails"])).sum()
+        if known >= _HALF * len(one):
+            return "", ""
+        return (
+            f"of {len(one):,} unmatched calls looked at, {int(known):,} have numbers that unmatched CDR calls have too",
+            "Check that both sides are of the same system, and country= of read_cdr.",
+        )
+    gap = (met["at_cdr"] - met["at"]).dt.total_seconds()
+    quarters = (gap / QUARTER_S).round()
+    whole = (gap - quarters * QUARTER_S).abs().le(QUARTER_SLACK_S)
+    for quarter in quarters[whole & quarters.ne(0)].mode().tolist()[:1]:
+        same = int(met.loc[whole & quarters.eq(quarter), "index"].nunique())
+        if same >= _HALF * n_met:
+            later = "later" if quarter > 0 else "earlier"
+            return (
+                f"{same:,} of {len(one):,} unmatched calls looked at are in the CDR {abs(int(quarter)) * QUARTER_S / 3600:g} h {later}",
+                "Read the CDRs again with the timezone= their clock runs in.",
+            )
+    return "", ""

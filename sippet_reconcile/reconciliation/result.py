@@ -8,19 +8,25 @@ text, page and file cannot disagree.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import MAX_ROWS, card, escape, html_text, plural, section
+from sippet_reconcile._display import plural
+from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.balance import BUCKETS, check_balance, code_of
+from sippet_reconcile.reconciliation.checks import Outcome
 from sippet_reconcile.reconciliation.core import MATCH_RULES
-from sippet_reconcile.reconciliation.ledger import build_ledger, roll_up, rollup_sentences
-from sippet_reconcile.reconciliation.page import compact_table, findings_table, folded, headline
+from sippet_reconcile.reconciliation.groups import as_names, column_codes
+from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
+from sippet_reconcile.reconciliation.overview import overview_html, overview_text, rules_to_pin
+from sippet_reconcile.reconciliation.rollup import RollUp, cause_sentences, roll_up
 from sippet_reconcile.reconciliation.show import CallView, show_call
-from sippet_reconcile.schema import Bucket
+from sippet_reconcile.schema import Bucket, text_array
 
 if TYPE_CHECKING:
     import os
@@ -87,6 +93,7 @@ class Reconciliation:
 
     def __post_init__(self) -> None:
         check_balance(self.balance, n_legs=int(self.counts["legs"]), n_calls=int(self.counts["calls"]))
+        check_compared(self.balance, self.n_compared)
 
     @property
     def pairs(self) -> pd.DataFrame:
@@ -148,21 +155,72 @@ class Reconciliation:
         """The zone in which days are counted: that of the period, else UTC."""
         return self.period.timezone if self.period else "UTC"
 
+    @property
+    def causes(self) -> RollUp:
+        """What the differences come to by field and cause: ``frame``, ``chart`` and two ``sentences``; prints itself.
+
+        Examples
+        --------
+        >>> import sippet_reconcile as sr
+        >>> from sippet_reconcile.demo import sample_data
+        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> len(rec.causes.sentences), rec.causes.frame.equals(rec.rollup())
+        (2, True)
+        """
+        return replace(self._causes, frame=self._causes.frame.copy(deep=False))
+
+    @cached_property
+    def _causes(self) -> RollUp:
+        n_patchable = self._differing["patchable_calls"]
+        return RollUp.of(
+            self.rollup(), self.discrepancies, stops=self.findings.stops.codes, n_patchable=n_patchable
+        )
+
     def rollup(self, by: str | Sequence[str] = ("field", "explanation")) -> pd.DataFrame:
         """Count the differing calls and sum their seconds by any column of the discrepancies.
 
-        `by` also takes ``day``, ``hour`` and ``user``.
+        `by` also takes ``day``, ``hour`` and ``user``, and the source columns that were
+        kept (``x_…``), of which the first leg of a call counts.
         """
-        return roll_up(self.discrepancies, by, n_compared=self.n_compared, timezone=self.timezone)
+        found = self.discrepancies
+        kept = [name for name in as_names(by) if name not in found.columns and name in self._kept_columns]
+        if kept:
+            cdr_calls = self.cdr_calls
+            at = match_positions(text_array(found["cdr_id"]), text_array(cdr_calls["cdr_id"]))
+            found = found.assign(**{name: cdr_calls[name].array.take(at) for name in kept})
+        return roll_up(found, by, n_compared=self.n_compared, timezone=self.timezone)
 
-    def ledger(self, by: str | Sequence[str] | None = None) -> pd.DataFrame:
+    @property
+    def _kept_columns(self) -> list[str]:
+        return [str(name) for name in self.cdr_calls.columns if str(name).startswith("x_")]
+
+    def ledger(self, by: str | Sequence[str] | None = None, *, totals: bool = False) -> pd.DataFrame:
         """Account for every compared call in every field, before and after correcting.
 
-        `by` splits every line by ``day``, ``hour``, ``direction``, ``user`` or ``source_file``.
+        Every compared call is in one line of each field, and before plus change is after;
+        that is checked each time, so a ledger which does not tie out is never handed out.
+
+        Parameters
+        ----------
+        by
+            Splits every line by ``day``, ``hour``, ``direction``, ``user``,
+            ``source_file``, ``match_rule``, a source column that was kept (``x_…``), or
+            several of these. Days and hours are those of `timezone`.
+        totals
+            Whether each field (of each group) ends in a line ``total``, of which
+            ``is_corrected`` is missing.
+
+        Returns
+        -------
+        DataFrame
+            The `by` columns, ``field``, ``explanation``, ``is_corrected``, ``n_calls``,
+            ``before_s``, ``change_s``, ``after_s``, ``net_s`` and ``gross_s``.
         """
-        if by is None:
+        if not as_names(by) and not totals:
             return self._frames["ledger"]
-        return build_ledger(self._comparison(), by=by, timezone=self.timezone)
+        return build_ledger(self._comparison(), by=by, timezone=self.timezone, totals=totals)
 
     def show(self, call_id: str, *, show_numbers: bool = False) -> CallView:
         """Show one call: both sides, every leg with its file and line, its rivals, and what may be planned.
@@ -181,37 +239,65 @@ class Reconciliation:
         """
         return show_call(self, call_id, show_numbers=show_numbers)
 
-    def summary(self) -> dict[str, Any]:
-        """Return counts and plain values; every view starts here."""
+    @cached_property
+    def _differing(self) -> dict[str, Any]:
+        """How many discrepancies and calls there are, in all and of those that a plan may correct."""
         found = self.discrepancies
-        durations = found.loc[found["field"].eq("duration_seconds"), "delta_s"].fillna(0.0)
-        patchable = found.loc[found["is_patchable"]]
+        calls = column_codes(found["call_id"])
+        is_patchable = found["is_patchable"].to_numpy("bool", na_value=False)
         by_field = found["field"].value_counts()
         return {
-            "verdict": self._verdict(found, patchable),
+            "discrepancies": len(found),
+            "calls_with_discrepancies": len(pd.unique(calls)),
+            "patchable_discrepancies": int(is_patchable.sum()),
+            "patchable_calls": len(pd.unique(calls[is_patchable])),
+            "discrepancies_by_field": {str(name): int(n) for name, n in by_field.items()},
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts and plain values; every view starts here.
+
+        Beside counts it has the ``verdict``; ``rollup``, two sentences that say what the
+        differences come to (empty where nothing differs); ``causes``, one sentence per
+        field and cause; ``findings`` and ``stops``, their codes; ``not_enough_evidence``,
+        the codes that too few rows could tell anything about; ``rules_toml``, the rules as
+        applied; and ``proposed_rules_toml``, the same with the cures that were measured as
+        comments, which nobody applies but who takes the comment sign off.
+        """
+        return deepcopy(self._summary)
+
+    @cached_property
+    def _summary(self) -> dict[str, Any]:
+        rows = self._causes.frame
+        durations = rows.loc[rows["field"].eq("duration_seconds")]
+        checks = self.findings.checks
+        return {
+            "verdict": self._verdict(),
+            "rollup": list(self._causes.sentences),
             "period": str(self.period) if self.period else None,
             "api_url": self.api_url,
             "fetched_at": self.fetched_at.isoformat() if self.fetched_at is not None else None,
             **self.counts,
             "compared": self.n_compared,
-            "discrepancies": len(found),
-            "calls_with_discrepancies": int(found["call_id"].nunique()),
-            "patchable_discrepancies": len(patchable),
-            "patchable_calls": int(patchable["call_id"].nunique()),
-            "discrepancies_by_field": {str(name): int(n) for name, n in by_field.items()},
-            "duration_net_s": float(durations.sum()),
-            "duration_gross_s": float(durations.abs().sum()),
-            "causes": rollup_sentences(found, limit=SHOWN_CAUSES),
+            **self._differing,
+            "duration_net_s": float(durations["delta_s"].sum()),
+            "duration_gross_s": float(durations["gross_s"].sum()),
+            "causes": cause_sentences(rows, limit=SHOWN_CAUSES),
             "findings": list(self.findings.codes),
             "stops": list(self.findings.stops.codes),
+            "not_enough_evidence": checks.loc[checks["outcome"].eq(Outcome.TOO_FEW.value), "code"].tolist(),
             "rules": self.rules.to_dict(),
             "rules_toml": self.rules.to_toml(),
+            "proposed_rules_toml": rules_to_pin(self.rules, self.findings),
         }
 
-    def _verdict(self, found: pd.DataFrame, patchable: pd.DataFrame) -> str:
-        differing, compared = int(found["call_id"].nunique()), plural(self.n_compared, "compared call")
+    def _verdict(self) -> str:
+        differing, compared = (
+            self._differing["calls_with_discrepancies"],
+            plural(self.n_compared, "compared call"),
+        )
         if differing:
-            correctable = int(patchable["call_id"].nunique())
+            correctable = self._differing["patchable_calls"]
             said = f"{differing:,} of {compared} differ, {correctable:,} of them in what a plan may correct."
         elif self.n_compared:
             said = f"All of {compared} agree."
@@ -222,7 +308,9 @@ class Reconciliation:
             return f"Correct nothing yet ({', '.join(stops)}). {said}"
         return said
 
+    @cached_property
     def _largest(self) -> pd.DataFrame:
+        """The discrepancies of the most seconds, those without seconds last."""
         found = self.discrepancies
         size = found["delta_s"].abs().to_numpy("float64", na_value=-1.0)
         first = np.lexsort((np.arange(len(found)), -size))[:SHOWN_DISCREPANCIES]
@@ -243,33 +331,11 @@ class Reconciliation:
             f"{plural(said['calls_with_discrepancies'], 'call')}; next: {following}>"
         )
 
+    def __str__(self) -> str:
+        return overview_text(self.summary(), self.findings, self.causes, self._largest)
+
     def _repr_html_(self) -> str:
-        said = self.summary()
-        counted = (
-            f"{plural(said['matched'], 'matched call')}, {said['only_in_cdr']:,} only in the CDR, "
-            f"{said['only_in_api']:,} only in the API, {said['ambiguous_calls']:,} ambiguous, "
-            f"{said['excluded_calls']:,} excluded; {plural(said['discrepancies'], 'discrepancy', 'discrepancies')} "
-            f"in {plural(said['calls_with_discrepancies'], 'call')}."
-        )
-        parts = [headline(said["verdict"]), html_text(counted)]
-        if len(self.findings):
-            parts.append(section("Findings", findings_table(self.findings)))
-        if said["causes"]:
-            items = "".join(f"<li>{escape(sentence)}</li>" for sentence in said["causes"])
-            parts.append(section("Causes", f"<ul>{items}</ul>"))
-        if said["discrepancies"]:
-            parts.append(section("Largest discrepancies", compact_table(self._largest())))
-        balance = self.balance
-        parts.append(
-            folded(
-                "Balance: where every row ended up",
-                compact_table(balance.loc[balance["rows"].gt(0)], max_rows=MAX_ROWS),
-            )
-        )
-        parts.append(folded("Rules as applied, to pin in a file", f"<pre>{escape(said['rules_toml'])}</pre>"))
-        tone = "stop" if said["stops"] else "warn" if said["discrepancies"] else "ok"
-        subtitle = said["period"] or "no period: everything that was handed in"
-        return card("Reconciliation", None, *parts, subtitle=subtitle, tone=tone)
+        return overview_html(self.summary(), self.findings, self.causes, self._largest, self.balance)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write everything into a folder: one parquet file per frame, and the rest as JSON.

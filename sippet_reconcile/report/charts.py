@@ -21,6 +21,7 @@ _LABEL: Final = 250
 _VALUE: Final = 120
 _HEIGHT: Final = 216
 _LONGEST_LABEL: Final = 36
+_SHORTEST: Final = 8  # letters that the longest bar of a terminal has at least
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,18 @@ class Bar:
         The number as people read it.
     tick
         What stands under a column where the whole label is too long.
+    group
+        What the bar belongs to; horizontal bars have it as a heading where it changes.
+    is_quiet
+        Whether the bar is drawn pale: what is left over beside the others.
     """
 
     label: str
     value: float
     text: str
     tick: str = ""
+    group: str = ""
+    is_quiet: bool = False
 
 
 def _escape(text: str) -> str:
@@ -61,7 +68,10 @@ class _Drawing:
     @property
     def description(self) -> str:
         """The whole chart in words."""
-        return "; ".join(f"{bar.label}: {bar.text}" for bar in self.bars)
+        return "; ".join(
+            f"{bar.group}: {bar.label}: {bar.text}" if bar.group else f"{bar.label}: {bar.text}"
+            for bar in self.bars
+        )
 
     def _frame(self, height: float, parts: Sequence[str], key: str) -> str:
         title, description = _escape(self.title), _escape(self.description)
@@ -93,11 +103,19 @@ class BarChart(_Drawing):
         scale = room / ((high - low) or 1.0)
         zero = _LABEL + (_VALUE if low < 0 else 0) - low * scale
         parts: list[str] = []
-        for place, bar in enumerate(self.bars):
+        place, group = 0, ""
+        for bar in self.bars:
+            if bar.group != group:
+                group = bar.group
+                parts.append(
+                    f'<text class="group" x="0" y="{place * _ROW + 19}" font-weight="600">{_escape(group)}</text>'
+                )
+                place += 1
             top = place * _ROW + 4
+            place += 1
             length = max(abs(bar.value) * scale, 1.0)
             left = zero if bar.value >= 0 else zero - length
-            tone = "neg" if bar.value < 0 else "pos"
+            tone = "quiet" if bar.is_quiet else "neg" if bar.value < 0 else "pos"
             text_at = left + length + 8 if bar.value >= 0 else left - 8
             anchor = "start" if bar.value >= 0 else "end"
             parts.append(
@@ -105,9 +123,41 @@ class BarChart(_Drawing):
                 f'<rect class="{tone}" x="{left:.1f}" y="{top}" width="{length:.1f}" height="{_ROW - 9}" rx="2"/>'
                 f'<text class="value" x="{text_at:.1f}" y="{top + 15}" text-anchor="{anchor}">{_escape(bar.text)}</text>'
             )
-        height = max(len(self.bars), 1) * _ROW + 6
+        height = max(place, 1) * _ROW + 6
         parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height - 4}"/>')
         return self._frame(height, parts, key)
+
+    def to_text(self, width: int = 100) -> str:
+        """Return the chart for a terminal: one line per bar, the longest as wide as there is room.
+
+        Parameters
+        ----------
+        width
+            Letters to a line.
+
+        Examples
+        --------
+        >>> bars = (Bar("zero", 4, "4 calls", group="Durations"), Bar("missing", 2, "2 calls", group="Durations"))
+        >>> print(BarChart("Calls by cause", bars).to_text(32))
+        Durations
+          zero     ████████████  4 calls
+          missing  ██████        2 calls
+        """
+        labels = [_short(visible(bar.label)) for bar in self.bars]
+        texts = [visible(bar.text) for bar in self.bars]
+        indent = "  " if any(bar.group for bar in self.bars) else ""
+        of_label, of_text = (max(map(len, told), default=0) for told in (labels, texts))
+        room = max(width - len(indent) - of_label - of_text - 4, _SHORTEST)
+        longest = max((abs(bar.value) for bar in self.bars), default=0.0) or 1.0
+        lines: list[str] = []
+        group = ""
+        for bar, told, text in zip(self.bars, labels, texts, strict=True):
+            if bar.group != group:
+                group = bar.group
+                lines.append(visible(group))
+            drawn = "█" * round(abs(bar.value) / longest * room) or "▏"
+            lines.append(f"{indent}{told.ljust(of_label)}  {drawn.ljust(room)}  {text}".rstrip())
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)

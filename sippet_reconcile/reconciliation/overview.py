@@ -1,0 +1,128 @@
+"""Put what a reconciliation says first on one page: verdict, findings, causes, and only then the differences.
+
+Input are the summary of a reconciliation and what else a reader meets at once, output
+is a notebook card, a page for a terminal, or rules to pin. Nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from sippet_reconcile._display import (
+    MAX_ROWS,
+    card,
+    escape,
+    html_text,
+    plural,
+    section,
+    show_value,
+    text_table,
+    visible,
+)
+from sippet_reconcile.reconciliation.page import compact_table, findings_table, folded, headline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from sippet_reconcile.reconciliation.findings import Findings
+    from sippet_reconcile.reconciliation.rollup import RollUp
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = ["overview_html", "overview_text", "rules_to_pin"]
+
+_WIDTH = 110
+
+
+def _counted(said: dict[str, Any]) -> str:
+    return (
+        f"{plural(said['matched'], 'matched call')}, {said['only_in_cdr']:,} only in the CDR, "
+        f"{said['only_in_api']:,} only in the API, {said['ambiguous_calls']:,} ambiguous, "
+        f"{said['excluded_calls']:,} excluded; {plural(said['discrepancies'], 'discrepancy', 'discrepancies')} "
+        f"in {plural(said['calls_with_discrepancies'], 'call')}."
+    )
+
+
+def overview_html(
+    said: dict[str, Any], findings: Findings, causes: RollUp, largest: pd.DataFrame, balance: pd.DataFrame
+) -> str:
+    """Return the notebook card.
+
+    Parameters
+    ----------
+    said
+        `Reconciliation.summary`.
+    findings, causes, balance
+        As the reconciliation has them.
+    largest
+        The discrepancies to show.
+    """
+    parts = [headline(said["verdict"]), html_text(_counted(said))]
+    if len(findings) or said["not_enough_evidence"]:
+        parts.append(section("Findings", findings_table(findings)))
+    if causes.sentences:
+        parts.append(section("Causes", causes.to_html()))
+    if len(largest):
+        parts.append(section("Largest discrepancies", compact_table(largest)))
+    parts.append(
+        folded(
+            "Balance: where every row ended up",
+            compact_table(balance.loc[balance["rows"].gt(0)], max_rows=MAX_ROWS),
+        )
+    )
+    checks = findings.checks
+    if len(checks):
+        parts.append(folded("What was looked for", compact_table(checks, max_rows=MAX_ROWS)))
+    parts.append(folded("Rules to pin", f"<pre>{escape(said['proposed_rules_toml'])}</pre>"))
+    tone = "stop" if said["stops"] else "warn" if said["discrepancies"] else "ok"
+    subtitle = said["period"] or "no period: everything that was handed in"
+    return card("Reconciliation", None, *parts, subtitle=subtitle, tone=tone)
+
+
+def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, largest: pd.DataFrame) -> str:
+    """Return the page for a terminal, in the order of the card; evidence, balance and rules are left to their frames."""
+    blocks = [textwrap.fill(said["verdict"], _WIDTH), textwrap.fill(_counted(said), _WIDTH)]
+    for finding in findings:
+        told = textwrap.fill(f"[{finding.severity.value}] {finding.code}: {finding.message}", _WIDTH)
+        blocks.append("\n".join([told, *(_indented(f"next: {finding.advice}") if finding.advice else [])]))
+    if findings.untold:
+        blocks.append(textwrap.fill(findings.untold, _WIDTH))
+    if causes.sentences:
+        first, second = (textwrap.fill(sentence, _WIDTH) for sentence in causes.sentences)
+        blocks += [f"{first}\n{second}", f"{causes.chart.title}\n{causes.chart.to_text(_WIDTH)}"]
+    if len(largest):
+        heads = [str(name) for name in largest.columns]
+        columns = [[str(v) if name == "source_row" else v for v in largest[name].tolist()] for name in heads]
+        rows = [[show_value(value) for value in row] for row in zip(*columns, strict=True)]
+        table = text_table(rows, heads, right=("delta_s", "source_row"))
+        blocks.append(f"Largest discrepancies\n{table}")
+    return visible("\n\n".join(blocks))
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
+def rules_to_pin(rules: Rules, findings: Findings) -> str:
+    r"""Return the rules as applied, as TOML, and the cures that were measured as comments in it.
+
+    The text reads back as the very rules that were applied: whoever wants a cure puts
+    its line in the place of the one that it replaces.
+
+    Examples
+    --------
+    >>> from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
+    >>> from sippet_reconcile.reconciliation.rules import Rules
+    >>> ahead = Finding("clock-offset", Severity.STOP, "The CDR's clock is 7 s ahead.", cure={"clock_offset_s": 7})
+    >>> print("\n".join(rules_to_pin(Rules(), Findings([ahead])).splitlines()[:4]))
+    # Measured, not applied; to pin one of these lines, put it in the place of the rule of its name below:
+    # clock-offset: The CDR's clock is 7 s ahead.
+    # clock_offset_s = 7
+    <BLANKLINE>
+    """
+    applied, cures = rules.to_toml(), findings.cures_toml()
+    if not cures:
+        return applied
+    measured = [line if line.startswith("#") else f"# {line}".rstrip() for line in cures.splitlines()]
+    note = "# Measured, not applied; to pin one of these lines, put it in the place of the rule of its name below:"
+    return "\n".join([note, *measured, "", applied])

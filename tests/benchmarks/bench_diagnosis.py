@@ -4,7 +4,7 @@ Usage: python tests/benchmarks/bench_diagnosis.py [--rows 1000000] [--rounds 5] 
 
 Three worlds, made from the export of generate.py: `usual` is that of bench_reconcile.py
 (3 % wrong durations, 1 % statuses, 10 % without a call_uuid); in `bad` nearly a third of the
-calls differ for a dozen causes, a tenth has two legs, and one trunk of one file runs an hour
+calls differ for a dozen causes, a tenth has two legs, and one of two trunks runs an hour
 late; in `clean` all agree. Every run of every round is a fresh process, and the rounds go over
 all of them in turn, so that a busy machine slows them all; each process runs its part three
 times. `matching and comparing` is `reconcile` itself with the settling of durations, the
@@ -121,8 +121,9 @@ def _bad_world(legs: pd.DataFrame, seed: int = 11) -> tuple[pd.DataFrame, pd.Dat
     calls = calls.assign(duration_seconds=duration, ended_at=ended, status=status, sip_username=user)
 
     size = len(legs)
-    second_file, second_trunk = np.arange(size) % 2 == 1, rng.random(size) < 0.2
-    late = pd.to_timedelta(np.where(second_file & second_trunk, 3600, 0), unit="s").as_unit("us")
+    second_file = np.arange(size) % 2 == 1
+    second_trunk = second_file & (rng.random(size) < 0.2)
+    late = pd.to_timedelta(np.where(second_trunk, 3600, 0), unit="s").as_unit("us")
     legs = legs.assign(
         source_file=np.where(second_file, "pbx-b.csv", "pbx-a.csv"),
         x_trunk=np.where(second_trunk, "trunk-2", "trunk-1"),

@@ -42,13 +42,17 @@ if TYPE_CHECKING:
     from sippet_reconcile.period import Period
     from sippet_reconcile.plan import Plan, build_plan, plan_corrections
     from sippet_reconcile.reconciliation import (
+        Evidence,
         Finding,
         Reconciliation,
         Rules,
         check_calls,
         corrections_from_times,
+        explanation,
         load_reconciliation,
         reconcile,
+        remove_explanation,
+        temporary_explanations,
     )
     from sippet_reconcile.report import DryRunReport
     from sippet_reconcile.revert import revert_run
@@ -64,6 +68,7 @@ __all__ = [
     "CdrFormatError",
     "Client",
     "DryRunReport",
+    "Evidence",
     "Finding",
     "InputError",
     "Period",
@@ -88,6 +93,7 @@ __all__ = [
     "check_calls",
     "corrections_from_times",
     "describe_cdr",
+    "explanation",
     "iter_cdr",
     "load_reconciliation",
     "load_run",
@@ -95,8 +101,10 @@ __all__ = [
     "read_calls",
     "read_cdr",
     "reconcile",
+    "remove_explanation",
     "revert_run",
     "sniff_cdr",
+    "temporary_explanations",
     "verify_run",
 ]
 
@@ -123,13 +131,17 @@ _HOMES = {
     "period": ("Period",),
     "plan": ("Plan", "build_plan", "plan_corrections"),
     "reconciliation": (
+        "Evidence",
         "Finding",
         "Reconciliation",
         "Rules",
         "check_calls",
         "corrections_from_times",
+        "explanation",
         "load_reconciliation",
         "reconcile",
+        "remove_explanation",
+        "temporary_explanations",
     ),
     "report": ("DryRunReport",),
     "revert": ("revert_run",),

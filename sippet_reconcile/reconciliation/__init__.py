@@ -26,6 +26,12 @@ Where a thing is, in the order in which data go through (imports point down this
 
 from sippet_reconcile.reconciliation.diagnosing.check import check_calls
 from sippet_reconcile.reconciliation.diagnosing.own_times import corrections_from_times
+from sippet_reconcile.reconciliation.explaining.evidence import Evidence
+from sippet_reconcile.reconciliation.explaining.registry import (
+    explanation,
+    remove_explanation,
+    temporary_explanations,
+)
 from sippet_reconcile.reconciliation.findings import Finding, Findings
 from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
@@ -33,12 +39,16 @@ from sippet_reconcile.reconciliation.steps import reconcile
 from sippet_reconcile.reconciliation.storage import load_reconciliation
 
 __all__ = [
+    "Evidence",
     "Finding",
     "Findings",
     "Reconciliation",
     "Rules",
     "check_calls",
     "corrections_from_times",
+    "explanation",
     "load_reconciliation",
     "reconcile",
+    "remove_explanation",
+    "temporary_explanations",
 ]

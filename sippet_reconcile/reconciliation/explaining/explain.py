@@ -1,24 +1,24 @@
 """Name the arithmetic that leads from one side to the other: why the API has this value.
 
 Input is a `Comparison`, output the same with the columns ``explanation`` and ``also``
-filled from the table of `causes`. Each distinct combination of names is put into
-words once, however many rows it holds for.
+filled from the table of `causes` and what users added. Each distinct combination of
+names is put into words once, however many rows it holds for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.reconciliation.explaining import causes
-from sippet_reconcile.reconciliation.explaining.evidence import Evidence, Mask
+from sippet_reconcile.reconciliation.explaining.evidence import Evidence
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED, Explanation
+from sippet_reconcile.reconciliation.explaining.registry import current_explanations, find_explanation
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
 
-__all__ = ["explain_discrepancies", "find_explanation", "register_explanation"]
+__all__ = ["explain_discrepancies", "find_explanation"]
+
+_NUMBER: Final = "{n}"
 
 
 def explain_discrepancies(
@@ -39,17 +41,21 @@ def explain_discrepancies(
     comparison
         As `compare_pairs` returned it.
     explanations
-        The table to use; `causes.EXPLANATIONS` where not given.
+        The table to use; all that are in use where not given.
 
     Returns
     -------
     Comparison
         The same but for the two columns.
+
+    Raises
+    ------
+    InputError
+        If an explanation that a user added fails; the message names it.
     """
-    table = causes.EXPLANATIONS if explanations is None else explanations
+    table = current_explanations() if explanations is None else explanations
     found = comparison.discrepancies
-    n_rows = len(found)
-    if n_rows == 0:
+    if len(found) == 0:
         return comparison
     encoded = text_array(found["field"]).dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
@@ -59,8 +65,10 @@ def explain_discrepancies(
     for code, name in enumerate(encoded.dictionary.to_pylist()):
         rows = np.flatnonzero(codes == code)
         pairs = comparison.pair_rows[rows]
-        evidence = Evidence(name, comparison.sides.at(pairs), comparison.rules, comparison.basis_s[pairs])
-        first, rest = _join_names(_labels(evidence, table), len(rows))
+        basis_s = comparison.basis_s[pairs]
+        basis_s.flags.writeable = False
+        evidence = Evidence(name, comparison.sides.at(pairs), comparison.rules, basis_s)
+        first, rest = _join_names(_hits(evidence, table), len(rows))
         places.append(rows)
         leading.append(first)
         others.append(rest)
@@ -74,70 +82,97 @@ def explain_discrepancies(
     return replace(comparison, discrepancies=found.assign(**filled))
 
 
-def _labels(evidence: Evidence, table: Sequence[Explanation]) -> list[tuple[str, Mask]]:
-    """Return each label that holds somewhere, with where it holds, in the order of the table."""
-    labels: list[tuple[str, Mask]] = []
+@dataclass(frozen=True, eq=False)
+class _Hits:
+    """Where an explanation holds: for each row 0, or which of its names does, counted from 1."""
+
+    codes: NDArray[np.int64]
+    names: list[str]
+
+
+def _hits(evidence: Evidence, table: Sequence[Explanation]) -> list[_Hits]:
+    """Return what holds somewhere, in the order in which it leads."""
+    hits: list[_Hits] = []
+    within_tolerance: list[_Hits] = []
+    # Behind the last explanation that knows what is met to the second stand the hits that are not.
+    place = 0
     for explanation in table:
         if evidence.field not in explanation.fields:
             continue
-        result = np.asarray(explanation.test(evidence))
-        if "{n}" not in explanation.name:
-            labels.append((explanation.name, result.astype(np.bool_)))
+        found = _tested(evidence, explanation)
+        if found is None:
             continue
-        labels += [
-            (explanation.name.replace("{n}", str(number)), result == number)
-            for number in np.unique(result[result != 0]).tolist()
-        ]
-    return [(name, holds) for name, holds in labels if bool(holds.any())]
+        if explanation.to_the_second is None:
+            hits.append(found)
+            continue
+        is_exact = explanation.to_the_second(evidence)
+        hits.append(_Hits(np.where(is_exact, found.codes, 0), found.names))
+        within_tolerance.append(_Hits(np.where(is_exact, 0, found.codes), found.names))
+        place = len(hits)
+    hits[place:place] = within_tolerance
+    return [found for found in hits if found.codes.any()]
 
 
-def _join_names(labels: list[tuple[str, Mask]], n_rows: int) -> tuple[pa.Array, pa.Array]:
-    """Turn masks into the leading name and the joined others, naming each combination once."""
+def _tested(evidence: Evidence, explanation: Explanation) -> _Hits | None:
+    """Return where one explanation holds; None where it holds nowhere."""
+    if explanation.added_by is None:
+        result = np.asarray(explanation.test(evidence))
+    else:
+        result = _result_of_users(evidence, explanation)
+    if not result.any():
+        return None
+    if _NUMBER not in explanation.name:
+        return _Hits(result.astype(np.int64), [explanation.name])
+    # pandas counts distinct values without sorting them.
+    codes, numbers = pd.factorize(np.append(np.int64(0), result.astype(np.int64)))
+    return _Hits(codes[1:], [explanation.name.replace(_NUMBER, str(n)) for n in numbers[1:].tolist()])
+
+
+def _result_of_users(evidence: Evidence, explanation: Explanation) -> NDArray[Any]:
+    """Return what a user's test says, or an error that names it and says what to do."""
+    name, field = explanation.name, evidence.field
+    who = f"the explanation {name!r} ({explanation.added_by}), looking at {field},"
+    try:
+        result = explanation.test(evidence)
+    except Exception as exc:  # whatever a user's function may raise
+        msg = f"{who} failed: {type(exc).__name__}: {exc}; correct the function and add it again, or take it out"
+        raise InputError(msg) from exc
+    is_numbered = _NUMBER in name
+    wanted = "whole number, zero or more" if is_numbered else "flag"
+    values = result if isinstance(result, pd.Series) else None
+    try:
+        values = pd.Series(result).convert_dtypes() if values is None or values.dtype == object else values
+    except (TypeError, ValueError) as exc:
+        msg = f"{who} returned a {type(result).__name__}; return an array with one {wanted} per row"
+        raise InputError(msg) from exc
+    if np.ndim(result) != 1 or len(values) != len(evidence):
+        shape = f"{len(values):,} elements" if np.ndim(result) == 1 else f"a {type(result).__name__}"
+        msg = f"{who} returned {shape} for {len(evidence):,} rows; return an array with one {wanted} per row"
+        raise InputError(msg)
+    kind = pd.api.types
+    fits = kind.is_integer_dtype(values) if is_numbered else kind.is_bool_dtype(values)
+    if not fits:
+        msg = f"{who} returned {values.dtype} values; return an array with one {wanted} per row"
+        raise InputError(msg)
+    plain = values.fillna(0 if is_numbered else False).to_numpy("int64" if is_numbered else "bool")
+    if is_numbered and bool((plain < 0).any()):
+        msg = f"{who} returned {int(plain.min())}; return an array with one {wanted} per row"
+        raise InputError(msg)
+    return plain
+
+
+def _join_names(hits: list[_Hits], n_rows: int) -> tuple[pa.Array, pa.Array]:
+    """Turn hits into the leading name and the joined others, naming each combination once."""
     combination = np.zeros(n_rows, np.int64)
     members: list[tuple[str, ...]] = [()]
-    for name, holds in labels:
-        combination, distinct = pd.factorize(combination * 2 + holds)
+    for found in hits:
+        many = len(found.names) + 1
+        combination, distinct = pd.factorize(combination * many + found.codes)
         members = [
-            (*members[code // 2], name) if code % 2 else members[code // 2] for code in distinct.tolist()
+            (*members[code // many], found.names[code % many - 1]) if code % many else members[code // many]
+            for code in distinct.tolist()
         ]
     leading = pa.array([names[0] if names else UNEXPLAINED for names in members], pa.large_string())
     others = pa.array(["; ".join(names[1:]) or None for names in members], pa.large_string())
     at = pa.array(combination)
     return leading.take(at), others.take(at)
-
-
-def register_explanation(explanation: Explanation, *, before: str | None = None) -> None:
-    """Add an explanation to the table, at the end or ahead of another one.
-
-    Raises
-    ------
-    InputError
-        If the name is taken, or `before` names none.
-    """
-    names = [known.name for known in causes.EXPLANATIONS]
-    if explanation.name in names or explanation.name == UNEXPLAINED:
-        msg = f"an explanation named {explanation.name!r} exists already; choose another name"
-        raise InputError(msg)
-    if before is None:
-        causes.EXPLANATIONS.append(explanation)
-        return
-    if before not in names:
-        msg = f"no explanation is named {before!r}; there are: {', '.join(names)}"
-        raise InputError(msg)
-    causes.EXPLANATIONS.insert(names.index(before), explanation)
-
-
-def find_explanation(name: str) -> Explanation | None:
-    """Return the entry behind a name as it stands in a frame, numbers included; None where there is none.
-
-    Examples
-    --------
-    >>> find_explanation("off-by-7200s").phrase, find_explanation("unexplained")
-    ('are off by whole hours', None)
-    """
-    for known in causes.EXPLANATIONS:
-        head, _, tail = known.name.partition("{n}")
-        middle = name.removeprefix(head).removesuffix(tail)
-        if known.name == name or (tail and middle.isdigit() and name == f"{head}{middle}{tail}"):
-            return known
-    return None

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from sippet_reconcile.reconciliation.explaining.evidence import Evidence, Mask
 
-    from sippet_reconcile.reconciliation.explaining.evidence import Evidence
-
-__all__ = ["UNEXPLAINED", "Explanation"]
+__all__ = ["UNEXPLAINED", "Explanation", "Test"]
 
 UNEXPLAINED: Final = "unexplained"
 """The explanation of a row on which no test holds."""
+
+Test = Callable[["Evidence"], Any]
+"""Takes the `Evidence` of one field and returns one element per row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +38,17 @@ class Explanation:
     test
         Takes the `Evidence` of one field and returns one element per row: a flag, or
         a whole number where the name carries one (0 where it does not hold).
+    to_the_second
+        Where the test allows a tolerance: marks the rows that need none. What holds
+        within the tolerance alone gives way to all that is met to the second.
+    added_by
+        The function of a user behind it, as ``module.name``; None where it is built in.
     """
 
     name: str
     fields: tuple[str, ...]
     claim: str
     phrase: str
-    test: Callable[[Evidence], NDArray[Any]]
+    test: Test
+    to_the_second: Callable[[Evidence], Mask] | None = None
+    added_by: str | None = None

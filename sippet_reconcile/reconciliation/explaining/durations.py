@@ -1,0 +1,165 @@
+"""Tests of a wrong duration: the arithmetic that leads from the CDR's seconds to the API's.
+
+Input is the `Evidence` of one field, output a flag per row. Tests that could be met by
+chance ask for a length that tells; those that allow a tolerance say elsewhere, in
+`to_the_second` of the table, where they do not need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.sides import micros
+
+if TYPE_CHECKING:
+    from sippet_reconcile.reconciliation.explaining.evidence import Evidence, Mask, Seconds
+
+__all__ = [
+    "counted_twice",
+    "milliseconds",
+    "minutes",
+    "one_leg",
+    "one_leg_to_the_second",
+    "ring_time_included",
+    "ringing_billed",
+    "rounded_up",
+    "summed_legs",
+    "summed_to_the_second",
+    "talk_time_only",
+    "talk_to_the_second",
+    "total_to_the_second",
+    "truncated",
+    "twice_to_the_second",
+    "unanswered_but_billed",
+]
+
+_TELLING_S: Final = 30  # the double of fewer seconds is easily met by chance
+_MANY_MINUTES_S: Final = 120
+
+
+def _is_total(e: Evidence) -> bool:
+    return e.rules.duration == "total"
+
+
+def _nowhere(e: Evidence) -> Mask:
+    return np.zeros(len(e), np.bool_)
+
+
+def ring_time_included(e: Evidence) -> Mask:
+    """Hold where, on the billable basis, an answered call has the total seconds."""
+    if _is_total(e):
+        return _nowhere(e)
+    return e.is_answered & e.beyond(e.total_s, e.billable_s) & e.close(e.call_s, e.total_s)
+
+
+def total_to_the_second(e: Evidence) -> Mask:
+    """Mark the rows whose API seconds are the total ones to the second."""
+    return e.same_second(e.call_s, e.total_s)
+
+
+def talk_time_only(e: Evidence) -> Mask:
+    """Hold where, on the total basis, an answered call has the billable seconds."""
+    if not _is_total(e):
+        return _nowhere(e)
+    talked = e.is_answered & (e.billable_s > 0)
+    return talked & e.beyond(e.total_s, e.billable_s) & e.close(e.call_s, e.billable_s)
+
+
+def talk_to_the_second(e: Evidence) -> Mask:
+    """Mark the rows whose API seconds are the billable ones to the second."""
+    return e.same_second(e.call_s, e.billable_s)
+
+
+def ringing_billed(e: Evidence) -> Mask:
+    """Hold where, on the billable basis, a call that nobody answered has the seconds it rang."""
+    if _is_total(e):
+        return _nowhere(e)
+    return e.is_unanswered & e.beyond(e.total_s, e.basis_s) & e.close(e.call_s, e.total_s)
+
+
+def unanswered_but_billed(e: Evidence) -> Mask:
+    """Hold where nobody answered, the CDR has no billable second, and the API has some."""
+    return e.is_unanswered & (e.basis_s == 0) & (e.call_s > 0)
+
+
+def rounded_up(step: int) -> Callable[[Evidence], Mask]:
+    """Return the test that holds where the API has the CDR's seconds rounded up to the next multiple."""
+
+    def test(e: Evidence) -> Mask:
+        steps = np.ceil(micros(e.basis_s) / (step * MICROS))  # what is finer than a microsecond is noise
+        return (e.basis_s > 0) & (e.call_s > e.basis_s) & (e.call_s == steps * step)
+
+    return test
+
+
+def _leg_s(e: Evidence, which: str) -> Seconds:
+    return e.sides.cdr_seconds(f"{which}_{'total' if _is_total(e) else 'billable'}_s")
+
+
+def one_leg(which: str) -> Callable[[Evidence], Mask]:
+    """Return the test that holds where the API has the seconds of the first or the last leg."""
+
+    def test(e: Evidence) -> Mask:
+        leg_s = _leg_s(e, which)
+        holds = e.has_legs & (leg_s > 0) & e.close(e.call_s, leg_s) & ~e.close(e.basis_s, leg_s)
+        if e.field == "ended_at":
+            # The end is that of the leg only where it is missing just what the duration is missing.
+            return holds & e.moved_together & (e.end_gap_s > 0)
+        return holds
+
+    return test
+
+
+def one_leg_to_the_second(which: str) -> Callable[[Evidence], Mask]:
+    """Return what marks the rows whose API seconds are those of that leg to the second."""
+    return lambda e: e.same_second(e.call_s, _leg_s(e, which))
+
+
+def summed_legs(e: Evidence) -> Mask:
+    """Hold where a call of several legs has the sum of their seconds, or those of both parties."""
+    summed = _leg_s(e, "sum")
+    overlapping = e.beyond(summed, e.basis_s) & e.close(e.call_s, summed)
+    # Exports that list one party alone show legs that follow each other; the platform added up both parties.
+    return e.has_legs & (overlapping | _twice(e))
+
+
+def summed_to_the_second(e: Evidence) -> Mask:
+    """Mark the rows whose API seconds are the sum to the second."""
+    return e.same_second(e.call_s, _leg_s(e, "sum")) | twice_to_the_second(e)
+
+
+def _twice(e: Evidence) -> Mask:
+    return (e.basis_s > _TELLING_S) & e.close(e.call_s, 2 * e.basis_s)
+
+
+def counted_twice(e: Evidence) -> Mask:
+    """Hold where a call of one leg that lasted has twice its seconds."""
+    return ~e.has_legs & _twice(e)
+
+
+def twice_to_the_second(e: Evidence) -> Mask:
+    """Mark the rows whose API seconds are the double to the second."""
+    return e.same_second(e.call_s, 2 * e.basis_s)
+
+
+def truncated(e: Evidence) -> Mask:
+    """Hold where the API has the CDR's seconds cut, or those less one more."""
+    short = micros(e.basis_s) - micros(e.call_s)
+    whole = np.floor(micros(e.basis_s) / MICROS)
+    one_less = (whole - e.call_s == 1) | (whole == e.call_s)
+    return one_less & (short > 0) & (e.call_s > 0)
+
+
+def milliseconds(e: Evidence) -> Mask:
+    """Hold where a thousandth of the API's number is the CDR's seconds, but for their fraction."""
+    return (e.basis_s >= 1) & (e.call_s > e.basis_s) & e.same_second(e.call_s / 1000, e.basis_s)
+
+
+def minutes(e: Evidence) -> Mask:
+    """Hold where the API has the begun minutes of a call that had at least two."""
+    begun = np.ceil(micros(e.basis_s) / (60 * MICROS))
+    return (e.basis_s >= _MANY_MINUTES_S) & (e.call_s > 0) & (e.call_s == begun)

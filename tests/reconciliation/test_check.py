@@ -421,3 +421,5 @@ def test_a_reconciliation_says_the_same_of_the_same_calls(
     for finding in alone:
         assert beside[finding.code].message == finding.message
         pd.testing.assert_frame_equal(beside[finding.code].evidence, finding.evidence)
+    looks = beside.checks.loc[beside.checks["code"].isin(alone.checks["code"])]
+    pd.testing.assert_frame_equal(looks.reset_index(drop=True), alone.checks)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 
-__all__ = ["check_calls", "find_call_problems", "look_at_calls", "newest_rows"]
+__all__ = ["check_calls", "look_at_calls", "newest_rows"]
 
 
 def check_calls(calls: pd.DataFrame, rules: Rules | None = None) -> Findings:
@@ -86,19 +86,6 @@ def check_calls(calls: pd.DataFrame, rules: Rules | None = None) -> Findings:
         advice = "Fetch a period that has calls, and check the token with `sippet-reconcile doctor`."
         return Findings([Finding("empty-side", Severity.STOP, message, advice=advice)])
     return findings_of(look_at_calls(calls, rules or Rules()))
-
-
-def find_call_problems(
-    calls: pd.DataFrame,
-    rules: Rules,
-    *,
-    first_with_uuid: NDArray[np.int64] | None = None,
-    columns: Columns | None = None,
-    is_asked: NDArray[np.bool_] | None = None,
-) -> list[Finding]:
-    """Return what `look_at_calls` found."""
-    looks = look_at_calls(calls, rules, first_with_uuid=first_with_uuid, columns=columns, is_asked=is_asked)
-    return [look.finding for look in looks if look.finding is not None]
 
 
 def look_at_calls(

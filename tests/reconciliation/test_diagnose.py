@@ -7,20 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from sippet_reconcile.period import Period
 from sippet_reconcile.reconciliation.diagnosing import number_form
 from sippet_reconcile.reconciliation.diagnosing.check import check_calls
-from sippet_reconcile.reconciliation.diagnosing.clocks import (
-    StartGaps,
-    find_clock_offset,
-    find_timezone_shift,
-)
 from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import LEGS, Bucket
 
 AUTO = Rules()
@@ -28,20 +20,8 @@ BILLABLE = Rules(duration="billable")
 START = pd.Timestamp("2026-10-05T08:00:00Z")
 
 
-def shifted(row: Any, n: int, seconds: float, every_s: float = 600, **cdr: Any) -> Any:
-    """A row whose CDR instants are some seconds late; n is its place."""
-    start = START + pd.Timedelta(seconds=n * every_s)
-    moved = {"started_at": start + pd.Timedelta(seconds=seconds)}
-    moved["ended_at"] = moved["started_at"] + pd.Timedelta(seconds=70)
-    return row(every_s=every_s, cdr={**moved, **cdr})
-
-
 def of(built: Any, rules: Rules = BILLABLE, **options: Any) -> Any:
     return diagnose(built.calls, built.cdr_calls, built.pairs, rules, **options)
-
-
-def exact(built: Any, rules: Rules = BILLABLE) -> Sides:
-    return Sides.of(built.calls, built.cdr_calls, built.pairs, rules).exact()
 
 
 # The basis of durations.
@@ -99,150 +79,6 @@ def test_a_basis_that_the_data_contradict_stops(matched: Any, row: Any) -> None:
     assert "duration-basis" not in of(built, Rules(duration="total"))
     few = matched(durations(row, 0, 150))
     assert "duration-basis" not in of(few, BILLABLE)
-
-
-# Clocks.
-
-
-@pytest.mark.parametrize(
-    ("hours", "said"), [(1, "1 h later"), (-5.5, "5 h 30 min earlier"), (0.25, "15 min later")]
-)
-def test_starts_that_are_whole_quarter_hours_apart_stop(
-    matched: Any, row: Any, hours: float, said: str
-) -> None:
-    built = matched([shifted(row, n, hours * 3600 + n % 3 - 1) for n in range(12)])
-    finding = of(built)["timezone-shift"]
-    assert finding.severity == "stop"
-    assert said in finding.message
-    assert finding.evidence[["source_file", "shift_s", "n_shifted", "n_pairs"]].to_numpy().tolist() == [
-        ["oct.csv", hours * 3600, 12, 12]
-    ]
-    assert "timezone=" in finding.advice
-
-
-def test_a_forgotten_summer_time_holds_for_a_part_of_the_rows(matched: Any, row: Any) -> None:
-    rows = [shifted(row, n, 3600 if n < 60 else 0, every_s=7200) for n in range(400)]
-    finding = find_timezone_shift(StartGaps.of(exact(matched(rows))))
-    assert finding is not None
-    part = finding.evidence.iloc[0]
-    assert (part["n_shifted"], part["n_pairs"], part["shift_s"]) == (60, 400, 3600)
-    assert part["last_started_at"] == START + pd.Timedelta(hours=2 * 59)
-    assert "IANA zone" in finding.advice
-
-
-def test_one_file_of_several_may_be_shifted(matched: Any, row: Any) -> None:
-    rows = [
-        shifted(row, n, -3600 if n % 10 == 0 else 0, source_file="b.csv" if n % 10 == 0 else "a.csv")
-        for n in range(200)
-    ]
-    finding = find_timezone_shift(StartGaps.of(exact(matched(rows))))
-    assert finding is not None
-    assert finding.evidence[["source_file", "n_shifted"]].to_numpy().tolist() == [["b.csv", 20]]
-
-
-def test_two_clocks_mixed_in_one_file_are_seen(matched: Any, row: Any) -> None:
-    rows = [shifted(row, n, 3600 if n % 4 == 0 else 0) for n in range(200)]
-    finding = find_timezone_shift(StartGaps.of(exact(matched(rows))))
-    assert finding is not None
-    assert finding.evidence["n_shifted"].tolist() == [50]
-
-
-def test_single_wrong_starts_are_no_shift(matched: Any, row: Any) -> None:
-    scattered = [shifted(row, n, 3600 if n % 10 == 0 else 0) for n in range(300)]
-    assert find_timezone_shift(StartGaps.of(exact(matched(scattered)))) is None
-    few = [shifted(row, n, 3600) for n in range(4)]
-    assert find_timezone_shift(StartGaps.of(exact(matched(few)))) is None
-    one_disagrees = [shifted(row, n, 3600 * (n > 0)) for n in range(9)]
-    assert find_timezone_shift(StartGaps.of(exact(matched(one_disagrees)))) is None
-    by_numbers = [row(rule=2, cdr={"started_at": START + pd.Timedelta(hours=1)}) for _ in range(50)]
-    assert find_timezone_shift(StartGaps.of(exact(matched(by_numbers)))) is None
-
-
-def test_rows_with_a_doubtful_local_time_prove_no_shift(matched: Any, row: Any) -> None:
-    rows = [shifted(row, n, 3600, time_problem="repeated hour") for n in range(50)]
-    assert find_timezone_shift(StartGaps.of(exact(matched(rows)))) is None
-
-
-@pytest.mark.parametrize("offset", [37.0, -4.0, 200.0])
-def test_a_clock_that_is_wrong_by_seconds_stops_until_it_is_removed(
-    matched: Any, row: Any, offset: float
-) -> None:
-    built = matched([shifted(row, n, offset + (n % 3 - 1) * 0.5) for n in range(60)])
-    finding = of(built)["clock-offset"]
-    assert finding.severity == "stop"
-    assert f"Rules(clock_offset_s={offset:g})" in finding.advice
-    assert not finding.evidence["is_drifting"].any()
-    assert "clock-offset" not in of(built, Rules(duration="billable", clock_offset_s=offset))
-
-
-def test_what_remains_beside_a_removed_offset_is_added_to_it(matched: Any, row: Any) -> None:
-    built = matched([shifted(row, n, 37) for n in range(60)])
-    finding = of(built, Rules(duration="billable", clock_offset_s=30))["clock-offset"]
-    assert "Rules(clock_offset_s=37)" in finding.advice
-
-
-def test_a_clock_that_drifts_is_said_to(matched: Any, row: Any) -> None:
-    built = matched([shifted(row, n, n / 40) for n in range(800)])
-    finding = of(built)["clock-offset"]
-    assert finding.evidence["is_drifting"].all()
-    assert "drifts" in finding.message
-    # Removing its mean does not make it right.
-    assert "clock-offset" in of(built, Rules(duration="billable", clock_offset_s=10))
-
-
-def test_two_files_with_clocks_of_their_own_have_no_single_offset(matched: Any, row: Any) -> None:
-    built = matched([shifted(row, n, 20 * (n % 2), source_file=f"{n % 2}.csv") for n in range(200)])
-    finding = of(built)["clock-offset"]
-    assert finding.evidence["offset_s"].tolist() == [0.0, 20.0]
-    assert finding.evidence["is_drifting"].all()
-
-
-def test_gaps_that_vary_or_are_tolerated_or_few_are_no_offset(matched: Any, row: Any) -> None:
-    varied = np.random.default_rng(1).uniform(0, 30, 300)
-    assert (
-        find_clock_offset(
-            StartGaps.of(exact(matched([shifted(row, n, gap) for n, gap in enumerate(varied)]))), BILLABLE
-        )
-        is None
-    )
-    assert (
-        find_clock_offset(StartGaps.of(exact(matched([shifted(row, n, 1.5) for n in range(300)]))), BILLABLE)
-        is None
-    )
-    assert (
-        find_clock_offset(StartGaps.of(exact(matched([shifted(row, n, 37) for n in range(4)]))), BILLABLE)
-        is None
-    )
-    for astray in (0, 3600):
-        one_disagrees = [shifted(row, n, 37 if n else astray) for n in range(19)]
-        assert find_clock_offset(StartGaps.of(exact(matched(one_disagrees))), BILLABLE) is None
-
-
-@pytest.mark.parametrize("count", [5, 9, 19])
-def test_five_pairs_are_enough_where_not_one_disagrees(matched: Any, row: Any, count: int) -> None:
-    files = [{"source_file": f"{n % 2}.csv"} for n in range(count)]
-    hour = of(matched([shifted(row, n, 3600, **files[n]) for n in range(count)]))["timezone-shift"]
-    assert hour.severity == "stop"
-    assert hour.evidence["n_shifted"].sum() == count
-    offset = of(matched([shifted(row, n, 37, **files[n]) for n in range(count)]))["clock-offset"]
-    assert (offset.severity, offset.evidence["n_pairs"].sum()) == ("stop", count)
-    assert not offset.evidence["is_drifting"].any()
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from([0.0, 1.0, 37.0, 3600.0, -900.0, 1e7]), max_size=80), st.integers(0, 3))
-def test_the_order_of_rows_changes_no_finding_about_clocks(
-    matched: Any, make_row: Any, gaps: list[float], seed: int
-) -> None:
-    built = matched([shifted(make_row, n, gap) for n, gap in enumerate(gaps)])
-    order = np.random.default_rng(seed).permutation(len(gaps))
-    mixed = type(built)(built.calls, built.cdr_calls, built.pairs.where(order))
-    for find in (find_timezone_shift, lambda starts: find_clock_offset(starts, BILLABLE)):
-        one, other = find(StartGaps.of(exact(built))), find(StartGaps.of(exact(mixed)))
-        assert (one is None) == (other is None)
-        if one is not None and other is not None:
-            assert one.message == other.message
-            pd.testing.assert_frame_equal(one.evidence, other.evidence)
 
 
 # Seconds that are billed increments.

@@ -16,11 +16,7 @@ from sippet_reconcile.reconciliation.diagnosing.basis import (
     resolve_duration,
 )
 from sippet_reconcile.reconciliation.diagnosing.check import check_calls, look_at_calls
-from sippet_reconcile.reconciliation.diagnosing.clocks import (
-    StartGaps,
-    find_clock_offset,
-    find_timezone_shift,
-)
+from sippet_reconcile.reconciliation.diagnosing.clock_offset import find_clock_offset
 from sippet_reconcile.reconciliation.diagnosing.coverage import (
     find_duplicate_rows,
     find_empty_side,
@@ -37,6 +33,8 @@ from sippet_reconcile.reconciliation.diagnosing.increments import find_rounded_d
 from sippet_reconcile.reconciliation.diagnosing.material import Material, in_buckets
 from sippet_reconcile.reconciliation.diagnosing.number_form import find_number_format
 from sippet_reconcile.reconciliation.diagnosing.probes import find_probe_noise
+from sippet_reconcile.reconciliation.diagnosing.start_gaps import StartGaps
+from sippet_reconcile.reconciliation.diagnosing.timezone_shift import find_timezone_shift
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict, findings_of
 from sippet_reconcile.reconciliation.diagnosing.vocabulary import find_status_vocabulary
 from sippet_reconcile.reconciliation.matching.apart import find_legs_apart
@@ -50,7 +48,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation.core import PairPositions
-    from sippet_reconcile.reconciliation.findings import Finding, Findings
+    from sippet_reconcile.reconciliation.findings import Findings
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["DurationBasis", "check_calls", "diagnose", "resolve_duration"]
@@ -116,8 +114,8 @@ def diagnose(
     starts = StartGaps.of(exact)
     verdicts = [
         empty,
-        _as_verdict("timezone-shift", find_timezone_shift(starts), len(starts.gap_s)),
-        _as_verdict("clock-offset", find_clock_offset(starts, rules), len(starts.gap_s)),
+        find_timezone_shift(starts, rules),
+        find_clock_offset(starts, rules),
         # With nothing to compare the basis cannot be known, and need not be.
         find_duration_basis(basis)
         if empty.finding is None
@@ -163,9 +161,3 @@ def _coverage(material: Material, *, is_empty: bool) -> list[Verdict]:
         find_truncated_export(material, short),
         find_missing_hours(material, gaps, set(short["gap"].tolist())),
     ]
-
-
-def _as_verdict(code: str, found: Finding | Verdict | None, n_looked_at: int) -> Verdict:
-    if isinstance(found, Verdict):
-        return found
-    return Verdict.of(code, found, n_looked_at=n_looked_at, n_needed=20, what="exactly matched calls")

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -24,6 +25,7 @@ from sippet_reconcile.sandbox import Sandbox
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 SHELL = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = [
     line
     for block in SHELL
@@ -49,9 +51,8 @@ def test_each_command_line_is_one_that_the_program_takes(line: str) -> None:
 
 
 def test_the_code_names_what_there_is() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert blocks
-    calls = [node for block in blocks for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
+    assert PYTHON
+    calls = [node for block in PYTHON for node in ast.walk(ast.parse(block)) if isinstance(node, ast.Call)]
     checked = 0
     for call in calls:
         path = ast.unparse(call.func)
@@ -68,7 +69,7 @@ def test_the_code_names_what_there_is() -> None:
 
 def test_the_walk_in_ten_lines_runs_where_the_demo_ran(tmp_path: Path) -> None:
     shutil.copytree(sample_data(), tmp_path / "sippet-demo")
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    block = PYTHON[0]
     *lines, last = block.strip().replace("50/s", "400/s").splitlines()
     program = "\n".join([*lines, f"print({last})"])
     done = subprocess.run(
@@ -76,6 +77,43 @@ def test_the_walk_in_ten_lines_runs_where_the_demo_ran(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
     assert (tmp_path / "dry_run.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def month() -> dict[str, Any]:
+    """Return the names that the walk in ten lines leaves behind for what follows it."""
+    return {
+        "sr": sr,
+        "october": sr.Period.month("2026-10", timezone="Europe/London"),
+        "legs": sr.read_cdr(
+            sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB"
+        ),
+        "calls": sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z"),
+    }
+
+
+def test_the_questions_about_causes_are_answered_where_the_walk_ended(
+    month: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = dict(month)
+    with sr.temporary_explanations():
+        for block in PYTHON[1:3]:
+            exec(block, names)  # noqa: S102 - the README's own code
+        rec = sr.reconcile(names["legs"], names["calls"], rules=sr.Rules(duration="billable"))
+    assert "[info] duration-basis" in capsys.readouterr().out  # "auto" could propose a basis
+    assert rec.rollup("explanation")["explanation"].eq("half-minutes").any()
+
+
+def test_without_a_cdr_only_calls_that_count_from_their_start_are_corrected(month: dict[str, Any]) -> None:
+    _, _, _, block = PYTHON
+    with pytest.raises(errors.InputError, match="the calls contradict"):
+        exec(block, dict(month))  # noqa: S102 - the README's own code
+    calls = month["calls"]
+    seconds = (calls["ended_at"] - calls["started_at"]).dt.total_seconds().round().astype("Int64")
+    lost = calls["status"].eq("completed") & seconds.gt(1200)
+    names = month | {"calls": calls.assign(duration_seconds=seconds.mask(lost))}
+    exec(block, names)  # noqa: S102 - the README's own code
+    assert set(names["plan"].changes["call_id"]) == set(calls.loc[lost, "id"])
 
 
 def test_the_month_by_hand_runs_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -337,12 +337,13 @@ def _left_over(
 ) -> str:
     """Say what no cause explains, and what comes first."""
     left = rows.loc[rows["explanation"].eq(UNEXPLAINED)]
-    fields = " and ".join(
+    named = [
         plural(n, *_nouns(str(name))) + _in_brackets(delta_s)
         for name, n, delta_s in zip(
             left["field"].tolist(), left["n_calls"].tolist(), left["delta_s"].tolist(), strict=True
         )
-    )
+    ]
+    fields = " and ".join(part for part in (", ".join(named[:-1]), *named[-1:]) if part)
     verb = "is" if int(left["n_calls"].sum()) == 1 else "are"
     unexplained = f"{fields} {verb} unexplained" if fields else "Nothing is unexplained"
     if stops:

@@ -13,7 +13,8 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,26 +30,46 @@ from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.period import Period
 from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
-from sippet_reconcile.reconciliation.core import MATCH_RULES, PairPositions
-from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
+from sippet_reconcile.reconciliation.comparing.standing import Standing
+from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, PairPositions
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
 from sippet_reconcile.reconciliation.frames import LazyFrames
+from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.schema import DISCREPANCIES, PAIRS, FrameSchema, text_array, text_series
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
 
 __all__ = ["SCHEMA_VERSION", "load_reconciliation", "save_reconciliation"]
 
-SCHEMA_VERSION: Final = 2
-"""Version of the folder's layout; another one is refused."""
+SCHEMA_VERSION: Final = 3
+"""Version of the folder's layout that is written."""
+
+READ_VERSIONS: Final = (2, 3)
+"""Versions that are read; another one is refused. Version 2 kept no checks, cures, confidences and statuses of legs."""
 
 _JSON: Final = "reconciliation.json"
 _KIND: Final = "sippet_reconcile reconciliation"
 _SAVE: Final = b"sippet_reconcile.save"
 """Where a frame's file says which saving it belongs to."""
+
+_CHECKS: Final = "checks"
+"""The frame of what was looked for; it belongs to the findings."""
+
+_WITH_CHECKS: Final = 3
+"""The first version that keeps them."""
+
+_SCHEMAS: Final = {
+    "pairs": PAIRS,
+    "discrepancies": DISCREPANCIES,
+    "cdr_calls": CDR_CALLS,
+    "only_in_cdr": CDR_CALLS,
+}
+"""Frames that have got further columns since a version that is still read."""
 
 
 def save_reconciliation(rec: Reconciliation, folder: str | os.PathLike[str]) -> Path:
@@ -61,11 +82,14 @@ def save_reconciliation(rec: Reconciliation, folder: str | os.PathLike[str]) -> 
     try:
         for name in rec._frames.names:  # noqa: SLF001 - this module is the other half of that class
             _write_frame(rec._frames[name], aside / f"{name}.parquet", name, save)  # noqa: SLF001
+        _write_frame(rec.findings.checks, aside / f"{_CHECKS}.parquet", _CHECKS, save)
         for place, finding in enumerate(rec.findings):
             _write_frame(
                 finding.evidence, aside / f"finding-{place:02d}.parquet", f"evidence of {finding.code}", save
             )
-        text = json.dumps({**_plain_values(rec), "save": save}, ensure_ascii=False, indent=2)
+        values = {**_plain_values(rec), "save": save}
+        # A cure may hold a number of numpy, which JSON does not know.
+        text = json.dumps(values, ensure_ascii=False, indent=2, default=lambda number: number.item())
         (aside / _JSON).write_text(text, encoding="utf-8")
         aside.chmod(0o700)  # as confidential as the CDR
         if target.exists():
@@ -120,8 +144,10 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
     Parameters
     ----------
     folder
-        The folder it was saved in. Frames are read from it when they are first used,
-        and refused where another reconciliation was saved there in the meantime.
+        The folder it was saved in, by this version or an earlier one of the same layout or
+        the one before. Frames are read from it when they are first used, and refused where
+        another reconciliation was saved there in the meantime. What an earlier version did
+        not know yet is missing; a match by an id is certain, one by numbers fair.
 
     Raises
     ------
@@ -155,19 +181,23 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
             raise InputError(msg)
         rules = Rules.from_dict(values["rules"])
         makers: dict[str, Callable[[], pd.DataFrame]] = {
-            name: partial(_read_frame, source / f"{name}.parquet", values["save"]) for name in names
+            name: partial(_read_known, source / f"{name}.parquet", values["save"]) for name in names
         }
         frames = LazyFrames(makers)
-        findings = Findings(
+        checks = source / f"{_CHECKS}.parquet"
+        found = [
             Finding(
                 code=said["code"],
                 severity=Severity(said["severity"]),
                 message=said["message"],
                 evidence=_read_frame(source / f"finding-{place:02d}.parquet", values["save"]),
                 advice=said["advice"],
+                cure=said.get("cure", {}),
             )
             for place, said in enumerate(values["findings"])
-        )
+        ]
+        kept = _read_frame(checks, values["save"]) if values["schema_version"] >= _WITH_CHECKS else None
+        findings = Findings(found, checks=kept)
         return Reconciliation(
             rules=rules,
             period=Period.from_dict(values["period"]) if values["period"] else None,
@@ -206,14 +236,14 @@ def _read_values(source: Path) -> dict[str, Any]:
 
 def _refuse_other_versions(path: Path, values: dict[str, Any]) -> None:
     version = values.get("schema_version")
-    if version == SCHEMA_VERSION:
+    if version in READ_VERSIONS and not isinstance(version, bool):
         return
     is_later = isinstance(version, int) and version > SCHEMA_VERSION
     told = (
         f"was written by a later version of sippet_reconcile, {values.get('tool_version')!r} (it has the schema "
         f"version {version!r}, this one reads {SCHEMA_VERSION}): update sippet_reconcile, or reconcile again"
         if is_later
-        else f"has the schema version {version!r}, this version of the tool reads {SCHEMA_VERSION}; use the version "
+        else f"has the schema version {version!r}, this version of the tool reads {' and '.join(map(str, READ_VERSIONS))}; use the version "
         f"that wrote it, {values.get('tool_version')!r}, or reconcile again"
     )
     msg = f"{path} {told}"
@@ -247,14 +277,60 @@ def _read_frame(path: Path, save: str) -> pd.DataFrame:
         raise InputError(msg) from exc
 
 
+def _read_known(path: Path, save: str) -> pd.DataFrame:
+    """Read a frame, with the columns that its version did not know yet."""
+    frame = _read_frame(path, save)
+    return completed(frame, _SCHEMAS[path.stem]) if path.stem in _SCHEMAS else frame
+
+
+def completed(frame: pd.DataFrame, schema: FrameSchema) -> pd.DataFrame:
+    """Return a frame of an earlier version with the columns of this one, in their order, then its own further ones.
+
+    A confidence follows from the match rule; anything else that was not kept is missing.
+    """
+    absent = [column for column in schema.columns if column.name not in frame.columns]
+    if not absent:
+        return frame
+    filled: dict[str, Any] = {}
+    for column in absent:
+        if column.name == "confidence":
+            rule, nowhere = _codes(frame["match_rule"], MATCH_RULES), np.full(len(frame), -1, np.int64)
+            confidence = PairPositions(nowhere, nowhere, rule).confidence
+            words = pa.array(CONFIDENCES, pa.large_string()).take(pa.array(confidence))
+            filled[column.name] = text_series(words, frame.index)
+        else:
+            filled[column.name] = pd.Series(None, index=frame.index, dtype=column.kind.value)
+    further = [name for name in frame.columns if name not in schema.names]
+    return frame.assign(**filled).loc[:, [*schema.names, *further]]
+
+
+def _codes(words: pd.Series[str], known: Sequence[str]) -> NDArray[np.int8]:
+    return words.map({word: code for code, word in enumerate(known)}).to_numpy().astype(np.int8)
+
+
 def _compare_again(frames: LazyFrames, rules: Rules) -> Comparison:
-    """Compare the saved pairs anew; ledgers by other groups need what no frame holds."""
+    """Compare the saved pairs anew, for ledgers by groups that no frame holds; what was found stays as it was saved.
+
+    The explanations are those of whoever reconciled, own ones included, and what could
+    be corrected then is what can be corrected now.
+    """
     calls, cdr_calls, pairs = frames["calls"], frames["cdr_calls"], frames["pairs"]
-    codes = {word: code for code, word in enumerate(MATCH_RULES)}
     taking_part = text_array(calls["id"].where(calls["bucket"].eq("matched")))
     positions = PairPositions(
         match_positions(text_array(pairs["call_id"]), taking_part),
         match_positions(text_array(pairs["cdr_id"]), text_array(cdr_calls["cdr_id"])),
-        pairs["match_rule"].map(codes).to_numpy().astype(np.int8),
+        _codes(pairs["match_rule"], MATCH_RULES),
+        _codes(pairs["confidence"], CONFIDENCES),
     )
-    return explain_discrepancies(compare_pairs(calls, cdr_calls, positions, rules))
+    comparison = compare_pairs(calls, cdr_calls, positions, rules)
+    found = frames["discrepancies"]
+    pair_rows = match_positions(text_array(found["call_id"]), text_array(pairs["call_id"]))
+    fields = found["field"].to_numpy()
+    for name, result in comparison.results.items():
+        if not np.array_equal(np.sort(pair_rows[fields == name]), result.rows(Standing.DIFFERS)):
+            msg = (
+                f"this version of sippet_reconcile finds other calls that differ in {name} than the one that saved the "
+                "reconciliation, so no ledger can be split from it; reconcile again"
+            )
+            raise InputError(msg)
+    return replace(comparison, discrepancies=found, pair_rows=pair_rows)

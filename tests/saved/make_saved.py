@@ -170,6 +170,7 @@ def make(folder):
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     legs, calls = legs_and_calls()
+    legs = legs.assign(x_trunk=pd.Series(["north", "south"] * (N_CALLS // 2), index=legs.index, dtype="str"))
     rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
     saved_rec = f"reconciliation-v{RECONCILIATION_VERSION}"
     rec.save(folder / saved_rec)

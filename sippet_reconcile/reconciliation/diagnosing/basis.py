@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.reconciliation.diagnosing.parts import named, splits
+from sippet_reconcile.reconciliation.diagnosing.parts import evenly, named, splits
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import Sides, micros
@@ -39,6 +39,7 @@ _PART_PAIRS: Final = 20
 _WARNED_PAIRS: Final = 50
 """Telling pairs of a part that contradicts the whole, from which on somebody should look at it."""
 
+_LEAST_AGAINST: Final = int(ENOUGH_SHARE * _WARNED_PAIRS)
 _SHOWN: Final = 3
 
 
@@ -98,6 +99,29 @@ class DurationBasis:
                     value = split.words[place]
                     rows.append((split.column, value, n, n - total, total, _said(n - total, total)))
         return pd.DataFrame(rows, columns=list(_PARTS)).astype(_PARTS)
+
+    def may_have_parts(self) -> bool:
+        """Tell whether a part may say the opposite of the whole, from those who do and a sample of all.
+
+        Whoever contradicts has nearly no pair on the other side, so that a value which the
+        sample often has there is out of the question, and one look at each column will do.
+        """
+        if self.telling is None:
+            return False
+        sides, is_total = self.telling
+        against = is_total if self.resolved == "billable" else ~is_total
+        few, sample = np.flatnonzero(against), evenly(len(sides))
+        scale = len(sides) / max(len(sample), 1)
+        sample = sample[~against[sample]]
+        is_few = np.arange(len(few) + len(sample)) < len(few)
+        for split in splits(sides.at(np.concatenate([few, sample]))):
+            n_against, n_for = split.counts(is_few), split.counts(~is_few)
+            surely_for = (n_for - 3 * np.sqrt(n_for)) * scale
+            if (
+                (n_against >= _LEAST_AGAINST) & (surely_for * ENOUGH_SHARE <= n_against * (1 - ENOUGH_SHARE))
+            ).any():
+                return True
+        return False
 
     def to_frame(self, parts: pd.DataFrame | None = None) -> pd.DataFrame:
         """Return the whole as a row of the same kind as `parts`, and some parts below it."""
@@ -194,7 +218,7 @@ def find_duration_basis(basis: DurationBasis) -> Verdict:
 def _settled(basis: DurationBasis) -> Finding | None:
     says = basis.resolved
     agreeing = basis.n_billable if says == "billable" else basis.n_total
-    if basis.n_telling - agreeing >= _WARNED_PAIRS:
+    if basis.n_telling - agreeing >= _WARNED_PAIRS and basis.may_have_parts():
         parts = basis.parts()
         against = parts[parts["says"].notna() & parts["says"].ne(says) & parts["n_telling"].ge(_WARNED_PAIRS)]
         # Users of one file are that file: the first column that shows all of it names it.

@@ -87,16 +87,18 @@ def find_gaps(material: Material, missing_in: str) -> Gaps:
     keys = np.sort(instants * 2 + view.alone[chosen])
     at, alone = keys >> 1, (keys & 1).astype(np.bool_)
     n_met = len(at) - int(np.count_nonzero(alone))
-    if n_met < ENOUGH_MET or n_met == len(at):
+    if n_met < ENOUGH_MET or n_met == len(at):  # too few to tell, or nobody is alone
         return Gaps(_frame(at, alone, np.zeros((0, 2), np.int64), missing_in), n_met)
     steps = int(np.count_nonzero(alone[1:] & ~alone[:-1])) + int(alone[0])
     lost = (steps + 1) / (n_met + 2)
     if lost > _MOST_LOST:
         return Gaps(_frame(at, alone, np.zeros((0, 2), np.int64), missing_in), n_met, is_lost=True)
     runs = _silent_runs(at, alone, lost)
-    rest = _outside(len(at), runs)
-    thin = _thin_hours(at[rest], alone[rest])
-    found = _merged(np.concatenate([runs, rest[thin]]))
+    if len(runs):
+        rest = _outside(len(at), runs)
+        found = _merged(np.concatenate([runs, rest[_thin_hours(at[rest], alone[rest])]]))
+    else:
+        found = _thin_hours(at, alone)
     return Gaps(_frame(at, alone, found, missing_in), n_met)
 
 
@@ -128,8 +130,6 @@ def _silent_runs(at: NDArray[np.int64], alone: NDArray[np.bool_], lost: float) -
 
 def _outside(size: int, spans: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the places in no span; spans do not overlap and are in order."""
-    if not len(spans):
-        return np.arange(size)
     steps = np.zeros(size + 1, np.int8)
     steps[spans[:, 0]] += 1
     steps[spans[:, 1] + 1] -= 1
@@ -143,18 +143,19 @@ def _thin_hours(at: NDArray[np.int64], alone: NDArray[np.bool_]) -> NDArray[np.i
     says that chance makes no such hour in the month, 10 calls or more are missing, and
     these are 30 % or more of its calls.
     """
-    if not alone.any():
-        return np.zeros((0, 2), np.int64)
-    hours = (at - at[0]) // _HOUR_US
+    places = np.flatnonzero(alone)
     # Only the hours that miss enough calls are of interest, and there are few of them.
-    n_alone = np.bincount(hours[alone])
+    n_alone = np.bincount((at[places] - at[0]) // _HOUR_US)
     few = np.flatnonzero(n_alone >= _PARTLY_CALLS)
     if not len(few):
         return np.zeros((0, 2), np.int64)
-    begins, ends = np.searchsorted(hours, few), np.searchsorted(hours, few, side="right")
+    begins, ends = (
+        np.searchsorted(at, at[0] + few * _HOUR_US),
+        np.searchsorted(at, at[0] + (few + 1) * _HOUR_US),
+    )
     n, missing = ends - begins, n_alone[few]
     share = missing / n
-    others = alone.sum()
+    others, n_hours = len(places), (at[-1] - at[0]) // _HOUR_US + 1
     thin = np.zeros(len(few), np.bool_)
     for _ in range(3):  # what was found does not count among the others
         usual = (others - missing[thin].sum() + 1) / (len(at) - n[thin].sum() + 2)
@@ -162,7 +163,7 @@ def _thin_hours(at: NDArray[np.int64], alone: NDArray[np.bool_]) -> NDArray[np.i
             share < 1, (1 - share) * np.log(np.maximum(1 - share, 1e-12) / (1 - usual)), 0
         )
         now = (share >= _PARTLY) & (share > 2 * usual)
-        now &= distance * n >= np.log((hours[-1] + 1) / _CHANCE)
+        now &= distance * n >= np.log(n_hours / _CHANCE)
         if np.array_equal(now, thin):
             break
         thin = now
@@ -172,7 +173,6 @@ def _thin_hours(at: NDArray[np.int64], alone: NDArray[np.bool_]) -> NDArray[np.i
     first = np.minimum.reduceat(begins[thin], np.flatnonzero(np.diff(stretch, prepend=-1)))
     last = np.maximum.reduceat(ends[thin], np.flatnonzero(np.diff(stretch, prepend=-1))) - 1
     # From the first call that is missing to the last one.
-    places = np.flatnonzero(alone)
     first = places[np.searchsorted(places, first)]
     last = places[np.searchsorted(places, last, side="right") - 1]
     return np.stack([first, last], axis=1)

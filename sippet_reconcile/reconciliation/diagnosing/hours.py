@@ -87,8 +87,11 @@ def _files(material: Material) -> pd.DataFrame:
     rows = np.bincount(codes, minlength=len(names))
     cdr_codes, cdr_names = material.sides.of_cdr.codes("source_file")
     starts = pd.Series(material.cdr_starts()).dt.tz_localize("UTC")
-    spans = starts.groupby(cdr_codes).agg(["min", "max"]).dropna()
-    spans = spans[spans.index >= 0]
+    if len(cdr_names) == 1 and cdr_codes.min() == 0:
+        spans = pd.DataFrame({"min": [starts.min()], "max": [starts.max()]}).dropna()
+    else:
+        spans = starts.groupby(cdr_codes).agg(["min", "max"]).dropna()
+        spans = spans[spans.index >= 0]
     files = [cdr_names[code] for code in spans.index.tolist()]
     place = {name: position for position, name in enumerate(names)}
     return pd.DataFrame(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.reconciliation.diagnosing.parts import named, splits
+from sippet_reconcile.reconciliation.diagnosing.parts import SCREENED, columns, evenly, named, split_by
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import gap_in_seconds
@@ -61,6 +61,13 @@ _AT_FIRST: Final = 0.05
 
 _QUICK: Final = (6, 5)
 """Each increment in use but for rare ones is a multiple of one of these: enough to find the parts worth a look."""
+
+_SAMPLE: Final = 2_000
+_DOUBT: Final = 0.09
+"""How much less than enough a sample may show before the whole is looked at."""
+
+_TELLING: Final = 20
+"""Pairs of a part that a sample must have to rule it out."""
 
 _MOST_PARTS: Final = 50
 _SHOWN: Final = 3
@@ -128,13 +135,19 @@ def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
 
 def _measure(talk: _Talk) -> _Increment | None:
     """Return the increment that calls are rounded to, or None."""
-    whole = np.minimum(talk.billed, _LONGEST_CALL).astype(np.int64)
+    n = len(talk.billed)
+    # Where a sample is far from any increment the rest cannot make up for it.
+    if n > SCREENED and _shape(talk.billed[evenly(n, _SAMPLE)], _SHARE - _DOUBT) is None:
+        return None
+    shape = _shape(talk.billed, _SHARE) if n >= _PAIRS else None
+    return None if shape is None else _judged(talk, *shape)
+
+
+def _shape(billed: NDArray[np.float64], enough: float) -> tuple[NDArray[np.int64], int, int, float] | None:
+    """Return the seconds as whole ones, the shortest usual ones, what all are multiples of, and how many are."""
+    whole = np.minimum(billed, _LONGEST_CALL).astype(np.int64)
     n = len(whole)
-    if (
-        n < _PAIRS
-        or np.count_nonzero(whole != talk.billed) - np.count_nonzero(talk.billed > _LONGEST_CALL)
-        > (1 - _SHARE) * n
-    ):
+    if np.count_nonzero((whole != billed) & (whole < _LONGEST_CALL)) > (1 - enough) * n:
         return None
     counts = np.bincount(whole)
     lengths = np.flatnonzero(counts)
@@ -143,14 +156,14 @@ def _measure(talk: _Talk) -> _Increment | None:
     step, share = 1, 1.0
     for longer in range(_LONGEST_STEP, 1, -1):
         share_of_longer = float(counts[::longer].sum()) / n
-        if share_of_longer >= _SHARE:
+        if share_of_longer >= enough:
             step, share = longer, share_of_longer
             break
     initial = int(lengths[np.searchsorted(np.cumsum(counts[lengths]), (1 - _SHARE) * n)])
-    at_first = float(counts[initial]) / n
-    if step == 1 and (initial < _SHORT or at_first < _AT_FIRST):
+    # The second may be a first increment; a little less of it is enough in a sample.
+    if step == 1 and (initial < _SHORT or counts[initial] < _AT_FIRST * n * enough / _SHARE * (1 - _DOUBT)):
         return None
-    return _judged(talk, whole, initial, step, share)
+    return whole, initial, step, share
 
 
 def _judged(
@@ -202,8 +215,15 @@ def _gives(real: NDArray[np.float64], whole: NDArray[np.int64], initial: int, st
 def _parts(talk: _Talk) -> list[tuple[str, str | None, _Increment]]:
     """Return the parts that are rounded while the whole is not, by the column that shows most of them."""
     best: list[tuple[str, str | None, _Increment]] = []
-    multiples = [np.mod(talk.billed, step) == 0 for step in _QUICK]
-    for split in splits(talk.sides, users=False):
+    multiples: list[NDArray[np.bool_]] = []
+    screen = talk.at(evenly(len(talk.billed)))
+    for column in columns(talk.sides, users=False):
+        if len(screen.billed) < len(talk.billed) and not _may_be_rounded(screen, column):
+            continue
+        split = split_by(talk.sides, column)
+        if split is None:
+            continue
+        multiples = multiples or _multiples(talk.billed)
         counts = split.counts()
         quick = [split.counts(mask) for mask in multiples]
         likely = (counts >= _PAIRS) & np.any([some >= _SHARE * counts for some in quick], axis=0)
@@ -217,6 +237,26 @@ def _parts(talk: _Talk) -> list[tuple[str, str | None, _Increment]]:
         if sum(row[2].n_calls for row in found) > sum(row[2].n_calls for row in best):
             best = found
     return best
+
+
+def _multiples(billed: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
+    whole = np.minimum(billed, _LONGEST_CALL).astype(np.int32)
+    return [(whole % step == 0) & ((whole == billed) | (whole == _LONGEST_CALL)) for step in _QUICK]
+
+
+def _may_be_rounded(screen: _Talk, column: str) -> bool:
+    """Tell from a sample whether a value of a column may be rounded, or is too rare in the sample to tell."""
+    is_of_cdr = column == "source_file" or column.startswith("x_")
+    known = screen.sides.of_cdr.codes(column)[1] if is_of_cdr else []
+    split = split_by(screen.sides, column)
+    if split is None:
+        return len(known) > 1
+    counts = split.counts()
+    likely = np.zeros(len(counts), np.bool_)
+    for mask in _multiples(screen.billed):
+        likely |= (counts > 0) & (split.counts(mask) >= (_SHARE - _DOUBT) * counts)
+    likely |= (counts > 0) & (counts < _TELLING)
+    return bool(likely.any() or len(known) > np.count_nonzero(counts[:-1]))
 
 
 def _finding(

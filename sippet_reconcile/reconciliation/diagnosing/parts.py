@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import hide_middle
+from sippet_reconcile.reconciliation.sides import text_codes
+from sippet_reconcile.schema import text_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +24,26 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["Split", "named", "splits"]
+__all__ = ["SCREENED", "Split", "columns", "evenly", "named", "split_by", "splits"]
 
 _FEWEST_PER_VALUE: Final = 10
 """A column with fewer pairs per value on average is an id of something, and splits nothing."""
+
+_FEW_OF: Final = 8
+
+SCREENED: Final = 20_000
+"""Evenly spaced pairs that show which parts need no closer look."""
+
+
+def evenly(size: int, count: int = SCREENED) -> NDArray[np.int64]:
+    """Return evenly spaced places, all of them where there are no more than asked for.
+
+    Examples
+    --------
+    >>> evenly(3).tolist(), evenly(9, 3).tolist()
+    ([0, 1, 2], [0, 4, 8])
+    """
+    return np.arange(size) if size <= count else np.linspace(0, size - 1, count).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,34 +70,39 @@ class Split:
         return np.bincount(codes, minlength=len(self.words))
 
 
-def splits(sides: Sides, *, users: bool = True) -> Iterator[Split]:
-    """Yield the columns that split some pairs, the likeliest cause first.
-
-    A column with one value, or with nearly as many values as pairs, is left out.
-    """
+def columns(sides: Sides, *, users: bool = True) -> list[str]:
+    """Return the columns that may split pairs, the likeliest cause first."""
     kept = [
         str(name)
         for name in sides.cdr_calls.columns
         if str(name).startswith("x_") and isinstance(sides.cdr_calls[name].dtype, pd.StringDtype)
     ]
-    for column in ["source_file", *kept, "direction", *(["sip_username"] if users else [])]:
-        is_of_cdr = column in {"source_file", *kept}
-        codes, words = sides.cdr_codes(column) if is_of_cdr else sides.call_codes(column)
-        if len(words) * _FEWEST_PER_VALUE > len(sides):
-            codes, words = _recoded(codes, words)
-        if len(words) * _FEWEST_PER_VALUE > len(sides):
-            continue
-        split = Split(column, np.where(codes < 0, len(words), codes), [*words, None])
-        if np.count_nonzero(split.counts()) > 1:
+    return ["source_file", *kept, "direction", *(["sip_username"] if users else [])]
+
+
+def splits(sides: Sides) -> Iterator[Split]:
+    """Yield how each column splits some pairs; one with a single value, or with nearly as many as pairs, does not."""
+    for column in columns(sides):
+        split = split_by(sides, column)
+        if split is not None:
             yield split
 
 
-def _recoded(codes: NDArray[np.int64], words: list[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Return codes of the words that occur here only."""
-    used = np.unique(codes[codes >= 0])
-    place = np.full(len(words) + 1, -1, np.int64)
-    place[used] = np.arange(len(used))
-    return place[codes], [words[code] for code in used.tolist()]
+def split_by(sides: Sides, column: str) -> Split | None:
+    """Return how a column splits some pairs; None where it has one value, or nearly as many as pairs."""
+    is_of_cdr = column == "source_file" or column.startswith("x_")
+    frame = sides.cdr_calls if is_of_cdr else sides.calls
+    if len(sides) * _FEW_OF < len(frame):
+        # So few texts are encoded faster than a whole column.
+        texts = sides.cdr_text(column) if is_of_cdr else sides.call_text(column)
+        codes, words = text_codes(text_series(texts))
+    else:
+        codes, words = sides.cdr_codes(column) if is_of_cdr else sides.call_codes(column)
+    counts = np.bincount(codes + 1, minlength=len(words) + 1)[1:]
+    n_values = int(np.count_nonzero(counts))
+    if n_values + (counts.sum() < len(codes)) <= 1 or n_values * _FEWEST_PER_VALUE > len(sides):
+        return None
+    return Split(column, np.where(codes < 0, len(words), codes), [*words, None])
 
 
 def named(column: str, value: str | None) -> str:

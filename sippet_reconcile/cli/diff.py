@@ -40,8 +40,9 @@ _SHOWN = (
     short_help="Reconcile CDR exports with Call records.",
     help=teach(
         "Reconcile CDR exports with fetched Call records: findings about the data as a whole first, then the causes, "
-        "then the largest differences, and a balance in which every row has its place. The result is written to a "
-        "folder that 'plan' reads. Ends with 1 where the two sides differ.",
+        "then the largest differences, and a balance in which every row has its place. Rules that would cure a finding "
+        "are printed as TOML to pin, and never applied. The result is written to a folder that 'plan' reads. Ends with "
+        "1 where the two sides differ.",
         never="talks to the API, pairs what is ambiguous, or takes a missing CDR value as evidence",
         example="sippet-reconcile diff sippet-demo/freeswitch/Master.csv --calls calls.parquet --month 2026-10 \\\n"
         "    --timezone Europe/London --country GB --duration billable --out october/",
@@ -91,7 +92,7 @@ def diff_command(
     if out is not None:
         rec.save(out)
     differ = any(len(frame) for frame in (rec.discrepancies, rec.only_in_cdr, rec.only_in_api, rec.ambiguous))
-    by_cause = rec.rollup(by=["field", "explanation"])
+    causes = rec.causes
     if as_json:
         print_json(
             {
@@ -99,14 +100,18 @@ def diff_command(
                 "out": None if out is None else str(out),
                 "summary": rec.summary(),
                 "findings": findings_rows(rec.findings),
-                "rollup": by_cause,
+                "checks": rec.findings.checks,
+                "cures_toml": rec.findings.cures_toml(),
+                "rollup": causes.frame,
+                "ledger": rec.ledger(),
                 "balance": rec.balance,
             }
         )
     else:
         _print_verdict(rec.summary())
         print_findings(rec.findings)
-        print_frame(by_cause, title="causes")
+        _print_cures(rec.findings)
+        _print_causes(causes)
         print_frame(
             rec.balance.query("rows > 0"), title="balance: every leg and every call in exactly one place"
         )
@@ -123,6 +128,26 @@ def _print_verdict(said: dict[str, Any]) -> None:
         f"{said['matched']:,} calls matched; {said['only_in_cdr']:,} only in the CDR, {said['only_in_api']:,} only in "
         f"the API, {said['ambiguous_calls']:,} ambiguous, {said['excluded_calls']:,} excluded"
     )
+
+
+def _print_cures(findings: Any) -> None:
+    """Print the rules that would remove what was found, and what too few rows could tell."""
+    cures = findings.cures_toml()
+    if cures:
+        tell("\nrules that would cure it, measured and not applied; pin them in the file of --rules")
+        tell("\n".join(f"  {line}".rstrip() for line in cures.splitlines()))
+    if findings.untold:
+        tell(f"\n{command_words(findings.untold)}")
+
+
+def _print_causes(causes: Any) -> None:
+    """Print the two sentences, the chart and the figures of the causes."""
+    for place, sentence in enumerate(causes.sentences):
+        tell(sentence if place else f"\n{sentence}")
+    if causes.sentences:
+        tell(f"\n{causes.chart.title}")
+        tell(causes.chart.to_text())
+    print_frame(causes.frame, title="causes")
 
 
 def _next(said: dict[str, Any], out: Path) -> str:

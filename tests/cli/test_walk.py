@@ -142,6 +142,15 @@ def test_diff_tells_causes_and_balance_and_ends_with_one(shell, sample, place, t
     told = shell.json(*words, "--out", tmp_path / "diff", code=1)
     assert told["agree"] is False
     assert {row["explanation"] for row in told["rollup"]} >= {"ring-time-included", "zero", "missing"}
+    assert {row["field"] for row in told["ledger"]} >= {"status", "duration_seconds", "ended_at"}
+    assert {"code", "outcome", "n_looked_at", "n_needed", "what"} == set(told["checks"][0])
+    assert len(told["summary"]["rollup"]) == 2
+    first, second = told["summary"]["rollup"]
+    places = [
+        text.index(part)
+        for part in (first, second, "Differing calls by field and cause", "████", "\ncauses\n", "\nlargest")
+    ]
+    assert places == sorted(places), "the causes come before the differences"
     assert len(sr.load_reconciliation(tmp_path / "diff").discrepancies) > 300
 
 

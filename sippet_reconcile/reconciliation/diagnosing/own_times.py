@@ -54,7 +54,9 @@ def corrections_from_times(calls: pd.DataFrame, *, rules: Rules) -> pd.DataFrame
     that was not answered or whose status does not say so, whose end is not after its
     start, is more than a day after it or later than the call was fetched, or that is, or
     is likely, recorded twice. A duration that is too short is left alone: it may be the
-    end that is wrong.
+    end that is wrong. So it may be where a duration is longer than from start to end; such a
+    record cannot stay as it is, and ``reason`` says which these are: keep them only where
+    ends are known to be right.
 
     Parameters
     ----------

@@ -51,6 +51,7 @@ _SIDES: Final = (
     ("sip_username", "sip_username", "sip_username"),
     ("call_source", "call_source", None),
     ("legs", None, "n_legs"),
+    ("leg_statuses", None, "leg_statuses"),
     ("time_problem", None, "time_problem"),
 )
 _NUMBERS: Final = ("from_number", "to_number")
@@ -79,9 +80,18 @@ _WHY: Final = {
 }
 
 _TOO_FAR: Final = (
-    "one row has its numbers, but the two starts are further apart than those of other pairs, and neither their "
-    "seconds nor their ends show that it is the same call (both may have lost their partner)"
+    "one row has its numbers, but the two starts are further apart than those of other pairs, or one was over before "
+    "the other began, or a row with a withheld or shortened number is much nearer; and nothing else shows that it is "
+    "the same call: both may have lost their partner"
 )
+_SURE: Final = {
+    "certain": "an id of one side is that of the other",
+    "high": "both numbers are equal in full, and starts, durations or ends bear it out",
+    "fair": "its numbers fit and no other row is as near",
+    "low": "its numbers fit and its start is in the window, and nothing else says so",
+}
+"""Why a match is as sure as it is."""
+
 _LOW: Final = (
     "nothing but numbers that fit and starts in the window say that it is the same call (confidence low)"
 )
@@ -289,14 +299,28 @@ def _notes(
             return [f"Nothing is planned for it: {_TOO_FAR}."]
         because = f" ({reason})" if reason else ""
         return [f"Nothing is planned for it: {_WHY.get(Bucket(bucket), bucket)}{because}."]
+    matched = _how_matched(rec, call)
     if not len(found):
-        return ["Both sides agree under the rules; there is nothing to plan."]
+        return ["Both sides agree under the rules; there is nothing to plan.", *matched]
     doubt = None if call is None or cdr is None else _doubt_of_end(call, cdr, rec.rules)
     notes = [_note(row, call, doubt) for row in found.itertuples(index=False)]
     stops = rec.findings.stops.codes
     if stops:
         notes.append(f"No plan can be built before this is fixed or accepted: {', '.join(stops)}.")
-    return notes
+    return [*notes, *matched]
+
+
+def _how_matched(rec: Reconciliation, call: pd.Series[Any] | None) -> list[str]:
+    """Say by what the call was matched, how sure that is and why; nothing where it is no compared pair."""
+    pairs = rec.pairs
+    pair = None if call is None else _first(pairs, _equals(pairs["call_id"], _text(call["id"])))
+    if pair is None:
+        return []
+    gap: Any = pair["start_gap_s"]
+    apart = "" if pd.isna(gap) else f", starts {show_value(abs(float(gap)))} s apart"
+    sure = _text(pair["confidence"])
+    how = f"Matched by {pair['match_rule']}{apart}"
+    return [f"{how}; confidence {sure}: {_SURE[sure]}." if sure in _SURE else f"{how}."]
 
 
 def _doubt_of_end(call: pd.Series[Any], cdr: pd.Series[Any], rules: Rules) -> str | None:

@@ -5,8 +5,8 @@ other's only near choice. Two starts are noisy by the time tolerance each, so a 
 counts as equally near until it is further off by more than twice that tolerance; such
 near-ties are listed and never decided. There is one round: nobody is matched because
 somebody else was taken. A pair without any rival is believed where its starts are as
-near as those of other pairs, or where it is borne out otherwise: of two lost records, a
-call's and its redial's, neither has a rival. What has only one number in common is
+near as those of other pairs and neither was over before the other began, or where it is
+borne out otherwise: of two lost records, a call's and its redial's, neither has a rival. What has only one number in common is
 matched where nothing else at all could be meant.
 """
 
@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sippet_reconcile.reconciliation.core import Confidence, PairPositions, at_once, offset_us
-from sippet_reconcile.reconciliation.matching.corroborate import are_borne_out
+from sippet_reconcile.reconciliation.matching.corroborate import are_borne_out, time_between
 from sippet_reconcile.reconciliation.matching.edges import FULL_DIGITS, MOST_RIVALS, Edges, find_edges
 from sippet_reconcile.reconciliation.matching.parties import e164_of, read_rows
 from sippet_reconcile.reconciliation.matching.starts import (
+    ENOUGH_PAIRS,
     MINUTE_US,
+    StartGaps,
     gaps_between,
     gaps_of_pairs,
     measure_gaps,
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.matching.parties import Rows
-    from sippet_reconcile.reconciliation.matching.starts import StartGaps
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["MOST_RIVALS", "CloseCalls", "e164_of", "match_by_numbers"]
@@ -105,8 +106,8 @@ def match_by_numbers(
     The confidence of a pair is
 
     ``high``
-        where both numbers are equal in E.164, and the starts are as near as measured or
-        the pair is borne out by durations and ends;
+        where both numbers are equal in E.164, and the pair is borne out by durations and
+        ends, or starts were measured to be within a quarter of the window and so are these;
     ``low``
         where it is not borne out, and has only one number in common, or only extensions,
         or nothing could be measured and the starts differ by more than the noise of two stamps;
@@ -124,113 +125,163 @@ def match_by_numbers(
     full, weak = find_edges(left, right, offset_us(rules.start_window_s), rules.number_digits)
     if not (len(full) or len(weak)):
         return CloseCalls.none()
-    is_mutual, is_alone = _standing(left, right, full, rules)
-    accepted, rivals = full.where(is_mutual & is_alone), full.where(is_mutual & ~is_alone)
-    measured = _measured(calls, cdr_calls, exact, rules)
-    if measured is None:
-        measured = measure_gaps(_gaps(left, right, accepted), rules)
-    n_full = len(accepted)
-    if len(weak):
-        found, tied = _decide_weak(left, right, full, weak, accepted=accepted, rules=rules)
-        accepted, rivals = Edges.joined([accepted, found]), Edges.joined([rivals, tied])
-    is_weak = np.arange(len(accepted)) >= n_full
-    call_pos, cdr_pos = left.pos[accepted.call], right.pos[accepted.cdr]
-    gap = _gaps(left, right, accepted)
-    borne_out = are_borne_out(calls, cdr_calls, call_pos, cdr_pos, rules)
-    is_far = np.zeros(len(gap), np.bool_) if measured is None else measured.far(gap) & ~borne_out
-    confidence = _confidence(
-        left, right, accepted, rules, is_weak=is_weak, borne_out=borne_out, gap=None if measured else gap
-    )
+    asked = _Asked(calls, cdr_calls, left, right, rules, exact)
+    usual = asked.usual_gaps(full)
+    accepted, doubted, rivals = _decide_full(asked, full, weak, usual)
+    found, doubted_too, tied = _decide_weak(asked, full, weak, usual, accepted=accepted)
+    is_weak = np.repeat([False, True], [len(accepted), len(found)])
+    accepted, far = Edges.joined([accepted, found]), Edges.joined([doubted, doubted_too])
+    listed = Edges.joined([rivals, tied, far])
     return CloseCalls(
-        call_pos[~is_far],
-        cdr_pos[~is_far],
-        np.concatenate([left.pos[rivals.call], call_pos[is_far]]),
-        np.concatenate([right.pos[rivals.cdr], cdr_pos[is_far]]),
-        call_pos[is_far],
-        cdr_pos[is_far],
-        confidence[~is_far],
+        *asked.positions(accepted),
+        *asked.positions(listed),
+        *asked.positions(far),
+        _confidence(asked, accepted, usual, is_weak=is_weak),
     )
 
 
-def _measured(
-    calls: pd.DataFrame, cdr_calls: pd.DataFrame, exact: PairPositions | None, rules: Rules
-) -> StartGaps | None:
-    if exact is None or not len(exact):
-        return None
-    return measure_gaps(gaps_of_pairs(calls, cdr_calls, exact, rules), rules)
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What was asked: both frames, the rows of each that may be matched, the rules, and what ids matched."""
+
+    calls: pd.DataFrame
+    cdr_calls: pd.DataFrame
+    left: Rows
+    right: Rows
+    rules: Rules
+    exact: PairPositions | None
+
+    def positions(self, edges: Edges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the positions of edges in both frames."""
+        return self.left.pos[edges.call], self.right.pos[edges.cdr]
+
+    def gaps(self, edges: Edges) -> NDArray[np.int64]:
+        """Return CDR start minus API start of each edge."""
+        is_coarse = self.right.is_coarse[edges.cdr]
+        return gaps_between(self.left.start[edges.call], self.right.start[edges.cdr], is_coarse)
+
+    def usual_gaps(self, full: Edges) -> StartGaps:
+        """Measure how far apart starts are: by what ids matched, else by edges without any other in the window."""
+        usual = None
+        if self.exact is not None and len(self.exact) >= ENOUGH_PAIRS:
+            usual = measure_gaps(
+                gaps_of_pairs(self.calls, self.cdr_calls, self.exact, self.rules), self.rules
+            )
+        if usual is None:
+            is_alone = np.bincount(full.call, minlength=len(self.left))[full.call] == 1
+            is_alone &= np.bincount(full.cdr, minlength=len(self.right))[full.cdr] == 1
+            usual = measure_gaps(self.gaps(full.where(is_alone & ~full.is_crowded)), self.rules)
+        return usual or StartGaps.unknown()
+
+    def time_between(self, edges: Edges, usual: StartGaps) -> NDArray[np.float64]:
+        """Return how long before one of each edge began the other was over, in microseconds."""
+        pairs = self.positions(edges)
+        return time_between(self.calls, self.cdr_calls, *pairs, self.rules, middle_us=usual.middle_us)
+
+    def are_doubtful(self, edges: Edges, between: NDArray[np.float64], usual: StartGaps) -> NDArray[np.bool_]:
+        """Mark the edges whose starts are too far apart, or of which one was over before the other began.
+
+        Where starts are near, the time tolerance is allowed: a call that failed is over as it begins.
+        """
+        distance, noise = usual.distance(self.gaps(edges)), offset_us(self.rules.time_tolerance_s)
+        is_over = between > np.where(distance <= 2 * noise, noise, 0)
+        return is_over | ((distance > usual.limit_us) & ~self.are_borne_out(edges))
+
+    def are_borne_out(self, edges: Edges) -> NDArray[np.bool_]:
+        """Mark the edges whose durations and ends say that they are one call."""
+        return are_borne_out(self.calls, self.cdr_calls, *self.positions(edges), self.rules)
 
 
-def _gaps(left: Rows, right: Rows, edges: Edges) -> NDArray[np.int64]:
-    """Return CDR start minus API start of each edge."""
-    return gaps_between(left.start[edges.call], right.start[edges.cdr], right.is_coarse[edges.cdr])
+def _decide_full(asked: _Asked, full: Edges, weak: Edges, usual: StartGaps) -> tuple[Edges, Edges, Edges]:
+    """Return the full edges that are believed, those that have no rival and are not, and the near-ties."""
+    between = asked.time_between(full, usual)
+    # Only where it is known how clocks are apart can one say that two calls were never at the same time; and
+    # what says so must be beyond all noise, while less makes a pair doubtful.
+    is_apart = between > (2 * offset_us(asked.rules.time_tolerance_s) if usual.is_measured else np.inf)
+    possible = full.where(~is_apart)
+    is_mutual, is_alone = _standing(asked, possible, usual)
+    is_chosen = is_mutual & is_alone
+    chosen, rivals = possible.where(is_chosen), possible.where(is_mutual & ~is_alone)
+    is_doubted = asked.are_doubtful(chosen, between[~is_apart][is_chosen], usual)
+    # What has only one number in common, and is much nearer, may be what is meant.
+    distance = usual.distance(asked.gaps(chosen))
+    of_call, of_cdr = _nearest(weak, usual.distance(asked.gaps(weak)), asked)
+    is_doubted |= distance > np.minimum(of_call[chosen.call], of_cdr[chosen.cdr]) + usual.margin_us(
+        asked.rules
+    )
+    doubted = [chosen.where(is_doubted)]
+    if is_apart.any():
+        # What cannot be is shown where otherwise it would have been chosen.
+        others = full.where(is_apart & _standing(asked, full, usual)[0])
+        is_new = ~np.isin(others.call, possible.call[is_mutual]) & ~np.isin(
+            others.cdr, possible.cdr[is_mutual]
+        )
+        doubted.append(others.where(is_new))
+    return chosen.where(~is_doubted), Edges.joined(doubted), rivals
 
 
-def _standing(
-    left: Rows, right: Rows, edges: Edges, rules: Rules
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _nearest(edges: Edges, distance: NDArray[np.float64], asked: _Asked) -> list[NDArray[np.float64]]:
+    """Return for each row of either side how far its nearest edge is; infinite where it has none."""
+    found: list[NDArray[np.float64]] = []
+    for row, side in ((edges.call, asked.left), (edges.cdr, asked.right)):
+        nearest = np.full(len(side), np.inf)
+        np.minimum.at(nearest, row, distance)
+        found.append(nearest)
+    return found
+
+
+def _standing(asked: _Asked, edges: Edges, usual: StartGaps) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Mark the edges that are near for both of their rows, and those that are the only near one of either."""
-    distance = np.abs(left.start[edges.call] - right.start[edges.cdr])
-    margin = np.full(len(distance), 2 * offset_us(rules.time_tolerance_s))
+    distance = usual.distance(asked.right.start[edges.cdr] - asked.left.start[edges.call])
+    margin = np.full(len(distance), usual.margin_us(asked.rules))
     # A start without seconds may have been at any moment of its minute.
-    margin[right.is_coarse[edges.cdr]] += MINUTE_US
-    near_call, only_call = _near(edges.call, distance, len(left), margin)
-    near_cdr, only_cdr = _near(edges.cdr, distance, len(right), margin)
+    margin[asked.right.is_coarse[edges.cdr]] += MINUTE_US
+    of_call, of_cdr = _nearest(edges, distance, asked)
+    near_call = distance - of_call[edges.call] <= margin
+    near_cdr = distance - of_cdr[edges.cdr] <= margin
+    only_call = np.bincount(edges.call[near_call], minlength=len(asked.left))[edges.call] == 1
+    only_cdr = np.bincount(edges.cdr[near_cdr], minlength=len(asked.right))[edges.cdr] == 1
     return near_call & near_cdr, only_call & only_cdr & ~edges.is_crowded
 
 
-def _near(
-    row: NDArray[np.int64], distance: NDArray[np.int64], n_rows: int, margin: NDArray[np.int64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Mark the edges that are as good as the nearest of their row, and those that are alone in it."""
-    nearest = np.full(n_rows, np.iinfo(np.int64).max)
-    np.minimum.at(nearest, row, distance)
-    near = distance - nearest[row] <= margin
-    return near, np.bincount(row[near], minlength=n_rows)[row] == 1
-
-
 def _decide_weak(
-    left: Rows, right: Rows, full: Edges, weak: Edges, *, accepted: Edges, rules: Rules
-) -> tuple[Edges, Edges]:
-    """Return the weak edges that are all that either row has in the window, and the near-ties among the others."""
+    asked: _Asked, full: Edges, weak: Edges, usual: StartGaps, *, accepted: Edges
+) -> tuple[Edges, Edges, Edges]:
+    """Return the weak edges that are all that either row has and are believed, those that are not, and near-ties."""
     every = Edges.joined([full, weak])
-    n_of_call = np.bincount(every.call, minlength=len(left))[weak.call]
-    n_of_cdr = np.bincount(every.cdr, minlength=len(right))[weak.cdr]
-    is_near = np.abs(_gaps(left, right, weak)) * WEAK_SHARE <= offset_us(rules.start_window_s)
+    n_of_call = np.bincount(every.call, minlength=len(asked.left))[weak.call]
+    n_of_cdr = np.bincount(every.cdr, minlength=len(asked.right))[weak.cdr]
+    is_near = usual.distance(asked.gaps(weak)) * WEAK_SHARE <= offset_us(asked.rules.start_window_s)
+    # Missing on both sides is equal to nothing.
+    is_near &= ~(asked.left.is_silent[weak.call] & asked.right.is_silent[weak.cdr])
     is_only = (n_of_call == 1) & (n_of_cdr == 1) & ~weak.is_crowded
-    is_mutual = _standing(left, right, every, rules)[0][len(full) :]
+    chosen = weak.where(is_near & is_only)
+    is_doubted = asked.are_doubtful(chosen, asked.time_between(chosen, usual), usual)
+    is_mutual = _standing(asked, every, usual)[0][len(full) :]
     # What is in a pair is nobody's rival any more.
     is_paired = np.isin(weak.call, accepted.call) | np.isin(weak.cdr, accepted.cdr)
-    # Missing on both sides is equal to nothing.
-    is_near &= ~(left.is_silent[weak.call] & right.is_silent[weak.cdr])
-    return weak.where(is_near & is_only), weak.where(is_near & is_mutual & ~is_only & ~is_paired)
+    tied = weak.where(is_near & is_mutual & ~is_only & ~is_paired)
+    return chosen.where(~is_doubted), chosen.where(is_doubted), tied
 
 
 def _confidence(
-    left: Rows,
-    right: Rows,
-    edges: Edges,
-    rules: Rules,
-    *,
-    is_weak: NDArray[np.bool_],
-    borne_out: NDArray[np.bool_],
-    gap: NDArray[np.int64] | None,
+    asked: _Asked, edges: Edges, usual: StartGaps, *, is_weak: NDArray[np.bool_]
 ) -> NDArray[np.int8]:
-    """Return a position in `CONFIDENCES` for each accepted edge, by the rules of `match_by_numbers`.
-
-    `gap` is given where nothing was measured.
-    """
+    """Return a position in `CONFIDENCES` for each accepted edge, by the rules of `match_by_numbers`."""
+    left, right, rules = asked.left, asked.right, asked.rules
+    borne_out = asked.are_borne_out(edges)
     in_e164, longest = np.ones(len(edges), np.bool_), np.zeros(len(edges), np.int64)
     for party in ("caller", "called"):
         one, other = getattr(left, party), getattr(right, party)
         in_e164 &= np.asarray(one.e164.is_valid())[edges.call] & np.asarray(other.e164.is_valid())[edges.cdr]
         longest = np.maximum(longest, one.length[edges.call])
+    distance = usual.distance(asked.gaps(edges))
     says_little = is_weak | (longest < FULL_DIGITS)
-    is_plausible = np.ones(len(edges), np.bool_)
-    if gap is not None:
-        says_little |= np.abs(gap) > 2 * offset_us(rules.time_tolerance_s)
-        is_plausible[:] = False
-    # A start without seconds says little of how near it is.
-    is_plausible &= ~right.is_coarse[edges.cdr]
+    if not usual.is_measured:
+        says_little |= distance > 2 * offset_us(rules.time_tolerance_s)
+    # A start without seconds says little of how near it is, and so do starts that are spread anyhow.
+    is_telling = usual.limit_us * WEAK_SHARE <= offset_us(rules.start_window_s)
+    is_plausible = ~right.is_coarse[edges.cdr] & is_telling
     confidence = np.full(len(edges), Confidence.FAIR, np.int8)
     confidence[in_e164 & (is_plausible | borne_out) & ~is_weak] = Confidence.HIGH
     confidence[says_little & ~borne_out] = Confidence.LOW

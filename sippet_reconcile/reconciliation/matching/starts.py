@@ -8,6 +8,7 @@ export whose start is the answer makes the gaps wide, and the limit with them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["MINUTE_US", "StartGaps", "gaps_between", "gaps_of_pairs", "measure_gaps"]
+__all__ = ["ENOUGH_PAIRS", "MINUTE_US", "StartGaps", "gaps_between", "gaps_of_pairs", "measure_gaps"]
 
 ENOUGH_PAIRS: Final = 200
 """From fewer pairs nothing is measured."""
@@ -36,14 +37,39 @@ _NAT: Final = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class StartGaps:
-    """The middle of the measured gaps, and how far from it a gap is still plausible; microseconds."""
+    """How far apart the starts of one call are, in microseconds.
+
+    Attributes
+    ----------
+    middle_us
+        The median gap.
+    spread_us
+        So far from the middle lie nine of ten gaps, at most.
+    limit_us
+        Farther from the middle no gap is plausible.
+    """
 
     middle_us: float
+    spread_us: float
     limit_us: float
 
-    def far(self, gap: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Mark the gaps that are not plausible."""
-        return np.abs(gap - self.middle_us) > self.limit_us
+    @classmethod
+    def unknown(cls) -> StartGaps:
+        """Return what holds where nothing was measured: the window alone decides."""
+        return cls(0.0, 0.0, math.inf)
+
+    @property
+    def is_measured(self) -> bool:
+        """Tell whether this was measured."""
+        return math.isfinite(self.limit_us)
+
+    def distance(self, gap: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return how far each gap is from the middle."""
+        return np.abs(gap - self.middle_us)
+
+    def margin_us(self, rules: Rules) -> float:
+        """Return by how much a rival must be further away: by the noise of two starts."""
+        return 2 * max(float(offset_us(rules.time_tolerance_s)), self.spread_us)
 
 
 def gaps_between(
@@ -83,7 +109,7 @@ def measure_gaps(gaps: NDArray[np.int64], rules: Rules) -> StartGaps | None:
     --------
     >>> from sippet_reconcile.reconciliation import Rules
     >>> measure_gaps(np.array([0, 1, 2, 3, 4] * 40) * MICROS, Rules())
-    StartGaps(middle_us=2000000.0, limit_us=10000000.0)
+    StartGaps(middle_us=2000000.0, spread_us=2000000.0, limit_us=10000000.0)
     >>> measure_gaps(np.arange(199), Rules()) is None
     True
     """
@@ -92,4 +118,4 @@ def measure_gaps(gaps: NDArray[np.int64], rules: Rules) -> StartGaps | None:
     middle = float(np.median(gaps))
     spread = float(np.quantile(np.abs(gaps - middle), _SHARE))
     limit = _TIMES * spread + 2 * offset_us(rules.time_tolerance_s)
-    return StartGaps(middle, min(limit, float(offset_us(rules.start_window_s))))
+    return StartGaps(middle, spread, min(limit, float(offset_us(rules.start_window_s))))

@@ -134,7 +134,7 @@ def _print_cures(findings: Any) -> None:
     """Print the rules that would remove what was found, and what too few rows could tell."""
     cures = findings.cures_toml()
     if cures:
-        tell("\nrules that would cure it, measured and not applied; pin them in the file of --rules")
+        tell("\nrules as measured, and not applied; to have them, pin them in the file of --rules")
         tell("\n".join(f"  {line}".rstrip() for line in cures.splitlines()))
     if findings.untold:
         tell(f"\n{command_words(findings.untold)}")

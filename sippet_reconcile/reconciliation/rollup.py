@@ -7,7 +7,7 @@ few causes are behind how many of the differences, and what is left over.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from zlib import crc32
 
@@ -203,11 +203,14 @@ def _sentence(name: str, explanation: str, n_calls: int, of: int, delta_s: Any) 
     if n_calls == 1:
         verb, _, rest = phrase.partition(" ")
         phrase = f"{_SINGULAR.get(verb, verb)} {rest}".strip()
-    return f"{n_calls:,} of {plural(of, *_nouns(name))} {phrase}{_in_brackets(delta_s)}"
+    # A name with a number says more than its phrase: which hours, how many seconds.
+    named = explanation if known and known.name != explanation else ""
+    return f"{n_calls:,} of {plural(of, *_nouns(name))} {phrase}{_in_brackets(delta_s, named)}"
 
 
-def _in_brackets(delta_s: Any) -> str:
-    return "" if pd.isna(delta_s) else f" ({_signed(delta_s)} s)"
+def _in_brackets(delta_s: Any, named: str = "") -> str:
+    told = ", ".join(part for part in (named, "" if pd.isna(delta_s) else f"{_signed(delta_s)} s") if part)
+    return f" ({told})" if told else ""
 
 
 def _signed(seconds: Any) -> str:
@@ -268,7 +271,8 @@ class RollUp:
             rest = rows.iloc[len(shown) :]
             if len(rest):
                 said = f"{len(rest):,} further causes"
-                bars.append(_bar(said, int(rest["n_calls"].sum()), rest["delta_s"].sum(min_count=1), group))
+                bar = _bar(said, int(rest["n_calls"].sum()), rest["delta_s"].sum(min_count=1), group)
+                bars.append(replace(bar, is_quiet=True))
         return BarChart("Differing calls by field and cause", tuple(bars))
 
     def to_text(self, width: int = 100) -> str:

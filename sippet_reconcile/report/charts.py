@@ -19,6 +19,7 @@ _WIDTH: Final = 760
 _ROW: Final = 30
 _LABEL: Final = 250
 _VALUE: Final = 120
+_LETTER: Final = 6.8  # width of a letter of a number, as drawn
 _HEIGHT: Final = 216
 _LONGEST_LABEL: Final = 36
 _SHORTEST: Final = 8  # letters that the longest bar of a terminal has at least
@@ -60,6 +61,13 @@ def _short(label: str) -> str:
     return label if len(label) <= _LONGEST_LABEL else f"{label[: _LONGEST_LABEL - 1]}…"
 
 
+def _axis(zero: float, first: int, end: int) -> str:
+    """Return the line at zero beside some rows of bars; none beside a heading."""
+    if end <= first:
+        return ""
+    return f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="{first * _ROW}" y2="{end * _ROW + 2}"/>'
+
+
 @dataclass(frozen=True)
 class _Drawing:
     title: str
@@ -99,18 +107,21 @@ class BarChart(_Drawing):
         """Return the chart as SVG; `key` makes its ids unique in a page."""
         values = [bar.value for bar in self.bars]
         low, high = min([0.0, *values]), max([0.0, *values])
-        room = _WIDTH - _LABEL - _VALUE - (_VALUE if low < 0 else 0)
+        beside = max([float(_VALUE), *(len(bar.text) * _LETTER + 14 for bar in self.bars)])
+        room = _WIDTH - _LABEL - beside - (beside if low < 0 else 0)
         scale = room / ((high - low) or 1.0)
-        zero = _LABEL + (_VALUE if low < 0 else 0) - low * scale
+        zero = _LABEL + (beside if low < 0 else 0) - low * scale
         parts: list[str] = []
-        place, group = 0, ""
+        place, group, began = 0, "", 0
         for bar in self.bars:
             if bar.group != group:
                 group = bar.group
+                parts.append(_axis(zero, began, place))
                 parts.append(
                     f'<text class="group" x="0" y="{place * _ROW + 19}" font-weight="600">{_escape(group)}</text>'
                 )
                 place += 1
+                began = place
             top = place * _ROW + 4
             place += 1
             length = max(abs(bar.value) * scale, 1.0)
@@ -123,9 +134,8 @@ class BarChart(_Drawing):
                 f'<rect class="{tone}" x="{left:.1f}" y="{top}" width="{length:.1f}" height="{_ROW - 9}" rx="2"/>'
                 f'<text class="value" x="{text_at:.1f}" y="{top + 15}" text-anchor="{anchor}">{_escape(bar.text)}</text>'
             )
-        height = max(place, 1) * _ROW + 6
-        parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="0" y2="{height - 4}"/>')
-        return self._frame(height, parts, key)
+        parts.append(_axis(zero, began, max(place, 1)))
+        return self._frame(max(place, 1) * _ROW + 6, parts, key)
 
     def to_text(self, width: int = 100) -> str:
         """Return the chart for a terminal: one line per bar, the longest as wide as there is room.

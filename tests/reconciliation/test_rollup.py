@@ -105,6 +105,14 @@ def test_the_first_sentence_names_the_share_explained_and_the_leading_causes() -
     )
 
 
+def test_a_cause_with_a_number_in_its_name_is_told_with_it() -> None:
+    rows = [("a", "duration_seconds", "off-by-3600s", 3600.0), ("b", "ended_at", "off-by-7200s", None)]
+    assert cause_sentences(roll_up(found(*rows))) == [
+        "1 of 1 wrong duration is off by whole hours (off-by-3600s, +3,600 s)",
+        "1 of 1 wrong end is off by whole hours (off-by-7200s)",
+    ]
+
+
 def test_the_second_sentence_names_the_largest_that_nothing_explains() -> None:
     rows = [("a", "duration_seconds", "unexplained", 3.0), ("b", "duration_seconds", "unexplained", -7.0)]
     rows += [("c", "duration_seconds", "zero", 900.0)]
@@ -157,6 +165,21 @@ def test_the_chart_says_in_words_what_it_draws_and_escapes_it() -> None:
     assert [bar.get("class") for bar in svg.iter("rect")] == ["pos", "quiet"]
 
 
+def test_no_number_beside_a_bar_is_cut_off_and_no_axis_crosses_a_heading() -> None:
+    rows = [(f"c{n}", "duration_seconds", "zero", -123456.789) for n in range(100)]
+    rows += [("s", "status", "missing", None)]
+    page = rolled_up(found(*rows)).to_html()
+    svg = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314 - our own
+    width = float(svg.get("viewBox").split()[2])
+    for text in svg.iter("text"):
+        if text.get("class") == "value":
+            assert float(text.get("x")) + 6 * len(text.text) < width
+    headings = [float(text.get("y")) for text in svg.iter("text") if text.get("class") == "group"]
+    spans = [(float(line.get("y1")), float(line.get("y2"))) for line in svg.iter("line")]
+    assert len(headings) == len(spans) == 2
+    assert not [y for y in headings for top, bottom in spans if top < y < bottom]
+
+
 def test_the_chart_leaves_no_call_out_however_many_causes_there_are() -> None:
     rows = [
         (f"c{n}-{k}", "duration_seconds", f"cause-{n:02d}", 1.0) for n in range(20) for k in range(20 - n)
@@ -166,6 +189,7 @@ def test_the_chart_leaves_no_call_out_however_many_causes_there_are() -> None:
     assert sum(bar.value for bar in bars) == len(rows)
     assert bars[-1].label == "15 further causes"
     assert bars[-1].text == "120 calls, +120 s"
+    assert bars[-1].is_quiet
 
 
 def test_the_chart_for_a_terminal_has_bars_of_letters() -> None:

@@ -87,7 +87,7 @@ def find_low_match_rate(m: Material, gaps: dict[str, Gaps]) -> Verdict:
     )
     figures = " and ".join(f"{n:,} of {total:,} ({side})" for side, total, n, _ in low)
     reasons, advice = why_unmatched(m)
-    message = f"Only {figures} calls found their other side{'; ' if reasons else ''}{'; '.join(reasons)}."
+    message = f"{'Only ' if any(row[2] for row in low) else ''}{figures} calls found their other side{'; ' if reasons else ''}{'; '.join(reasons)}."
     finding = Finding("low-match-rate", Severity.WARN, message, evidence, advice)
     return Verdict.of(
         "low-match-rate", finding, n_looked_at=n_rows, n_needed=_ENOUGH_ROWS, what="calls of a side"

@@ -8,7 +8,7 @@ or from the CDR's own answer and end, that give just these when rounded up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -84,10 +84,23 @@ class _Increment:
     api_share: float
     proven: float
     proof: str
+    has_stamps: bool = False
 
     @property
     def words(self) -> str:
         return str(self.step_s) if self.initial_s == self.step_s else f"{self.initial_s}/{self.step_s}"
+
+    @property
+    def figures(self) -> str:
+        """How the CDR's seconds are, beside the API's."""
+        proof = f", and {self.proof} rounded up give just these in {self.proven:.1%}" if self.proof else ""
+        if self.step_s == 1:
+            return f"never below {self.initial_s} in {self.n_calls:,} matched calls{proof}"
+        first = f" from {self.initial_s} on" if self.initial_s != self.step_s else ""
+        return (
+            f"multiples of {self.step_s}{first} in {self.share:.1%} of {self.n_calls:,} matched calls, the API's "
+            f"in {self.api_share:.1%}{proof}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,8 +199,10 @@ def _judged(
         if first == 1:
             continue
         proven = float(_gives(real[known], whole[known], first, step).mean())
+        has_stamps = real is stamps and proven >= _PROVEN
         if proven > best.proven:
             best = _Increment(len(whole), first, step, share, api_share, proven, proof)
+        best = replace(best, has_stamps=has_stamps)
     if best.proven >= _PROVEN:
         return best
     is_clear = step > 1 and len(whole) >= _CLEAR_PAIRS and len(np.unique(whole)) >= _CLEAR_DISTINCT
@@ -276,12 +291,6 @@ def _finding(
     )
     column = name.removesuffix("_s")
     part, _, first = rows[0]
-    proof = f", and {first.proof} rounded up give just these in {first.proven:.1%}" if first.proof else ""
-    figures = (
-        f"multiples of {first.words} in {first.share:.1%} of {first.n_calls:,} matched calls, the API's in {first.api_share:.1%}{proof}"
-        if first.step_s > 1
-        else f"never below {first.initial_s} in {first.n_calls:,} matched calls{proof}"
-    )
     where = ""
     if part != "all":
         listed = ", ".join(
@@ -290,11 +299,9 @@ def _finding(
         )
         more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         where = f" Of {n_calls:,} calls only a part is rounded: {listed}{more}."
-    message = (
-        f"The CDR's {column} seconds are {figures}: the export holds billed increments, not durations.{where}"
-    )
+    message = f"The CDR's {column} seconds are {first.figures}: the export holds billed increments, not durations.{where}"
     gap = max(max(found.initial_s, found.step_s) for *_, found in rows) - 1
-    reread = any(found.proof.startswith("its own") for *_, found in rows)
+    reread = all(found.has_stamps for *_, found in rows)
     is_within = rules.duration_tolerance_s >= gap
     advice = (
         "Read the export again without its billed column: answer and end are there, and give the real seconds."

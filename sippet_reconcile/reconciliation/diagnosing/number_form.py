@@ -85,8 +85,10 @@ def find_number_format(material: Material) -> Verdict:
         f"{'has ' if worst['what'] == _NO_FORM else ''}{worst['what']} in {worst['n_affected']:,} of "
         f"{worst['n_calls']:,} pairs looked at{_transformation(worst)}."
     )
-    advice, cure = _advice(worst, material)
-    finding = Finding("number-format", Severity.WARN, message, evidence, advice, cure)
+    # A number that is short of its area code too is equal in fewer digits than the rules ask for.
+    fewer = [row["n_common"] for row in bad if row["what"] == _DIFFERS and row["n_alike"] is not None]
+    cure = {"number_digits": min(fewer)} if fewer and min(fewer) < material.rules.number_digits else {}
+    finding = Finding("number-format", Severity.WARN, message, evidence, _advice(worst), cure)
     return Verdict.of("number-format", finding, n_looked_at=n_seen, n_needed=_PAIRS, what=what)
 
 
@@ -174,25 +176,17 @@ def _transformation(row: dict[str, Any]) -> str:
     return f"; in {row['n_alike']:,} of {row['n_compared']:,} it begins with {instead}"
 
 
-def _advice(row: dict[str, Any], material: Material) -> tuple[str, dict[str, Any]]:
+def _advice(row: dict[str, Any]) -> str:
     general = "Pass country= to read_cdr (the ISO code in whose national form the numbers are), or set Rules(number_digits=…)."
     if row["n_alike"] is None:
-        return general, {}
-    # A number that is short of its area code too is equal in fewer digits than the rules ask for.
-    fewer = int(row["n_common"])
-    cure = (
-        {"number_digits": fewer} if row["what"] == _DIFFERS and fewer < material.rules.number_digits else {}
-    )
+        return general
     cdr_has, api_has = str(row["cdr_has_ahead"]), str(row["api_has_ahead"])[1:]
     region = phonenumbers.region_code_for_country_code(int(api_has)) if api_has.isdigit() else "ZZ"
     country = f'country="{region}"' if region not in {"ZZ", "001"} else "country="
     outside = cdr_has.removesuffix("00").removesuffix("0") if api_has == "" or region != "ZZ" else ""
     if outside:
         more = f", {country}" if api_has else ""
-        return (
-            f'Read the export again without the prefix for an outside line: strip_prefixes=("{outside}",){more}.',
-            cure,
-        )
+        return f'Read the export again without the prefix for an outside line: strip_prefixes=("{outside}",){more}.'
     if api_has:
-        return f"Read the export again with {country}, in whose national form the numbers are.", cure
-    return general, cure
+        return f"Read the export again with {country}, in whose national form the numbers are."
+    return general

@@ -49,7 +49,7 @@ def find_probe_noise(m: Material) -> Verdict:
     answered = m.sides.of_cdr.flags("is_answered")
     unmatched = in_buckets(m.cdr_buckets, Bucket.ONLY_IN_CDR) & ~answered
     n_unmatched = int(np.count_nonzero(unmatched))
-    nothing = Verdict.of("probe-noise", None, n_looked_at=n_unmatched, n_needed=_PROBES, what=_WHAT)
+    nothing = Verdict.of("probe-noise", None, n_looked_at=n_unmatched, what=_WHAT)
     if n_unmatched < _PROBES:
         return nothing
     # Only the callers of these calls are looked at, and only their other calls can speak for them.
@@ -91,4 +91,4 @@ def find_probe_noise(m: Material) -> Verdict:
     )
     advice = "They stay in only_in_cdr and change nothing; a firewall or a carrier's list keeps them out of the export."
     finding = Finding("probe-noise", Severity.INFO, message, evidence, advice)
-    return Verdict.of("probe-noise", finding, n_looked_at=n_unmatched, n_needed=_PROBES, what=_WHAT)
+    return Verdict.of("probe-noise", finding, n_looked_at=n_unmatched, what=_WHAT)

@@ -147,8 +147,8 @@ def _finding(
         for row in rows[:_SHOWN]
     )
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    verb = "has" if len(rows) == 1 else "have"
-    message = f"{plural(len(rows), 'status word')} {verb} no counterpart on the other side: {listed}{more}."
+    verb = "is" if len(rows) == 1 else "are"
+    message = f"{plural(len(rows), 'status word')} {verb} not understood alike on both sides: {listed}{more}."
     advice = (
         'Map them in the rules, as in [status_map] no_answer = ["missed"]; a status that no call has is written '
         "only where the rules name it or build_plan(statuses=client.describe().statuses) lists it."

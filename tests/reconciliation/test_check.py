@@ -245,6 +245,12 @@ def test_a_likely_double_is_found_between_other_calls_of_that_second(make_calls:
     assert evidence["call_id"].tolist() == ["id-7", "twin"]
 
 
+def test_two_calls_with_ids_of_their_own_are_two_calls(make_calls: Frames, call: Any) -> None:
+    # The third makes this duration one that is looked at.
+    rows = [call(0), call(0) | {"id": "id-1", "call_uuid": "uuid-1"}, call(9, call_uuid=None)]
+    assert sr.check_calls(make_calls(rows)).codes == ()
+
+
 def test_what_a_uuid_proves_is_not_guessed_as_well(make_calls: Frames, call: Any) -> None:
     same = call(0) | {"id": "id-1"}
     guess = call(0) | {"id": "id-2", "call_uuid": None}

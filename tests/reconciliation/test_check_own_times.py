@@ -110,7 +110,7 @@ def test_whatever_leaves_a_doubt_about_its_times_is_left_alone(
     told: dict[str, Any], make_calls: Frames, call: Any
 ) -> None:
     other = call(7, duration_seconds=told.get("duration_seconds", 70))
-    assert "id-0" not in proposed(make_calls([call(0, **told), other]))
+    assert proposed(make_calls([call(0, **told), other])) == {}
 
 
 def test_the_rules_say_what_the_status_of_an_answered_call_is(make_calls: Frames, call: Any) -> None:
@@ -120,6 +120,11 @@ def test_the_rules_say_what_the_status_of_an_answered_call_is(make_calls: Frames
         "id-0": 70,
         "id-1": 70,
     }
+
+
+def test_a_word_for_open_calls_is_never_that_of_an_ended_one(make_calls: Frames, call: Any) -> None:
+    rules = sr.Rules(duration="total", status_map={"completed": ["answered", "completed"]})
+    assert proposed(make_calls([call(0, status="answered"), call(1)]), rules) == {"id-1": 70}
 
 
 @pytest.mark.parametrize(("rounding", "seconds"), [("half_up", 71), ("floor", 70), ("ceil", 71)])

@@ -308,7 +308,8 @@ def _toml_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml_value(item) for item in value)}]"
     # JSON's texts and numbers are TOML's, except that TOML wants DEL escaped as well.
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = json.dumps(value, ensure_ascii=False, default=lambda number: number.item())  # numpy's numbers
+    return text.replace("\x7f", "\\u007f")
 
 
 def _plain(value: object) -> str | None:

@@ -556,6 +556,47 @@ def test_the_ledger_ties_out(reconciled: Run) -> None:
     assert rec.rollup(by=["field", "explanation"])["n_calls"].sum() == len(rec.discrepancies)
 
 
+@pytest.mark.parametrize(
+    "by",
+    ["day", "hour", "direction", "user", "source_file", ["day", "hour", "direction", "user", "source_file"]],
+    ids=str,
+)
+def test_a_ledger_by_anything_adds_up_to_the_plain_one_and_to_the_balance(reconciled: Run, by: Any) -> None:
+    legs, calls = many(60)
+    for n, row in enumerate(calls):
+        row["duration_seconds"] = [row["duration_seconds"], None, row["duration_seconds"] + 1, 500, 0][n % 5]
+        row["sip_username"] = ["ana", "ben", None][n % 3]
+        row["direction"] = ["inbound", "outbound"][n % 2]
+    for n, row in enumerate(legs):
+        row["source_file"] = f"week-{n % 4}.csv"
+        row["started_at"] += pd.Timedelta(seconds=n % 2)
+    rec = reconciled(legs, calls)
+    matched = rec.balance.query("side == 'api' and bucket == 'matched'")["rows"].sum()
+    keys = ["field", "explanation", "is_corrected"]
+    sums = ["n_calls", "before_s", "change_s", "after_s"]
+    split = rec.ledger(by=by)
+    assert list(split.columns)[: len([by] if isinstance(by, str) else by)] == (
+        [by] if isinstance(by, str) else by
+    )
+    assert split.groupby("field")["n_calls"].sum().eq(matched).all()
+    added = split.groupby(keys)[sums].sum(min_count=1).sort_index()
+    pd.testing.assert_frame_equal(added, rec.ledger().set_index(keys)[sums].sort_index())
+
+
+def test_a_summary_has_the_roll_up_in_two_sentences_and_rules_to_pin(reconciled: Run) -> None:
+    legs, calls = many(20)
+    for row in calls[:4]:
+        row["duration_seconds"] = 0
+    said = reconciled(legs, calls).summary()
+    gone = sum(row["billable_s"] for row in legs[:4])
+    assert said["rollup"] == [
+        f"All of 4 differences are explained: 4 of 4 wrong durations are zero (+{gone:,.0f} s).",
+        "Nothing is unexplained; a plan may correct 4 calls.",
+    ]
+    assert sr.Rules(duration="billable") == sr.Rules.from_toml(said["proposed_rules_toml"])
+    assert isinstance(said["not_enough_evidence"], list)
+
+
 def test_what_is_saved_comes_back(reconciled: Run, tmp_path: Path) -> None:
     rec = reconciled([leg(), leg(5, 900)], [call(duration_seconds=70), call(9, 5000)])
     rec.save(tmp_path / "rec")

@@ -7,8 +7,9 @@ partition and order. The order follows three rules:
 * What two fields agree on comes before what one number says: a cause that spoils the
   duration alone leaves the end right, so it never meets such a test, while what spoils
   both may come to any number.
-* What is met by one number in thousands comes before what one in sixty meets, and
-  this before what says nothing about the amount.
+* What only some calls can meet, those of several legs, comes before what any call can:
+  it takes less from the others than they would from it. What says nothing about the
+  amount comes last.
 * What is met to the second comes before what is met within the tolerance alone: such
   hits stand behind the last explanation that tells the two apart (`to_the_second`).
 
@@ -58,6 +59,14 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "are off as their clock is",
         records.clock_offset,
     ),
+    # Before the legs, which may end as close: less than two seconds are lost by cutting. Seen with a small tolerance.
+    Explanation(
+        "truncated-1s",
+        _DURATION,
+        "The API is short of one second, as when stamps are cut to seconds before they are subtracted.",
+        "are cut by a second",
+        durations.truncated,
+    ),
     # Before cut-by-crash, which any early end meets: these name the second at which the record stopped.
     Explanation(
         "last-leg-only",
@@ -100,6 +109,15 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "A mailbox answered: the API calls that an answered call, or bills the mailbox for which the CDR bills nothing.",
         "take a mailbox for an answer",
         statuses.voicemail_as_answered,
+    ),
+    # Before ringing and rounding: few calls overlap, so these take less from the others than the others from them.
+    Explanation(
+        "summed-legs",
+        _DURATION,
+        "Of a call of several legs the API has the sum of their seconds, which overlap and so exceed the call's, or both parties' seconds.",
+        "add up several legs",
+        durations.summed_legs,
+        durations.summed_to_the_second,
     ),
     # Before rounding: as many rings end on a full minute as full minutes are ended by a ring; ringing is commoner.
     Explanation(
@@ -153,15 +171,8 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "are minutes",
         durations.minutes,
     ),
-    # Behind rounding, which doubles some calls of half a minute and less.
-    Explanation(
-        "summed-legs",
-        _DURATION,
-        "Of a call of several legs the API has the sum of their seconds, which overlap and so exceed the call's, or both parties' seconds.",
-        "add up several legs",
-        durations.summed_legs,
-        durations.summed_to_the_second,
-    ),
+    # It needs no place among these, because it asks for more seconds than rounding doubles; but it is the last
+    # that allows a tolerance: what meets it, or any above, within the tolerance alone stands right behind it.
     Explanation(
         "counted-twice",
         _DURATION,
@@ -170,7 +181,6 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         durations.counted_twice,
         durations.twice_to_the_second,
     ),
-    # Here stand the hits within the tolerance alone, of all above.
     # Behind off-by-{n}s, which says by how much an end is too early.
     Explanation(
         "ended-before-start",
@@ -209,14 +219,6 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "The API has no value where the CDR has one.",
         "are missing",
         records.missing,
-    ),
-    # Only where the tolerance is smaller than a second or two.
-    Explanation(
-        "truncated-1s",
-        _DURATION,
-        "The API is short of one second, as when stamps are cut to seconds before they are subtracted.",
-        "are cut by a second",
-        durations.truncated,
     ),
     # Of durations the last: it says nothing about the amount.
     Explanation(

@@ -39,6 +39,9 @@ __all__ = [
 
 _TELLING_S: Final = 30  # the double of fewer seconds is easily met by chance
 _MANY_MINUTES_S: Final = 120
+_OTHER_LEG_S: Final = 2  # seconds that are cut lack less
+_THOUSAND: Final = 1000
+_MANY_SECONDS: Final = 10  # of fewer a thousandth is met by any number of a thousand
 
 
 def _is_total(e: Evidence) -> bool:
@@ -65,7 +68,7 @@ def talk_time_only(e: Evidence) -> Mask:
     """Hold where, on the total basis, an answered call has the billable seconds."""
     if not _is_total(e):
         return _nowhere(e)
-    talked = e.is_answered & (e.billable_s > 0)
+    talked = e.is_answered & (e.billable_s > 0) & (e.call_s > 0)
     return talked & e.beyond(e.total_s, e.billable_s) & e.close(e.call_s, e.billable_s)
 
 
@@ -105,7 +108,8 @@ def one_leg(which: str) -> Callable[[Evidence], Mask]:
 
     def test(e: Evidence) -> Mask:
         leg_s = _leg_s(e, which)
-        holds = e.has_legs & (leg_s > 0) & e.close(e.call_s, leg_s) & ~e.close(e.basis_s, leg_s)
+        is_other = ~e.close(e.basis_s, leg_s) & (np.abs(e.basis_s - leg_s) >= _OTHER_LEG_S)
+        holds = e.has_legs & (leg_s > 0) & (e.call_s > 0) & is_other & e.close(e.call_s, leg_s)
         if e.field == "ended_at":
             # The end is that of the leg only where it is missing just what the duration is missing.
             return holds & e.moved_together & (e.end_gap_s > 0)
@@ -155,8 +159,10 @@ def truncated(e: Evidence) -> Mask:
 
 
 def milliseconds(e: Evidence) -> Mask:
-    """Hold where a thousandth of the API's number is the CDR's seconds, but for their fraction."""
-    return (e.basis_s >= 1) & (e.call_s > e.basis_s) & e.same_second(e.call_s / 1000, e.basis_s)
+    """Hold where the API's number is the CDR's seconds in thousandths; of a few seconds to the thousandth."""
+    apart_ms = np.abs(e.call_s - _THOUSAND * e.basis_s)
+    tells = (apart_ms <= 1) | (e.basis_s >= _MANY_SECONDS)
+    return (e.basis_s >= 1) & (e.call_s > e.basis_s) & tells & (apart_ms < _THOUSAND)
 
 
 def minutes(e: Evidence) -> Mask:

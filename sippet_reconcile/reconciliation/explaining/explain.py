@@ -100,27 +100,23 @@ def _hits(evidence: Evidence, table: Sequence[Explanation]) -> list[_Hits]:
         if evidence.field not in explanation.fields:
             continue
         found = _tested(evidence, explanation)
-        if found is None:
-            continue
-        if explanation.to_the_second is None:
+        if explanation.to_the_second is not None:
+            is_exact = explanation.to_the_second(evidence)
+            hits.append(_Hits(np.where(is_exact, found.codes, 0), found.names))
+            within_tolerance.append(_Hits(np.where(is_exact, 0, found.codes), found.names))
+            place = len(hits)
+        else:
             hits.append(found)
-            continue
-        is_exact = explanation.to_the_second(evidence)
-        hits.append(_Hits(np.where(is_exact, found.codes, 0), found.names))
-        within_tolerance.append(_Hits(np.where(is_exact, 0, found.codes), found.names))
-        place = len(hits)
     hits[place:place] = within_tolerance
     return [found for found in hits if found.codes.any()]
 
 
-def _tested(evidence: Evidence, explanation: Explanation) -> _Hits | None:
-    """Return where one explanation holds; None where it holds nowhere."""
+def _tested(evidence: Evidence, explanation: Explanation) -> _Hits:
+    """Return where one explanation holds."""
     if explanation.added_by is None:
         result = np.asarray(explanation.test(evidence))
     else:
         result = _result_of_users(evidence, explanation)
-    if not result.any():
-        return None
     if _NUMBER not in explanation.name:
         return _Hits(result.astype(np.int64), [explanation.name])
     # pandas counts distinct values without sorting them.

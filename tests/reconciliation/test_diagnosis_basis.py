@@ -12,6 +12,7 @@ from sippet_reconcile.reconciliation.diagnosing import basis as basis_module
 from sippet_reconcile.reconciliation.diagnosing import increments
 from sippet_reconcile.reconciliation.diagnosing.basis import find_duration_basis, resolve_duration
 from sippet_reconcile.reconciliation.diagnosing.increments import find_rounded_durations
+from sippet_reconcile.reconciliation.diagnosing.parts import is_an_id, split_by
 from sippet_reconcile.reconciliation.diagnosing.verdict import Outcome
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
@@ -213,3 +214,13 @@ def test_real_lengths_that_are_few_or_even_are_not_accused(matched: Any, row: An
 def test_fewer_than_fifty_lengths_are_not_enough(matched: Any, row: Any) -> None:
     verdict = rounding_of(matched([row(talk=s, cdr={"billable_s": billed(s, 60, 60)}) for s in lengths(49)]))
     assert (verdict.outcome, verdict.n_looked_at, verdict.n_needed) == (Outcome.TOO_FEW, 49, 50)
+
+
+def test_a_kept_column_with_a_value_per_call_splits_nothing(matched: Any, row: Any) -> None:
+    built = matched(speaking(row, 700, "billable") + speaking(row, 700, "total"))
+    built = with_trunks(built, [f"id-{n}" for n in range(1400)])
+    sides = Sides.of(built.calls, built.cdr_calls, built.pairs, BILLABLE)
+    assert is_an_id(sides, "x_trunk")
+    assert split_by(sides, "x_trunk") is None
+    assert not is_an_id(sides, "source_file")
+    assert "x_trunk" not in set(basis_of(built).finding.evidence["part"])

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.reconciliation.diagnosing.parts import SCREENED, columns, evenly, named, split_by
+from sippet_reconcile.reconciliation.diagnosing.parts import (
+    SCREENED,
+    columns,
+    evenly,
+    is_an_id,
+    named,
+    split_by,
+)
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import gap_in_seconds
@@ -261,6 +268,8 @@ def _multiples(billed: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
 
 def _may_be_rounded(screen: _Talk, column: str) -> bool:
     """Tell from a sample whether a value of a column may be rounded, or is too rare in the sample to tell."""
+    if is_an_id(screen.sides, column):
+        return False
     is_of_cdr = column == "source_file" or column.startswith("x_")
     known = screen.sides.of_cdr.codes(column)[1] if is_of_cdr else []
     split = split_by(screen.sides, column)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 
 from sippet_reconcile._display import hide_middle
 from sippet_reconcile.reconciliation.sides import text_codes
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["SCREENED", "Split", "columns", "evenly", "named", "split_by", "splits"]
+__all__ = ["SCREENED", "Split", "columns", "evenly", "is_an_id", "named", "split_by", "splits"]
 
 _FEWEST_PER_VALUE: Final = 10
 """A column with fewer pairs per value on average is an id of something, and splits nothing."""
 
 _FEW_OF: Final = 8
+_TRIED: Final = 1_000
 
 SCREENED: Final = 20_000
 """Evenly spaced pairs that show which parts need no closer look."""
@@ -88,8 +90,18 @@ def splits(sides: Sides) -> Iterator[Split]:
             yield split
 
 
+def is_an_id(sides: Sides, column: str) -> bool:
+    """Tell from evenly spaced pairs whether nearly every pair has a value of its own: such a column is never encoded whole."""
+    if not column.startswith("x_"):
+        return False
+    some = sides.at(evenly(len(sides), _TRIED)).cdr_text(column)
+    return len(some) >= _TRIED and int(pc.count_distinct(some).as_py()) > len(some) // 2
+
+
 def split_by(sides: Sides, column: str) -> Split | None:
     """Return how a column splits some pairs; None where it has one value, or nearly as many as pairs."""
+    if is_an_id(sides, column):
+        return None
     is_of_cdr = column == "source_file" or column.startswith("x_")
     frame = sides.cdr_calls if is_of_cdr else sides.calls
     if len(sides) * _FEW_OF < len(frame):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS
 from sippet_reconcile.reconciliation.explaining.causes import EXPLANATIONS
@@ -271,3 +274,206 @@ def test_every_explanation_says_what_it_claims_and_of_which_fields() -> None:
         assert known.claim.endswith(".")
         assert known.phrase
         assert find_explanation(known.name.replace("{n}", "3600")) is known
+
+
+def instants(names: list[str]) -> dict[str, list[str]]:
+    return {"ended_at": names, "started_at": names}
+
+
+def moved(start_s: float, end_s: float, **call: Any) -> dict[str, Any]:
+    """Return a call of 10 s of ringing and 60 s of talk whose start and end lie later by so many seconds."""
+    start, end = at("08:00:00") + pd.Timedelta(start_s, "s"), at("08:01:10") + pd.Timedelta(end_s, "s")
+    return {"started_at": start, "ended_at": end, **call}
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        pytest.param(
+            moved(-40, -40), {"ended_at": ["clock-offset"], "started_at": ["clock-offset"]}, id="alike"
+        ),
+        pytest.param(
+            moved(41, 40),
+            {"ended_at": ["clock-offset"], "started_at": ["clock-offset"]},
+            id="but for a second",
+        ),
+        pytest.param(
+            moved(10, 10),
+            {"ended_at": ["clock-offset"], "started_at": ["clock-offset", "start-at-answer"]},
+            id="just to the answer",
+        ),
+        pytest.param(moved(10, 0), {"started_at": ["start-at-answer"]}, id="the start alone"),
+        pytest.param(
+            moved(20, -20), {"ended_at": ["unexplained"], "started_at": ["unexplained"]}, id="apart"
+        ),
+        pytest.param(
+            moved(40, 44), {"ended_at": ["unexplained"], "started_at": ["unexplained"]}, id="not alike"
+        ),
+        pytest.param(moved(2, 2), {}, id="within the tolerance"),
+        pytest.param(
+            moved(40, 40, duration_seconds=52),
+            {"duration_seconds": ["unexplained"], "ended_at": ["unexplained"], "started_at": ["unexplained"]},
+            id="the duration is wrong as well",
+        ),
+        pytest.param(
+            moved(-7200, -7201),
+            instants(["off-by-7200s", "clock-offset"]),
+            id="whole hours are a zone",
+        ),
+        pytest.param(moved(1800, 1800), instants(["clock-offset"]), id="half an hour"),
+    ],
+)
+def test_start_and_end_that_are_off_alike_are_the_clocks(
+    matched: Any, row: Any, call: dict[str, Any], expected: dict[str, list[str]]
+) -> None:
+    found = explained(matched([row(call=call)]).compare())
+    assert found == expected
+
+
+def test_an_offset_that_the_rules_know_is_no_explanation(matched: Any, row: Any) -> None:
+    # The CDR's clock is 40 s ahead. Where the rules say so, what is 40 s off beyond that is.
+    known = Rules(duration="billable", clock_offset_s=40)
+    assert explained(matched([row(call=moved(-40, -40))]).compare(known)) == {}
+    found = explained(matched([row(call=moved(-80, -80))]).compare(known))
+    assert found == instants(["clock-offset"])
+    cut = moved(-40, -60, duration_seconds=40)
+    assert explained(matched([row(call=cut)]).compare(known)) == {
+        "duration_seconds": ["cut-by-crash"],
+        "ended_at": ["cut-by-crash"],
+    }
+
+
+def test_stamps_without_seconds_prove_hours_and_offsets_but_no_seconds(matched: Any, row: Any) -> None:
+    # The CDR prints 08:00 and 08:01 of a call from 08:00:00 to 08:01:10; talk and total have their own columns.
+    coarse = {"is_coarse": True, "ended_at": at("08:01:00"), "answered_at": at("08:00:00")}
+    hours = explained(matched([row(call=moved(3600, 3600), cdr=coarse)]).compare())
+    assert [names[0] for names in hours.values()] == ["off-by-3600s", "off-by-3600s"]
+    offset = explained(matched([row(call=moved(1500, 1500), cdr=coarse)]).compare())
+    assert [names[0] for names in offset.values()] == ["clock-offset", "clock-offset"]
+    # 10 s after the start lies within the minute of start and answer: nothing to explain, and none at the answer.
+    assert explained(matched([row(call=moved(10, 0), cdr=coarse)]).compare()) == {}
+    late = explained(matched([row(call=moved(62, 0), cdr=coarse)]).compare())
+    assert late == {"started_at": ["unexplained"]}
+
+
+def test_a_large_tolerance_makes_nothing_more_telling(matched: Any, row: Any) -> None:
+    loose = Rules(duration="billable", duration_tolerance_s=20, time_tolerance_s=30)
+    # 45 s short in both, but 20 s of difference between them are no agreement.
+    apart = {"ended_at": at("08:01:40"), "duration_seconds": 62}
+    assert explained(matched([row(ring=17, talk=127, call=apart)]).compare(loose)) == {
+        "duration_seconds": ["cut-by-crash"],
+        "ended_at": ["cut-by-crash"],
+    }
+    further = {"ended_at": at("08:01:40"), "duration_seconds": 20}
+    assert explained(matched([row(ring=17, talk=127, call=further)]).compare(loose)) == {
+        "duration_seconds": ["unexplained"],
+        "ended_at": ["unexplained"],
+    }
+    # Rounding is met to the second, so it leads over ringing that is met within 20 s.
+    found = explained(matched([row(ring=50, talk=127, call={"duration_seconds": 180})]).compare(loose))
+    assert found == {"duration_seconds": ["rounded-up-60s", "ring-time-included"]}
+
+
+def test_cut_stamps_are_no_crash_where_nothing_is_tolerated(matched: Any, row: Any) -> None:
+    strict = Rules(duration="billable", duration_tolerance_s=0, time_tolerance_s=0)
+    call = {"ended_at": at("08:02:23"), "duration_seconds": 126}
+    found = explained(matched([row(ring=17, talk=127, call=call)]).compare(strict))
+    assert found == {"duration_seconds": ["truncated-1s"], "ended_at": ["unexplained"]}
+
+
+@pytest.mark.parametrize(
+    ("talk", "api", "expected"),
+    [
+        (60.4, 59, ["truncated-1s"]),
+        (60.6, 60, ["truncated-1s"]),
+        (60.4, 58, ["unexplained"]),
+        (60.4, 61, ["unexplained"]),
+        (60.000_000_1, 120, ["counted-twice"]),
+        (54.2, 60, ["rounded-up-60s", "rounded-up-30s", "rounded-up-6s"]),
+        (127.6, 145, ["ring-time-included"]),
+        (127.6, 127_600, ["milliseconds"]),
+        (3.0, 3_999, ["unexplained"]),
+        (3.0, 3_000, ["milliseconds"]),
+        (12.0, 12_999, ["milliseconds"]),
+    ],
+)
+def test_fractions_of_seconds(matched: Any, row: Any, talk: float, api: int, expected: list[str]) -> None:
+    strict = Rules(duration="billable", duration_tolerance_s=0)
+    built = matched([row(ring=17, talk=talk, call={"duration_seconds": api})])
+    assert explained(built.compare(strict))["duration_seconds"] == expected
+
+
+@pytest.mark.parametrize(
+    ("api", "expected"),
+    [
+        (150, ["rounded-up-30s"]),
+        (33, ["first-leg-only"]),
+        (80, ["last-leg-only"]),
+        (244, ["summed-legs"]),
+        (127, ["talk-time-only"]),
+        (0, ["zero", "answered-but-zero"]),
+        (144 + 3600, ["off-by-3600s"]),
+    ],
+)
+def test_on_the_total_basis_legs_and_rounding_count_ringing(
+    matched: Any, row: Any, api: int, expected: list[str]
+) -> None:
+    legs = {**LEGS, "n_legs": 2, "first_total_s": 33.0, "last_total_s": 80.0, "sum_total_s": 244.0}
+    built = matched([row(ring=17, talk=127, call={"duration_seconds": api}, cdr=legs)])
+    assert explained(built.compare(TOTAL))["duration_seconds"] == expected
+
+
+def test_seconds_that_are_too_few_without_an_end_are_a_crash_only_where_nothing_names_them(
+    matched: Any, row: Any
+) -> None:
+    rows = [row(talk=300, call={"duration_seconds": api, "ended_at": None}) for api in (5, 211)]
+    frame = matched(rows).compare().discrepancies
+    of_duration = frame.loc[frame["field"] == "duration_seconds", ["explanation", "also"]].fillna("")
+    assert of_duration.to_numpy().tolist() == [["minutes", "cut-by-crash"], ["cut-by-crash", ""]]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, 0, 3, 20, 60, 70, 120, 127, 150, 179, 180, 254, 3727, 127_000]),
+            st.sampled_from([0.0, 0.0, -44.0, 51.0, 3600.0, -127.0]),
+            st.sampled_from(["completed", "answered", "no_answer", None]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.randoms(use_true_random=False),
+    st.sampled_from(["billable", "total"]),
+)
+@settings(max_examples=25, deadline=None)
+def test_each_pair_is_explained_alike_alone_and_in_any_company(
+    matched: Any, make_row: Any, wrong: list[Any], shuffle: Any, basis: str
+) -> None:
+    rules = Rules(duration=basis)
+    rows = []
+    for api, by, word, several in wrong:
+        end = at("08:02:59") + pd.Timedelta(by, "s")
+        legs = {**LEGS, "n_legs": 2, "leg_statuses": "completed; no_answer"} if several else {}
+        call = {"duration_seconds": api, "status": word, "ended_at": end}
+        rows.append(make_row(ring=52, talk=127, call=call, cdr=legs, every_s=0))
+    built = matched(rows)
+    alone = [
+        explained(type(built)(built.calls, built.cdr_calls, built.pairs.where([n])).compare(rules))
+        for n in range(len(rows))
+    ]
+    order = np.arange(len(rows))
+    shuffle.shuffle(order)
+    comparison = type(built)(built.calls, built.cdr_calls, built.pairs.where(order)).compare(rules)
+    frame = comparison.discrepancies
+    for place, n in enumerate(order):
+        mine = frame[comparison.pair_rows == place]
+        found = {
+            field: [lead, *([] if pd.isna(also) else also.split("; "))]
+            for field, lead, also in mine[["field", "explanation", "also"]].itertuples(index=False)
+        }
+        # Where both sides agree there is no row, and so nothing is explained.
+        assert found == alone[n]
+        for names in found.values():
+            assert len(set(names)) == len(names)
+            assert "unexplained" not in names[1:]

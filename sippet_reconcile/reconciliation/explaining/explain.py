@@ -135,9 +135,9 @@ def _result_of_users(evidence: Evidence, explanation: Explanation) -> NDArray[An
         raise InputError(msg) from exc
     is_numbered = _NUMBER in name
     wanted = "whole number, zero or more" if is_numbered else "flag"
-    values = result if isinstance(result, pd.Series) else None
     try:
-        values = pd.Series(result).convert_dtypes() if values is None or values.dtype == object else values
+        values = pd.Series(result)
+        values = values.convert_dtypes() if values.dtype == object else values
     except (TypeError, ValueError) as exc:
         msg = f"{who} returned a {type(result).__name__}; return an array with one {wanted} per row"
         raise InputError(msg) from exc

@@ -386,7 +386,7 @@ ROW = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(data=st.data(), clock_s=st.sampled_from([0, 3600]))
 def test_small_worlds_are_matched_as_a_slow_reader_does_it_in_any_order(
     make_legs, make_calls, at, data, clock_s

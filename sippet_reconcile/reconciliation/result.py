@@ -119,9 +119,8 @@ class Reconciliation:
     def ambiguous(self) -> pd.DataFrame:
         """One row per rival pair: ``call_id``, ``cdr_id``, ``match_rule``, ``start_gap_s``.
 
-        A pair without any rival is here too where it is not believed to be one call, as of
-        a call and its redial of which one record each was lost: its call and its legs have
-        the reason ``start-too-far``.
+        A pair without any rival is here too where it is not believed to be one call, such as
+        what is left of a call and its redial: call and legs have the reason ``start-too-far``.
         """
         return self._frames["ambiguous"]
 

@@ -361,4 +361,4 @@ def _ledger_of(
             "after_s": rows["cdr_s"],
         }
     ).loc[is_left]
-    return account(base.assign(is_corrected=False), left, changes)
+    return account(base.assign(is_corrected=False), left, changes, ledger)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
+from sippet_reconcile.errors import ReconcileError
 from sippet_reconcile.plan.frames import LEDGER, to_schema
 from sippet_reconcile.schema import PATCHABLE
 
@@ -67,7 +68,9 @@ def ledger_of_changes(changes: pd.DataFrame) -> pd.DataFrame:
     return _add_up(_rows_of(changes, is_corrected=True))
 
 
-def account(base: pd.DataFrame, unplanned: pd.DataFrame, changes: pd.DataFrame) -> pd.DataFrame:
+def account(
+    base: pd.DataFrame, unplanned: pd.DataFrame, changes: pd.DataFrame, whole: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return the ledger of a plan.
 
     Parameters
@@ -79,10 +82,37 @@ def account(base: pd.DataFrame, unplanned: pd.DataFrame, changes: pd.DataFrame) 
         ``field``, ``explanation``, ``before_s``, ``after_s``.
     changes
         `schema.CHANGES`.
+    whole
+        The ledger of the reconciliation, where there is one: what the plan's must add up
+        to, field by field.
+
+    Raises
+    ------
+    ReconcileError
+        If it does not, which is a defect.
     """
     parts = [base, _rows_of(unplanned, is_corrected=False), _rows_of(changes, is_corrected=True)]
     filled: Sequence[pd.DataFrame] = [to_schema(part, LEDGER) for part in parts if len(part)]
-    return _add_up(pd.concat(filled, ignore_index=True)) if filled else LEDGER.empty()
+    ledger = _add_up(pd.concat(filled, ignore_index=True)) if filled else LEDGER.empty()
+    if whole is not None:
+        _check_ties_out(ledger, whole.loc[whole["field"].isin(PATCHABLE)])
+    return ledger
+
+
+def _check_ties_out(ledger: pd.DataFrame, whole: pd.DataFrame) -> None:
+    """Raise where a plan's ledger does not hold the calls and seconds of the reconciliation, field by field."""
+    found, expected = (
+        frame.groupby("field")[["n_calls", "before_s"]].sum().astype("float64") for frame in (ledger, whole)
+    )
+    both = found.reindex(expected.index.union(found.index)).fillna(0)
+    apart = (both - expected.reindex(both.index).fillna(0)).abs().max(axis=1)
+    wrong = apart.loc[apart.gt(0)].index.tolist()
+    if wrong:
+        msg = (
+            f"the plan's ledger of {', '.join(wrong)} does not add up to that of the reconciliation: "
+            "this is a defect, please report it"
+        )
+        raise ReconcileError(msg)
 
 
 def without(ledger: pd.DataFrame, gone: pd.DataFrame) -> pd.DataFrame:

@@ -66,7 +66,7 @@ class HandMade:
     )
 
     def ledger(self) -> pd.DataFrame:
-        """Count the calls that agree; their seconds are 100 each."""
+        """Count the calls that agree, whose seconds are 100 each, and those that differ."""
         rows = []
         for name in ("status", "duration_seconds", "ended_at"):
             n = self.n_compared - int(self.discrepancies["field"].eq(name).sum())
@@ -75,6 +75,11 @@ class HandMade:
                 {"field": name, "explanation": "agreeing", "is_corrected": False, "n_calls": n,
                  "before_s": seconds, "change_s": None if seconds is None else 0.0, "after_s": seconds}
             )  # fmt: skip
+            wrong = self.discrepancies.loc[self.discrepancies["field"].eq(name)]
+            have = float(wrong["call_s"].sum()) if name == "duration_seconds" else None
+            rows.append(
+                {**rows[-1], "explanation": "wrong", "n_calls": len(wrong), "before_s": have, "after_s": have}
+            )
         types = {"field": "str", "explanation": "str", "is_corrected": "boolean", "n_calls": "Int64",
                  "before_s": "Float64", "change_s": "Float64", "after_s": "Float64"}  # fmt: skip
         return pd.DataFrame(rows).astype(types)

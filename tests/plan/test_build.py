@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.errors import InputError, PlanGuardError
+from sippet_reconcile.errors import InputError, PlanGuardError, ReconcileError
 from sippet_reconcile.plan import build_plan
 from sippet_reconcile.plan.whole_record import TALK_WITHOUT_ANSWER, TOO_LONG
 from sippet_reconcile.reconciliation import Rules
@@ -258,6 +258,18 @@ def test_a_plan_for_another_api_is_refused(make_rec: Make) -> None:
     assert (
         build_plan(make_rec([RING], api_url=None), api_url="https://x.example").api_url == "https://x.example"
     )
+
+
+def test_a_ledger_that_does_not_add_up_to_the_reconciliations_is_a_defect_and_no_plan(make_rec: Make) -> None:
+    rec = make_rec([RING])
+    plain = rec.ledger()
+    for name, more in (("n_calls", 1), ("before_s", 60.0)):
+        short = plain.assign(**{name: plain[name].mask(plain["explanation"].eq("wrong"), plain[name] + more)})
+        rec.ledger = lambda short=short: short
+        with pytest.raises(
+            ReconcileError, match="does not add up to that of the reconciliation: this is a defect"
+        ):
+            build_plan(rec)
 
 
 def test_the_ledger_ties_out(make_rec: Make) -> None:

@@ -137,11 +137,25 @@ def test_legs_explain_nothing_where_there_is_one_or_it_lasted_no_time(matched: A
     assert duration_of(matched, row, 0, **{**LEGS, "last_billable_s": 0.0})[0] == "zero"
 
 
-def test_a_first_leg_explains_the_end_too_where_both_are_short_alike(matched: Any, row: Any) -> None:
-    # 127 s of talk from 08:00:17; the first leg ended after 20 s of it.
-    call = {"duration_seconds": 20, "ended_at": at("08:00:37")}
-    found = explained(matched([row(ring=17, talk=127, call=call, cdr=LEGS)]).compare())
-    assert found["ended_at"][0] == found["duration_seconds"][0] == "first-leg-only"
+@pytest.mark.parametrize(
+    ("ended", "first_total_s", "expected"),
+    [
+        # 127 s of talk from 08:00:17, of which the second leg rang away 9: the first one ended after 20 s of it.
+        ("08:00:37", 37.0, "first-leg-only"),
+        ("08:00:38", 37.0, "first-leg-only"),
+        ("08:00:41", 37.0, "unexplained"),
+        # An export without the leg's end: the end must be missing what the duration is missing.
+        ("08:00:37", None, "unexplained"),
+        ("08:00:46", None, "first-leg-only"),
+    ],
+)
+def test_a_first_leg_explains_the_end_too_where_it_ended_then(
+    matched: Any, row: Any, ended: str, first_total_s: float | None, expected: str
+) -> None:
+    legs = {**LEGS, "first_total_s": first_total_s, "ended_at": at("08:02:33"), "total_s": 153.0}
+    call = {"duration_seconds": 20, "ended_at": at(ended)}
+    found = explained(matched([row(ring=17, talk=127, call=call, cdr=legs)]).compare())
+    assert (found["ended_at"][0], found["duration_seconds"][0]) == (expected, "first-leg-only")
 
 
 def test_a_call_that_never_ended(matched: Any, row: Any) -> None:

@@ -70,11 +70,11 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
     # Before cut-by-crash, which any early end meets: these name the second at which the record stopped.
     Explanation(
         "last-leg-only",
-        ("duration_seconds", "ended_at"),
+        _DURATION,
         "Of a call of several legs the API has the seconds of the last one, which are not those of the call.",
         "count the last leg only",
-        durations.one_leg("last"),
-        durations.one_leg_to_the_second("last"),
+        durations.last_leg_only,
+        durations.last_leg_to_the_second,
     ),
     # Behind the last leg: where both last as long, the record was more likely overwritten than left alone.
     Explanation(
@@ -82,8 +82,8 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         ("duration_seconds", "ended_at"),
         "Of a call of several legs the API has the seconds of the first one, which are not those of the call.",
         "count the first leg only",
-        durations.one_leg("first"),
-        durations.one_leg_to_the_second("first"),
+        durations.first_leg_only,
+        durations.first_leg_to_the_second,
     ),
     # Before all that looks at seconds alone: end and duration agree here, or the end was never written.
     Explanation(

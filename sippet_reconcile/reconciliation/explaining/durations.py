@@ -13,17 +13,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sippet_reconcile.reconciliation.core import MICROS
-from sippet_reconcile.reconciliation.sides import micros
+from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.explaining.evidence import Evidence, Mask, Seconds
 
 __all__ = [
     "counted_twice",
+    "first_leg_only",
+    "first_leg_to_the_second",
+    "last_leg_only",
+    "last_leg_to_the_second",
     "milliseconds",
     "minutes",
-    "one_leg",
-    "one_leg_to_the_second",
     "ring_time_included",
     "ringing_billed",
     "rounded_up",
@@ -103,24 +105,43 @@ def _leg_s(e: Evidence, which: str) -> Seconds:
     return e.sides.cdr_seconds(f"{which}_{'total' if _is_total(e) else 'billable'}_s")
 
 
-def one_leg(which: str) -> Callable[[Evidence], Mask]:
-    """Return the test that holds where the API has the seconds of the first or the last leg."""
-
-    def test(e: Evidence) -> Mask:
-        leg_s = _leg_s(e, which)
-        is_other = ~e.close(e.basis_s, leg_s) & (np.abs(e.basis_s - leg_s) >= _OTHER_LEG_S)
-        holds = e.has_legs & (leg_s > 0) & (e.call_s > 0) & is_other & e.close(e.call_s, leg_s)
-        if e.field == "ended_at":
-            # The end is that of the leg only where it is missing just what the duration is missing.
-            return holds & e.moved_together & (e.end_gap_s > 0)
-        return holds
-
-    return test
+def _one_leg(e: Evidence, which: str) -> Mask:
+    leg_s = _leg_s(e, which)
+    is_other = ~e.close(e.basis_s, leg_s) & (np.abs(e.basis_s - leg_s) >= _OTHER_LEG_S)
+    return e.has_legs & (leg_s > 0) & (e.call_s > 0) & is_other & e.close(e.call_s, leg_s)
 
 
-def one_leg_to_the_second(which: str) -> Callable[[Evidence], Mask]:
-    """Return what marks the rows whose API seconds are those of that leg to the second."""
-    return lambda e: e.same_second(e.call_s, _leg_s(e, which))
+def last_leg_only(e: Evidence) -> Mask:
+    """Hold where a call of several legs has the seconds of the last one."""
+    return _one_leg(e, "last")
+
+
+def last_leg_to_the_second(e: Evidence) -> Mask:
+    """Mark the rows whose API seconds are those of the last leg to the second."""
+    return e.same_second(e.call_s, _leg_s(e, "last"))
+
+
+def first_leg_only(e: Evidence) -> Mask:
+    """Hold where a call of several legs has the seconds of the first one; for an end, where it is that leg's, too."""
+    holds = _one_leg(e, "first")
+    if e.field == "ended_at":
+        late = np.abs(_after_first_leg_s(e))
+        # Where nobody knows when the leg ended, the end must be missing just what the duration is missing.
+        ended_with_it = np.where(np.isnan(late), e.moved_together, late <= max(e.rules.time_tolerance_s, 1))
+        return holds & ended_with_it & (e.end_gap_s > 0)
+    return holds
+
+
+def first_leg_to_the_second(e: Evidence) -> Mask:
+    """Mark the rows whose API seconds, and end where that is looked at, are those of the first leg to the second."""
+    is_exact = e.same_second(e.call_s, _leg_s(e, "first"))
+    return is_exact & ~(np.abs(_after_first_leg_s(e)) >= 1) if e.field == "ended_at" else is_exact
+
+
+def _after_first_leg_s(e: Evidence) -> Seconds:
+    """Return how long after the first leg the API's end is; a call begins with its first leg."""
+    since_start = gap_in_seconds(e.sides.call_instants("ended_at"), e.sides.cdr_instants("started_at"))
+    return np.where(e.is_coarse, np.nan, since_start - e.sides.cdr_seconds("first_total_s"))
 
 
 def summed_legs(e: Evidence) -> Mask:

@@ -16,7 +16,7 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.errors import PlanError
 from sippet_reconcile.plan.frames import is_among
 from sippet_reconcile.schema import MAX_SECONDS, PATCHABLE, text_array
-from sippet_reconcile.values import instants_to_text, seconds_to_text, text_to_instants
+from sippet_reconcile.values import instants_to_text, parse_instant, seconds_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,11 +60,19 @@ def value_problem(field: str, value: object) -> str | None:
         return "has blanks around it or a NUL in it"
     if field == "duration_seconds" and not (_DIGITS.fullmatch(value) and int(value) <= MAX_SECONDS):
         return f"is not whole seconds from 0 to {MAX_SECONDS}"
-    if field == "ended_at":
-        is_form = _INSTANT.fullmatch(value) is not None
-        if not is_form or text_to_instants(pd.Series([value], dtype="str")).isna().all():
-            return "is not an instant such as 2026-10-01T08:00:00Z"
+    if field == "ended_at" and not _is_instant(value):
+        return "is not an instant such as 2026-10-01T08:00:00Z"
     return None
+
+
+def _is_instant(value: str) -> bool:
+    if _INSTANT.fullmatch(value) is None:
+        return False
+    try:
+        parse_instant(value)
+    except ValueError:  # the form of an instant, but no such day or hour
+        return False
+    return True
 
 
 def check_changes(changes: pd.DataFrame, calls: pd.DataFrame | None, *, kind: str) -> None:

@@ -250,6 +250,19 @@ def test_a_drift_is_told_by_its_rate_and_the_step_it_was_set_by(matched: Any, ro
     assert forbids_ended_at(Findings.from_records(Findings([finding]).to_records()))
 
 
+@pytest.mark.parametrize("count", [100, 800])
+def test_a_drift_is_seen_however_few_calls_a_day_there_are(matched: Any, row: Any, count: int) -> None:
+    # Two seconds a day over thirty days: with three calls a day no two neighbours agree.
+    every = 30 * 86_400 / count
+    rows = [shifted(row, n, 60 * n / count + n % 3 / 2, every_s=every) for n in range(count)]
+    finding = offset_in(matched(rows))
+    assert finding.evidence["rate_s_per_day"].iloc[0] == pytest.approx(2, abs=0.1)
+    assert finding.evidence["is_drifting"].all()
+    varied = np.random.default_rng(2).uniform(0, 60, count)
+    strewn = [shifted(row, n, gap, every_s=every) for n, gap in enumerate(varied)]
+    assert offset_in(matched(strewn)) is None
+
+
 def test_a_clock_that_is_set_in_the_middle_has_no_single_offset(matched: Any, row: Any) -> None:
     finding = offset_in(matched([shifted(row, n, 6.0 * (n >= 100)) for n in range(200)]))
     assert finding.evidence[["first_offset_s", "last_offset_s", "step_s"]].iloc[0].tolist() == [0, 6, 6]

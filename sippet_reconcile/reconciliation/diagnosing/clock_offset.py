@@ -8,7 +8,7 @@ single wrong records do not, and are no finding about a clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -41,6 +41,7 @@ _UNANIMOUS: Final = 5  # so many are enough where not one disagrees
 _HALF: Final = 0.5
 _EXPLAINED: Final = 0.9
 _MIXED_SHARE: Final = 0.2
+_FAR: Final = 4  # times what counts as near
 _BINS: Final = 4  # of the width that counts as near
 _FEW_GROUPS: Final = 50
 _SET_IT_RIGHT: Final = (
@@ -90,6 +91,8 @@ class _Clock:
         The gap that most pairs have.
     is_mixed
         Whether there are two clocks that nothing tells apart.
+    is_drifting
+        Whether it is one clock that never stays long enough to make a stretch.
     """
 
     track: Track
@@ -97,6 +100,7 @@ class _Clock:
     groups: NDArray[np.int64]
     offset_s: float
     is_mixed: bool = False
+    is_drifting: bool = False
 
     @classmethod
     def alone(cls, starts: StartGaps, offset_s: float) -> _Clock:
@@ -163,11 +167,23 @@ def _of_many(starts: StartGaps, rules: Rules) -> Finding | None:
         if clock is not None and _is_off(starts, clock, rules, is_common=is_common):
             return _finding(starts, clock, rules)
     if share < DENSE:
-        mixed = _two_clocks(starts, offset, is_near, rules)
-        return None if mixed is None else _finding(starts, mixed, rules)
+        clock = _fast_clock(starts, offset, rules) or _two_clocks(starts, offset, is_near, rules)
+        return None if clock is None else _finding(starts, clock, rules)
     if abs(offset) <= rules.time_tolerance_s or _ends_agree(starts, is_near, rules):
         return None
     return _finding(starts, _Clock.alone(starts, offset), rules)
+
+
+def _fast_clock(starts: StartGaps, offset: float, rules: Rules) -> _Clock | None:
+    """Return one clock that nearly all pairs follow, over many times what is tolerated."""
+    near = _near_s(rules)
+    track = track_of(starts, Grouping.everything(len(starts)), near)
+    follows = float(track.follows.mean()) >= _EXPLAINED
+    if not follows or float(np.ptp(track.steady_s)) < _FAR * near:
+        return None
+    if _ends_agree(starts, np.abs(track.steady_s) > rules.time_tolerance_s, rules):
+        return None
+    return _Clock(track, None, np.zeros(1, np.int64), offset, is_drifting=True)
 
 
 def _two_clocks(starts: StartGaps, offset: float, is_near: NDArray[np.bool_], rules: Rules) -> _Clock | None:
@@ -209,15 +225,21 @@ def _commonest(gaps: NDArray[np.float64], near: float) -> float:
 
 
 def _clock_of(starts: StartGaps, told: Stretches, offset: float, near: float) -> _Clock | None:
-    """Follow the clock of each group; None where those that stand out follow none."""
-    grouping = told.grouping
-    track = track_of(starts, grouping, near)
+    """Follow the clock of each group; None where those that stand out follow none, neither alone nor together."""
+    grouping, stand_out = told.grouping, np.unique(told.groups)
     sizes = np.bincount(grouping.codes, minlength=len(grouping.words))
-    followed = np.bincount(grouping.codes[track.follows], minlength=len(sizes))
-    is_clock = (followed >= DENSE * sizes) & (sizes >= FEWEST)
-    if not bool(is_clock[told.groups].all()):
-        return None
-    return _Clock(track, told, np.flatnonzero(is_clock), offset)
+    is_told = np.isin(grouping.codes, stand_out)
+    # Many users of one PBX say together what each of them has too few calls for.
+    together = Grouping(f"{grouping.name} {stand_out.tolist()}", is_told.astype(np.int64), [None, None])
+    for one in (grouping, together):
+        track = track_of(starts, one, near)
+        if int((track.follows & is_told).sum()) < DENSE * int(is_told.sum()):
+            continue
+        followed = np.bincount(grouping.codes[track.follows], minlength=len(sizes))
+        is_clock = (followed >= DENSE * sizes) & (sizes >= FEWEST)
+        is_clock[stand_out] = True
+        return _Clock(replace(track, grouping=grouping), told, np.flatnonzero(is_clock), offset)
+    return None
 
 
 def _is_off(starts: StartGaps, clock: _Clock, rules: Rules, *, is_common: bool) -> bool:
@@ -271,7 +293,7 @@ def _finding(starts: StartGaps, clock: _Clock, rules: Rules) -> Finding:
         near = _near_s(rules)
         drifts = {group: drift_of(starts, clock.track, group, near) for group in shown[:_FEW_GROUPS].tolist()}
     evidence = _evidence(starts, clock, shown, drifts)
-    evidence = evidence.assign(is_drifting=clock.is_mixed or clock.told is not None)
+    evidence = evidence.assign(is_drifting=clock.is_mixed or clock.is_drifting or clock.told is not None)
     evidence = evidence[list(_EVIDENCE)].astype(_EVIDENCE)
     n_pairs, tolerated = f"{len(starts):,}", f"{rules.time_tolerance_s:g} s are tolerated"
     if clock.is_mixed:
@@ -281,7 +303,7 @@ def _finding(starts: StartGaps, clock: _Clock, rules: Rules) -> Finding:
             f"{most:+.1f} s, and no column that was read tells which; {tolerated}."
         )
         return Finding(_CODE, Severity.STOP, message, evidence, _KEEP_A_COLUMN)
-    if clock.told is None:
+    if clock.told is None and not clock.is_drifting:
         wanted = round(float(rules.clock_offset_s) + clock.offset_s, 3)
         side = "ahead of" if clock.offset_s > 0 else "behind"
         spread = float(np.subtract(*np.percentile(starts.gap_s, [75, 25])))

@@ -114,7 +114,7 @@ def track_of(starts: StartGaps, grouping: Grouping, near: float) -> Track:
     """Follow the clock of each group through the medians of runs of neighbours in time."""
     order = starts.in_order(grouping)
     gaps, codes = starts.gap_s[order], grouping.codes[order]
-    runs = _runs(codes, max(_RUN, len(gaps) // _MOST_RUNS))
+    runs = _runs(codes)
     sizes = np.bincount(runs)
     begins = np.cumsum(sizes) - sizes
     inside = np.lexsort((gaps, runs))
@@ -122,10 +122,11 @@ def track_of(starts: StartGaps, grouping: Grouping, near: float) -> Track:
     medians = (medians + gaps[inside][begins + sizes // 2]) / 2
     held = medians[runs]
     between = _between(medians, begins + (sizes - 1) / 2, codes[begins], runs)
-    near_held, near_between = np.abs(gaps - held) <= near, np.abs(gaps - between) <= near
-    follows = np.bincount(runs, weights=near_between) > np.bincount(runs, weights=near_held)
     # A clock that drifts is between two medians, one that was just set is at one of them.
-    clock = np.where(follows[runs], between, held)
+    beside_held, beside_between = (
+        np.bincount(runs, weights=np.minimum(np.abs(gaps - course), 2 * near)) for course in (held, between)
+    )
+    clock = np.where((beside_between < beside_held)[runs], between, held)
     result = Track(
         grouping, np.empty_like(gaps), np.empty_like(gaps), np.empty(len(gaps), np.bool_), np.empty_like(runs)
     )
@@ -134,15 +135,17 @@ def track_of(starts: StartGaps, grouping: Grouping, near: float) -> Track:
     return result
 
 
-def _runs(codes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+def _runs(codes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Give runs of neighbouring rows within each group a number; a short rest joins the run ahead."""
-    is_new = np.diff(codes, prepend=-1) != 0
-    begins = np.flatnonzero(is_new)
+    begins = np.flatnonzero(np.diff(codes, prepend=-1))
     counts = np.diff(begins, append=len(codes))
+    lengths = np.maximum(_RUN, counts // _MOST_RUNS)
     rank = np.arange(len(codes)) - np.repeat(begins, counts)
-    in_group = np.minimum(rank // length, np.repeat(np.maximum(counts // length, 1) - 1, counts))
-    starts_run = is_new | (np.diff(in_group, prepend=-1) != 0)
-    return np.cumsum(starts_run) - 1
+    last = np.maximum(counts // lengths, 1) - 1
+    in_group = np.minimum(rank // np.repeat(lengths, counts), np.repeat(last, counts))
+    is_first = np.diff(in_group, prepend=-1) != 0
+    is_first[begins] = True
+    return np.cumsum(is_first) - 1
 
 
 def _between(
@@ -151,13 +154,17 @@ def _between(
     groups: NDArray[np.int64],
     runs: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """Return for each row the line between the medians of its run and the next one of its group."""
-    rows = np.arange(len(runs), dtype=np.float64)
-    line = np.interp(rows, centres, medians)
-    is_first = np.diff(groups, prepend=-1) != 0
-    is_last = np.append(is_first[1:], True)
-    outside = (is_first[runs] & (rows < centres[runs])) | (is_last[runs] & (rows > centres[runs]))
-    return np.where(outside, medians[runs], line)
+    """Return for each row the line through the medians of its run and the nearer neighbour in its group."""
+    is_pair = np.append(np.diff(groups) == 0, False)  # with the next run
+    slopes = np.zeros(len(medians))
+    slopes[:-1] = np.where(is_pair[:-1], np.diff(medians) / np.diff(centres), 0.0)
+    ahead = np.append(0.0, slopes[:-1])  # of the line from the run before, 0 where it is another group's
+    has_ahead = np.append(False, is_pair[:-1])
+    beyond = np.arange(len(runs)) - centres[runs]
+    # At the ends of a group its first and last line go on.
+    before = np.where(has_ahead, ahead, slopes)[runs]
+    behind = np.where(is_pair, slopes, ahead)[runs]
+    return medians[runs] + beyond * np.where(beyond < 0, before, behind)
 
 
 def drift_of(starts: StartGaps, track: Track, group: int, near: float) -> Drift:

@@ -224,3 +224,39 @@ def test_a_kept_column_with_a_value_per_call_splits_nothing(matched: Any, row: A
     assert split_by(sides, "x_trunk") is None
     assert not is_an_id(sides, "source_file")
     assert "x_trunk" not in set(basis_of(built).finding.evidence["part"])
+
+
+def test_two_users_that_speak_either_way_do_not_explain_a_mixture_of_all(matched: Any, row: Any) -> None:
+    rows = [row(call={"duration_seconds": 60, "sip_username": "a"}) for _ in range(60)]
+    rows += [row(call={"duration_seconds": 70, "sip_username": "b"}) for _ in range(60)]
+    rows += [
+        row(call={"duration_seconds": 60 + 10 * (n // 40 % 2), "sip_username": f"u{n % 40}"})
+        for n in range(480)
+    ]
+    assert "They part by" not in basis_of(matched(rows)).finding.message
+
+
+def test_lengths_without_any_proof_are_accused_only_where_they_are_many(matched: Any, row: Any) -> None:
+    def rows(distinct: int, n: int) -> list[Any]:
+        # No stamps, and an API that counts the ringing: nothing says what the real seconds are.
+        return [
+            row(
+                talk=s,
+                cdr={"billable_s": float(s), "answered_at": None},
+                call={"duration_seconds": s + 7 + k % 11},
+            )
+            for k in range(n)
+            if (s := 30 * (1 + k % distinct))
+        ]
+
+    assert rounding_of(matched(rows(8, 400))).finding is None
+    assert rounding_of(matched(rows(20, 150))).finding is None
+    assert rounding_of(matched(rows(20, 400))).finding.evidence["increment_s"].tolist() == [30]
+
+
+def test_an_api_that_is_rounded_alike_and_wrong_is_no_matter_of_rounding(matched: Any, row: Any) -> None:
+    rows = [
+        row(talk=s, cdr={"billable_s": billed(s, 6, 6)}, call={"duration_seconds": int(billed(s + 10, 6, 6))})
+        for s in lengths(300)
+    ]
+    assert rounding_of(matched(rows)).finding is None

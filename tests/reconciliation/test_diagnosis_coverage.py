@@ -316,3 +316,18 @@ def test_few_unmatched_calls_are_nothing_rather_than_too_few(matched: Any, row: 
         built.calls, built.cdr_calls, built.pairs, BILLABLE, cdr_buckets=pd.Series([Bucket.MATCHED.value] * 5)
     )
     assert found.checks.set_index("code").loc["probe-noise", "outcome"] == "nothing found"
+
+
+def test_two_gaps_are_two_spans(matched: Any, row: Any) -> None:
+    gone = np.concatenate([np.arange(100, 140), np.arange(300, 350)])
+    frame = find_gaps(material(without(matched([row(every_s=600) for _ in range(500)]), gone)), "cdr").frame
+    assert frame["n_missing"].tolist() == [40, 50]
+
+
+def test_hours_that_miss_less_than_usual_are_no_gap(matched: Any, row: Any) -> None:
+    # Of two switches one is never exported; in one hour it had fewer calls.
+    share = np.where((np.arange(3000) >= 1200) & (np.arange(3000) < 1800), 0.34, 0.48)
+    gone = np.flatnonzero(np.random.default_rng(6).random(3000) < share)
+    gaps = find_gaps(material(without(matched([row(every_s=6) for _ in range(3000)]), gone)), "cdr")
+    assert not gaps.is_lost
+    assert len(gaps.frame) == 0

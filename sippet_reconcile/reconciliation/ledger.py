@@ -155,7 +155,7 @@ def build_ledger(
         part = _sum_lines(groups, line, n_groups, seconds)
         _check_lines(part, seconds, comparison.n_compared, name)
         if name == "duration_seconds":
-            _check_change(found.iloc[here[to_correct[here]]], float(part.seconds["change_s"].sum()))
+            _check_change(found, here[to_correct[here]], float(part.seconds["change_s"].sum()))
         parts.append([part, _sum_groups(groups, n_groups, part)] if totals else [part])
     return _framed(parts, names, labels, list(comparison.results), lines)
 
@@ -259,10 +259,11 @@ def _check_lines(part: _Part, seconds: dict[str, NDArray[np.float64]], n_compare
             refuse(of, found, expected)
 
 
-def _check_change(corrected: pd.DataFrame, change_s: float) -> None:
+def _check_change(found: pd.DataFrame, corrected: NDArray[np.int64], change_s: float) -> None:
     """Raise where the seconds that a ledger changes are not those that its discrepancies would write."""
-    written = pc.cast(text_array(corrected["value_cdr"]), pa.float64()).to_numpy(zero_copy_only=False)
-    have = corrected["call_s"].to_numpy("float64", na_value=0.0)
+    texts = text_array(found["value_cdr"]).take(pa.array(corrected))
+    written = pc.cast(texts, pa.float64()).to_numpy(zero_copy_only=False)
+    have = found["call_s"].to_numpy("float64", na_value=0.0)[corrected]
     expected = float((written - have).sum())
     if abs(change_s - expected) > _NEARLY * max(1.0, float(np.abs(written - have).sum())):
         msg = (

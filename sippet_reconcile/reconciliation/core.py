@@ -6,7 +6,7 @@ so what matching found is three arrays with one element per pair.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,6 +35,7 @@ __all__ = [
     "instants_us",
     "latest_so_far",
     "offset_us",
+    "ordered_by",
     "start_gap_s",
 ]
 
@@ -55,6 +56,7 @@ CONFIDENCES: Final = ("certain", "high", "fair", "low")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAT: Final = np.iinfo(np.int64).min
+_NO_WORD: Final = 2**63
 
 
 class MatchRule(IntEnum):
@@ -184,6 +186,50 @@ def latest_so_far(group: NDArray[np.int64], instants: NDArray[np.int64]) -> NDAr
     rank = np.empty(len(instants), np.int64)
     rank[by_time] = np.arange(len(instants))
     return instants[by_time[np.maximum.accumulate(group * len(instants) + rank) % len(instants)]]
+
+
+def ordered_by(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the positions in ascending order of whole numbers, the first key first; equal rows stay as they stand.
+
+    The same as ``np.lexsort`` of the keys the other way round, which takes four to six
+    times as long: keys that fit one word together are sorted as one.
+
+    Examples
+    --------
+    >>> ordered_by(np.array([1, 0, 1, 0]), np.array([5, 9, 5, 7])).tolist()
+    [3, 1, 0, 2]
+    """
+    packed = _one_word(keys)
+    if packed is None:
+        return np.lexsort(keys[::-1])
+    order = np.argsort(packed)
+    ordered = packed[order]
+    repeats = np.zeros(len(order), np.bool_)
+    repeats[1:] = ordered[1:] == ordered[:-1]
+    if repeats.any():
+        # The quick sort leaves equal rows in any order: only they are brought back into theirs.
+        several = repeats.copy()
+        several[:-1] |= repeats[1:]
+        places = np.flatnonzero(several)
+        group = np.cumsum(~repeats)[places]
+        order[places] = np.sort(group * len(order) + order[places]) % len(order)
+    return order
+
+
+def _one_word(keys: Sequence[NDArray[np.int64]]) -> NDArray[np.int64] | None:
+    """Return one number per row that sorts as the keys do; None where it would not fit 63 bits."""
+    if not keys or not len(keys[0]):
+        return None
+    packed = np.zeros(len(keys[0]), np.int64)
+    size = 1
+    for key in keys:
+        least = int(key.min())
+        span = int(key.max()) - least + 1
+        size *= span
+        if size >= _NO_WORD:
+            return None
+        packed = packed * span + (key - least)
+    return packed
 
 
 def start_gap_s(

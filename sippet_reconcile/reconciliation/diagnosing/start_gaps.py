@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S
-from sippet_reconcile.reconciliation.sides import text_codes
+from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S, ordered_by
+from sippet_reconcile.reconciliation.sides import micros, text_codes
 from sippet_reconcile.schema import text_series
 
 if TYPE_CHECKING:
@@ -149,8 +149,12 @@ class StartGaps:
     @property
     def by_time(self) -> NDArray[np.int64]:
         """The order of the API's starts; where they are equal, of the gaps, so that no order of rows matters."""
-        order: NDArray[np.int64] = self._keep("by time", lambda: np.lexsort((self.gap_s, self.started_us)))
+        order: NDArray[np.int64] = self._keep("by time", self._by_time)
         return order
+
+    def _by_time(self) -> NDArray[np.int64]:
+        # Instants are whole microseconds, and so are the gaps between them.
+        return ordered_by(self.started_us, micros(self.gap_s).astype(np.int64))
 
     def in_order(self, grouping: Grouping) -> NDArray[np.int64]:
         """Return the order of group and, within each, of time."""

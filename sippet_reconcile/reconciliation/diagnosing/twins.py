@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.core import MICROS, ordered_by
 from sippet_reconcile.reconciliation.diagnosing.records import evidence_of
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.numbers import last_digits
+from sippet_reconcile.reconciliation.sides import text_codes
+from sippet_reconcile.schema import text_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,15 +117,16 @@ def likely_twins(columns: Columns) -> NDArray[np.int64]:
     n_calls = len(columns.frame)
     groups = np.full(n_calls, _ALONE, np.int64)
     has_uuid = _has_text(columns.text("call_uuid"))
-    started, seconds = columns.instants("started_at"), columns.seconds("duration_seconds")
-    usable = ~np.isnat(started) & (seconds > 0)
+    started, known_s = columns.instants("started_at"), columns.seconds("duration_seconds")
+    usable = ~np.isnat(started) & (known_s > 0)
+    seconds = np.where(usable, known_s, 0).astype(np.int64)
     without = np.unique(seconds[usable & ~has_uuid])
     if len(without) == 0:
         return groups
     # First by numbers alone, which are quick to sort; only what is left has its text looked at.
     rows = np.flatnonzero(usable & np.isin(seconds, without))
-    rows, run = _runs(rows, started, [seconds])
-    rows = rows[_shared(run)]
+    rows, begins = _runs(rows, started, [seconds])
+    rows = rows[_shared(begins)]
     if len(rows) == 0:
         return groups
     parties = [
@@ -133,12 +136,13 @@ def likely_twins(columns: Columns) -> NDArray[np.int64]:
     known = np.logical_and.reduce([_has_text(party) for party in parties])
     codes = np.zeros((3, n_calls), np.int64)
     for place, party in enumerate(parties):
-        codes[place, rows] = pd.factorize(party.to_numpy(zero_copy_only=False))[0]
+        codes[place, rows] = text_codes(text_series(party))[0]
     codes[2] = columns.codes("direction")[0]
     rows = rows[known & (codes[2, rows] >= 0)]
-    rows, run = _runs(rows, started, [seconds, *codes])
+    rows, begins = _runs(rows, started, [seconds, *codes])
+    run = np.cumsum(begins)
     has_none = np.bincount(run, weights=~has_uuid[rows], minlength=1) > 0
-    chosen = _shared(run) & has_none[run]
+    chosen = _shared(begins) & has_none[run]
     rows, run = rows[chosen], run[chosen]
     if len(rows):
         first = np.full(run.max() + 1, n_calls, np.int64)
@@ -148,22 +152,21 @@ def likely_twins(columns: Columns) -> NDArray[np.int64]:
 
 
 def _runs(
-    rows: NDArray[np.int64],
-    started: NDArray[np.datetime64],
-    keys: list[NDArray[np.float64] | NDArray[np.int64]],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows by keys and start, and the number of the run of equal keys and close starts each is in."""
+    rows: NDArray[np.int64], started: NDArray[np.datetime64], keys: list[NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the rows by keys and start, and where a run of equal keys and close starts begins."""
     at = started.view(np.int64)
-    rows = rows[np.lexsort((at[rows], *(key[rows] for key in keys)))]
-    begins = np.diff(at[rows], prepend=at[rows[:1]]) > _APART_US
+    rows = rows[ordered_by(*(key[rows] for key in keys), at[rows])]
+    begins = np.ones(len(rows), np.bool_)
+    begins[1:] = np.diff(at[rows]) > _APART_US
     for key in keys:
         begins[1:] |= np.diff(key[rows]) != 0
-    return rows, np.cumsum(begins)
+    return rows, begins
 
 
-def _shared(run: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _shared(begins: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark the rows whose run has another row."""
-    return np.bincount(run)[run] > 1 if len(run) else np.zeros(0, np.bool_)
+    return ~(begins & np.append(begins[1:], True))
 
 
 def _has_text(array: pa.LargeStringArray) -> NDArray[np.bool_]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import (
@@ -23,15 +22,10 @@ from sippet_reconcile._display import (
 )
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.balance import START_TOO_FAR
-from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS, doubts_of_end
-from sippet_reconcile.reconciliation.sides import instants_of
-from sippet_reconcile.schema import PATCHABLE, Bucket, Kind
+from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sippet_reconcile.reconciliation.result import Reconciliation
-    from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["CallView", "show_call"]
 
@@ -91,10 +85,6 @@ _SURE: Final = {
     "low": "its numbers fit and its start is in the window, and nothing else says so",
 }
 """Why a match is as sure as it is."""
-
-_LOW: Final = (
-    "nothing but numbers that fit and starts in the window say that it is the same call (confidence low)"
-)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -299,60 +289,38 @@ def _notes(
             return [f"Nothing is planned for it: {_TOO_FAR}."]
         because = f" ({reason})" if reason else ""
         return [f"Nothing is planned for it: {_WHY.get(Bucket(bucket), bucket)}{because}."]
-    matched = _how_matched(rec, call)
+    matched = _how_matched(rec, found, call, cdr)
     if not len(found):
         return ["Both sides agree under the rules; there is nothing to plan.", *matched]
-    doubt = None if call is None or cdr is None else _doubt_of_end(call, cdr, rec.rules)
-    notes = [_note(row, call, doubt) for row in found.itertuples(index=False)]
+    notes = [_note(row) for row in found.itertuples(index=False)]
     stops = rec.findings.stops.codes
     if stops:
         notes.append(f"No plan can be built before this is fixed or accepted: {', '.join(stops)}.")
     return [*notes, *matched]
 
 
-def _how_matched(rec: Reconciliation, call: pd.Series[Any] | None) -> list[str]:
+def _how_matched(
+    rec: Reconciliation, found: pd.DataFrame, call: pd.Series[Any] | None, cdr: pd.Series[Any] | None
+) -> list[str]:
     """Say by what the call was matched, how sure that is and why; nothing where it is no compared pair."""
-    pairs = rec.pairs
-    pair = None if call is None else _first(pairs, _equals(pairs["call_id"], _text(call["id"])))
+    if call is None or cdr is None:
+        return []
+    # A call that differs says it itself: the frame of all pairs need not be built for it.
+    pairs = found if len(found) else rec.pairs
+    pair = _first(pairs, _equals(pairs["call_id"], _text(call["id"])))
     if pair is None:
         return []
-    gap: Any = pair["start_gap_s"]
-    apart = "" if pd.isna(gap) else f", starts {show_value(abs(float(gap)))} s apart"
+    gap: Any = cdr["started_at"] - pd.Timedelta(seconds=float(rec.rules.clock_offset_s)) - call["started_at"]
+    apart = "" if pd.isna(gap) else f", starts {show_value(abs(gap.total_seconds()))} s apart"
     sure = _text(pair["confidence"])
     how = f"Matched by {pair['match_rule']}{apart}"
     return [f"{how}; confidence {sure}: {_SURE[sure]}." if sure in _SURE else f"{how}."]
 
 
-def _doubt_of_end(call: pd.Series[Any], cdr: pd.Series[Any], rules: Rules) -> str | None:
-    """Say why the CDR's end is not known well enough to be written; None where it is."""
-
-    def at(row: pd.Series[Any], name: str, offset_s: float = 0.0) -> NDArray[np.datetime64]:
-        return instants_of(pd.Series([row[name]], dtype=Kind.INSTANT.value), offset_s)
-
-    offset_s = float(rules.clock_offset_s)
-    code = doubts_of_end(
-        (at(call, "started_at"), at(call, "ended_at")),
-        (at(cdr, "started_at", offset_s), at(cdr, "ended_at", offset_s)),
-        has_time_problem=np.array([isinstance(cdr["time_problem"], str)]),
-        is_coarse=np.array([cdr.get("is_coarse", False)], np.bool_),
-        total_s=pd.Series([cdr["total_s"]], dtype="Float64").to_numpy("float64", na_value=np.nan),
-        tolerance_s=rules.time_tolerance_s,
-    )[0]
-    return None if code < 0 else END_DOUBTS[code]
-
-
-def _note(row: Any, call: pd.Series[Any] | None, doubt: str | None) -> str:
+def _note(row: Any) -> str:
     what = f"{row.field} differs ({row.explanation})"
     if row.is_patchable:
         return f"{what}: a plan may correct it."
-    if row.field not in PATCHABLE:
-        return f"{what}: the API does not let it be corrected."
-    if call is not None and pd.isna(call["started_at"]) and row.field != "status":
-        return f"{what}: not planned, as the call never started."
-    if getattr(row, "confidence", None) == "low":  # a folder saved before there was one has none
-        return f"{what}: not planned, as {_LOW}."
-    if not isinstance(row.value_cdr, str):
-        return f"{what}: not planned, as there is no value to write."
-    if row.field == "ended_at" and doubt is not None:
-        return f"{what}: not planned, as {doubt}."
-    return f"{what}: not planned, as the CDR's value is not possible."
+    if not isinstance(row.why_not, str):  # saved by a version that kept no reason
+        return f"{what}: not planned."
+    return f"{what}: not planned, as {row.why_not}."

@@ -1,0 +1,27 @@
+"""Lets the tests of this folder import the modules beside them, and names what is known not to hold yet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+_SKEW = "a skew that was accepted moves the ends that are planned"
+PENDING = {
+    "test_no_mistake_leads_to_a_wrong_change[a constant skew]": _SKEW,
+    "test_no_mistake_leads_to_a_wrong_change[a constant skew and rounded to 60 s]": _SKEW,
+    "test_no_mistake_leads_to_a_wrong_change[a constant skew and statuses of another language]": _SKEW,
+    "test_a_call_that_the_end_of_an_export_tears_apart_is_not_corrected": "a call of which the last legs were cut off looks unanswered",
+}
+"""Tests that must fail until what they ask for is there; one that passes is an error, so that none stays here for long."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        reason = PENDING.get(item.name) if item.path.parent == HERE else None
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))

@@ -269,6 +269,7 @@ DISCREPANCIES: Final = FrameSchema(
         ("match_rule", _T, "how the call was matched"),
         ("confidence", _T, "how sure the match is; by `low` alone nothing is patchable"),
         ("is_patchable", _F, "whether a plan may correct it"),
+        ("why_not", _T, "why a plan may not correct it; missing where it may"),
         ("cdr_id", _T, "the id of the reduced CDR call"),
         ("source_file", _T, "file of the first leg"),
         ("source_row", _I, "line of the first leg"),

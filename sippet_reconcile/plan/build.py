@@ -26,14 +26,13 @@ from sippet_reconcile.plan.guards import (
 from sippet_reconcile.plan.ledgers import account
 from sippet_reconcile.plan.model import Plan
 from sippet_reconcile.plan.selection import Where, chosen_rows
-from sippet_reconcile.plan.validation import START_ONLY, value_problem
+from sippet_reconcile.plan.validation import value_problem
 from sippet_reconcile.plan.whole_record import judge_calls
-from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS, doubts_of_end
+from sippet_reconcile.reconciliation.comparing.doubts import START_ONLY
 from sippet_reconcile.reconciliation.explaining.explain import find_explanation
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
-from sippet_reconcile.reconciliation.matching.legs import flags_of
-from sippet_reconcile.reconciliation.sides import instants_of
+from sippet_reconcile.reconciliation.sides import gap_in_seconds, instants_of, micros
 from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
 
 if TYPE_CHECKING:
@@ -50,10 +49,12 @@ __all__ = ["ReconciliationLike", "build_plan", "status_vocabulary"]
 NOT_ASKED: Final = "its field was not asked for (fields=…)"
 NOT_CHOSEN: Final = "the call was not chosen (where=…)"
 SHIFTED: Final = "the findings say that the CDR's instants are shifted, so no end is planned"
+OTHER_CLOCK: Final = "its start is off as well, and the findings say that the clocks differ"
 NO_SUCH_STATUS: Final = "the API is not known to have this status; name it in status_map, or pass statuses=client.describe().statuses"
 NOT_A_VALUE: Final = "the CDR gives no value that the API takes"
 UNCHANGED: Final = "the API already has this value"
-NOT_CORRECTABLE: Final = "it cannot be corrected safely"
+NOT_SAFE: Final = "it cannot be corrected safely"
+"""Why a discrepancy of a saved reconciliation is left out that kept no reason."""
 
 _DURATION: Final = "duration_seconds"
 
@@ -252,16 +253,17 @@ def _row_reasons(
     is_end, is_status = field.eq("ended_at"), field.eq("status")
     positions = match_positions(text_array(rows["call_id"]), text_array(calls["call_id"]))
     no_start = calls["started_at"].isna().to_numpy()[positions]
-    doubts = _doubts_of_end(rows, calls, positions, rec)
+    is_off = ("clock-offset" in rec.findings.codes) & _start_is_off(calls, rec.rules)[positions]
     tests: list[tuple[str, Any]] = [
         (NOT_ASKED, ~is_among(field, wanted)),
         (NOT_CHOSEN, ~chosen),
         (START_ONLY, no_start & ~is_status),
-        *((reason, is_end & (doubts == code)) for code, reason in enumerate(END_DOUBTS)),
+        *((str(reason), rows["why_not"].eq(reason)) for reason in rows["why_not"].dropna().unique()),
         (SHIFTED, is_end & forbids_ended_at(rec.findings)),
+        (OTHER_CLOCK, is_end & is_off),
         (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~is_among(rows["value_cdr"], vocabulary)),
         (NOT_A_VALUE, ~_is_value(rows)),
-        (NOT_CORRECTABLE, ~rows["is_patchable"].fillna(value=False).astype("bool")),
+        (NOT_SAFE, ~rows["is_patchable"].fillna(value=False).astype("bool")),
         (UNCHANGED, rows["value_call"].eq(rows["value_cdr"]).fillna(value=False)),
     ]
     reasons = np.full(len(rows), None, dtype=object)
@@ -271,32 +273,12 @@ def _row_reasons(
     return reasons
 
 
-def _doubts_of_end(
-    rows: pd.DataFrame, calls: pd.DataFrame, positions: NDArray[np.int64], rec: ReconciliationLike
-) -> NDArray[np.int8]:
-    """Return per discrepancy why its call's end is not known well enough, as `doubts_of_end` does."""
-    offset_s = float(rec.rules.clock_offset_s)
-    return doubts_of_end(
-        (instants_of(calls["started_at"])[positions], instants_of(calls["ended_at"])[positions]),
-        (
-            instants_of(calls["started_at_cdr"], offset_s)[positions],
-            instants_of(calls["ended_at_cdr"], offset_s)[positions],
-        ),
-        has_time_problem=_of_cdr(rows, rec, rec.cdr_calls["time_problem"].notna().to_numpy()),
-        is_coarse=_of_cdr(rows, rec, flags_of(rec.cdr_calls, "is_coarse")),
-        total_s=_of_cdr(
-            rows, rec, rec.cdr_calls["total_s"].to_numpy("float64", na_value=np.nan), nothing=np.nan
-        ),
-        tolerance_s=rec.rules.time_tolerance_s,
+def _start_is_off(calls: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:
+    """Mark the calls whose two starts are further apart than clocks may be."""
+    gap = gap_in_seconds(
+        instants_of(calls["started_at_cdr"], float(rules.clock_offset_s)), instants_of(calls["started_at"])
     )
-
-
-def _of_cdr(
-    rows: pd.DataFrame, rec: ReconciliationLike, values: NDArray[Any], *, nothing: Any = False
-) -> NDArray[Any]:
-    """Return a flag, or another value, of the CDR calls for each discrepancy."""
-    positions = match_positions(text_array(rows["cdr_id"]), text_array(rec.cdr_calls["cdr_id"]))
-    return np.append(values, nothing)[positions]  # position -1 means no CDR call, hence no problem
+    return np.abs(micros(gap)) > micros(rules.time_tolerance_s)
 
 
 def _is_value(rows: pd.DataFrame) -> NDArray[np.bool_]:

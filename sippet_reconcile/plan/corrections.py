@@ -23,8 +23,9 @@ from sippet_reconcile.plan.frames import LEFT_OUT, PLAN_CALLS, is_among, to_sche
 from sippet_reconcile.plan.guards import checked_url, checked_words, guard_size
 from sippet_reconcile.plan.ledgers import account
 from sippet_reconcile.plan.model import Plan
-from sippet_reconcile.plan.validation import START_ONLY, calls_as_text, is_unicode
+from sippet_reconcile.plan.validation import calls_as_text, is_unicode
 from sippet_reconcile.plan.whole_record import judge_calls
+from sippet_reconcile.reconciliation.comparing.doubts import START_ONLY
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, CHANGES, MAX_SECONDS, PATCHABLE, conform
 from sippet_reconcile.values import instants_to_text, same_value

@@ -21,10 +21,7 @@ from sippet_reconcile.values import instants_to_text, parse_instant, seconds_to_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["START_ONLY", "calls_as_text", "check_changes", "is_unicode", "unwritable", "value_problem"]
-
-START_ONLY: Final = "the call has no start, so only its status may be corrected"
-"""Why nothing but the status of a call that never started is planned."""
+__all__ = ["calls_as_text", "check_changes", "is_unicode", "unwritable", "value_problem"]
 
 _ID: Final = r"[0-9A-Za-z][0-9A-Za-z_-]*"
 _DIGITS: Final = re.compile(r"\d{1,10}")

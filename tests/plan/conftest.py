@@ -94,7 +94,8 @@ def make_rec() -> Callable[..., HandMade]:
     """Return a function from plain rows to a reconciliation.
 
     Each row is one call: ``call`` (its attributes), ``cdr`` (the CDR side) and
-    ``wrong`` (field to ``(value in the API, value by the CDR, explanation)``).
+    ``wrong`` (field to ``(value in the API, value by the CDR, explanation)``), ``why_not``
+    (field to the reason why it may not be corrected).
     """
 
     def make(rows: list[dict[str, Any]], *, n_compared: int = 1000, **options: Any) -> HandMade:
@@ -118,6 +119,7 @@ def make_rec() -> Callable[..., HandMade]:
             legs.append({"cdr_id": cdr["cdr_id"], "source_file": "october.csv", "source_row": number + 1})
             for name, (before, after, cause) in row.get("wrong", {}).items():
                 is_seconds = name == "duration_seconds"
+                why_not = row.get("why_not", {}).get(name)
                 call_s = float(before) if is_seconds and before is not None else None
                 cdr_s = float(after) if is_seconds else None
                 found.append(
@@ -125,7 +127,8 @@ def make_rec() -> Callable[..., HandMade]:
                      "call_id": attributes["id"], "field": name, "value_call": before, "value_cdr": after,
                      "call_s": call_s, "cdr_s": cdr_s, "delta_s": cdr_s - (call_s or 0.0) if is_seconds else None,
                      "explanation": cause, "match_rule": "call_uuid",
-                     "is_patchable": name in ("status", "duration_seconds", "ended_at"), "cdr_id": cdr["cdr_id"],
+                     "is_patchable": name in ("status", "duration_seconds", "ended_at") and why_not is None,
+                     "why_not": why_not, "cdr_id": cdr["cdr_id"],
                      "source_file": cdr["source_file"], "source_row": cdr["source_row"],
                      "started_at": attributes["started_at"]}
                 )  # fmt: skip

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sippet_reconcile.errors import InputError, PlanGuardError, ReconcileError
 from sippet_reconcile.plan import build_plan
 from sippet_reconcile.plan.whole_record import TALK_WITHOUT_ANSWER, TOO_LONG
-from sippet_reconcile.reconciliation import Rules
+from sippet_reconcile.reconciliation import Findings, Rules
+from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS
 from sippet_reconcile.schema import CHANGES, check_frame
 
 Make = Callable[..., Any]
@@ -178,11 +179,23 @@ def test_a_call_without_a_start_gets_a_status_only(make_rec: Make, ids: Ids) -> 
     assert "no start" in reasons(plan)[ids(1), "ended_at"]
 
 
-def test_an_end_from_a_repeated_hour_is_not_planned(make_rec: Make, ids: Ids) -> None:
-    row = {**OPEN, "cdr": {"time_problem": "01:30 occurs twice"}}
-    plan = build_plan(make_rec([row]))
+def test_what_comparing_has_a_reason_against_is_left_out_for_that_reason(make_rec: Make, ids: Ids) -> None:
+    plan = build_plan(make_rec([{**OPEN, "why_not": {"ended_at": END_DOUBTS[0]}}]))
     assert "ended_at" not in plan.changes["field"].tolist()
-    assert "daylight saving" in reasons(plan)[ids(1), "ended_at"]
+    assert reasons(plan)[ids(1), "ended_at"] == END_DOUBTS[0]
+
+
+def test_where_clocks_differ_no_end_is_planned_for_a_call_whose_start_is_off_as_well(
+    make_rec: Make, make_finding: Callable[..., Findings], ids: Ids
+) -> None:
+    other_clock = {**OPEN, "cdr": {"started_at": "2026-10-05T10:00:07Z"}}
+    findings = make_finding("clock-offset", is_drifting=[False])
+    plan = build_plan(make_rec([other_clock, OPEN], findings=findings), accept=["clock-offset"])
+    ends = plan.changes.loc[plan.changes["field"].eq("ended_at"), "call_id"]
+    assert ends.tolist() == [ids(2)]
+    assert "the clocks differ" in reasons(plan)[ids(1), "ended_at"]
+    same = build_plan(make_rec([other_clock, OPEN]))
+    assert len(same.changes) == len(plan.changes) + 1, "without the finding the end is planned"
 
 
 VOICEMAIL = {"cdr": {"status": "voicemail"}, "wrong": {"status": ("completed", "voice-mail", "other")}}

@@ -7,25 +7,23 @@ pairs in their order and the fields of each in theirs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.comparing.doubts import doubts_of_end
+from sippet_reconcile.reconciliation.comparing.doubts import why_not
 from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing
-from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, MICROS, Confidence
+from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, MICROS
 from sippet_reconcile.reconciliation.sides import Sides, micros
-from sippet_reconcile.schema import DISCREPANCIES, MAX_SECONDS, arrow_to_frame
+from sippet_reconcile.schema import DISCREPANCIES, arrow_to_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["build_discrepancies"]
-
-_CORRECTABLE: Final = ("status", "duration_seconds", "ended_at")
 
 
 def build_discrepancies(
@@ -52,8 +50,14 @@ def build_discrepancies(
     is_duration = fields == names.index("duration_seconds")
     call_s = np.where(is_duration, at.call_seconds("duration_seconds"), np.nan)
     cdr_s = np.where(is_duration, basis[pair_rows], np.nan)
-    patchable = _is_patchable(at, fields, names, rounded[pair_rows], tolerance_s)
-    patchable &= np.asarray(value_cdr.is_valid())
+    reasons = why_not(
+        at,
+        names,
+        fields,
+        has_value=np.asarray(value_cdr.is_valid()),
+        rounded_s=rounded[pair_rows],
+        tolerance_s=tolerance_s,
+    )
     started = at.call_instants("started_at")
     started = np.where(np.isnat(started), at.cdr_instants("started_at"), started)
     shown_user = pc.coalesce(at.call_text("sip_username"), at.cdr_text("sip_username"))
@@ -72,7 +76,8 @@ def build_discrepancies(
         "also": pa.nulls(size, text),
         "match_rule": pa.array(list(MATCH_RULES), text).take(pa.array(at.rule)),
         "confidence": pa.array(list(CONFIDENCES), text).take(pa.array(at.confidence)),
-        "is_patchable": pa.array(patchable),
+        "is_patchable": reasons.is_null(),
+        "why_not": reasons,
         "cdr_id": at.cdr_text("cdr_id"),
         "source_file": at.cdr_text("source_file"),
         "source_row": pa.array(at.cdr_seconds("source_row"), from_pandas=True).cast(pa.int64()),
@@ -87,33 +92,3 @@ def build_discrepancies(
 
 def _floats(values: NDArray[np.float64]) -> pa.Array:
     return pa.array(values, from_pandas=True)
-
-
-def _is_patchable(
-    at: Sides, fields: NDArray[Any], names: list[str], rounded: NDArray[np.float64], tolerance_s: float
-) -> NDArray[np.bool_]:
-    """Mark the rows that a plan may correct.
-
-    A call that never started may get a status only; an end of which `doubts_of_end`
-    has a doubt is not known well enough to be written; and of a pair of low confidence
-    nothing is, for it may be two calls.
-    """
-    correctable = np.isin(fields, [names.index(name) for name in _CORRECTABLE])
-    has_started = ~np.isnat(at.call_instants("started_at"))
-    is_status = fields == names.index("status")
-    is_end = fields == names.index("ended_at")
-    doubtful_end = np.zeros(len(fields), np.bool_)
-    doubtful_end[is_end] = (
-        doubts_of_end(
-            (at.call_instants("started_at")[is_end], at.call_instants("ended_at")[is_end]),
-            (at.cdr_instants("started_at")[is_end], at.cdr_instants("ended_at")[is_end]),
-            has_time_problem=at.cdr_known("time_problem")[is_end],
-            is_coarse=at.cdr_flags("is_coarse")[is_end],
-            total_s=at.cdr_seconds("total_s")[is_end],
-            tolerance_s=tolerance_s,
-        )
-        >= 0
-    )
-    too_long = (fields == names.index("duration_seconds")) & (rounded > MAX_SECONDS)
-    may_be_two = at.confidence == Confidence.LOW
-    return correctable & (has_started | is_status) & ~doubtful_end & ~too_long & ~may_be_two

@@ -1,8 +1,8 @@
-"""Say why the CDR's end of a matched call is not known well enough to be written.
+"""Say why a difference may not be corrected: what the API does not let, and what the CDR does not prove.
 
-Input are the instants of both sides, one element per row and the clock offset already
-removed; output is a code per row that names the doubt. Comparing, planning and showing
-ask here, so that what is not planned and the reason given for it cannot disagree.
+Input are the differing rows, the clock offset already removed; output is a code per
+row that names the reason. It is said once, here, and travels with the discrepancy, so
+that what is not planned and the reason given for it cannot disagree.
 """
 
 from __future__ import annotations
@@ -10,14 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 
-from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S
-from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
+from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S, Confidence
+from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros
+from sippet_reconcile.schema import MAX_SECONDS, PATCHABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["END_DOUBTS", "doubts_of_end"]
+__all__ = ["END_DOUBTS", "NOT_CORRECTABLE", "START_ONLY", "doubts_of_end", "why_not"]
+
+NOT_CORRECTABLE: Final = "the API does not let it be corrected"
+START_ONLY: Final = "the call has no start, so only its status may be corrected"
+_LOW: Final = (
+    "nothing but numbers that fit and starts in the window say that it is the same call (confidence low)"
+)
+_TOO_LONG: Final = f"the CDR's seconds are more than the {MAX_SECONDS} that the API takes"
+_NO_VALUE: Final = "the CDR gives no value that the API takes"
 
 END_DOUBTS: Final = (
     "its end is a local time that daylight saving skips or repeats",
@@ -26,9 +38,63 @@ END_DOUBTS: Final = (
     "its start is off by whole quarter hours, as a clock is and no end",
     "it is whole quarter hours from where the CDR's own seconds end",
 )
-"""Why an end is not written, by code; the first that holds is given."""
+"""Why an end is not known well enough to be written, by code; the first that holds is given."""
 
 _DAYLIGHT, _COARSE, _ALIKE, _ZONE, _OWN_SECONDS = range(len(END_DOUBTS))
+
+
+_REASONS: Final = (NOT_CORRECTABLE, START_ONLY, _LOW, *END_DOUBTS, _TOO_LONG, _NO_VALUE)
+
+
+def why_not(
+    at: Sides,
+    fields: Sequence[str],
+    field_codes: NDArray[np.int64],
+    *,
+    has_value: NDArray[np.bool_],
+    rounded_s: NDArray[np.float64],
+    tolerance_s: float,
+) -> pa.LargeStringArray:
+    """Return for each differing row why a plan may not correct it; missing where it may.
+
+    Parameters
+    ----------
+    at
+        Both sides of the rows.
+    fields, field_codes
+        The names of the fields, and each row's position among them.
+    has_value
+        Marks the rows that have a value to write.
+    rounded_s
+        The seconds that would be written as a duration.
+    tolerance_s
+        How far clocks may be apart.
+    """
+    is_field = {name: field_codes == place for place, name in enumerate(fields)}
+    may_be_corrected = np.isin(field_codes, [fields.index(name) for name in PATCHABLE if name in fields])
+    no_start = np.isnat(at.call_instants("started_at"))
+    ends = np.flatnonzero(is_field["ended_at"])
+    doubts = np.full(len(field_codes), -1, np.int8)
+    part = at.at(ends)
+    doubts[ends] = doubts_of_end(
+        (part.call_instants("started_at"), part.call_instants("ended_at")),
+        (part.cdr_instants("started_at"), part.cdr_instants("ended_at")),
+        has_time_problem=part.cdr_known("time_problem"),
+        is_coarse=part.cdr_flags("is_coarse"),
+        total_s=part.cdr_seconds("total_s"),
+        tolerance_s=tolerance_s,
+    )
+    tests = (
+        ~may_be_corrected,
+        no_start & ~is_field["status"],
+        at.confidence == Confidence.LOW,
+        *(doubts == code for code in range(len(END_DOUBTS))),
+        is_field["duration_seconds"] & (rounded_s > MAX_SECONDS),
+        ~has_value,
+    )
+    # The first that holds gives the reason.
+    codes = np.select(tests, range(len(_REASONS)), default=-1)
+    return pa.array(_REASONS, pa.large_string()).take(pa.array(codes, mask=codes < 0))
 
 
 def doubts_of_end(

@@ -192,44 +192,49 @@ def ordered_by(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the positions in ascending order of whole numbers, the first key first; equal rows stay as they stand.
 
     The same as ``np.lexsort`` of the keys the other way round, which takes four to six
-    times as long: keys that fit one word together are sorted as one.
+    times as long: keys that fit one word together are sorted as one, and those behind
+    them are only looked at where rows are equal so far.
 
     Examples
     --------
     >>> ordered_by(np.array([1, 0, 1, 0]), np.array([5, 9, 5, 7])).tolist()
     [3, 1, 0, 2]
     """
-    packed = _one_word(keys)
-    if packed is None:
+    packed, n_packed = _one_word(keys)
+    if n_packed == 0:
         return np.lexsort(keys[::-1])
     order = np.argsort(packed)
     ordered = packed[order]
     repeats = np.zeros(len(order), np.bool_)
     repeats[1:] = ordered[1:] == ordered[:-1]
     if repeats.any():
-        # The quick sort leaves equal rows in any order: only they are brought back into theirs.
         several = repeats.copy()
         several[:-1] |= repeats[1:]
         places = np.flatnonzero(several)
-        group = np.cumsum(~repeats)[places]
-        order[places] = np.sort(group * len(order) + order[places]) % len(order)
+        rows = order[places]
+        # The quick sort leaves equal rows in any order, so the row itself is the last key.
+        finer: list[NDArray[np.int64]] = [
+            np.cumsum(~repeats)[places],
+            *(key[rows] for key in keys[n_packed:]),
+            rows,
+        ]
+        is_finer = _one_word(finer[:2])[1] > 1
+        order[places] = rows[ordered_by(*finer) if is_finer else np.lexsort(finer[::-1])]
     return order
 
 
-def _one_word(keys: Sequence[NDArray[np.int64]]) -> NDArray[np.int64] | None:
-    """Return one number per row that sorts as the keys do; None where it would not fit 63 bits."""
-    if not keys or not len(keys[0]):
-        return None
+def _one_word(keys: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], int]:
+    """Return one number per row that sorts as the first keys do, and how many of them: as many as fit 63 bits."""
     packed = np.zeros(len(keys[0]), np.int64)
     size = 1
-    for key in keys:
-        least = int(key.min())
-        span = int(key.max()) - least + 1
+    for place, key in enumerate(keys):
+        least = int(key.min()) if len(key) else 0
+        span = int(key.max(initial=least)) - least + 1
         size *= span
         if size >= _NO_WORD:
-            return None
+            return packed, place
         packed = packed * span + (key - least)
-    return packed
+    return packed, len(keys)
 
 
 def start_gap_s(

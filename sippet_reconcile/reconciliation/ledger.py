@@ -132,7 +132,8 @@ def build_ledger(
     """
     names = as_names(by)
     groups, labels = _group_pairs(comparison, names, timezone)
-    n_groups = int(groups.max(initial=-1)) + 1
+    sizes = np.bincount(groups)
+    n_groups = len(sizes)
     found = comparison.discrepancies
     to_correct = (
         found["is_patchable"].to_numpy("bool") if corrected is None else np.asarray(corrected, np.bool_)
@@ -151,8 +152,8 @@ def build_ledger(
         # Each pair's line: how it stands, and for a difference its cause and whether it is corrected.
         line = comparison.results[name].standing.astype(np.int64) * 2
         line[comparison.pair_rows[here]] = (Standing.DIFFERS + cause_codes[here]) * 2 + to_correct[here]
-        seconds = _seconds_of(comparison, name, line % 2 == 1)
-        part = _sum_lines(groups, line, n_groups, seconds)
+        seconds = _seconds_of(comparison, name, (line & 1).astype(np.bool_))
+        part = _sum_lines(groups, line, sizes, seconds)
         _check_lines(part, seconds, comparison.n_compared, name)
         if name == "duration_seconds":
             _check_change(found, here[to_correct[here]], float(part.seconds["change_s"].sum()))
@@ -198,19 +199,25 @@ def _seconds_of(
 
 
 def _sum_lines(
-    groups: NDArray[np.int64], line: NDArray[np.int64], n_groups: int, seconds: dict[str, NDArray[np.float64]]
+    groups: NDArray[np.int64],
+    line: NDArray[np.int64],
+    sizes: NDArray[np.int64],
+    seconds: dict[str, NDArray[np.float64]],
 ) -> _Part:
-    """Count the calls and sum the seconds of each line of each group."""
+    """Count the calls and sum the seconds of each line of each group; `sizes` are the calls of each group."""
+    n_groups = len(sizes)
     # Few lines hold nearly all calls: each has a place for every group. What differs is numbered as it occurs.
-    differs = line >= Standing.DIFFERS * 2
-    rows = np.flatnonzero(differs)
+    rows = np.flatnonzero(line >= Standing.DIFFERS * 2)
     n_settled = Standing.DIFFERS * n_groups
-    keys = (line // 2) * n_groups + groups
+    keys = (line >> 1) * n_groups + groups
     n_lines = int(line.max(initial=0)) + 1
     own, distinct = pd.factorize(groups[rows] * n_lines + line[rows])
     keys[rows] = n_settled + own
     n_keys = n_settled + len(distinct)
-    n_calls = np.bincount(keys, minlength=n_keys)
+    # Most calls agree: they are the rest of their group.
+    others = np.flatnonzero(line >= Standing.WITHIN_TOLERANCE * 2)
+    n_calls = np.bincount(keys[others], minlength=n_keys)
+    n_calls[:n_groups] = sizes - np.bincount(groups[others], minlength=n_groups)
     used = np.flatnonzero(n_calls)
     settled = used[used < n_settled]
     sums = {name: np.full(len(used), np.nan) for name in _SECONDS}

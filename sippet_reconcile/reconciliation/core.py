@@ -214,7 +214,7 @@ def ordered_by(*keys: NDArray[np.int64]) -> NDArray[np.int64]:
         rows = order[places]
         # The quick sort leaves equal rows in any order, so the row itself is the last key.
         finer: list[NDArray[np.int64]] = [
-            np.cumsum(~repeats)[places],
+            np.cumsum(~repeats, dtype=np.int64)[places],
             *(key[rows] for key in keys[n_packed:]),
             rows,
         ]

@@ -125,21 +125,19 @@ def likely_twins(columns: Columns) -> NDArray[np.int64]:
         return groups
     # First by numbers alone, which are quick to sort; only what is left has its text looked at.
     rows = np.flatnonzero(usable & np.isin(seconds, without))
-    rows, begins = _runs(rows, started, [seconds])
-    rows = rows[_shared(begins)]
+    order, begins = _runs(started[rows], seconds[rows])
+    rows = rows[order[_shared(begins)]]
     if len(rows) == 0:
         return groups
     parties = [
         last_digits(columns.text(name).take(pa.array(rows)), _WHOLE_NUMBER)
         for name in ("from_number", "to_number")
     ]
-    known = np.logical_and.reduce([_has_text(party) for party in parties])
-    codes = np.zeros((3, n_calls), np.int64)
-    for place, party in enumerate(parties):
-        codes[place, rows] = text_codes(text_series(party))[0]
-    codes[2] = columns.codes("direction")[0]
-    rows = rows[known & (codes[2, rows] >= 0)]
-    rows, begins = _runs(rows, started, [seconds, *codes])
+    direction = columns.codes("direction")[0][rows]
+    known = np.logical_and.reduce([direction >= 0, *(_has_text(party) for party in parties)])
+    keys = [seconds[rows], direction, *(text_codes(text_series(party))[0] for party in parties)]
+    order, begins = _runs(started[rows[known]], *(key[known] for key in keys))
+    rows = rows[known][order]
     run = np.cumsum(begins)
     has_none = np.bincount(run, weights=~has_uuid[rows], minlength=1) > 0
     chosen = _shared(begins) & has_none[run]
@@ -152,16 +150,16 @@ def likely_twins(columns: Columns) -> NDArray[np.int64]:
 
 
 def _runs(
-    rows: NDArray[np.int64], started: NDArray[np.datetime64], keys: list[NDArray[np.int64]]
+    started: NDArray[np.datetime64], *keys: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the rows by keys and start, and where a run of equal keys and close starts begins."""
+    """Return the order of keys and start, and where in it a run of equal keys and close starts begins."""
     at = started.view(np.int64)
-    rows = rows[ordered_by(*(key[rows] for key in keys), at[rows])]
-    begins = np.ones(len(rows), np.bool_)
-    begins[1:] = np.diff(at[rows]) > _APART_US
+    order = ordered_by(*keys, at)
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = np.diff(at[order]) > _APART_US
     for key in keys:
-        begins[1:] |= np.diff(key[rows]) != 0
-    return rows, begins
+        begins[1:] |= np.diff(key[order]) != 0
+    return order, begins
 
 
 def _shared(begins: NDArray[np.bool_]) -> NDArray[np.bool_]:

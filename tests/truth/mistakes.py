@@ -112,8 +112,8 @@ def _without_legs(which: Callable[[pd.DataFrame], Any]) -> Callable[[World], Wor
 
 def _without_calls(which: Callable[[pd.DataFrame], Any]) -> Callable[[World], World]:
     def make(world: World) -> World:
-        kept = ~which(world.calls)
-        calls, truth = (frame[kept].reset_index(drop=True) for frame in (world.calls, world.truth))
+        calls = world.calls[~which(world.calls)].reset_index(drop=True)
+        truth = world.truth[world.truth["call_id"].isin(calls["id"])].reset_index(drop=True)
         return world.having(
             calls=calls, truth=truth, planted=world.planted[world.planted["call_id"].isin(calls["id"])]
         )

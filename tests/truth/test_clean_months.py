@@ -13,7 +13,7 @@ from month import ZONE, Settings, World, freeswitch_csv, make_month
 import sippet_reconcile as sr
 
 SIZES = (300, 450, 700, 1000, 1500, 2200, 3000, 5000)
-SEEDS = 32
+SEEDS = 30
 
 
 def settings_of(seed: int, size: int | None = None) -> Settings:

@@ -163,6 +163,19 @@ def test_the_measured_skew_is_the_rule_that_cures_it() -> None:
     assert "ended_at" in set(judged.plan.changes["field"])
 
 
+@pytest.mark.parametrize("size", [300, 800, SIZE])
+@pytest.mark.parametrize("step", [6, 30, 60])
+def test_billed_increments_are_found_though_many_calls_have_several_legs(step: int, size: int) -> None:
+    """The talk of several legs is measured by their times and no multiple; calls of one leg keep the export's seconds."""
+    world = _world((NAMED[f"rounded to {step} s"],), size=size)
+    rec = reconcile(world)
+    found = [f for f in rec.findings if f.code == "rounded-durations"]
+    assert [str(f.severity) for f in found] == ["stop"]
+    t = world.truth.merge(rec.pairs[["call_id"]], on="call_id")
+    of_one_leg = int((t["n_legs"].eq(1) & t["is_answered"]).sum())
+    assert found[0].evidence["n_calls"].max() >= 0.9 * of_one_leg
+
+
 def test_the_cure_of_a_zone_removes_the_skew_beside_it() -> None:
     world, rec = look(("zone of all", "a constant skew"), is_dirty=True)
     (finding,) = (f for f in rec.findings if f.code == "timezone-shift")

@@ -14,6 +14,7 @@ import pandas as pd
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
+from sippet_reconcile.plan.edges import reasons_at_edges
 from sippet_reconcile.plan.evidence import calls_of_plan, not_patchable_of
 from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, is_among, to_schema
 from sippet_reconcile.plan.guards import (
@@ -253,12 +254,15 @@ def _row_reasons(
     is_end, is_status = field.eq("ended_at"), field.eq("status")
     positions = match_positions(text_array(rows["call_id"]), text_array(calls["call_id"]))
     no_start = calls["started_at"].isna().to_numpy()[positions]
+    cdr_ids = rows.drop_duplicates("call_id")["cdr_id"]
+    at_edges = reasons_at_edges(calls, cdr_ids, rec)[positions]
     is_off = ("clock-offset" in rec.findings.codes) & _start_is_off(calls, rec.rules)[positions]
     tests: list[tuple[str, Any]] = [
         (NOT_ASKED, ~is_among(field, wanted)),
         (NOT_CHOSEN, ~chosen),
         (START_ONLY, no_start & ~is_status),
-        *((str(reason), rows["why_not"].eq(reason)) for reason in rows["why_not"].dropna().unique()),
+        *_reasons_given(rows["why_not"]),
+        *_reasons_given(pd.Series(at_edges, dtype="str")),
         (SHIFTED, is_end & forbids_ended_at(rec.findings)),
         (OTHER_CLOCK, is_end & is_off),
         (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~is_among(rows["value_cdr"], vocabulary)),
@@ -271,6 +275,10 @@ def _row_reasons(
     for reason, holds in reversed(tests):
         reasons[np.asarray(holds, dtype="bool")] = reason
     return reasons
+
+
+def _reasons_given(reasons: pd.Series[str]) -> list[tuple[str, Any]]:
+    return [(str(reason), reasons.eq(reason)) for reason in reasons.dropna().unique()]
 
 
 def _start_is_off(calls: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:

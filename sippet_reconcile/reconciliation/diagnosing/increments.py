@@ -85,6 +85,7 @@ class _Increment:
     """How some calls are rounded: the first increment, all further ones, and what speaks for it."""
 
     n_calls: int
+    what: str
     initial_s: int
     step_s: int
     share: float
@@ -102,10 +103,10 @@ class _Increment:
         """How the CDR's seconds are, beside the API's."""
         proof = f", and {self.proof} rounded up give just these in {self.proven:.1%}" if self.proof else ""
         if self.step_s == 1:
-            return f"never below {self.initial_s} in {self.n_calls:,} matched calls{proof}"
+            return f"never below {self.initial_s} in {self.n_calls:,} {self.what}{proof}"
         first = f" from {self.initial_s} on" if self.initial_s != self.step_s else ""
         return (
-            f"multiples of {self.step_s}{first} in {self.share:.1%} of {self.n_calls:,} matched calls, the API's "
+            f"multiples of {self.step_s}{first} in {self.share:.1%} of {self.n_calls:,} {self.what}, the API's "
             f"in {self.api_share:.1%}{proof}"
         )
 
@@ -117,9 +118,10 @@ class _Talk:
     sides: Sides
     billed: NDArray[np.float64]
     begins: str
+    what: str
 
     def at(self, rows: NDArray[np.int64]) -> _Talk:
-        return _Talk(self.sides.at(rows), self.billed[rows], self.begins)
+        return _Talk(self.sides.at(rows), self.billed[rows], self.begins, self.what)
 
     def of_api(self) -> NDArray[np.float64]:
         return self.sides.call_seconds("duration_seconds")
@@ -135,17 +137,24 @@ def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
 
     It takes 50 pairs of several lengths that are (but for 1 in 100) multiples of one
     increment, or of that from a first increment on, while real seconds of the same calls
-    are not. Where both sides are rounded alike they agree, and nothing is said.
+    are not. Where both sides are rounded alike they agree, and nothing is said. Of calls
+    of several legs each leg is rounded and not the time all of them took together, so
+    calls of one leg are asked wherever there are enough of them.
     """
     name = "total_s" if rules.duration == "total" else "billable_s"
     cdr = sides.cdr_seconds(name)
-    talked = np.flatnonzero(cdr > 0)
-    what = "exactly matched calls that lasted"
+    lasted = cdr > 0
+    of_one_leg = lasted & (sides.cdr_seconds("n_legs") == 1)
+    n_of_one = np.count_nonzero(of_one_leg)
+    is_narrowed = _PAIRS <= n_of_one < np.count_nonzero(lasted)
+    talked = np.flatnonzero(of_one_leg if is_narrowed else lasted)
+    words = "matched calls of one leg" if is_narrowed else "matched calls"
+    what = f"exactly {words} that lasted"
     if len(talked) < _PAIRS:
         return Verdict.of("rounded-durations", None, n_looked_at=len(talked), n_needed=_PAIRS, what=what)
     begins = "started_at" if rules.duration == "total" else "answered_at"
     part = sides if len(talked) == len(sides) else sides.at(talked)
-    talk = _Talk(part, cdr[talked], begins)
+    talk = _Talk(part, cdr[talked], begins, words)
     whole = _measure(talk)
     rows: list[tuple[str, str | None, _Increment]]
     rows = [("all", None, whole)] if whole is not None else _parts(talk)
@@ -194,7 +203,7 @@ def _judged(
     api_share = float((np.mod(counted, step) == 0).mean()) if len(counted) and step > 1 else 0.0
     if api_share >= _ALIKE:
         return None
-    best = _Increment(len(whole), step, step, share, api_share, 0.0, "")
+    best = _Increment(len(whole), talk.what, step, step, share, api_share, 0.0, "")
     for proof, real in (("the API's seconds", api), ("its own answer and end", stamps)):
         known = np.flatnonzero(real > 0)
         if len(known) < _PAIRS:
@@ -208,7 +217,7 @@ def _judged(
         proven = float(_gives(real[known], whole[known], first, step).mean())
         has_stamps = real is stamps and proven >= _PROVEN
         if proven > best.proven:
-            best = _Increment(len(whole), first, step, share, api_share, proven, proof)
+            best = _Increment(len(whole), talk.what, first, step, share, api_share, proven, proof)
         best = replace(best, has_stamps=has_stamps)
     if best.proven >= _PROVEN:
         return best

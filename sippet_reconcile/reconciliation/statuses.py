@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["NO_STATUS", "StatusWords", "normal_word", "status_words"]
+__all__ = ["COARSE_CAUSES", "NO_STATUS", "StatusWords", "normal_word", "not_contradicted", "status_words"]
 
 NO_STATUS: Final = frozenset({"unknown", "inprogress"})
 """Canonical words, in normal form, that say nothing about how a call ended."""
@@ -37,6 +37,16 @@ def normal_word(word: str) -> str:
 
 _ALSO_SAID_BY: Final = {"completed": frozenset({"voicemail"})}
 """Words that a CDR status does not contradict: most switches cannot tell who picked up, a person or a mailbox."""
+
+COARSE_CAUSES: Final = {
+    # Asterisk and what is built on it: a caller who gave up is one of those, unless cdr.conf asks for CANCEL.
+    "no answer": ("no_answer", "missed", "canceled"),
+    # 3CX's log has no other word for a call that nobody answered.
+    "unanswered": ("no_answer", "missed", "canceled", "busy", "failed"),
+}
+"""A system's own word, in small letters, for several of our statuses: which of them it was, it does not tell."""
+
+_SPELLINGS: Final = frozenset({"cancelled"})
 
 _CANONICAL: Final = frozenset(normal_word(word) for word in LEG_STATUSES)
 
@@ -114,3 +124,22 @@ def _meaning(
         return StatusWords(frozenset(), None, is_mapped=False)
     written = word if word in occurring else spelling.get(normal, word)
     return StatusWords(_ALSO_SAID_BY.get(normal, frozenset()) | {normal}, written, is_mapped=False)
+
+
+def not_contradicted(cause: str, rules: Rules) -> frozenset[str]:
+    """Return the API words, in normal form, that a system's own word for unanswered calls does not rule out.
+
+    Empty where the word is no such word, or where the rules say what its status means.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> plain = SimpleNamespace(status_map={})
+    >>> sorted(not_contradicted("NO ANSWER", plain)), sorted(not_contradicted("NO_ANSWER", plain))
+    (['canceled', 'cancelled', 'missed', 'noanswer'], [])
+    """
+    statuses = COARSE_CAUSES.get(cause.strip().casefold(), ())
+    if not statuses or any(normal_word(word) == "noanswer" for word in rules.status_map):
+        return frozenset()
+    meanings = status_words(statuses, {}, rules)
+    return _SPELLINGS.union(*(meaning.agreeing for meaning in meanings.values()))

@@ -194,6 +194,39 @@ def test_a_completed_leg_does_not_contradict_a_voicemail_as_few_switches_know_wh
     assert found(matched(rows).compare(rules)) == [("status", word, "completed"), ("status", word, "busy")]
 
 
+@pytest.mark.parametrize(
+    ("cause", "api", "differs"),
+    [
+        ("NO ANSWER", "canceled", False),
+        ("NO ANSWER", "Cancelled", False),
+        ("NO ANSWER", "missed", False),
+        ("NO ANSWER", "busy", True),
+        ("NO ANSWER", "completed", True),
+        ("NO ANSWER", "answered", True),
+        ("NO ANSWER", None, True),
+        ("Unanswered", "busy", False),
+        ("Unanswered", "failed", False),
+        ("Unanswered", "completed", True),
+        ("NO_ANSWER", "canceled", True),
+        (None, "canceled", True),
+    ],
+)
+def test_one_word_for_all_that_nobody_answered_contradicts_no_finer_word(
+    matched: Any, row: Any, cause: str | None, api: str | None, differs: bool
+) -> None:
+    rows = [
+        row(call={"status": api}, cdr={"status": "no_answer", "cause": cause, "is_answered": False}),
+        row(call={"status": "busy"}, cdr={"status": "completed", "cause": "ANSWERED"}),
+    ]
+    comparison = matched(rows).compare()
+    expected = [("status", api, "no_answer")] if differs else []
+    assert [f for f in found(comparison) if f[0] == "status"] == [*expected, ("status", "busy", "completed")]
+    assert comparison.no_evidence["status"] == (0 if differs else 1)
+    # Whoever says which words agree is believed.
+    pinned = matched(rows).compare(Rules(duration="billable", status_map={"no_answer": ["no_answer"]}))
+    assert ("status", api, "no_answer") in found(pinned)
+
+
 @pytest.mark.parametrize("cdr_status", [None, "unknown", "in_progress", "", "weird"])
 def test_a_cdr_status_that_says_nothing_is_no_evidence(
     matched: Any, row: Any, cdr_status: str | None
@@ -309,6 +342,28 @@ def test_an_end_from_a_doubtful_local_time_is_not_patchable(matched: Any, row: A
 def test_seconds_too_many_for_the_api_are_not_patchable(matched: Any, row: Any) -> None:
     built = matched([row(cdr={"billable_s": 2.0**31})])
     assert built.compare().discrepancies["is_patchable"].tolist() == [False]
+
+
+@pytest.mark.parametrize(
+    ("n_legs", "first_s", "cdr_s", "seconds", "may"),
+    [
+        (2, 20.0, 35.0, 37, False),  # two legs lose a second each
+        (2, 20.0, 35.0, 38, True),
+        (2, 20.0, 35.5, 38, True),  # what has fractions was not cut
+        (2, 35.0, 35.0, 37, True),  # the seconds are those of one leg
+        (1, 35.0, 35.0, 37, True),
+        (9, 20.0, 35.0, 39, False),
+        (9, 20.0, 35.0, 40, True),  # however many legs there are, few of them talked
+    ],
+)
+def test_seconds_put_together_from_legs_that_were_cut_prove_no_small_difference(
+    matched: Any, row: Any, *, n_legs: int, first_s: float, cdr_s: float, seconds: int, may: bool
+) -> None:
+    cdr = {"n_legs": n_legs, "billable_s": cdr_s, "first_billable_s": first_s, "last_billable_s": 15.0}
+    frame = matched([row(call={"duration_seconds": seconds}, cdr=cdr)]).compare().discrepancies
+    frame = frame[frame["field"].eq("duration_seconds")]
+    assert frame["is_patchable"].tolist() == [may]
+    assert frame["why_not"].isna().tolist() == [may]
 
 
 def test_only_pairs_of_the_period_are_compared(matched: Any, row: Any) -> None:

@@ -24,7 +24,7 @@ from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Stan
 from sippet_reconcile.reconciliation.core import MICROS, at_once
 from sippet_reconcile.reconciliation.numbers import compare_numbers
 from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros
-from sippet_reconcile.reconciliation.statuses import normal_word, status_words
+from sippet_reconcile.reconciliation.statuses import normal_word, not_contradicted, status_words
 from sippet_reconcile.schema import text_array
 from sippet_reconcile.values import instants_to_text, seconds_to_text
 
@@ -197,9 +197,7 @@ def compare_pairs(
         },
     )
     results = measured | named
-    discrepancies, pair_rows = build_discrepancies(
-        sides, results, basis, rounded, tolerance_s=rules.time_tolerance_s
-    )
+    discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded, rules=rules)
     return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
 
 
@@ -292,7 +290,27 @@ def _compare_status(sides: Sides, rules: Rules) -> FieldResult:
         words = status_words(cdr_words, call_words, rules)
         return [(words[word].agreeing, words[word].written) for word in cdr_words]
 
-    return _by_words(sides, "status", meanings)
+    result = _by_words(sides, "status", meanings)
+    result.standing[_not_told_apart(sides, result.rows(Standing.DIFFERS), rules)] = Standing.NO_EVIDENCE
+    return result
+
+
+def _not_told_apart(sides: Sides, rows: NDArray[np.int64], rules: Rules) -> NDArray[np.int64]:
+    """Return those of some rows whose CDR has one word for all that nobody answered, among it what the API says."""
+    codes, words = sides.cdr_codes("status")
+    unanswered = [place for place, word in enumerate(words) if word == "no_answer"]
+    rows = rows[np.isin(codes[rows], unanswered)]
+    if not len(rows):
+        return rows
+    causes = sides.at(rows).cdr_text("cause").dictionary_encode()
+    call_codes, call_words = sides.call_codes("status")
+    # The last row and column stand for what is missing, whose code is -1.
+    holds = np.zeros((len(causes.dictionary) + 1, len(call_words) + 1), np.bool_)
+    for place, cause in enumerate(causes.dictionary.to_pylist()):
+        allowed = not_contradicted(cause, rules)
+        holds[place, :-1] = [normal_word(word) in allowed for word in call_words]
+    cause_codes = causes.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return rows[holds[cause_codes, call_codes[rows]]]
 
 
 def _compare_direction(sides: Sides) -> FieldResult:

@@ -23,6 +23,8 @@ from sippet_reconcile.schema import DISCREPANCIES, arrow_to_frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sippet_reconcile.reconciliation.rules import Rules
+
 __all__ = ["build_discrepancies"]
 
 
@@ -32,7 +34,7 @@ def build_discrepancies(
     basis: NDArray[np.float64],
     rounded: NDArray[np.float64],
     *,
-    tolerance_s: float,
+    rules: Rules,
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Build the frame of the differing rows, in the order of the pairs, then of the fields."""
     rows = [result.rows(Standing.DIFFERS) for result in results.values()]
@@ -55,8 +57,9 @@ def build_discrepancies(
         names,
         fields,
         has_value=np.asarray(value_cdr.is_valid()),
+        basis_s=basis[pair_rows],
         rounded_s=rounded[pair_rows],
-        tolerance_s=tolerance_s,
+        rules=rules,
     )
     started = at.call_instants("started_at")
     started = np.where(np.isnat(started), at.cdr_instants("started_at"), started)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sippet_reconcile.reconciliation.rules import Rules
+
 __all__ = ["END_DOUBTS", "NOT_CORRECTABLE", "START_ONLY", "doubts_of_end", "why_not"]
 
 NOT_CORRECTABLE: Final = "the API does not let it be corrected"
@@ -29,6 +31,9 @@ _LOW: Final = (
     "nothing but numbers that fit and starts in the window say that it is the same call (confidence low)"
 )
 _TOO_LONG: Final = f"the CDR's seconds are more than the {MAX_SECONDS} that the API takes"
+_CUT: Final = (
+    "its seconds are put together from legs that are cut to whole seconds, and that may be all the difference"
+)
 _NO_VALUE: Final = "the CDR gives no value that the API takes"
 
 END_DOUBTS: Final = (
@@ -43,7 +48,10 @@ END_DOUBTS: Final = (
 _DAYLIGHT, _COARSE, _ALIKE, _ZONE, _OWN_SECONDS = range(len(END_DOUBTS))
 
 
-_REASONS: Final = (NOT_CORRECTABLE, START_ONLY, _LOW, *END_DOUBTS, _TOO_LONG, _NO_VALUE)
+_REASONS: Final = (NOT_CORRECTABLE, START_ONLY, _LOW, *END_DOUBTS, _TOO_LONG, _CUT, _NO_VALUE)
+
+_MOST_CUT_S: Final = 3
+"""What is lost between legs, in seconds, however many there are: few of them talked."""
 
 
 def why_not(
@@ -52,8 +60,9 @@ def why_not(
     field_codes: NDArray[np.int64],
     *,
     has_value: NDArray[np.bool_],
+    basis_s: NDArray[np.float64],
     rounded_s: NDArray[np.float64],
-    tolerance_s: float,
+    rules: Rules,
 ) -> pa.LargeStringArray:
     """Return for each differing row why a plan may not correct it; missing where it may.
 
@@ -65,10 +74,10 @@ def why_not(
         The names of the fields, and each row's position among them.
     has_value
         Marks the rows that have a value to write.
-    rounded_s
-        The seconds that would be written as a duration.
-    tolerance_s
-        How far clocks may be apart.
+    basis_s, rounded_s
+        The CDR's seconds on the chosen basis, and those that would be written as a duration.
+    rules
+        The rules, with the basis of durations settled.
     """
     is_field = {name: field_codes == place for place, name in enumerate(fields)}
     may_be_corrected = np.isin(field_codes, [fields.index(name) for name in PATCHABLE if name in fields])
@@ -82,19 +91,37 @@ def why_not(
         has_time_problem=part.cdr_known("time_problem"),
         is_coarse=part.cdr_flags("is_coarse"),
         total_s=part.cdr_seconds("total_s"),
-        tolerance_s=tolerance_s,
+        tolerance_s=rules.time_tolerance_s,
     )
+    is_duration = is_field["duration_seconds"]
+    is_cut = is_duration.copy()
+    is_cut[is_duration] = _may_be_cut(at.at(np.flatnonzero(is_duration)), basis_s[is_duration], rules)
     tests = (
         ~may_be_corrected,
         no_start & ~is_field["status"],
         at.confidence == Confidence.LOW,
         *(doubts == code for code in range(len(END_DOUBTS))),
-        is_field["duration_seconds"] & (rounded_s > MAX_SECONDS),
+        is_duration & (rounded_s > MAX_SECONDS),
+        is_cut,
         ~has_value,
     )
     # The first that holds gives the reason.
     codes = np.select(tests, range(len(_REASONS)), default=-1)
     return pa.array(_REASONS, pa.large_string()).take(pa.array(codes, mask=codes < 0))
+
+
+def _may_be_cut(at: Sides, basis_s: NDArray[np.float64], rules: Rules) -> NDArray[np.bool_]:
+    """Mark calls of several legs whose difference is no more than what each of them lost by being cut.
+
+    A switch that writes whole seconds loses up to one per leg, and up to one between two of them.
+    Where the call has the seconds of one leg, it lost no more than that one.
+    """
+    n_legs = at.cdr_seconds("n_legs")
+    name = "total_s" if rules.duration == "total" else "billable_s"
+    of_one_leg = (basis_s == at.cdr_seconds(f"first_{name}")) | (basis_s == at.cdr_seconds(f"last_{name}"))
+    gap_s = np.abs(micros(basis_s) - micros(at.call_seconds("duration_seconds")))
+    lost = micros(rules.duration_tolerance_s + np.minimum(n_legs - 1, _MOST_CUT_S))
+    return (n_legs > 1) & ~of_one_leg & (basis_s == np.floor(basis_s)) & (gap_s <= lost)
 
 
 def doubts_of_end(

@@ -298,6 +298,11 @@ def test_numbers_short_of_an_area_code_are_equal_in_fewer_digits(matched: Any, r
     assert "number_digits = 8" in cures
 
 
+def test_the_extension_that_rang_is_no_odd_form_of_the_number_dialled(matched: Any, row: Any) -> None:
+    rows = [row(cdr={"to_number": f"10{n % 40:02d}", "to_e164": None}) for n in range(80)]
+    assert "number-format" not in numbers_of(matched(rows))
+
+
 def test_single_wrong_numbers_are_no_matter_of_form(matched: Any, row: Any) -> None:
     rng = np.random.default_rng(1)
     rows = [

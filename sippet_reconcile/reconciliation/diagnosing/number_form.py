@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
-from sippet_reconcile.reconciliation.numbers import as_e164, compare_numbers, is_true
+from sippet_reconcile.reconciliation.numbers import as_e164, compare_numbers, is_true, last_digits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,6 +109,8 @@ def _party_rows(sides: Sides, party: str, material: Material) -> list[dict[str, 
     # and where both sides write the same nothing is odd about it.
     lacking = is_true(pc.match_substring_regex(cdr, pattern=_SEVEN_DIGITS)) & ~has_e164
     lacking &= ~is_true(pc.equal(call, cdr))
+    # Where a phone rang that the API does not know, no other spelling of its extension is the number dialled.
+    is_known &= ~(_is_short(cdr) & ~_is_short(call))
     differing = is_known & ~agrees & np.asarray(call.is_valid())
     rows = []
     for what, odd, total in (
@@ -123,6 +125,11 @@ def _party_rows(sides: Sides, party: str, material: Material) -> list[dict[str, 
         }
         rows.append({**row, **_alike(call, cdr, np.flatnonzero(odd))})
     return rows
+
+
+def _is_short(numbers: pa.LargeStringArray) -> NDArray[np.bool_]:
+    """Mark what has fewer digits than two numbers must have in common to be one."""
+    return is_true(pc.less(pc.binary_length(last_digits(numbers, _SUFFIX)), _SUFFIX))
 
 
 def _alike(call: pa.LargeStringArray, cdr: pa.LargeStringArray, rows: NDArray[np.int64]) -> dict[str, Any]:
@@ -177,9 +184,9 @@ def _transformation(row: dict[str, Any]) -> str:
 
 
 def _advice(row: dict[str, Any]) -> str:
-    general = "Pass country= to read_cdr (the ISO code in whose national form the numbers are), or set Rules(number_digits=…)."
+    advice = "Pass country= to read_cdr (the ISO code in whose national form the numbers are), or set Rules(number_digits=…)."
     if row["n_alike"] is None:
-        return general
+        return advice
     cdr_has, api_has = str(row["cdr_has_ahead"]), str(row["api_has_ahead"])[1:]
     region = phonenumbers.region_code_for_country_code(int(api_has)) if api_has.isdigit() else "ZZ"
     country = f'country="{region}"' if region not in {"ZZ", "001"} else "country="
@@ -189,4 +196,4 @@ def _advice(row: dict[str, Any]) -> str:
         return f'Read the export again without the prefix for an outside line: strip_prefixes=("{outside}",){more}.'
     if api_has:
         return f"Read the export again with {country}, in whose national form the numbers are."
-    return general
+    return advice

@@ -23,12 +23,16 @@ __all__ = [
     "hide_middle",
     "html_table",
     "html_text",
+    "joined",
     "label",
     "mask_digits",
+    "mask_like_number",
     "mask_number",
     "plural",
     "section",
+    "shortened",
     "show_value",
+    "signed",
     "text_table",
     "visible",
 ]
@@ -117,6 +121,43 @@ def plural(count: int, word: str, words: str | None = None) -> str:
     return f"{count:,} {word if count == 1 else words or word + 's'}"
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """Return a difference with its sign, as people write it; zero has none.
+
+    Examples
+    --------
+    >>> signed(12.0), signed(-1234.56, 1), signed(-0.04, 1)
+    ('+12', '−1,234.6', '0')
+    """
+    rounded = round(float(value), digits)
+    if rounded == 0:
+        return "0"
+    text = f"{abs(rounded):,.0f}" if rounded == int(rounded) else f"{abs(rounded):,}"
+    return f"{'−' if rounded < 0 else '+'}{text}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    Examples
+    --------
+    >>> joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return a text cut to so many letters, with a sign that it goes on.
+
+    Examples
+    --------
+    >>> shortened("pbx-a.csv"), shortened("a" * 99, 5)
+    ('pbx-a.csv', 'aaaa…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def label(name: object) -> str:
     """Return a name as people read it: without underscores, its unit in brackets.
 
@@ -133,6 +174,10 @@ def label(name: object) -> str:
 
 
 _DIGITS: Final = re.compile(r"\d{5,}")
+_LIKE_NUMBER: Final = re.compile(r"(?!\d{4}-\d\d-\d\d)\+?(?:[ ()./-]*\d){7,}[ )]*")
+"""Seven digits or more and what is written between them; a date is none."""
+
+_PER_CENT: Final = re.compile(r"\d+(?:\.\d+)?%")
 _KEEP_HEAD, _KEEP_TAIL = 2, 2
 
 
@@ -147,6 +192,17 @@ def mask_number(number: object) -> str:
     '(02•) ••••-••23'
     """
     return hide_middle(show_value(number))
+
+
+def mask_like_number(value: object) -> object:
+    """Hide the middle of a text that is written as a phone number is; anything else stays as it is.
+
+    Examples
+    --------
+    >>> mask_like_number("+44 20 7946 0123"), mask_like_number("1001"), mask_like_number("2026-10-01"), mask_like_number(7)
+    ('+44 •• •••• ••23', '1001', '2026-10-01', 7)
+    """
+    return hide_middle(value) if isinstance(value, str) and _LIKE_NUMBER.fullmatch(value) else value
 
 
 def hide_middle(text: str) -> str:
@@ -191,6 +247,7 @@ def html_table(
     masked: Sequence[str] = (),
     plain_numbers: Sequence[str] = (),
     right: Sequence[str] = (),
+    n_rows: int | None = None,
 ) -> str:
     """Return a frame as an escaped HTML table that says what it left out.
 
@@ -206,6 +263,8 @@ def html_table(
         Numeric columns shown without thousands separators (line numbers, years).
     right
         Columns of text that is numbers already, set to the right as numbers are.
+    n_rows
+        How many rows there are in all, where `frame` has the first of them only.
     """
     to_the_right = {name for name in frame.columns if _is_number(frame[name].dtype)}.union(right)
     heads = "".join(
@@ -224,7 +283,7 @@ def html_table(
             shown = [escape(v) for v in values]
         columns.append([_cell(text, css) for text in shown])
     body = "".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True))
-    more = len(frame) - max_rows
+    more = (len(frame) if n_rows is None else n_rows) - max_rows
     rest = f'<div class="more">and {more:,} more</div>' if more > 0 else ""
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="wide">{table}</div>{rest}'
@@ -282,7 +341,8 @@ def card(
 def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str], *, right: Sequence[str] = ()) -> str:
     """Return an aligned plain-text table: numbers to the right, text to the left.
 
-    Columns named in `right` hold numbers that are text already.
+    Columns named in `right` hold numbers that are text already. Of a column that lacks
+    some numbers the others still stand to the right.
 
     Examples
     --------
@@ -296,13 +356,7 @@ def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str], *, right:
     # One line each: a value with a line end could pass for rows of its own.
     cells = [[show_value(v).replace("\n", "\\n").replace("\t", " ") for v in row] for row in raw]
     widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(heads)]
-    to_the_right = [
-        heads[i] in right
-        or (
-            bool(raw) and all(isinstance(row[i], int | float) and not isinstance(row[i], bool) for row in raw)
-        )
-        for i in range(len(heads))
-    ]
+    to_the_right = [heads[i] in right or _are_numbers([row[i] for row in raw]) for i in range(len(heads))]
 
     def line(values: Sequence[str]) -> str:
         padded = [
@@ -312,3 +366,17 @@ def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str], *, right:
 
     rule = "  ".join("-" * w for w in widths)
     return "\n".join([line(list(heads)), rule, *(line(row) for row in cells)])
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    """Tell whether there are numbers, shares in per cent among them, and nothing else but what is missing."""
+    known = [value for value in values if not _is_missing(value)]
+    return bool(known) and all(
+        (isinstance(value, int | float) and not isinstance(value, bool))
+        or (isinstance(value, str) and _PER_CENT.fullmatch(value) is not None)
+        for value in known
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return show_value(value) == "–"

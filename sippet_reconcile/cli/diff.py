@@ -33,6 +33,7 @@ _SHOWN = (
     "call_id", "field", "value_call", "value_cdr", "delta_s", "explanation", "match_rule", "is_patchable",
     "source_file", "source_row",
 )  # fmt: skip
+_MOST_CAUSES = 10
 
 
 @click.command(
@@ -82,6 +83,8 @@ def diff_command(
     **options: Any,
 ) -> None:
     """Read, reconcile, save and print."""
+    from sippet_reconcile.reconciliation.page import hide_numbers  # noqa: PLC0415 - it needs pandas
+
     period = period_from(options, options.pop("period_timezone") or options["timezone"])
     rules = rules_from(options)
     progress = progress_of(quiet=quiet)
@@ -116,7 +119,13 @@ def diff_command(
             rec.balance.query("rows > 0"), title="balance: every leg and every call in exactly one place"
         )
         largest = rec.discrepancies.sort_values("delta_s", key=abs, ascending=False, kind="stable")
-        print_frame(largest, columns=_SHOWN, title="largest differences (CDR minus API, seconds)", most=rows)
+        print_frame(
+            hide_numbers(largest.head(rows)),
+            columns=_SHOWN,
+            n_rows=len(largest),
+            title="largest differences (CDR minus API, seconds)",
+            most=rows,
+        )
     if out is not None:
         say(f"Written to {out}. {_next(rec.summary(), out)}")
     context.exit(Ended.DIFFER if differ else Ended.DONE)
@@ -147,7 +156,7 @@ def _print_causes(causes: Any) -> None:
     if causes.sentences:
         tell(f"\n{causes.chart.title}")
         tell(causes.chart.to_text())
-    print_frame(causes.frame, title="causes")
+    print_frame(causes.frame, title="causes", most=_MOST_CAUSES)
 
 
 def _next(said: dict[str, Any], out: Path) -> str:

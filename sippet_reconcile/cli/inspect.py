@@ -100,6 +100,8 @@ def inspect_command(
         findings = sr.check_calls(sr.read_calls(calls))
         if as_json:
             result["findings"] = findings_rows(findings)
+            result["checks"] = findings.checks
+            result["cures_toml"] = findings.cures_toml()
         else:
             tell(command_words(str(findings)))
     if as_json:
@@ -143,13 +145,14 @@ def _command(look: FirstLook) -> str | None:
 
 
 def findings_rows(findings: Any) -> list[dict[str, Any]]:
-    """Return findings as plain values: code, severity, message, advice, and how many rows prove each."""
+    """Return findings as plain values: code, severity, message, advice, cure, and how many rows prove each."""
     return [
         {
             "code": finding.code,
             "severity": str(finding.severity),
             "message": finding.message,
             "advice": finding.advice,
+            "cure": dict(finding.cure),
             "evidence_rows": len(finding.evidence),
         }
         for finding in findings

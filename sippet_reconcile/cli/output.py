@@ -80,9 +80,13 @@ def print_frame(
     columns: Sequence[str] | None = None,
     title: str | None = None,
     most: int = _MOST_ROWS,
+    n_rows: int | None = None,
     err: bool = False,
 ) -> None:
-    """Write a table on stdout (or stderr), its first rows, and how many more there are."""
+    """Write a table on stdout (or stderr), its first rows, and how many more there are.
+
+    `n_rows` is how many there are in all, where `frame` has the first of them only.
+    """
     from sippet_reconcile._display import label, mask_number, text_table  # noqa: PLC0415 - it needs pandas
 
     names = [str(name) for name in columns or frame.columns if name in frame.columns]
@@ -105,8 +109,9 @@ def print_frame(
 
     table = [cells(name) for name in names]
     tell(text_table(list(zip(*table, strict=True)), [label(name) for name in names]), err=err)
-    if len(frame) > most:
-        tell(f"and {len(frame) - most:,} more", err=err)
+    n_rows = len(frame) if n_rows is None else n_rows
+    if n_rows > most:
+        tell(f"and {n_rows - most:,} more", err=err)
 
 
 def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:

@@ -19,7 +19,6 @@ from sippet_reconcile._display import (
     card,
     escape,
     html_text,
-    mask_number,
     plural,
     section,
     text_table,
@@ -27,10 +26,12 @@ from sippet_reconcile._display import (
 )
 from sippet_reconcile.reconciliation.checks import CHECKS, CODES, Outcome, conform_checks, untold
 from sippet_reconcile.reconciliation.page import (
-    NUMBER_COLUMNS,
     SHOWN_ROWS,
     findings_table,
+    folded,
+    hide_numbers,
     readable,
+    shares_in_per_cent,
     shown_evidence,
 )
 
@@ -284,7 +285,7 @@ class Findings(Sequence[Finding]):
         return "".join(f"{line}\n" for line in plain)
 
     def to_text(self) -> str:
-        """Return every finding with its advice and the first rows of its evidence."""
+        """Return every finding with its advice, its cure as a rule, and the first rows of its evidence."""
         said = [_as_text(finding) for finding in self._items] or ["No findings."]
         return "\n\n".join([*said, *([self.untold] if self.untold else [])])
 
@@ -301,6 +302,8 @@ class Findings(Sequence[Finding]):
         title = plural(len(self), "finding") if self._items else "No findings"
         subtitle = f"{stops} of them make a plan impossible until fixed or accepted" if stops else None
         parts = [findings_table(self)]
+        if cures := self.cures_toml():
+            parts.append(folded("Rules as measured, not applied", f"<pre>{escape(cures)}</pre>"))
         return card(title, None, *parts, subtitle=subtitle, tone=_tone(self._items))
 
 
@@ -324,13 +327,13 @@ def _as_text(finding: Finding) -> str:
     lines = [f"[{finding.severity.value}] {finding.code}: {finding.message}"]
     if finding.advice:
         lines.append(f"  next: {finding.advice}")
-    evidence = readable(finding.evidence)
+    cure = [line for line in Findings([finding]).cures_toml().splitlines() if not line.startswith("#")]
+    if cure:
+        lines += ["  as a rule, measured and not applied:", *(f"    {line}".rstrip() for line in cure)]
+    evidence = finding.evidence
     if len(evidence) and len(evidence.columns):
-        head = evidence.head(SHOWN_ROWS)
-        columns = [
-            [mask_number(value) if name in NUMBER_COLUMNS else value for value in head[name].tolist()]
-            for name in head.columns
-        ]
+        head = shares_in_per_cent(hide_numbers(readable(evidence.head(SHOWN_ROWS))))
+        columns = [head[name].tolist() for name in head.columns]
         table = text_table(list(zip(*columns, strict=True)), [str(name) for name in head.columns])
         lines += [f"  {line}" for line in table.splitlines()]
         if len(evidence) > SHOWN_ROWS:

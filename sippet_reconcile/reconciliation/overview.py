@@ -20,7 +20,13 @@ from sippet_reconcile._display import (
     text_table,
     visible,
 )
-from sippet_reconcile.reconciliation.page import compact_table, findings_table, folded, headline
+from sippet_reconcile.reconciliation.page import (
+    compact_table,
+    findings_table,
+    folded,
+    headline,
+    hide_numbers,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +69,7 @@ def overview_html(
     if causes.sentences:
         parts.append(section("Causes", causes.to_html()))
     if len(largest):
-        parts.append(section("Largest discrepancies", compact_table(largest)))
+        parts.append(section("Largest discrepancies", compact_table(hide_numbers(largest))))
     parts.append(
         folded(
             "Balance: where every row ended up",
@@ -91,6 +97,7 @@ def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, larg
         first, second = (textwrap.fill(sentence, _WIDTH) for sentence in causes.sentences)
         blocks += [f"{first}\n{second}", f"{causes.chart.title}\n{causes.chart.to_text(_WIDTH)}"]
     if len(largest):
+        largest = hide_numbers(largest)
         heads = [str(name) for name in largest.columns]
         columns = [[str(v) if name == "source_row" else v for v in largest[name].tolist()] for name in heads]
         rows = [[show_value(value) for value in row] for row in zip(*columns, strict=True)]

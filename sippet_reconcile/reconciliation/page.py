@@ -7,14 +7,14 @@ open; what proves it is folded away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile._display import escape, html_table, plural
+import pandas as pd
+
+from sippet_reconcile._display import escape, html_table, mask_like_number, mask_number, plural, shortened
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sippet_reconcile.reconciliation.findings import Finding, Findings
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "findings_table",
     "folded",
     "headline",
+    "hide_numbers",
     "paragraphs",
     "shown_evidence",
 ]
@@ -30,8 +31,11 @@ __all__ = [
 SHOWN_ROWS: Final = 10
 """Rows of evidence that a finding shows; all of them stay in its frame."""
 
-NUMBER_COLUMNS: Final = ("from_number", "to_number")
-"""Columns of evidence that hold phone numbers and are masked when shown."""
+NUMBER_COLUMNS: Final = ("from_number", "to_number", "sip_username")
+"""Fields, and columns, that hold phone numbers or, as users may, are named by them, and are masked when shown."""
+
+_SIDES: Final = ("value_call", "value_cdr")
+_LONGEST: Final = 120
 
 _COLOURS: Final = {"stop": "#c62828", "warn": "#ef8f00", "info": "#5c8fd6"}
 
@@ -67,9 +71,66 @@ def folded(title: str, *parts: str) -> str:
     return f"<details>{summary}{''.join(parts)}</details>"
 
 
-def compact_table(frame: pd.DataFrame, *, max_rows: int = SHOWN_ROWS, masked: Sequence[str] = ()) -> str:
-    """Return the first rows of a frame, lines of files without thousands separators."""
-    return html_table(frame, max_rows=max_rows, masked=masked, plain_numbers=("source_row",))
+def compact_table(frame: pd.DataFrame, *, max_rows: int = SHOWN_ROWS, n_rows: int | None = None) -> str:
+    """Return the first rows of a frame, lines of files without thousands separators, shares in per cent."""
+    n_rows = len(frame) if n_rows is None else n_rows
+    shown = shares_in_per_cent(frame.head(max_rows))
+    shares = [name for name in frame.columns if is_share(name)]
+    return html_table(shown, max_rows=max_rows, plain_numbers=("source_row",), right=shares, n_rows=n_rows)
+
+
+def is_share(name: object) -> bool:
+    """Tell whether a column holds shares, which people read in per cent.
+
+    Examples
+    --------
+    >>> [is_share(name) for name in ("share", "share_at_least", "proven_share", "shared_s")]
+    [True, True, True, False]
+    """
+    return "share" in str(name).split("_")
+
+
+def shares_in_per_cent(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with their shares as texts, missing where they are."""
+    numbers = [
+        name for name in frame.columns if is_share(name) and pd.api.types.is_numeric_dtype(frame[name].dtype)
+    ]
+    said = {
+        name: frame[name].astype("Float64").map("{:.1%}".format, na_action="ignore").astype("str")
+        for name in numbers
+    }
+    return frame.assign(**said)
+
+
+def hide_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return rows as they may be shown: phone numbers masked, texts that never end cut.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"field": ["to_number", "ended_at"], "value_call": ["02079460123", "2026-10-01T09:00:00Z"]})
+    >>> hide_numbers(rows)["value_call"].tolist()
+    ['02•••••••23', '2026-10-01T09:00:00Z']
+    """
+    shown: dict[str, pd.Series[str]] = {}
+    for name in frame.columns:
+        texts = frame[name]
+        if not isinstance(texts.dtype, pd.StringDtype):
+            continue
+        hide: Callable[[object], object] = str
+        if name in NUMBER_COLUMNS:
+            hide = mask_number
+        elif name == "value" or str(name).startswith("x_"):  # a trunk, say, may be named by its number
+            hide = mask_like_number
+        hidden = texts.map(hide, na_action="ignore").astype("str")
+        if name in _SIDES and "field" in frame.columns:
+            masked = texts.map(mask_number, na_action="ignore").astype("str")
+            hidden = hidden.mask(frame["field"].isin(NUMBER_COLUMNS), masked)
+        shown[str(name)] = hidden.map(_cut, na_action="ignore").astype("str")
+    return frame.assign(**shown)
+
+
+def _cut(text: str) -> str:
+    return shortened(text, _LONGEST)
 
 
 def readable(evidence: pd.DataFrame) -> pd.DataFrame:
@@ -79,8 +140,9 @@ def readable(evidence: pd.DataFrame) -> pd.DataFrame:
 
 def shown_evidence(finding: Finding) -> str:
     """Return the first rows of a finding's evidence, numbers masked; nothing where there is none."""
-    rows = readable(finding.evidence)
-    return compact_table(rows, masked=NUMBER_COLUMNS) if len(rows) else ""
+    n_rows = len(finding.evidence)
+    rows = hide_numbers(readable(finding.evidence.head(SHOWN_ROWS)))
+    return compact_table(rows, n_rows=n_rows) if n_rows else ""
 
 
 def findings_table(findings: Findings) -> str:

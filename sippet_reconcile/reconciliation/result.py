@@ -24,7 +24,7 @@ from sippet_reconcile.reconciliation.core import MATCH_RULES
 from sippet_reconcile.reconciliation.groups import as_names, column_codes
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
 from sippet_reconcile.reconciliation.overview import overview_html, overview_text, rules_to_pin
-from sippet_reconcile.reconciliation.rollup import RollUp, cause_sentences, roll_up
+from sippet_reconcile.reconciliation.rollup import RollUp, cause_sentences, roll_up, to_settle
 from sippet_reconcile.reconciliation.show import CallView, show_call
 from sippet_reconcile.schema import Bucket, text_array
 
@@ -177,10 +177,9 @@ class Reconciliation:
 
     @cached_property
     def _causes(self) -> RollUp:
-        n_patchable = self._differing["patchable_calls"]
-        return RollUp.of(
-            self.rollup(), self.discrepancies, stops=self.findings.stops.codes, n_patchable=n_patchable
-        )
+        rows, n_patchable = self.rollup(), self._differing["patchable_calls"]
+        settled_first = to_settle(self.findings, rows)
+        return RollUp.of(rows, self.discrepancies, stops=settled_first, n_patchable=n_patchable)
 
     def rollup(self, by: str | Sequence[str] = ("field", "explanation")) -> pd.DataFrame:
         """Count the differing calls and sum their seconds by any column of the discrepancies.

@@ -14,10 +14,11 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import card, plural
+from sippet_reconcile._display import card, joined, plural, signed
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.explaining.explain import find_explanation
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
+from sippet_reconcile.reconciliation.findings import Findings
 from sippet_reconcile.reconciliation.groups import (
     as_names,
     column_codes,
@@ -29,7 +30,7 @@ from sippet_reconcile.reconciliation.page import chart_figure, compact_table, fo
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import Bar, BarChart
 
-__all__ = ["RollUp", "cause_sentences", "roll_up"]
+__all__ = ["RollUp", "cause_sentences", "roll_up", "to_settle"]
 
 SHOWN_CAUSES: Final = 3
 """Causes that the first sentence names; the chart and the frame have the others."""
@@ -209,14 +210,23 @@ def _sentence(name: str, explanation: str, n_calls: int, of: int, delta_s: Any) 
 
 
 def _in_brackets(delta_s: Any, named: str = "") -> str:
-    told = ", ".join(part for part in (named, "" if pd.isna(delta_s) else f"{_signed(delta_s)} s") if part)
+    told = ", ".join(part for part in (named, "" if pd.isna(delta_s) else f"{signed(delta_s)} s") if part)
     return f" ({told})" if told else ""
 
 
-def _signed(seconds: Any) -> str:
-    rounded = round(float(seconds), 3)
-    sign = "−" if rounded < 0 else "+"
-    return f"{sign}{abs(rounded):,.0f}" if rounded == int(rounded) else f"{sign}{abs(rounded):,}"
+def to_settle(findings: Findings, rows: pd.DataFrame) -> list[str]:
+    """Return the codes of the findings that may be behind what nothing explains: the stops, and words that nobody mapped.
+
+    Parameters
+    ----------
+    findings
+        Of the reconciliation.
+    rows
+        Its roll-up by field and explanation.
+    """
+    codes = list(findings.stops.codes)
+    is_word = rows["field"].eq("status") & rows["explanation"].eq(UNEXPLAINED)
+    return [*codes, *(["status-vocabulary"] if "status-vocabulary" in findings.codes and is_word.any() else [])]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -248,7 +258,7 @@ class RollUp:
         discrepancies
             All of them; the largest unexplained one is named.
         stops
-            Codes of the findings that stop a plan.
+            Codes of the findings to settle first, as `to_settle` returns them.
         n_patchable
             Calls that a plan may correct.
         """
@@ -294,14 +304,14 @@ class RollUp:
         return self.to_text()
 
     def __repr__(self) -> str:
-        return f"<RollUp: {plural(len(self.frame), 'cause')} by field; next: print(rec.causes)>"
+        return f"<RollUp: {plural(len(self.frame), 'row')} by field and cause; next: print(rec.causes)>"
 
     def _repr_html_(self) -> str:
         return card("Causes", None, self.to_html() or paragraphs(("Nothing differs.",)))
 
 
 def _bar(label: str, n_calls: int, delta_s: Any, group: str) -> Bar:
-    seconds = "" if pd.isna(delta_s) else f", {_signed(delta_s)} s"
+    seconds = "" if pd.isna(delta_s) else f", {signed(delta_s)} s"
     text = f"{plural(n_calls, 'call')}{seconds}"
     return Bar(label, float(n_calls), text, group=group, is_quiet=label == UNEXPLAINED)
 
@@ -347,12 +357,14 @@ def _left_over(
             left["field"].tolist(), left["n_calls"].tolist(), left["delta_s"].tolist(), strict=True
         )
     ]
-    fields = " and ".join(part for part in (", ".join(named[:-1]), *named[-1:]) if part)
+    fields = joined(named)
     verb = "is" if int(left["n_calls"].sum()) == 1 else "are"
     unexplained = f"{fields} {verb} unexplained" if fields else "Nothing is unexplained"
     if stops:
         what = "that" if len(stops) == 1 else "they"
-        return f"{unexplained}; settle {', '.join(stops)} first, for {what} may be behind many of the differences."
+        return (
+            f"{unexplained}; settle {joined(stops)} first, for {what} may be behind many of the differences."
+        )
     if fields:
         return f"{unexplained}; look at the largest first, {_largest(discrepancies)}."
     return f"{unexplained}; a plan may correct {plural(n_patchable, 'call')}."
@@ -364,5 +376,5 @@ def _largest(discrepancies: pd.DataFrame) -> str:
     sizes = discrepancies["delta_s"].to_numpy("float64", na_value=np.nan)[places]
     row: Any = discrepancies.iloc[places[int(np.argmax(np.abs(np.nan_to_num(sizes))))]]
     delta_s: Any = row["delta_s"]
-    seconds = "" if pd.isna(delta_s) else f", {_signed(delta_s)} s"
+    seconds = "" if pd.isna(delta_s) else f", {signed(delta_s)} s"
     return f"such as call {row['call_id']} ({row['field']}{seconds})"

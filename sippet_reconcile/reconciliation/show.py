@@ -22,6 +22,7 @@ from sippet_reconcile._display import (
 )
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.balance import START_TOO_FAR
+from sippet_reconcile.reconciliation.page import NUMBER_COLUMNS, hide_numbers
 from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ _SIDES: Final = (
     ("leg_statuses", None, "leg_statuses"),
     ("time_problem", None, "time_problem"),
 )
-_NUMBERS: Final = ("from_number", "to_number")
 _LEG_COLUMNS: Final = (
     "source",
     "started_at",
@@ -192,7 +192,7 @@ def show_call(rec: Reconciliation, wanted: str, *, show_numbers: bool) -> CallVi
         _both_sides(call, cdr, show_numbers=show_numbers),
         _legs_shown(own_legs, show_numbers=show_numbers),
         rivals.reset_index(drop=True),
-        found if show_numbers else _masked(found),
+        found if show_numbers else hide_numbers(found),
         tuple(_notes(rec, bucket, reason, found, call=call, cdr=cdr)),
     )
 
@@ -247,31 +247,18 @@ def _both_sides(
         shown: list[str] = []
         for side, name in ((call, of_call), (cdr, of_cdr)):
             value = None if side is None or name is None else side[name]
-            if isinstance(value, str) and attribute in _NUMBERS and not show_numbers:
+            if isinstance(value, str) and attribute in NUMBER_COLUMNS and not show_numbers:
                 value = mask_number(value)
             shown.append(show_value(value))
         rows.append((attribute, shown[0], shown[1]))
     return pd.DataFrame(rows, columns=["attribute", "api", "cdr"], dtype="str")
 
 
-def _masked(frame: pd.DataFrame) -> pd.DataFrame:
-    hidden = {name: frame[name].map(mask_number, na_action="ignore").astype("str") for name in _NUMBERS}
-    frame = frame.assign(**hidden)
-    is_number = frame["field"].isin(_NUMBERS)
-    for name in ("value_call", "value_cdr"):
-        values = frame[name].map(mask_number, na_action="ignore").astype("str")
-        frame[name] = frame[name].where(~is_number, values)
-    return frame
-
-
 def _legs_shown(legs: pd.DataFrame, *, show_numbers: bool) -> pd.DataFrame:
     source = legs["source_file"].fillna("?") + ":" + legs["source_row"].astype("str").fillna("?")
     order = ["started_at", "source_file", "source_row"]
     shown = legs.assign(source=source).sort_values(order, ignore_index=True).loc[:, list(_LEG_COLUMNS)]
-    if show_numbers:
-        return shown
-    hidden = {name: shown[name].map(mask_number, na_action="ignore").astype("str") for name in _NUMBERS}
-    return shown.assign(**hidden)
+    return shown if show_numbers else hide_numbers(shown)
 
 
 def _notes(

@@ -104,3 +104,10 @@ def test_a_report_of_calls_alone_is_an_error(shell, sample, tmp_path):
     done = shell("inspect", "--calls", sample / "api" / "calls.json", "--report", tmp_path / "x.html", code=2)
     assert "--report is about CDR files" in done.stderr
     assert not done.stdout
+
+
+def test_calls_alone_are_told_with_what_was_looked_for_and_what_would_cure_it(shell, sample):
+    told = shell.json("inspect", "--calls", sample / "api" / "calls.json")
+    assert {row["code"] for row in told["checks"]} == {"impossible-calls", "stuck-calls", "duplicate-calls"}
+    assert [row["cure"] for row in told["findings"]] == [{}] * len(told["findings"])
+    assert told["cures_toml"] == ""

@@ -55,6 +55,69 @@ def test_text_and_html_mask_numbers_escape_and_end_in_the_next_step() -> None:
     assert repr(found[0]) == "<Finding stop empty-side: No <calls>.>"
 
 
+def test_whatever_may_be_a_number_is_masked_where_evidence_is_shown_and_whole_in_the_frame() -> None:
+    """A trunk or a user may be named by a phone number; dates, ids, counts and names stay readable."""
+    given = {
+        "group": ["x_trunk", "x_trunk"],
+        "value": ["+44 20 7946 0123", "pbx-2026-10-01"],
+        "sip_username": ["02079460188", "1004"],
+        "x_line": ["442079460177", "2026-10-01"],
+        "call_id": ["00000000-0000-4000-a000-000000000012", "12345678"],
+    }
+    evidence = pd.DataFrame({name: pd.Series(texts, dtype="str") for name, texts in given.items()})
+    found = Findings([Finding("clock-offset", Severity.STOP, "Two clocks.", evidence)])
+    for shown in (found.to_text(), found._repr_html_(), found[0]._repr_html_()):
+        for number in ("7946 0123", "02079460188", "442079460177"):
+            assert number not in shown
+        for text in (
+            "pbx-2026-10-01",
+            ">1004<" if "<" in shown else "1004",
+            "2026-10-01",
+            given["call_id"][0],
+            "12345678",
+        ):
+            assert text in shown
+    assert found[0].evidence["value"].tolist() == given["value"]
+
+
+def test_a_text_that_never_ends_is_cut_where_evidence_is_shown() -> None:
+    evidence = pd.DataFrame({"source_file": pd.Series(["n" * 4000, "a.csv"], dtype="str")})
+    found = Findings([Finding("truncated-export", Severity.WARN, "2 files.", evidence)])
+    for shown in (found.to_text(), found._repr_html_()):
+        assert "n" * 100 in shown
+        assert "n" * 200 not in shown
+        assert "a.csv" in shown
+
+
+def test_shares_of_evidence_are_read_in_per_cent() -> None:
+    evidence = pd.DataFrame(
+        {
+            "share_at_least": pd.Series([0.990039, None], dtype="Float64"),
+            "n_calls": pd.Series([1204, 3], dtype="Int64"),
+        }
+    )
+    found = Findings([Finding("missing-hours", Severity.WARN, "A gap.", evidence)])
+    rows = found.to_text().splitlines()[-2:]
+    assert [row.split() for row in rows] == [["99.0%", "1,204"], ["–", "3"]]
+    assert '<td class="n">99.0%</td>' in found._repr_html_()
+
+
+def test_a_finding_is_printed_with_the_rule_that_cures_it() -> None:
+    cure = {"clock_offset_s": 7, "status_map": {"busy": ["declined"]}}
+    found = Findings([Finding("clock-offset", Severity.STOP, "7 s ahead.", advice="Look.", cure=cure)])
+    assert found.to_text().splitlines() == [
+        "[stop] clock-offset: 7 s ahead.",
+        "  next: Look.",
+        "  as a rule, measured and not applied:",
+        "    clock_offset_s = 7",
+        "",
+        "    [status_map]",
+        '    busy = ["declined"]',
+    ]
+    assert "clock_offset_s = 7" in found._repr_html_()
+    assert "as a rule" not in three().to_text()
+
+
 def test_evidence_is_limited_where_it_is_shown_and_whole_in_the_frame() -> None:
     evidence = pd.DataFrame({"call_id": pd.Series([f"id-{n}" for n in range(2000)], dtype="str")})
     finding = Finding("stuck-calls", Severity.WARN, "2,000 calls hang.", evidence)

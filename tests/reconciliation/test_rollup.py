@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.reconciliation.rollup import SHOWN_BARS, RollUp, cause_sentences, roll_up
+from sippet_reconcile.reconciliation.explaining.causes import EXPLANATIONS
+from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
+from sippet_reconcile.reconciliation.rollup import (
+    SHOWN_BARS,
+    RollUp,
+    cause_sentences,
+    roll_up,
+    to_settle,
+)
 from sippet_reconcile.schema import DISCREPANCIES
 
 
@@ -113,6 +121,30 @@ def test_a_cause_with_a_number_in_its_name_is_told_with_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("known", EXPLANATIONS, ids=lambda known: known.name)
+def test_each_phrase_of_the_table_is_said_of_one_difference_as_of_several(known: Any) -> None:
+    name = known.name.replace("{n}", "3600")
+    (one,) = cause_sentences(roll_up(found(("c", known.fields[0], name, None))))
+    (two,) = cause_sentences(
+        roll_up(found(("c", known.fields[0], name, None), ("d", known.fields[0], name, None)))
+    )
+    *_, verb = two.partition(known.phrase)[0], known.phrase.split()[0]
+    said = one.split()[5]
+    assert f" {known.phrase}" in two
+    assert said == {"are": "is", "were": "was"}.get(verb, verb if verb.endswith("ed") else f"{verb}s"), one
+
+
+def test_words_that_nobody_mapped_are_settled_before_statuses_are_looked_at() -> None:
+    unmapped = Findings([Finding("status-vocabulary", Severity.WARN, "1 word.")])
+    skewed = Findings([*unmapped, Finding("clock-offset", Severity.STOP, "7 s.")])
+    words = roll_up(found(("c", "status", "unexplained", None)))
+    assert to_settle(unmapped, words) == ["status-vocabulary"]
+    assert to_settle(skewed, words) == ["clock-offset", "status-vocabulary"]
+    assert to_settle(unmapped, roll_up(found(("c", "status", "missing", None)))) == []
+    assert to_settle(unmapped, roll_up(found(("c", "ended_at", "unexplained", None)))) == []
+    assert to_settle(Findings(), words) == []
+
+
 def test_the_second_sentence_names_the_largest_that_nothing_explains() -> None:
     rows = [("a", "duration_seconds", "unexplained", 3.0), ("b", "duration_seconds", "unexplained", -7.0)]
     rows += [("c", "duration_seconds", "zero", 900.0)]
@@ -131,7 +163,7 @@ def test_the_second_sentence_says_what_comes_first_where_something_stops() -> No
         "Nothing is unexplained; a plan may correct 1 call.",
     )
     assert rolled_up(rows, stops=("timezone-shift", "clock-offset")).sentences[1] == (
-        "Nothing is unexplained; settle timezone-shift, clock-offset first, for they may be behind many of the differences."
+        "Nothing is unexplained; settle timezone-shift and clock-offset first, for they may be behind many of the differences."
     )
 
 

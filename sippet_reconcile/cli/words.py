@@ -36,17 +36,21 @@ PHRASES: Final = (
     ("look at the causes in rec.rollup() first", "look at the causes that 'diff' prints first"),
     (", or hand what pandas.read_excel(..., dtype=str) reads to cdr_from_frame", ""),
     ("(plan_corrections)", "(plan --corrections)"),
-    ("; the evidence of this finding lists the calls", "; 'inspect --calls' lists the calls"),
+    (" (corrections_from_times)", ""),
     ("; see .failures", ""),
     ("; see .drift, and build", "; build"),
     ("(describe_cdr)", "(sippet-reconcile inspect)"),
     ("Pass country= to read_cdr", "Pass country="),
+    ("read_cdr(keep=[...])", "keep="),
     ("dayfirst=True", "--dayfirst"),
     ("dayfirst=False", "--monthfirst"),
 )
 """What Python calls a thing, and what a person at a terminal does, one after the other."""
 
 _RULES: Final = re.compile(r"Rules\(([^()]+)\)")
+_OF_FRAMES: Final = re.compile(r", or legs\.assign\([^()]*\)")
+"""What is done to a frame: nobody at a terminal has one."""
+
 _VALUE: Final = (
     r"""'[^']*'|"[^"]*"|\[[^\]]*\]|\{[^}]*\}|…|\.\.\.|True\b|False\b|https?://[^\s;,]+|-?\d+(?:\.\d+)?"""
 )
@@ -105,6 +109,7 @@ def in_command_words(message: str, flags: Mapping[str, str]) -> str:
     """
     for python, command in PHRASES:
         message = message.replace(python, command)
+    message = _OF_FRAMES.sub("", message)
     message = _RULES.sub(r"\1", message)
     names = "|".join(sorted(map(re.escape, flags), key=len, reverse=True))
     pattern = re.compile(rf"(?<![\w.\-'\"/])({names})=({_VALUE})?(?![\w=])")

@@ -121,7 +121,8 @@ def test_each_phrase_of_the_table_is_said_somewhere(phrase):
             "add it, such as --column started_at=Start ...",
         ),
         ('Pass Rules(duration="billable") or', "Pass --duration billable or"),
-        ("Rules(clock_offset_s=-5), in TOML clock_offset_s = -5", "--clock-offset-s -5, in TOML clock_offset_s = -5"),
+        ("pass Rules(clock_offset_s=-5).", "pass --clock-offset-s -5."),
+        ('columns={"call_key": "…"}, or legs.assign(call_key=legs["x_id"]).', "--column 'call_key=…'."),
         ("status_map= maps to 'bar'", "--cdr-status maps to 'bar'"),
         (
             "run 'r' wrote to 'a', the client is of 'b': pass a client of the same API",

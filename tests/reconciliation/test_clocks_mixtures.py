@@ -225,7 +225,7 @@ def test_wrong_records_beside_a_mis_read_clock_are_not_counted() -> None:
     month.api_start = np.where(strewn, -3600.0, 0.0)
     finding = month.shift()
     assert finding.evidence["n_shifted"].sum() == month.is_second.sum()
-    assert f"{int(strewn.sum())} more calls with the same gap stand alone" in finding.message
+    assert f"{int(strewn.sum())} more calls stand alone among right ones with the same gap" in finding.message
 
 
 def exactly(month: Month) -> None:

@@ -261,6 +261,12 @@ def test_repeated_records_are_counted_per_file(matched: Any, row: Any) -> None:
     finding = of(matched([row()]), legs=legs, leg_buckets=buckets)["duplicate-rows"]
     assert finding.severity == "info"
     assert finding.evidence.to_numpy().tolist() == [["b.csv", 2, 3]]
+    assert finding.message == "2 records of 4 occur again, in 1 file, and were set aside."
+    buckets = pd.Series([Bucket.MATCHED, Bucket.DUPLICATE, Bucket.HELPER, Bucket.HELPER], dtype="str")
+    one = of(matched([row()]), legs=legs_of(["a.csv", "b.csv", "c.csv", "c.csv"]), leg_buckets=buckets)
+    assert one["duplicate-rows"].message == (
+        "1 record of 4 occurs again, in 1 file, and was set aside. b.csv holds nothing else."
+    )
 
 
 def test_calls_on_an_edge_of_the_period(matched: Any, row: Any) -> None:
@@ -276,6 +282,14 @@ def test_calls_on_an_edge_of_the_period(matched: Any, row: Any) -> None:
     finding = of(matched(rows), period=Period.month("2026-10"))["month-boundary"]
     assert finding.severity == "info"
     assert finding.evidence["call_id"].tolist() == ["id-0", "id-1"]
+    assert finding.message == (
+        "2 matched calls lie on an edge of the period: 1 began inside on one side and outside on the other, "
+        "1 began inside and ended after it."
+    )
+    alone = of(matched(rows[:1]), period=Period.month("2026-10"))["month-boundary"]
+    assert alone.message == (
+        "1 matched call lies on an edge of the period: 1 began inside on one side and outside on the other."
+    )
 
 
 def probes(row: Any, n: int, **cdr: Any) -> list[Any]:
@@ -289,6 +303,12 @@ def test_callers_who_try_many_targets_and_never_get_through_are_probes(matched: 
     finding = of(built, cdr_buckets=buckets)["probe-noise"]
     assert finding.severity == "info"
     assert finding.evidence.to_numpy().tolist() == [["1000", 12, 12]]
+    assert finding.message == (
+        "12 of 12 unanswered calls that only the CDR has look like scanner probes: 1 caller who never got through, 1000."
+    )
+    nobody = matched(probes(row, 12, from_number=None) + probes(row, 10, from_number="1000"))
+    told = of(nobody, cdr_buckets=pd.Series([Bucket.ONLY_IN_CDR.value] * 22))["probe-noise"]
+    assert "2 callers who never got through, the busiest of them without a number." in told.message
 
 
 def test_customers_who_were_not_answered_are_no_probes(matched: Any, row: Any) -> None:

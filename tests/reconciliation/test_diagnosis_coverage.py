@@ -179,9 +179,11 @@ def test_the_column_that_holds_the_key_is_named(make_legs: Any, make_calls: Any,
 
 def test_a_key_that_is_nowhere_is_said_to_be(make_legs: Any, make_calls: Any, at: Any) -> None:
     message = both(make_legs, make_calls, at).findings["low-match-rate"].message
-    assert "0 of 40 (api)" in message
+    assert message.startswith(
+        "None of 40 calls of the API and none of 40 answered calls of the CDR found their other side; "
+    )
     assert "nor does any other column" in message
-    assert "0 have numbers that unmatched CDR calls have too" in message
+    assert "of 40 unmatched calls looked at, none has numbers that unmatched CDR calls have too" in message
 
 
 def test_calls_without_a_uuid_are_a_reason(make_legs: Any, make_calls: Any, at: Any) -> None:

@@ -230,7 +230,7 @@ def _settled(basis: DurationBasis) -> Finding | None:
     message = (
         f"The API's durations are {says} seconds: {agreeing:,} of {basis.n_telling:,} telling calls agree."
     )
-    advice = f'Pin it for the months to come: Rules(duration="{says}"), in TOML duration = "{says}".'
+    advice = f'Pin it for the months to come: Rules(duration="{says}").'
     return Finding(
         "duration-basis", Severity.INFO, message, basis.to_frame(), advice, {"duration": basis.resolved}
     )

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from sippet_reconcile._display import signed
 from sippet_reconcile.reconciliation.core import QUARTER_S
 from sippet_reconcile.reconciliation.diagnosing.drifting import Drift, Track, drift_of, track_of
 from sippet_reconcile.reconciliation.diagnosing.mixtures import (
     by_file_and_group,
-    said_in_toml,
+    said_as_rule,
     where_said,
 )
 from sippet_reconcile.reconciliation.diagnosing.start_gaps import EVERYTHING, Grouping
@@ -135,6 +136,9 @@ def find_clock_offset(starts: StartGaps, rules: Rules) -> Verdict:
     n_pairs = len(starts)
     usable = starts.where(starts.quarters == 0)
     finding = _of_few(usable, n_pairs, rules) if len(usable) < _PAIRS else _of_many(usable, rules)
+    if finding is None and len(usable) < _PAIRS <= n_pairs:
+        why = f"starts are quarter hours apart in {n_pairs - len(usable):,} of {n_pairs:,} exactly matched calls, as by a wrong time zone"
+        return Verdict.not_asked(_CODE, why)
     return Verdict.of(_CODE, finding, n_looked_at=len(usable), n_needed=_PAIRS, what="exactly matched calls")
 
 
@@ -299,21 +303,21 @@ def _finding(starts: StartGaps, clock: _Clock, rules: Rules) -> Finding:
     if clock.is_mixed:
         least, most = float(clock.track.clock_s.min()), float(clock.track.clock_s.max())
         message = (
-            f"The CDRs are of two clocks: in {n_pairs} exactly matched calls the gap to the API's is {least:+.1f} s or "
-            f"{most:+.1f} s, and no column that was read tells which; {tolerated}."
+            f"The CDRs are of two clocks: in {n_pairs} exactly matched calls the gap to the API's is {signed(least, 1)} s or "
+            f"{signed(most, 1)} s, and no column that was read tells which; {tolerated}."
         )
         return Finding(_CODE, Severity.STOP, message, evidence, _KEEP_A_COLUMN)
     if clock.told is None and not clock.is_drifting:
         wanted = round(float(rules.clock_offset_s) + clock.offset_s, 3)
         side = "ahead of" if clock.offset_s > 0 else "behind"
         spread = float(np.subtract(*np.percentile(starts.gap_s, [75, 25])))
-        spread_said = f", half of the gaps within {spread:.1f} s," if round(spread, 1) else ""
+        spread_said = f", half of the gaps within {round(spread, 1):g} s," if round(spread, 1) else ""
         message = (
-            f"The CDR's clock is {abs(clock.offset_s):.1f} s {side} the API's{spread_said} in {n_pairs} exactly "
+            f"The CDR's clock is {round(abs(clock.offset_s), 1):g} s {side} the API's{spread_said} in {n_pairs} exactly "
             f"matched calls; {tolerated}."
         )
         cure = {"clock_offset_s": int(wanted) if wanted.is_integer() else wanted}
-        return Finding(_CODE, Severity.STOP, message, evidence, f"Pass {said_in_toml(wanted)}.", cure)
+        return Finding(_CODE, Severity.STOP, message, evidence, f"Pass {said_as_rule(wanted)}.", cure)
     if grouping.name == EVERYTHING:
         course = f"is mostly {drifts[0]}" if drifts[0].is_steady else f"{drifts[0]}"
         message = f"Over {n_pairs} exactly matched calls the gap between the CDR's clock and the API's {course}; {tolerated}."
@@ -333,9 +337,11 @@ def _mixture_said(starts: StartGaps, clock: _Clock, drifts: dict[int, Drift], ru
     course = f"is {first}" if first.is_steady else f"{first}"
     if len(off) > 1:
         shown = gaps[is_off]
-        course = f"is between {shown.min():+.1f} and {shown.max():+.1f} s"
+        course = f"is between {signed(shown.min(), 1)} and {signed(shown.max(), 1)} s"
     rest = (
-        "" if bool(is_off.all()) else f", that of the others {float(np.median(starts.gap_s[~is_off])):+.1f} s"
+        ""
+        if bool(is_off.all())
+        else f", that of the others {signed(float(np.median(starts.gap_s[~is_off])), 1)} s"
     )
     return (
         f"The CDRs are of several clocks: in {int(is_off.sum()):,} of {len(starts):,} exactly matched calls, those "

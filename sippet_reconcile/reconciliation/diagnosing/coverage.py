@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import plural, shortened
 from sippet_reconcile.reconciliation.diagnosing.material import in_buckets, plain_instant
 from sippet_reconcile.reconciliation.diagnosing.unmatched import why_unmatched
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
@@ -85,9 +85,12 @@ def find_low_match_rate(m: Material, gaps: dict[str, Gaps]) -> Verdict:
     evidence = pd.DataFrame(rows, columns=["side", "n_calls", "n_matched", "share"]).astype(
         {"side": "str", "n_calls": "Int64", "n_matched": "Int64", "share": "Float64"}
     )
-    figures = " and ".join(f"{n:,} of {total:,} ({side})" for side, total, n, _ in low)
+    whose = {"api": "calls of the API", "cdr, answered": "answered calls of the CDR"}
+    figures = " and ".join(
+        f"{f'only {n:,}' if n else 'none'} of {total:,} {whose[side]}" for side, total, n, _ in low
+    )
     reasons, advice = why_unmatched(m)
-    message = f"{'Only ' if any(row[2] for row in low) else ''}{figures} calls found their other side{'; ' if reasons else ''}{'; '.join(reasons)}."
+    message = f"{'; '.join([f'{figures[0].upper()}{figures[1:]} found their other side', *reasons])}."
     finding = Finding("low-match-rate", Severity.WARN, message, evidence, advice)
     return Verdict.of(
         "low-match-rate", finding, n_looked_at=n_rows, n_needed=_ENOUGH_ROWS, what="calls of a side"
@@ -113,12 +116,15 @@ def find_duplicate_rows(m: Material) -> Verdict:
         }
     ).sort_values("repeated_rows", ascending=False, ignore_index=True, kind="stable")
     whole = evidence.loc[evidence["repeated_rows"].eq(evidence["rows"]), "source_file"].dropna().tolist()
-    entirely = f" {whole[0]} holds nothing else" if whole else ""
-    more = f", nor do {plural(len(whole) - 1, 'more file')}" if len(whole) > 1 else ""
-    message = (
-        f"{plural(len(rows), 'record')} of {n_legs:,} occur again, in {plural(len(evidence), 'file')}, and were set "
-        f"aside.{entirely}{more}{'.' if whole else ''}"
+    entirely = f" {shortened(whole[0])} holds nothing else" if whole else ""
+    verb = "does" if len(whole) == 2 else "do"  # noqa: PLR2004 - one more than the one that is named
+    more = f", nor {verb} {plural(len(whole) - 1, 'more file')}" if len(whole) > 1 else ""
+    again = (
+        "occurs again, in 1 file, and was"
+        if len(rows) == 1
+        else f"occur again, in {plural(len(evidence), 'file')}, and were"
     )
+    message = f"{plural(len(rows), 'record')} of {n_legs:,} {again} set aside.{entirely}{more}{'.' if whole else ''}"
     advice = "Nothing to do unless they are many: then an export overlaps another one or was read twice."
     finding = Finding("duplicate-rows", Severity.INFO, message, evidence, advice)
     return Verdict.of("duplicate-rows", finding, n_looked_at=n_legs, what="records")
@@ -148,9 +154,14 @@ def find_month_boundary(m: Material) -> Verdict:
             "what": pd.Series(what, dtype="str"),
         }
     )
+    n_split, n_straddling = int(split.sum()), int((straddles & ~split).sum())
+    told = [
+        f"{n_split:,} began inside on one side and outside on the other" if n_split else "",
+        f"{n_straddling:,} began inside and ended after it" if n_straddling else "",
+    ]
     message = (
-        f"{plural(len(rows), 'matched call')} lie on an edge of the period: {int(split.sum()):,} start inside on one "
-        f"side and outside on the other, {int((straddles & ~split).sum()):,} began inside and ended after it."
+        f"{plural(len(rows), 'matched call lies', 'matched calls lie')} on an edge of the period: "
+        f"{', '.join(text for text in told if text)}."
     )
     advice = "Each belongs by the API's start, and so to one month only; the carrier's bill may count it in the other."
     finding = Finding("month-boundary", Severity.INFO, message, evidence, advice)

@@ -111,16 +111,9 @@ def diagnose(
     if period is not None and call_buckets is not None:
         is_asked = ~in_buckets(call_buckets, Bucket.OUTSIDE_PERIOD)
     empty = find_empty_side(material)
-    starts = StartGaps.of(exact)
     verdicts = [
         empty,
-        find_timezone_shift(starts, rules),
-        find_clock_offset(starts, rules),
-        # With nothing to compare the basis cannot be known, and need not be.
-        find_duration_basis(basis)
-        if empty.finding is None
-        else Verdict.not_asked("duration-basis", "there is nothing to compare"),
-        find_rounded_durations(exact, rules),
+        *(_of_pairs(exact, rules, basis) if empty.finding is None else _nothing_to_compare()),
         find_status_vocabulary(sides, rules, is_asked),
         *look_at_calls(
             calls,
@@ -135,13 +128,32 @@ def diagnose(
     return findings_of(verdicts)
 
 
+def _of_pairs(exact: Sides, rules: Rules, basis: DurationBasis) -> list[Verdict]:
+    """Return what exactly matched pairs say about clocks and about the meaning of durations."""
+    starts = StartGaps.of(exact)
+    return [
+        find_timezone_shift(starts, rules),
+        find_clock_offset(starts, rules),
+        find_duration_basis(basis),
+        find_rounded_durations(exact, rules),
+    ]
+
+
+def _nothing_to_compare() -> list[Verdict]:
+    """Return that nobody looked at pairs where a side is empty: it is said already, and need not be said of each code."""
+    codes = ("timezone-shift", "clock-offset", "duration-basis", "rounded-durations")
+    return [Verdict.not_asked(code, "there is nothing to compare") for code in codes]
+
+
 def _coverage(material: Material, *, is_empty: bool) -> list[Verdict]:
     """Return what is missing on either side, or there twice; each gap is told once, by what explains it."""
     found = [
         find_duplicate_rows(material),
         find_month_boundary(material),
         find_probe_noise(material),
-        find_number_format(material),
+        Verdict.not_asked("number-format", "there is nothing to compare")
+        if is_empty
+        else find_number_format(material),
     ]
     if material.cdr_buckets is not None:
         excluded = in_buckets(material.cdr_buckets, Bucket.EXCLUDED)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from sippet_reconcile._display import signed
 from sippet_reconcile.reconciliation.core import MICROS
 from sippet_reconcile.reconciliation.diagnosing.start_gaps import Grouping
 
@@ -99,14 +100,14 @@ class Drift:
     def __str__(self) -> str:
         """Say the course, as what follows the gap between two clocks."""
         if self.is_steady:
-            return f"{self.usual_s:+.1f} s"
-        said = f"drifts from {self.first_s:+.1f} to {self.last_s:+.1f} s"
+            return f"{signed(self.usual_s, 1)} s"
+        said = f"drifts from {signed(self.first_s, 1)} to {signed(self.last_s, 1)} s"
         if {self.least_s, self.most_s} != {self.first_s, self.last_s}:
-            said += f" (between {self.least_s:+.1f} and {self.most_s:+.1f} s)"
+            said += f" (between {signed(self.least_s, 1)} and {signed(self.most_s, 1)} s)"
         if abs(self.rate_s_per_day) >= _WEAKEST_RATE:
-            said += f", about {self.rate_s_per_day:+.2g} s a day"
+            said += f", about {signed(float(f'{self.rate_s_per_day:.2g}'))} s a day"
         if self.step_s is not None and self.stepped_at is not None:
-            said += f", set by {self.step_s:+.1f} s on {self.stepped_at:%Y-%m-%d}"
+            said += f", set by {signed(self.step_s, 1)} s on {self.stepped_at:%Y-%m-%d}"
         return said
 
 

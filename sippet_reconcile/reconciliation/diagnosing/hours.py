@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import plural, shortened
 from sippet_reconcile.period import load_zone
 from sippet_reconcile.reconciliation.diagnosing.gaps import ENOUGH_MET, find_gaps
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
@@ -135,7 +135,7 @@ def find_truncated_export(material: Material, short: pd.DataFrame) -> Verdict:
     severity = Severity.WARN if len(short) or lacks else Severity.INFO
     said = [_cut_sentence(material, short)] if len(short) else []
     if len(even):
-        exactly = ", ".join(f"{n:,}" for n in sorted(set(even["rows"].tolist())))
+        exactly = " or ".join(f"{n:,}" for n in sorted(set(even["rows"].tolist())))
         behind = (
             f"and the API has {plural(n_alone, 'call')} without a CDR"
             if lacks
@@ -161,7 +161,7 @@ def _cut_sentence(material: Material, short: pd.DataFrame) -> str:
     rows = f"exactly {exact:,}" if exact in _ROUND | _LIMITS else f"{exact:,}"
     rest = f", and {plural(len(short) - 1, 'more file')} like it" if len(short) > 1 else ""
     return (
-        f"{row['source_file']} {'ends' if is_end else 'begins'} at {at} with {rows} rows, while the API has "
+        f"{shortened(row['source_file'])} {'ends' if is_end else 'begins'} at {at} with {rows} rows, while the API has "
         f"{plural(int(row['n_calls_beyond']), 'call')} {'after' if is_end else 'before'} it that no CDR has{rest}."
     )
 
@@ -195,7 +195,7 @@ def find_missing_hours(material: Material, gaps: dict[str, Gaps], told: set[int]
     )
     first, *others = said
     message = f"{first[0].upper()}{first[1:]}{''.join(f'; {text}' for text in others)}{rest}{zone}."
-    advice = "Look for a missing file or a gap of the export, and read it in; only then are these calls really missing."
+    advice = "Look for a missing file or a gap of the export, and read it in; what is missing then was really lost."
     finding = Finding("missing-hours", Severity.WARN, message, evidence, advice)
     return Verdict.of("missing-hours", finding, n_looked_at=n_met, n_needed=ENOUGH_MET, what=what)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import mask_number
+from sippet_reconcile._display import mask_like_number, mask_number, shortened
 from sippet_reconcile.reconciliation.diagnosing.start_gaps import EVERYTHING, OWN_NUMBER
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.diagnosing.start_gaps import Grouping, StartGaps
     from sippet_reconcile.reconciliation.diagnosing.stretches import Stretches
 
-__all__ = ["Cells", "by_file_and_group", "group_values", "said_in_toml", "where_said"]
+__all__ = ["Cells", "by_file_and_group", "group_values", "said_as_rule", "where_said"]
 
 _NAMED: Final = 3
 _LIKE_NUMBERS: Final = (OWN_NUMBER, "sip_username")
@@ -91,19 +91,21 @@ def where_said(grouping: Grouping, values: list[int]) -> str:
     words = [grouping.words[code] for code in values[:_NAMED]]
     if grouping.name in _LIKE_NUMBERS:
         words = [None if word is None else mask_number(word) for word in words]
-    said = [f"{word!r}" if word is not None else "missing" for word in words]
+    said = [
+        f"{shortened(str(mask_like_number(word)))!r}" if word is not None else "missing" for word in words
+    ]
     if len(values) > _NAMED:
         said.append(f"one of {len(values) - _NAMED:,} more")
     listed = said[0] if len(said) == 1 else f"{', '.join(said[:-1])} or {said[-1]}"
     return f"{grouping.name} is {listed}"
 
 
-def said_in_toml(offset_s: float) -> str:
-    """Say a clock offset as code and as TOML.
+def said_as_rule(offset_s: float) -> str:
+    """Say a clock offset as code; its cure says it as TOML.
 
     Examples
     --------
-    >>> said_in_toml(7.0), said_in_toml(3600.125)
-    ('Rules(clock_offset_s=7), in TOML clock_offset_s = 7', 'Rules(clock_offset_s=3600.125), in TOML clock_offset_s = 3600.125')
+    >>> said_as_rule(7.0), said_as_rule(3600.125)
+    ('Rules(clock_offset_s=7)', 'Rules(clock_offset_s=3600.125)')
     """
-    return f"Rules(clock_offset_s={offset_s:.12g}), in TOML clock_offset_s = {offset_s:.12g}"
+    return f"Rules(clock_offset_s={offset_s:.12g})"

@@ -104,7 +104,7 @@ def corrections_from_times(calls: pd.DataFrame, *, rules: Rules) -> pd.DataFrame
         msg = (
             f"rules say duration={rules.duration!r}; the time from a call's start to its end includes ringing, and "
             "so gives a duration only where the API's durations are total seconds. If they are, pass "
-            "Rules(duration='total'); if not, it takes a CDR, or a list for plan_corrections"
+            "Rules(duration='total'); if not, it takes a CDR, or a list of corrections (plan_corrections)"
         )
         raise InputError(msg)
     calls = conform(calls, CALLS)

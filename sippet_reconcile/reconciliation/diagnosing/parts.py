@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
-from sippet_reconcile._display import hide_middle
+from sippet_reconcile._display import hide_middle, shortened
 from sippet_reconcile.reconciliation.sides import text_codes
 from sippet_reconcile.schema import text_series
 
@@ -127,4 +127,4 @@ def named(column: str, value: str | None) -> str:
     """
     if value is None:
         return f"no {column}"
-    return value if column == "source_file" else f"{column} {hide_middle(value)}"
+    return shortened(value) if column == "source_file" else f"{column} {shortened(hide_middle(value))}"

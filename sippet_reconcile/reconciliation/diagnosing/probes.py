@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile._display import mask_number, plural
+from sippet_reconcile._display import mask_number, shortened
 from sippet_reconcile.reconciliation.diagnosing.material import in_buckets
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
@@ -85,10 +85,12 @@ def find_probe_noise(m: Material) -> Verdict:
             "n_targets": pd.Series(targets[suspects], dtype="Int64"),
         }
     )
-    message = (
-        f"{n_probes:,} of {n_unmatched:,} unanswered calls that only the CDR has look like scanner probes: "
-        f"{plural(len(suspects), 'caller')} who never got through, the busiest being {mask_number(evidence['from_number'].iloc[0])}."
-    )
+    first = names[int(suspects[0])]
+    busiest = "without a number" if first is None else shortened(mask_number(first))
+    who = f"1 caller who never got through, {busiest}"
+    if len(suspects) > 1:
+        who = f"{len(suspects):,} callers who never got through, the busiest of them {busiest}"
+    message = f"{n_probes:,} of {n_unmatched:,} unanswered calls that only the CDR has look like scanner probes: {who}."
     advice = "They stay in only_in_cdr and change nothing; a firewall or a carrier's list keeps them out of the export."
     finding = Finding("probe-noise", Severity.INFO, message, evidence, advice)
     return Verdict.of("probe-noise", finding, n_looked_at=n_unmatched, what=_WHAT)

@@ -151,7 +151,7 @@ def find_stuck_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_]
         f"{plural(len(rows), 'call')} began more than {rules.settle_s / 3600:g} h before being fetched and "
         f"never properly ended: {told}."
     )
-    advice = "Those with a CDR are corrected by the plan; for the others look up how they ended and correct them from a list (plan_corrections)."
+    advice = "A plan may correct those with a CDR; look up how the others ended and correct them from a list (plan_corrections)."
     finding = Finding(code, Severity.WARN, message, evidence, advice)
     return Verdict.of(code, finding, n_looked_at=len(has_age), what=what)
 
@@ -198,7 +198,7 @@ def find_impossible_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.b
     message = f"{plural(len(rows), 'call')} {verb} as {stands}: {told}."
     advice = (
         "A plan leaves a call out unless its change makes the whole record possible; where durations are total "
-        "seconds, corrections_from_times proposes what a call's own times prove."
+        "seconds, a call's own times may prove its duration (corrections_from_times)."
     )
     finding = Finding(code, Severity.WARN, message, evidence_of(columns.frame, rows, reasons), advice)
     return Verdict.of(code, finding, n_looked_at=n_looked_at, what=what)

@@ -19,7 +19,7 @@ from sippet_reconcile.reconciliation.core import QUARTER_S
 from sippet_reconcile.reconciliation.diagnosing.mixtures import (
     by_file_and_group,
     group_values,
-    said_in_toml,
+    said_as_rule,
     where_said,
 )
 from sippet_reconcile.reconciliation.diagnosing.start_gaps import EVERYTHING
@@ -167,7 +167,7 @@ def _finding(starts: StartGaps, shifts: list[_Shift], rules: Rules) -> Finding:
     evidence = evidence.sort_values("n_shifted", ascending=False, ignore_index=True, kind="stable")
     largest = max(shifts, key=lambda shift: int(shift.shifted.sum()))
     n_shifted, n_pairs = int(largest.shifted.sum()), len(starts)
-    extent = "all" if n_shifted == n_pairs else f"{n_shifted:,} of {n_pairs:,}"
+    extent = f"all {n_pairs:,}" if n_shifted == n_pairs else f"{n_shifted:,} of {n_pairs:,}"
     files = plural(evidence["source_file"].nunique(dropna=False), "file")
     message = (
         f"The CDR's starts are {_apart(largest.quarters)} than the API's in {extent} exactly matched calls "
@@ -182,15 +182,15 @@ def _finding(starts: StartGaps, shifts: list[_Shift], rules: Rules) -> Finding:
         message += f" Further shifts: {said}."
     if largest.n_strewn:
         message += (
-            f" {plural(largest.n_strewn, 'more call')} with the same gap stand alone among right ones, "
-            "as single wrong records do, and are not counted."
+            f" {plural(largest.n_strewn, 'more call stands', 'more calls stand')} alone among right ones with the "
+            "same gap, as single wrong records do, and are not counted."
         )
     cure: dict[str, float] = {}
     if len(shifts) == 1 and largest.is_everywhere:
         cure = {"clock_offset_s": _offset_that_cures(starts, largest, rules)}
         advice = (
             "Read the CDRs again with the timezone= their clock runs in; or, should the clock itself be wrong by so "
-            f"much, pass {said_in_toml(cure['clock_offset_s'])}."
+            f"much, pass {said_as_rule(cure['clock_offset_s'])}."
         )
     elif any(shift.is_untold for shift in shifts):
         advice = (

@@ -35,6 +35,7 @@ _RARE: Final = 20
 """Pairs of numbers that call more often than this cannot be told apart by their numbers."""
 
 _FEW: Final = 5
+_SEVERAL: Final = 2
 _NO_KEYS: Final = (
     "source_file", "source_sha256", "format", "problem", "time_problem", "direction", "from_number", "to_number",
     "from_e164", "to_e164", "sip_username", "status", "cause",
@@ -87,7 +88,7 @@ def _keys(m: Material) -> tuple[str, str]:
     if most >= max(_FEW, _HALF * len(rows)):
         return (
             f"no call_key of the CDR equals a call_uuid, but its column {best} does in {most:,} of {len(rows):,} legs looked at",
-            f'Read the export again with the column behind {best} as its call_key: columns={{"call_key": …}}, or legs.assign(call_key=legs["{best}"]).',
+            f'Read the export again with the column behind {best} as its call_key: columns={{"call_key": "…"}}, or legs.assign(call_key=legs["{best}"]).',
         )
     return (
         f"no CDR key equals any of {n_uuids:,} call_uuids, nor does any other column of the export",
@@ -139,12 +140,13 @@ def _numbers(m: Material) -> tuple[str, str]:
     met = one.reset_index().merge(other[rare], on="tails", how="inner", suffixes=("", "_cdr"))
     n_met = int(met["index"].nunique())
     if n_met < max(_FEW, _HALF * len(one)):
-        known = one["tails"].isin(set(other["tails"])).sum()
+        known = int(one["tails"].isin(set(other["tails"])).sum())
         if known >= _HALF * len(one):
             return "", ""
         return (
-            f"of {len(one):,} unmatched calls looked at, {int(known):,} have numbers that unmatched CDR calls have too",
-            "Check that both sides are of the same system, and country= of read_cdr.",
+            f"of {len(one):,} unmatched calls looked at, {f'only {known:,}' if known else 'none'} {'has' if known < _SEVERAL else 'have'} "
+            "numbers that unmatched CDR calls have too",
+            "Check that both sides are whole and of the same system, and the country= that the export was read with.",
         )
     gap = (met["at_cdr"] - met["at"]).dt.total_seconds()
     quarters = (gap / QUARTER_S).round()

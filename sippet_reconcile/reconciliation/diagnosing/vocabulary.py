@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import plural, shortened
 from sippet_reconcile.reconciliation.core import MatchRule
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
@@ -141,8 +141,12 @@ def _finding(
         also = [own.written] if own.written and normal_word(own.written) in known_to_api else []
         mapped[row["status"]] = list(dict.fromkeys([row["goes_with"], *also]))
     listed = ", ".join(
-        f"{row['status']} ({row['side']}, {plural(int(row['n_calls']), 'call')}"
-        + (f", {row['n_with']:,} of {row['n_exact']:,} with {row['goes_with']}" if row["n_exact"] else "")
+        f"{shortened(row['status'])} ({row['side'].upper()}, {plural(int(row['n_calls']), 'call')}"
+        + (
+            f", {row['n_with']:,} of {row['n_exact']:,} with {shortened(row['goes_with'])}"
+            if row["n_exact"]
+            else ""
+        )
         + ")"
         for row in rows[:_SHOWN]
     )

@@ -1,8 +1,8 @@
 """The table of explanations, the most specific first.
 
 Nothing goes in; out comes the order that decides which explanation leads where several
-hold. Each test looks at one pair alone, so the same pair is explained alike in every
-partition and order. The order follows three rules:
+hold. Each test looks at one pair alone, so on the same pair the same ones hold in every
+company, partition and order. The order follows three rules:
 
 * What two fields agree on comes before what one number says: a cause that spoils the
   duration alone leaves the end right, so it never meets such a test, while what spoils
@@ -14,8 +14,12 @@ partition and order. The order follows three rules:
   hits stand behind the last explanation that tells the two apart (`to_the_second`).
 
 Two causes may leave the very same value: of 100 seconds and a 120 nobody can say
-whether they were rounded up to a minute or include 20 seconds of ringing. Then both
-hold, the commoner one leads, and the other stands in ``also``.
+whether they were rounded up to a minute or include 20 seconds of ringing, and a 60
+against 57 is rounded up to 6, 30 and 60 seconds at once. Where several explanations that
+are arithmetic of the seconds alone (`by_company`) hold, the rows of the whole
+reconciliation decide: the one leads for which more of them speak, the others stand in
+``also`` (`company` has the rule). With too few rows that tell, and among all others, the
+order of this table decides.
 """
 
 from __future__ import annotations
@@ -66,8 +70,10 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "The API is short of one second, as when stamps are cut to seconds before they are subtracted.",
         "are cut by a second",
         durations.truncated,
+        by_company=True,
     ),
-    # Before cut-by-crash, which any early end meets: these name the second at which the record stopped.
+    # Before cut-by-crash, which any early end meets: these name the second at which the record stopped. Where end and
+    # duration agree on a second that is not the leg's end, the leg's number is chance and stands behind.
     Explanation(
         "last-leg-only",
         _DURATION,
@@ -75,6 +81,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "count the last leg only",
         durations.last_leg_only,
         durations.last_leg_to_the_second,
+        by_company=True,
     ),
     # Behind the last leg: where both last as long, the record was more likely overwritten than left alone.
     Explanation(
@@ -84,6 +91,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "count the first leg only",
         durations.first_leg_only,
         durations.first_leg_to_the_second,
+        by_company=True,
     ),
     # Before all that looks at seconds alone: end and duration agree here, or the end was never written.
     Explanation(
@@ -118,6 +126,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "add up several legs",
         durations.summed_legs,
         durations.summed_to_the_second,
+        by_company=True,
     ),
     # Before rounding: as many rings end on a full minute as full minutes are ended by a ring; ringing is commoner.
     Explanation(
@@ -127,6 +136,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "include ring time",
         durations.ring_time_included,
         durations.total_to_the_second,
+        by_company=True,
     ),
     Explanation(
         "talk-time-only",
@@ -135,6 +145,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "leave out ring time",
         durations.talk_time_only,
         durations.talk_to_the_second,
+        by_company=True,
     ),
     # Before unanswered-but-billed, which says nothing about the amount.
     Explanation(
@@ -144,6 +155,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "bill the ringing of unanswered calls",
         durations.ringing_billed,
         durations.total_to_the_second,
+        by_company=True,
     ),
     # The largest step first: each meets the smaller ones as well, and seldom the other way round.
     *(
@@ -153,6 +165,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
             f"The API has the CDR's seconds rounded up to the next {step}, as billing increments are.",
             f"are rounded up to {step} seconds",
             durations.rounded_up(step),
+            by_company=True,
         )
         for step in (60, 30, 6)
     ),
@@ -163,6 +176,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "The API has the CDR's seconds times a thousand: milliseconds were stored as seconds.",
         "are milliseconds",
         durations.milliseconds,
+        by_company=True,
     ),
     Explanation(
         "minutes",
@@ -170,6 +184,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "Two minutes or more on the CDR, and the API has just its begun minutes.",
         "are minutes",
         durations.minutes,
+        by_company=True,
     ),
     # It needs no place among these, because it asks for more seconds than rounding doubles; but it is the last
     # that allows a tolerance: what meets it, or any above, within the tolerance alone stands right behind it.
@@ -180,6 +195,7 @@ EXPLANATIONS: Final[tuple[Explanation, ...]] = (
         "are counted twice",
         durations.counted_twice,
         durations.twice_to_the_second,
+        by_company=True,
     ),
     # Behind off-by-{n}s, which says by how much an end is too early.
     Explanation(

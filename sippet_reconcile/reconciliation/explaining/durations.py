@@ -117,25 +117,30 @@ def last_leg_only(e: Evidence) -> Mask:
 
 
 def last_leg_to_the_second(e: Evidence) -> Mask:
-    """Mark the rows whose API seconds are those of the last leg to the second."""
-    return e.same_second(e.call_s, _leg_s(e, "last"))
+    """Mark the rows whose API seconds are those of the last leg to the second, and whose end does not say otherwise."""
+    # The last leg ends with the call: an end that is off by as much as the seconds is not that leg's.
+    return e.same_second(e.call_s, _leg_s(e, "last")) & ~e.moved_together
 
 
 def first_leg_only(e: Evidence) -> Mask:
     """Hold where a call of several legs has the seconds of the first one; for an end, where it is that leg's, too."""
     holds = _one_leg(e, "first")
-    if e.field == "ended_at":
-        late = np.abs(_after_first_leg_s(e))
-        # Where nobody knows when the leg ended, the end must be missing just what the duration is missing.
-        ended_with_it = np.where(np.isnan(late), e.moved_together, late <= max(e.rules.time_tolerance_s, 1))
-        return holds & ended_with_it & (e.end_gap_s > 0)
-    return holds
+    return holds & _ended_with_first_leg(e) & (e.end_gap_s > 0) if e.field == "ended_at" else holds
+
+
+def _ended_with_first_leg(e: Evidence) -> Mask:
+    late = np.abs(_after_first_leg_s(e))
+    # Where nobody knows when the leg ended, the end must be missing just what the duration is missing.
+    return np.where(np.isnan(late), e.moved_together, late <= max(e.rules.time_tolerance_s, 1))
 
 
 def first_leg_to_the_second(e: Evidence) -> Mask:
-    """Mark the rows whose API seconds, and end where that is looked at, are those of the first leg to the second."""
+    """Mark the rows whose API seconds are those of the first leg to the second, and whose end does not say otherwise."""
     is_exact = e.same_second(e.call_s, _leg_s(e, "first"))
-    return is_exact & ~(np.abs(_after_first_leg_s(e)) >= 1) if e.field == "ended_at" else is_exact
+    if e.field == "ended_at":
+        return is_exact & ~(np.abs(_after_first_leg_s(e)) >= 1)
+    # An end that is off by as much as the seconds, and is not that leg's, says where the record stopped.
+    return is_exact & ~(e.moved_together & ~_ended_with_first_leg(e))
 
 
 def _after_first_leg_s(e: Evidence) -> Seconds:

@@ -1,23 +1,26 @@
 """Name the arithmetic that leads from one side to the other: why the API has this value.
 
 Input is a `Comparison`, output the same with the columns ``explanation`` and ``also``
-filled from the table of `causes` and what users added. Each distinct combination of
-names is put into words once, however many rows it holds for.
+filled, from the table of `causes` and what users added. Three steps follow each other:
+`find_held` puts each row to the tests, `count_company` counts what holds together, and
+`choose_leading` decides which name leads. The first and the last look at rows one by one,
+and counts add up, so a reconciliation in parts that adds up the counts of its parts says
+the same as one in a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from sippet_reconcile.errors import InputError
+from sippet_reconcile.reconciliation.explaining.company import Company, count_company
 from sippet_reconcile.reconciliation.explaining.evidence import Evidence
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED, Explanation
+from sippet_reconcile.reconciliation.explaining.hits import Found, find_hits
 from sippet_reconcile.reconciliation.explaining.registry import current_explanations, find_explanation
 from sippet_reconcile.schema import text_array, text_series
 
@@ -26,9 +29,31 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
 
-__all__ = ["explain_discrepancies", "find_explanation"]
+__all__ = [
+    "Company",
+    "Held",
+    "choose_leading",
+    "count_company",
+    "explain_discrepancies",
+    "find_explanation",
+    "find_held",
+]
 
-_NUMBER: Final = "{n}"
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """What holds on the discrepancies of a comparison.
+
+    Attributes
+    ----------
+    rows
+        For each field in which some call differs its rows among the discrepancies.
+    found
+        For each of these fields what holds on its rows.
+    """
+
+    rows: list[NDArray[np.int64]]
+    found: list[Found]
 
 
 def explain_discrepancies(
@@ -53,122 +78,61 @@ def explain_discrepancies(
     InputError
         If an explanation that a user added fails; the message names it.
     """
+    held = find_held(comparison, explanations)
+    return choose_leading(comparison, held, count_company(held.found))
+
+
+def find_held(comparison: Comparison, explanations: Sequence[Explanation] | None = None) -> Held:
+    """Put every discrepancy to the tests of its field; parameters and errors as of `explain_discrepancies`."""
     table = current_explanations() if explanations is None else explanations
-    found = comparison.discrepancies
-    if len(found) == 0:
-        return comparison
-    encoded = text_array(found["field"]).dictionary_encode()
+    encoded = text_array(comparison.discrepancies["field"]).dictionary_encode()
     codes = encoded.indices.to_numpy(zero_copy_only=False)
-    leading: list[pa.Array] = []
-    others: list[pa.Array] = []
-    places: list[NDArray[np.int64]] = []
+    held = Held([], [])
     for code, name in enumerate(encoded.dictionary.to_pylist()):
         rows = np.flatnonzero(codes == code)
         pairs = comparison.pair_rows[rows]
         basis_s = comparison.basis_s[pairs]
         basis_s.flags.writeable = False
         evidence = Evidence(name, comparison.sides.at(pairs), comparison.rules, basis_s)
-        first, rest = _join_names(_hits(evidence, table), len(rows))
-        places.append(rows)
-        leading.append(first)
-        others.append(rest)
-    order = pa.array(np.argsort(np.concatenate(places), kind="stable"))
+        held.rows.append(rows)
+        held.found.append(find_hits(evidence, table))
+    return held
+
+
+def choose_leading(comparison: Comparison, held: Held, company: Company) -> Comparison:
+    """Fill ``explanation`` and ``also`` with what holds, ordered as the table and the company of rows say.
+
+    Parameters
+    ----------
+    comparison
+        As `compare_pairs` returned it.
+    held
+        What `find_held` found in it.
+    company
+        Its own, or where it is a part of a reconciliation, the sum of those of all parts.
+
+    Returns
+    -------
+    Comparison
+        The same but for the two columns.
+    """
+    discrepancies = comparison.discrepancies
+    if not held.rows:
+        return comparison
+    leading: list[pa.Array] = []
+    others: list[pa.Array] = []
+    for found in held.found:
+        names = [company.order_names(combination) for combination in found.combinations]
+        at = pa.array(found.codes)
+        first = [known[0] if known else UNEXPLAINED for known in names]
+        rest = ["; ".join(known[1:]) or None for known in names]
+        leading.append(pa.array(first, pa.large_string()).take(at))
+        others.append(pa.array(rest, pa.large_string()).take(at))
+    order = pa.array(np.argsort(np.concatenate(held.rows), kind="stable"))
     filled = {
         column: text_series(
-            pa.chunked_array(parts, pa.large_string()).combine_chunks().take(order), found.index
+            pa.chunked_array(parts, pa.large_string()).combine_chunks().take(order), discrepancies.index
         )
         for column, parts in (("explanation", leading), ("also", others))
     }
-    return replace(comparison, discrepancies=found.assign(**filled))
-
-
-@dataclass(frozen=True, eq=False)
-class _Hits:
-    """Where an explanation holds: for each row 0, or which of its names does, counted from 1."""
-
-    codes: NDArray[np.int64]
-    names: list[str]
-
-
-def _hits(evidence: Evidence, table: Sequence[Explanation]) -> list[_Hits]:
-    """Return what holds somewhere, in the order in which it leads."""
-    hits: list[_Hits] = []
-    within_tolerance: list[_Hits] = []
-    # Behind the last explanation that knows what is met to the second stand the hits that are not.
-    place = 0
-    for explanation in table:
-        if evidence.field not in explanation.fields:
-            continue
-        found = _tested(evidence, explanation)
-        if explanation.to_the_second is not None:
-            is_exact = explanation.to_the_second(evidence)
-            hits.append(_Hits(np.where(is_exact, found.codes, 0), found.names))
-            within_tolerance.append(_Hits(np.where(is_exact, 0, found.codes), found.names))
-            place = len(hits)
-        else:
-            hits.append(found)
-    hits[place:place] = within_tolerance
-    return [found for found in hits if found.codes.any()]
-
-
-def _tested(evidence: Evidence, explanation: Explanation) -> _Hits:
-    """Return where one explanation holds."""
-    if explanation.added_by is None:
-        result = np.asarray(explanation.test(evidence))
-    else:
-        result = _result_of_users(evidence, explanation)
-    if _NUMBER not in explanation.name:
-        return _Hits(result.astype(np.int64), [explanation.name])
-    # pandas counts distinct values without sorting them.
-    codes, numbers = pd.factorize(np.append(np.int64(0), result.astype(np.int64)))
-    return _Hits(codes[1:], [explanation.name.replace(_NUMBER, str(n)) for n in numbers[1:].tolist()])
-
-
-def _result_of_users(evidence: Evidence, explanation: Explanation) -> NDArray[Any]:
-    """Return what a user's test says, or an error that names it and says what to do."""
-    name, field = explanation.name, evidence.field
-    who = f"the explanation {name!r} ({explanation.added_by}), looking at {field},"
-    try:
-        result = explanation.test(evidence)
-    except Exception as exc:  # whatever a user's function may raise
-        msg = f"{who} failed: {type(exc).__name__}: {exc}; correct the function and add it again, or take it out"
-        raise InputError(msg) from exc
-    is_numbered = _NUMBER in name
-    wanted = "whole number, zero or more" if is_numbered else "flag"
-    try:
-        values = pd.Series(result)
-        values = values.convert_dtypes() if values.dtype == object else values
-    except (TypeError, ValueError) as exc:
-        msg = f"{who} returned a {type(result).__name__}; return an array with one {wanted} per row"
-        raise InputError(msg) from exc
-    if np.ndim(result) != 1 or len(values) != len(evidence):
-        shape = f"{len(values):,} elements" if np.ndim(result) == 1 else f"a {type(result).__name__}"
-        msg = f"{who} returned {shape} for {len(evidence):,} rows; return an array with one {wanted} per row"
-        raise InputError(msg)
-    kind = pd.api.types
-    fits = kind.is_integer_dtype(values) if is_numbered else kind.is_bool_dtype(values)
-    if not fits:
-        msg = f"{who} returned {values.dtype} values; return an array with one {wanted} per row"
-        raise InputError(msg)
-    plain = values.fillna(0 if is_numbered else False).to_numpy("int64" if is_numbered else "bool")
-    if is_numbered and bool((plain < 0).any()):
-        msg = f"{who} returned {int(plain.min())}; return an array with one {wanted} per row"
-        raise InputError(msg)
-    return plain
-
-
-def _join_names(hits: list[_Hits], n_rows: int) -> tuple[pa.Array, pa.Array]:
-    """Turn hits into the leading name and the joined others, naming each combination once."""
-    combination = np.zeros(n_rows, np.int64)
-    members: list[tuple[str, ...]] = [()]
-    for found in hits:
-        many = len(found.names) + 1
-        combination, distinct = pd.factorize(combination * many + found.codes)
-        members = [
-            (*members[code // many], found.names[code % many - 1]) if code % many else members[code // many]
-            for code in distinct.tolist()
-        ]
-    leading = pa.array([names[0] if names else UNEXPLAINED for names in members], pa.large_string())
-    others = pa.array(["; ".join(names[1:]) or None for names in members], pa.large_string())
-    at = pa.array(combination)
-    return leading.take(at), others.take(at)
+    return replace(comparison, discrepancies=discrepancies.assign(**filled))

@@ -41,6 +41,10 @@ class Explanation:
     to_the_second
         Where the test allows a tolerance: marks the rows that need none. What holds
         within the tolerance alone gives way to all that is met to the second.
+    by_company
+        Whether it is arithmetic of the seconds alone, which another such cause may leave
+        alike by chance: where several hold, the one leads that most rows of the whole
+        reconciliation speak for (`company`). Never set where two fields agree.
     added_by
         The function of a user behind it, as ``module.name``; None where it is built in.
     """
@@ -51,4 +55,5 @@ class Explanation:
     phrase: str
     test: Test
     to_the_second: Callable[[Evidence], Mask] | None = None
+    by_company: bool = False
     added_by: str | None = None

@@ -65,8 +65,28 @@ calls["status"].value_counts(dropna=False).to_frame()
 rec = sr.reconcile(legs, calls, period=october, rules=sr.Rules(duration="billable"))
 rec
 
+# %% [markdown]
+# What the differences come to: two sentences and a chart. Its figures are a frame, `rec.rollup()`.
+
 # %%
-rec.rollup(by=["field", "explanation"])
+rec.causes
+
+# %% [markdown]
+# What was looked for in the month as a whole, and what came of it: that nothing was found, and that too few calls
+# could tell, are two answers.
+
+# %%
+rec.findings.checks
+
+# %% [markdown]
+# A finding that a rule would cure proposes that rule. Nothing is ever applied by itself: pin what you believe in
+# `Rules`, or in a TOML file for the months to come. Asked what `duration_seconds` counts, the data give the answer
+# that was pinned above:
+
+# %%
+asked = sr.reconcile(legs, calls, period=october, rules=sr.Rules(duration="auto"))
+print(asked.findings.cures_toml())
+sr.Rules.from_toml(asked.findings.cures_toml()) == rec.rules
 
 # %% [markdown]
 # Nothing is dropped: each leg and each call is in exactly one bucket, and the balance adds up.

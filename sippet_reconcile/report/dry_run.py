@@ -106,7 +106,7 @@ def _document(facts: DryRunFacts) -> Document:
         "calls to put back" if plan["kind"] == "revert" else "calls to correct": summary["calls"],
         "changes": summary["changes"],
         "net duration": signed_in_words(float(str(summary["net_s"])), is_rough=True),
-        "calls left out": summary["left_out_calls"],
+        "left out, wholly or in part": summary["left_out_calls"],
         "requests": summary["requests"],
         f"time at {facts.rate_text}": in_words(max(seconds, 1), is_rough=True) if summary["calls"] else "–",
         "approvals": summary["approvals"],

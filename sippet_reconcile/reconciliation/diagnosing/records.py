@@ -48,13 +48,13 @@ CLOCK_SLACK_S: Final = 300
 """How far the clock that stamps ``fetched_at`` may be behind the API's, in seconds."""
 
 _SHOWN: Final = (
-    "call_uuid",
     "status",
     "started_at",
     "ended_at",
     "duration_seconds",
     "direction",
     "sip_username",
+    "call_uuid",
 )
 _ANSWERED: Final = ("completed", "voicemail")
 _UNANSWERED: Final = ("busy", "no_answer", "missed", "canceled", "failed")

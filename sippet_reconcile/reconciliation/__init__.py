@@ -4,8 +4,9 @@ Where a thing is, in the order in which data go through (imports point down this
 
 ``steps``
     `reconcile`: the steps in their order, nothing decided.
-``storage``, ``result``, ``overview``, ``show``, ``frames``, ``page``
-    What a reconciliation hands out: the object, its folder, what it says first, one call, its frames, parts of pages.
+``storage``, ``result``, ``counts``, ``overview``, ``show``, ``frames``, ``page``
+    What a reconciliation hands out: the object, its folder, its counts, what it says first, one call, its frames, parts
+    of pages.
 ``rollup``, ``ledger``, ``groups``
     What the differences come to: by cause in a frame, a chart and two sentences; and in a ledger that ties out.
 ``diagnosing``

@@ -68,6 +68,15 @@ class Finding:
     cure
         Rules that would remove the cause, by name, as measured; nothing is ever
         changed by itself, an analyst pins them in `Rules` or a TOML file.
+
+    Examples
+    --------
+    >>> from sippet_reconcile.reconciliation.rules import Rules
+    >>> ahead = Finding("clock-offset", Severity.STOP, "The CDR's clock is 7 s ahead.", cure={"clock_offset_s": 7})
+    >>> ahead
+    <Finding stop clock-offset: The CDR's clock is 7 s ahead.>
+    >>> Rules(**ahead.cure).clock_offset_s
+    7
     """
 
     code: str
@@ -156,6 +165,13 @@ class Findings(Sequence[Finding]):
         takes, missing where any number will do; ``what`` (text), what these rows are, or
         why nobody looked. No rows where findings were made by hand, or saved by a version
         that did not keep this.
+
+        Examples
+        --------
+        >>> row = {"code": "clock-offset", "outcome": "nothing found", "n_looked_at": 400, "n_needed": 20}
+        >>> found = Findings(checks=pd.DataFrame([{**row, "what": "exactly matched calls"}]))
+        >>> found.checks[["code", "outcome", "n_looked_at"]].to_numpy().tolist()
+        [['clock-offset', 'nothing found', 400]]
         """
         return self._checks.copy()
 

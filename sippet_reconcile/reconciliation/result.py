@@ -18,15 +18,14 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.keys import match_positions
-from sippet_reconcile.reconciliation.balance import BUCKETS, check_balance, code_of
+from sippet_reconcile.reconciliation.balance import check_balance
 from sippet_reconcile.reconciliation.checks import Outcome
-from sippet_reconcile.reconciliation.core import MATCH_RULES
 from sippet_reconcile.reconciliation.groups import as_names, column_codes
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
 from sippet_reconcile.reconciliation.overview import overview_html, overview_text, rules_to_pin
 from sippet_reconcile.reconciliation.rollup import RollUp, cause_sentences, roll_up, to_settle
 from sippet_reconcile.reconciliation.show import CallView, show_call
-from sippet_reconcile.schema import Bucket, text_array
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     import os
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
     from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.findings import Findings
-    from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
+    from sippet_reconcile.reconciliation.frames import LazyFrames
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["Reconciliation", "count_rows"]
+__all__ = ["Reconciliation"]
 
 SHOWN_CAUSES: Final = 8
 SHOWN_DISCREPANCIES: Final = 10
@@ -186,6 +185,16 @@ class Reconciliation:
 
         `by` also takes ``day``, ``hour`` and ``user``, and the source columns that were
         kept (``x_…``), of which the first leg of a call counts.
+
+        Examples
+        --------
+        >>> import sippet_reconcile as sr
+        >>> from sippet_reconcile.demo import sample_data
+        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> rec.rollup(by=["explanation", "user"])[["explanation", "user"]].iloc[0].tolist()
+        ['ring-time-included', '1001']
         """
         found = self.discrepancies
         kept = [name for name in as_names(by) if name not in found.columns and name in self._kept_columns]
@@ -220,6 +229,18 @@ class Reconciliation:
         DataFrame
             The `by` columns, ``field``, ``explanation``, ``is_corrected``, ``n_calls``,
             ``before_s``, ``change_s``, ``after_s``, ``net_s`` and ``gross_s``.
+
+        Examples
+        --------
+        >>> import sippet_reconcile as sr
+        >>> from sippet_reconcile.demo import sample_data
+        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> ledger = rec.ledger(by="direction", totals=True).query("field == 'duration_seconds'")
+        >>> total = ledger[ledger["explanation"].eq("total")]
+        >>> (total["before_s"] + total["change_s"]).equals(total["after_s"]), int(total["n_calls"].sum()) == rec.n_compared
+        (True, True)
         """
         if not as_names(by) and not totals:
             return self._frames["ledger"]
@@ -354,46 +375,3 @@ class Reconciliation:
         from sippet_reconcile.reconciliation.storage import save_reconciliation  # noqa: PLC0415 - it reads back this class
 
         return save_reconciliation(self, folder)
-
-
-def count_rows(decided: Decided, comparison: Comparison) -> dict[str, Any]:
-    """Return how many rows came in and what became of them."""
-    sorting = decided.sorting
-    calls, cdr, legs = (
-        np.bincount(bucket, minlength=len(BUCKETS))
-        for bucket in (sorting.call_bucket, sorting.cdr_bucket, sorting.leg_bucket)
-    )
-    rules = np.bincount(comparison.sides.rule, minlength=len(MATCH_RULES)).tolist()
-    fields = comparison.fields
-    return {
-        "legs": len(decided.legs),
-        "calls": len(decided.calls),
-        "cdr_calls": len(decided.cdr_calls),
-        "matched": int(calls[code_of(Bucket.MATCHED)]),
-        "matched_by": dict(zip(MATCH_RULES, rules, strict=True)),
-        "only_in_cdr": int(cdr[code_of(Bucket.ONLY_IN_CDR)]),
-        "only_in_api": int(calls[code_of(Bucket.ONLY_IN_API)]),
-        "ambiguous_calls": int(calls[code_of(Bucket.AMBIGUOUS)]),
-        "ambiguous_cdr_calls": int(cdr[code_of(Bucket.AMBIGUOUS)]),
-        "excluded_calls": int(calls[code_of(Bucket.EXCLUDED)]),
-        "excluded_cdr_calls": int(cdr[code_of(Bucket.EXCLUDED)]),
-        "outside_period_calls": int(calls[code_of(Bucket.OUTSIDE_PERIOD)]),
-        "outside_period_cdr_calls": int(cdr[code_of(Bucket.OUTSIDE_PERIOD)]),
-        "unusable_legs": int(legs[code_of(Bucket.UNUSABLE)]),
-        "duplicate_legs": int(legs[code_of(Bucket.DUPLICATE)]),
-        "helper_legs": int(legs[code_of(Bucket.HELPER)]),
-        "no_evidence": {str(row.field): int(str(row.no_evidence)) for row in fields.itertuples(index=False)},
-        "within_tolerance": {
-            str(row.field): {
-                "calls": int(str(row.within_tolerance)),
-                "net_s": _plain(row.within_net_s),
-                "gross_s": _plain(row.within_gross_s),
-            }
-            for row in fields.itertuples(index=False)
-            if row.within_tolerance
-        },
-    }
-
-
-def _plain(value: Any) -> float | None:
-    return None if pd.isna(value) else float(value)

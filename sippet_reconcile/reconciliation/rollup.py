@@ -226,7 +226,10 @@ def to_settle(findings: Findings, rows: pd.DataFrame) -> list[str]:
     """
     codes = list(findings.stops.codes)
     is_word = rows["field"].eq("status") & rows["explanation"].eq(UNEXPLAINED)
-    return [*codes, *(["status-vocabulary"] if "status-vocabulary" in findings.codes and is_word.any() else [])]
+    return [
+        *codes,
+        *(["status-vocabulary"] if "status-vocabulary" in findings.codes and is_word.any() else []),
+    ]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -22,6 +22,7 @@ from sippet_reconcile.progress import reporting
 from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
 from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
 from sippet_reconcile.reconciliation.core import at_once, instants_us
+from sippet_reconcile.reconciliation.counts import count_rows
 from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
@@ -29,7 +30,7 @@ from sippet_reconcile.reconciliation.ledger import build_ledger
 from sippet_reconcile.reconciliation.matching.legs import group_by_id, group_legs, set_aside, take_text
 from sippet_reconcile.reconciliation.matching.match import call_keys, leg_keys, match_calls, name_calls
 from sippet_reconcile.reconciliation.matching.reduce import reduce_legs
-from sippet_reconcile.reconciliation.result import Reconciliation, count_rows
+from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array, text_series

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
+
+import sippet_reconcile as sr
 
 COLUMNS = ("started_at=Start", "from_number=From", "to_number=To", "billable_s=Talk")
 
@@ -56,3 +59,20 @@ def test_the_help_tells_of_both(shell, command):
     text = " ".join(shell(command, "--help").stdout.split())
     assert "--internal-number NUMBER" in text
     assert "--strip-prefix DIGITS" in text
+
+
+def test_numbers_that_differ_are_masked_in_the_table_of_differences(shell, sample, tmp_path):
+    calls = sr.read_calls(sample / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z").head(60)
+    other = pd.Series(["+442079460555"] * len(calls), dtype="str")
+    calls.assign(to_number=other).to_parquet(tmp_path / "calls.parquet")
+    export = (
+        sample / "freeswitch" / "Master.csv",
+        "--timezone",
+        "Europe/London",
+        "--country",
+        "GB",
+        "--quiet",
+    )
+    shown = shell("diff", *export, "--calls", tmp_path / "calls.parquet", "--rows", 200, code=1).stdout
+    assert shown.count("+44••••••••55") > 20
+    assert "+442079460555" not in shown

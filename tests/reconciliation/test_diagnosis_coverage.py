@@ -229,6 +229,7 @@ def test_an_overwhelming_pair_of_words_is_a_mapping_that_can_be_pinned(matched: 
     ]
     finding = words_of(matched(rows)).finding
     assert finding.cure == {"status_map": {"completed": ["hangup"]}}
+    assert 'as in [status_map] completed = ["hangup"];' in finding.advice
     assert "status-vocabulary" not in diagnose_codes(matched(rows), finding.cure)
     few = rows[:90] + rows[96:] * 2
     assert words_of(matched(few)).finding.cure == {}

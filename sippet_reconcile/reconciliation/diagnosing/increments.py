@@ -329,7 +329,7 @@ def _finding(
     advice += " Until then leave duration_seconds out of the plan" + (
         "."
         if is_within
-        else f"; Rules(duration_tolerance_s={gap}) makes what lies within an increment no difference, and still no such second is a duration to write."
+        else f"; Rules(duration_tolerance_s={gap}) hides what lies within an increment, and makes none of these seconds a duration to write."
     )
     cure = {} if is_within else {"duration_tolerance_s": gap}
     return Finding("rounded-durations", Severity.STOP, message, evidence, advice, cure)

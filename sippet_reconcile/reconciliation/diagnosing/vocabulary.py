@@ -153,8 +153,9 @@ def _finding(
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
     verb = "is" if len(rows) == 1 else "are"
     message = f"{plural(len(rows), 'status word')} {verb} not understood alike on both sides: {listed}{more}."
+    word, means = next(((word, words[0]) for word, words in mapped.items()), ("no_answer", "missed"))
     advice = (
-        'Map them in the rules, as in [status_map] no_answer = ["missed"]; a status that no call has is written '
+        f'Map them in the rules, as in [status_map] {shortened(word)} = ["{shortened(means)}"]; a status that no call has is written '
         "only where the rules name it or build_plan(statuses=client.describe().statuses) lists it."
     )
     # The table of the rules is pinned as a whole, so what it says already stays in it.

@@ -86,7 +86,9 @@ rec.findings.checks
 # %%
 asked = sr.reconcile(legs, calls, period=october, rules=sr.Rules(duration="auto"))
 print(asked.findings.cures_toml())
-sr.Rules.from_toml(asked.findings.cures_toml()) == rec.rules
+pinned = sr.Rules.from_toml(asked.findings.cures_toml())
+assert pinned == rec.rules
+pinned
 
 # %% [markdown]
 # Nothing is dropped: each leg and each call is in exactly one bucket, and the balance adds up.

@@ -3,8 +3,8 @@
 Usage: python tests/benchmarks/bench_diagnosis.py [--rows 1000000] [--rounds 5] [--json OUT.json]
 
 Three worlds, made from the export of generate.py: `usual` is that of bench_reconcile.py
-(3 % wrong durations, 1 % statuses, 10 % without a call_uuid); in `bad` nearly a third of the
-calls differ for a dozen causes, a tenth has two legs, and one of two trunks runs an hour
+(3 % wrong durations, 1 % statuses, 10 % without a call_uuid); in `bad` more than a quarter of
+the calls differ for a dozen causes, a tenth has two legs, and one of two trunks runs an hour
 late; in `clean` all agree. Every run of every round is a fresh process, and the rounds go over
 all of them in turn, so that a busy machine slows them all; each process runs its part three
 times. `matching and comparing` is `reconcile` itself with the settling of durations, the

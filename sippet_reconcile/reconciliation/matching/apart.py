@@ -149,10 +149,15 @@ def find_legs_apart(cdr_calls: pd.DataFrame, is_asked: NDArray[np.bool_]) -> Fin
     evidence = cdr_calls[shown].iloc[rows].sort_values("cdr_id", ignore_index=True)
     n_copies = int(evidence["legs_problem"].str.startswith("a leg").sum())
     n_callers = int(evidence["legs_problem"].eq(_TWO_CALLERS).sum())
+    parts = (
+        (n_copies, "in {n} a leg is there again whole quarter hours later"),
+        (len(rows) - n_copies - n_callers, "in {n} there is none for hours"),
+        (n_callers, "in {n} one id is that of two callers' legs"),
+    )
+    said = ", ".join(words.format(n=f"{n:,}") for n, words in parts if n)
     message = (
-        f"{plural(len(rows), 'CDR call')} have legs that cannot be those of one call: in {n_copies:,} a leg is there "
-        f"again whole quarter hours later, in {len(rows) - n_copies - n_callers:,} there is none for hours, in "
-        f"{n_callers:,} one id is that of two callers' legs. They are excluded."
+        f"{plural(len(rows), 'CDR call')} {'has' if len(rows) == 1 else 'have'} legs that cannot be those of one call: "
+        f"{said}. {'It is' if len(rows) == 1 else 'They are'} excluded."
     )
     advice = (
         "Read each export once, and in the zone it was written in; reconcile switches that give out the same ids "

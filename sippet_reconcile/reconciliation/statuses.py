@@ -16,7 +16,20 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["COARSE_CAUSES", "NO_STATUS", "StatusWords", "normal_word", "not_contradicted", "status_words"]
+__all__ = [
+    "ANSWERED",
+    "COARSE_CAUSES",
+    "NO_STATUS",
+    "UNANSWERED",
+    "StatusWords",
+    "normal_word",
+    "not_contradicted",
+    "status_words",
+]
+
+ANSWERED: Final = ("completed", "voicemail")
+UNANSWERED: Final = ("no_answer", "missed", "canceled", "busy", "failed")
+"""Canonical words of calls that somebody took, and of those that nobody did."""
 
 NO_STATUS: Final = frozenset({"unknown", "inprogress"})
 """Canonical words, in normal form, that say nothing about how a call ended."""
@@ -42,7 +55,7 @@ COARSE_CAUSES: Final = {
     # Asterisk and what is built on it: a caller who gave up is one of those, unless cdr.conf asks for CANCEL.
     "no answer": ("no_answer", "missed", "canceled"),
     # 3CX's log has no other word for a call that nobody answered.
-    "unanswered": ("no_answer", "missed", "canceled", "busy", "failed"),
+    "unanswered": UNANSWERED,
 }
 """A system's own word, in small letters, for several of our statuses: which of them it was, it does not tell."""
 

@@ -339,6 +339,50 @@ def test_an_end_from_a_doubtful_local_time_is_not_patchable(matched: Any, row: A
     assert frame.loc["duration_seconds", "is_patchable"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "late_s", "may"),
+    [
+        (2, 5, False),
+        (2, 1, True),
+        (0, 5, True),  # from those that an id matched clocks are judged as a whole
+    ],
+)
+def test_without_an_id_an_end_is_not_written_where_the_starts_differ(
+    matched: Any, row: Any, *, rule: int, late_s: int, may: bool
+) -> None:
+    start = at("2026-10-01T08:00:00Z")
+    late = {
+        name: start + pd.Timedelta(seconds=late_s + s) for name, s in (("started_at", 0), ("ended_at", 90))
+    }
+    rows = [row(call={"started_at": start, "ended_at": None}, cdr=late, rule=rule), row()]
+    frame = matched(rows).compare().discrepancies
+    assert frame.loc[frame["field"].eq("ended_at"), "is_patchable"].tolist() == [may]
+
+
+@pytest.mark.parametrize(
+    ("cdr", "api", "n_alike", "may"),
+    [
+        ("no_answer", "missed", 40, False),
+        ("no_answer", "missed", 9, True),  # too few to call it a vocabulary
+        ("completed", "ended", 40, False),  # nobody knows what the word means
+        ("completed", "no_answer", 40, True),  # a talk shown unanswered is wrong however often it is
+        ("completed", "answered", 40, True),  # and so is one shown open
+    ],
+)
+def test_a_word_that_nearly_all_calls_of_a_cdr_status_have_is_a_matter_of_vocabulary(
+    matched: Any, row: Any, *, cdr: str, api: str, n_alike: int, may: bool
+) -> None:
+    rows = [row(call={"status": api}, cdr={"status": cdr}) for _ in range(n_alike)]
+    # One call has the CDR's own word, so that the API is known to have it.
+    rows.append(row(call={"status": cdr}, cdr={"status": "busy"}))
+    frame = matched(rows).compare().discrepancies
+    assert frame["is_patchable"].tolist() == [*[may] * n_alike, True]
+    assert frame["why_not"].isna().tolist() == [*[may] * n_alike, True]
+    # Whoever maps the word is believed.
+    rules = Rules(duration="billable", status_map={cdr: [cdr]})
+    assert matched(rows).compare(rules).discrepancies["is_patchable"].all()
+
+
 def test_seconds_too_many_for_the_api_are_not_patchable(matched: Any, row: Any) -> None:
     built = matched([row(cdr={"billable_s": 2.0**31})])
     assert built.compare().discrepancies["is_patchable"].tolist() == [False]

@@ -53,7 +53,8 @@ def build_discrepancies(
     call_s = np.where(is_duration, at.call_seconds("duration_seconds"), np.nan)
     cdr_s = np.where(is_duration, basis[pair_rows], np.nan)
     reasons = why_not(
-        at,
+        sides,
+        pair_rows,
         names,
         fields,
         has_value=np.asarray(value_cdr.is_valid()),

@@ -43,6 +43,21 @@ def test_too_few_telling_calls_are_counted_beside_what_it_takes(matched: Any, ro
     assert (verdict.outcome, verdict.n_looked_at, verdict.n_needed) == (Outcome.TOO_FEW, 12, 200)
 
 
+def test_without_ids_so_many_calls_contradict_a_pinned_basis_and_decide_none(matched: Any, row: Any) -> None:
+    def by_numbers(n: int, says: str) -> Any:
+        seconds = {"duration_seconds": 60 if says == "billable" else 70}
+        return matched([row(call=seconds, rule=2) for _ in range(n)])
+
+    finding = basis_of(by_numbers(200, "total"), BILLABLE).finding
+    assert finding.severity == "stop"
+    assert "of 200 telling calls 0 agree with billable and 200 with total seconds" in finding.message
+    assert finding.cure == {"duration": "total"}
+    assert basis_of(by_numbers(200, "billable"), BILLABLE).finding is None
+    assert basis_of(by_numbers(199, "total"), BILLABLE).finding is None
+    # What the rules leave open is decided by ids alone.
+    assert "of 0 telling calls" in basis_of(by_numbers(200, "total")).finding.message
+
+
 def test_an_undecided_basis_names_the_files_that_speak_either_way(matched: Any, row: Any) -> None:
     rows = speaking(row, 150, "billable", source_file="a.csv") + speaking(
         row, 90, "total", source_file="b.csv"

@@ -204,6 +204,32 @@ def test_another_period_is_a_reason(make_legs: Any, make_calls: Any, at: Any) ->
     assert "the CDR is of 2026-11-14 08:00 to" in message
 
 
+@pytest.mark.parametrize("n_known", [40, 15], ids=["all", "some, the other callers being extensions"])
+@pytest.mark.parametrize(
+    ("by", "told", "advised"),
+    [
+        (90, "are in the CDR about 90 s later", "Rules(clock_offset_s=90)"),
+        (-200, "are in the CDR about 200 s earlier", "Rules(clock_offset_s=-200)"),
+        (-3600, "are in the CDR 1 h earlier", "timezone="),
+    ],
+)
+def test_the_same_numbers_at_another_time_tell_how_far_apart_the_clocks_are(
+    make_legs: Any, make_calls: Any, at: Any, *, by: int, told: str, advised: str, n_known: int
+) -> None:
+    same = {
+        name: (lambda n: f"+44207946{n:04d}" if n < n_known else f"{1000 + n}")
+        for name in ("from_number", "from_e164")
+    }
+    same |= {name: (lambda _: "+447700900001") for name in ("to_number", "to_e164")}
+    moved = {
+        name: (lambda n, s=s: at(by + 600 * n + s))
+        for name, s in (("started_at", 0), ("answered_at", 10), ("ended_at", 70))
+    }
+    finding = both(make_legs, make_calls, at, **same, **moved).findings["low-match-rate"]
+    assert f"{n_known} of 40 unmatched calls looked at {told}" in finding.message
+    assert advised in finding.advice
+
+
 def test_the_same_numbers_some_hours_later_are_a_zone(make_legs: Any, make_calls: Any, at: Any) -> None:
     same = {name: (lambda n: f"+44207946{n:04d}") for name in ("from_number", "from_e164")}
     same |= {name: (lambda _: "+447700900001") for name in ("to_number", "to_e164")}

@@ -177,7 +177,19 @@ def resolve_duration(
     DurationBasis
         The figures.
     """
-    sides = (Sides.of(calls, cdr_calls, pairs, rules) if sides is None else sides).exact()
+    sides = Sides.of(calls, cdr_calls, pairs, rules) if sides is None else sides
+    basis = _telling(sides.exact(), rules)
+    if rules.duration == "auto":
+        basis = replace(basis, resolved=basis.favoured or "billable")
+    elif basis.n_telling < ENOUGH_PAIRS:
+        # Numbers and time decide nothing; and yet so many of them do not contradict what was pinned by chance.
+        whole = _telling(sides, rules)
+        basis = basis if whole.is_settled else whole
+    return replace(rules, duration=basis.resolved), basis
+
+
+def _telling(sides: Sides, rules: Rules) -> DurationBasis:
+    """Count what the pairs that can tell say, the rules as they are."""
     call, billable, total = (
         micros(seconds)
         for seconds in (
@@ -196,10 +208,7 @@ def resolve_duration(
     is_total = fits_total[rows]
     n_total = int(np.count_nonzero(is_total))
     counts = len(rows), len(rows) - n_total, n_total
-    basis = DurationBasis(rules.duration, rules.duration, *counts, telling=(sides.at(rows), is_total))
-    if rules.duration == "auto":
-        basis = replace(basis, resolved=basis.favoured or "billable")
-    return replace(rules, duration=basis.resolved), basis
+    return DurationBasis(rules.duration, rules.duration, *counts, telling=(sides.at(rows), is_total))
 
 
 def find_duration_basis(basis: DurationBasis) -> Verdict:

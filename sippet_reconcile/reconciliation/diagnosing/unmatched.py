@@ -35,6 +35,13 @@ _RARE: Final = 20
 """Pairs of numbers that call more often than this cannot be told apart by their numbers."""
 
 _FEW: Final = 5
+
+_ENOUGH_MET: Final = 10
+"""Calls whose numbers are on both sides from which on a time between them that half of them share is no accident."""
+
+_CLOCK_SPREAD_S: Final = 3
+"""How far gaps may lie from the usual one where clocks differ by the same all the time."""
+
 _SEVERAL: Final = 2
 _NO_KEYS: Final = (
     "source_file", "source_sha256", "format", "problem", "time_problem", "direction", "from_number", "to_number",
@@ -139,6 +146,10 @@ def _numbers(m: Material) -> tuple[str, str]:
     rare = other["tails"].map(other["tails"].value_counts()).le(_RARE)
     met = one.reset_index().merge(other[rare], on="tails", how="inner", suffixes=("", "_cdr"))
     n_met = int(met["index"].nunique())
+    if n_met >= min(_ENOUGH_MET, max(_FEW, _HALF * len(one))):
+        shift = _shift(met, len(one), m.rules.start_window_s)
+        if shift is not None:
+            return shift
     if n_met < max(_FEW, _HALF * len(one)):
         known = int(one["tails"].isin(set(other["tails"])).sum())
         if known >= _HALF * len(one):
@@ -148,7 +159,13 @@ def _numbers(m: Material) -> tuple[str, str]:
             "numbers that unmatched CDR calls have too",
             "Check that both sides are whole and of the same system, and the country= that the export was read with.",
         )
+    return "", ""
+
+
+def _shift(met: pd.DataFrame, n_looked_at: int, window_s: float) -> tuple[str, str] | None:
+    """Say how much later or earlier the same two numbers are in the CDR, where half of them agree."""
     gap = (met["at_cdr"] - met["at"]).dt.total_seconds()
+    n_met = met["index"].nunique()
     quarters = (gap / QUARTER_S).round()
     whole = (gap - quarters * QUARTER_S).abs().le(QUARTER_SLACK_S)
     for quarter in quarters[whole & quarters.ne(0)].mode().tolist()[:1]:
@@ -156,7 +173,16 @@ def _numbers(m: Material) -> tuple[str, str]:
         if same >= _HALF * n_met:
             later = "later" if quarter > 0 else "earlier"
             return (
-                f"{same:,} of {len(one):,} unmatched calls looked at are in the CDR {abs(int(quarter)) * QUARTER_S / 3600:g} h {later}",
+                f"{same:,} of {n_looked_at:,} unmatched calls looked at are in the CDR {abs(int(quarter)) * QUARTER_S / 3600:g} h {later}",
                 "Read the CDRs again with the timezone= their clock runs in.",
             )
-    return "", ""
+    near = gap.abs().lt(QUARTER_S)
+    usual = round(float(gap[near].median())) if near.any() else 0
+    same = int(met.loc[near & (gap - usual).abs().le(_CLOCK_SPREAD_S), "index"].nunique())
+    if abs(usual) <= window_s or same < _HALF * n_met:
+        return None
+    later = "later" if usual > 0 else "earlier"
+    return (
+        f"{same:,} of {n_looked_at:,} unmatched calls looked at are in the CDR about {abs(usual):,} s {later}",
+        f"Find out which clock is wrong; Rules(clock_offset_s={usual}) takes the difference away before anything is matched.",
+    )

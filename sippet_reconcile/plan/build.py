@@ -14,6 +14,7 @@ import pandas as pd
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
+from sippet_reconcile.plan.accepted import reasons_though_accepted
 from sippet_reconcile.plan.edges import reasons_at_edges
 from sippet_reconcile.plan.evidence import calls_of_plan, not_patchable_of
 from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, is_among, to_schema
@@ -31,9 +32,7 @@ from sippet_reconcile.plan.validation import value_problem
 from sippet_reconcile.plan.whole_record import judge_calls
 from sippet_reconcile.reconciliation.comparing.doubts import START_ONLY
 from sippet_reconcile.reconciliation.explaining.explain import find_explanation
-from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
-from sippet_reconcile.reconciliation.sides import gap_in_seconds, instants_of, micros
 from sippet_reconcile.schema import CHANGES, PATCHABLE, text_array
 
 if TYPE_CHECKING:
@@ -49,8 +48,6 @@ __all__ = ["ReconciliationLike", "build_plan", "status_vocabulary"]
 
 NOT_ASKED: Final = "its field was not asked for (fields=…)"
 NOT_CHOSEN: Final = "the call was not chosen (where=…)"
-SHIFTED: Final = "the findings say that the CDR's instants are shifted, so no end is planned"
-OTHER_CLOCK: Final = "its start is off as well, and the findings say that the clocks differ"
 NO_SUCH_STATUS: Final = "the API is not known to have this status; name it in status_map, or pass statuses=client.describe().statuses"
 NOT_A_VALUE: Final = "the CDR gives no value that the API takes"
 UNCHANGED: Final = "the API already has this value"
@@ -147,7 +144,8 @@ def build_plan(
         The largest share of the compared calls it may touch, beyond 50 calls.
     accept
         Codes of ``stop`` findings that were looked at and found harmless. An accepted
-        ``timezone-shift`` or drifting ``clock-offset`` still plans no ``ended_at``.
+        ``timezone-shift`` or drifting ``clock-offset`` still plans no ``ended_at``, and
+        ``rounded-durations`` no seconds within an increment; ``plan.left_out`` says so.
     api_url
         The API the calls belong to, where the frame of calls does not say.
 
@@ -251,20 +249,18 @@ def _row_reasons(
 ) -> NDArray[Any]:
     """Say for each discrepancy, looked at alone, why it is not planned; None where nothing speaks against it."""
     field = rows["field"]
-    is_end, is_status = field.eq("ended_at"), field.eq("status")
+    is_status = field.eq("status")
     positions = match_positions(text_array(rows["call_id"]), text_array(calls["call_id"]))
     no_start = calls["started_at"].isna().to_numpy()[positions]
     cdr_ids = rows.drop_duplicates("call_id")["cdr_id"]
     at_edges = reasons_at_edges(calls, cdr_ids, rec)[positions]
-    is_off = ("clock-offset" in rec.findings.codes) & _start_is_off(calls, rec.rules)[positions]
     tests: list[tuple[str, Any]] = [
         (NOT_ASKED, ~is_among(field, wanted)),
         (NOT_CHOSEN, ~chosen),
         (START_ONLY, no_start & ~is_status),
         *_reasons_given(rows["why_not"]),
         *_reasons_given(pd.Series(at_edges, dtype="str")),
-        (SHIFTED, is_end & forbids_ended_at(rec.findings)),
-        (OTHER_CLOCK, is_end & is_off),
+        *reasons_though_accepted(rows, calls, positions, rec),
         (NO_SUCH_STATUS, is_status & rows["value_cdr"].notna() & ~is_among(rows["value_cdr"], vocabulary)),
         (NOT_A_VALUE, ~_is_value(rows)),
         (NOT_SAFE, ~rows["is_patchable"].fillna(value=False).astype("bool")),
@@ -279,14 +275,6 @@ def _row_reasons(
 
 def _reasons_given(reasons: pd.Series[str]) -> list[tuple[str, Any]]:
     return [(str(reason), reasons.eq(reason)) for reason in reasons.dropna().unique()]
-
-
-def _start_is_off(calls: pd.DataFrame, rules: Rules) -> NDArray[np.bool_]:
-    """Mark the calls whose two starts are further apart than clocks may be."""
-    gap = gap_in_seconds(
-        instants_of(calls["started_at_cdr"], float(rules.clock_offset_s)), instants_of(calls["started_at"])
-    )
-    return np.abs(micros(gap)) > micros(rules.time_tolerance_s)
 
 
 def _is_value(rows: pd.DataFrame) -> NDArray[np.bool_]:

@@ -175,20 +175,27 @@ def _is_longer(spans: _Spans, last_start: Any, first_end: Any) -> tuple[NDArray[
 
 
 def _in_a_gap(spans: _Spans, legs: _Legs, findings: Findings, rules: Rules) -> NDArray[np.bool_]:
-    """Mark the calls that touch a span in which the findings say that the CDR side lacks calls."""
+    """Mark the calls that touch a span in which the findings say that the CDR side lacks calls.
+
+    A call in it whose start and end both sides tell alike is of those that are not missing, unless it lasts
+    over the whole span: then a leg in its middle may be.
+    """
     touching = np.zeros(len(spans.first), np.bool_)
     gaps = _evidence(findings, "missing-hours", ("missing_in", "from", "to"))
     gaps = gaps.loc[gaps["missing_in"].eq("cdr").fillna(value=False).astype("bool")]
     if gaps.empty:
         return touching
     tolerance = _tolerance(rules)
+    is_whole = spans.starts_agree & spans.ends_agree
     starts, ends = (np.sort(times[~np.isnat(times)]) for times in (legs.start, legs.end))
     for begin, end in zip(_instants(gaps["from"]), _instants(gaps["to"]), strict=True):
         # The evidence has the starts of the calls that are missing; the export stops ahead of the first
         # of them, and goes on behind the last, at the nearest rows it has.
         stops = np.fmin(begin, np.fmin(_before(starts, begin), _before(ends, begin)))
         goes_on = np.fmax(end, np.fmax(_behind(starts, end), _behind(ends, end)))
-        touching |= (spans.latest >= stops - tolerance) & (spans.earliest <= goes_on + tolerance)
+        touches = (spans.latest >= stops - tolerance) & (spans.earliest <= goes_on + tolerance)
+        lasts_over = (spans.first < stops) & (spans.last > goes_on)
+        touching |= touches & (~is_whole | lasts_over)
     return touching
 
 

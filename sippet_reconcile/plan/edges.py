@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.keys import match_positions
+from sippet_reconcile.reconciliation.core import MICROS
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, instants_of, micros, text_codes
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.schema import MAX_SECONDS, text_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,6 +121,10 @@ class _Spans:
         # What only one clock tells is put on the other one as well, by how far the other ends of the call are apart.
         moved_start = np.where(starts_agree, _NAT, start + (end_cdr - end))
         moved_end = np.where(ends_agree, _NAT, end + (start_cdr - start))
+        # Where its end is wrong, the seconds that the API counts may still tell how long the call was.
+        counted_s = np.minimum(calls["duration_seconds"].to_numpy("float64", na_value=0.0), MAX_SECONDS)
+        counted = start + (counted_s * MICROS).astype("timedelta64[us]")
+        moved_end = np.fmax(moved_end, np.where(ends_agree, _NAT, counted))
         first = np.fmin(np.fmin(start, start_cdr), np.fmin(moved_start, np.fmin(end, end_cdr)))
         last = np.fmax(np.fmax(end, end_cdr), np.fmax(moved_end, np.fmax(start, start_cdr)))
         earliest = np.fmin(first, np.where(starts_agree, _NAT, start_cdr - longest))

@@ -265,6 +265,15 @@ def test_a_call_that_goes_on_after_all_of_the_export_is_left_out(look: Make) -> 
     assert found[1:] == [None, None]
 
 
+def test_seconds_that_the_api_counts_tell_of_a_call_that_goes_on_after_all(look: Make) -> None:
+    """Its end is wrong, and earlier than the CDR's; its 60 seconds reach beyond the last start."""
+    over = call(("11:59:10", "11:59:20"), ("11:59:10", "11:59:10"))
+    less = call(("11:58:10", "11:58:20"), ("11:58:10", "11:58:10"))
+    found = look([over, less], others=ALL)
+    assert LACKS in found[0]
+    assert found[1] is None
+
+
 def test_a_call_that_began_ahead_of_all_of_the_export_is_left_out(look: Make) -> None:
     over = call(("08:00:30", "08:03:00"), ("07:59:00", "08:03:00"))
     found = look([over, LATE], others=ALL)

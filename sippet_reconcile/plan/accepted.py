@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S
-from sippet_reconcile.reconciliation.diagnosing.basis import ENOUGH_PAIRS, ENOUGH_SHARE
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, instants_of, micros
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.plan.build import ReconciliationLike
-    from sippet_reconcile.reconciliation.findings import Finding, Findings
+    from sippet_reconcile.reconciliation.findings import Finding
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["reasons_though_accepted"]
@@ -35,10 +34,6 @@ CLOCKS_MIXED: Final = (
 )
 WITHIN_INCREMENT: Final = (
     "the findings say that the CDR's seconds are billed increments, and this difference is smaller than one"
-)
-UNDECIDED: Final = (
-    'the findings say that it is undecided what the API\'s seconds count; pass Rules(duration="billable") or '
-    'Rules(duration="total")'
 )
 
 
@@ -67,7 +62,6 @@ def reasons_though_accepted(
         (SHIFTED, is_end & forbids_ended_at(findings)),
         (OTHER_CLOCK, is_end & clocks_differ & _start_is_off(calls, rules)[positions]),
         (CLOCKS_MIXED, is_duration & _may_be_of_two_clocks(rows, calls, positions, rec)),
-        (UNDECIDED, is_duration & _basis_matters(calls, findings, rules)[positions]),
         (WITHIN_INCREMENT, is_duration & _is_within_increment(rows, calls, positions, rec)),
     ]
 
@@ -140,26 +134,6 @@ def _seconds(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float6
 
 def _n_legs(calls: pd.DataFrame) -> NDArray[np.float64]:
     return calls["n_legs_cdr"].to_numpy("float64", na_value=1.0)
-
-
-def _basis_matters(calls: pd.DataFrame, findings: Findings, rules: Rules) -> NDArray[np.bool_]:
-    """Mark the calls whose billable and total seconds are not known to be the same, where it is undecided which count."""
-    if not any(_is_undecided(finding) for finding in findings if finding.code == "duration-basis"):
-        return np.zeros(len(calls), np.bool_)
-    billable, total = (
-        micros(calls[f"{name}_s_cdr"].to_numpy("float64", na_value=np.nan)) for name in ("billable", "total")
-    )
-    is_same: NDArray[np.bool_] = np.abs(total - billable) <= micros(rules.duration_tolerance_s)
-    return ~is_same
-
-
-def _is_undecided(finding: Finding) -> bool:
-    """Tell whether neither basis has enough for it: then nobody has said what the seconds count."""
-    if finding.severity != "stop" or not {"n_billable", "n_total"} <= set(finding.evidence.columns):
-        return False
-    whole = _numbers(finding.evidence, "n_billable", "n_total")[:1]
-    counted = whole.sum()
-    return bool(len(whole) and (counted < ENOUGH_PAIRS or whole.max() < ENOUGH_SHARE * counted))
 
 
 def _is_within_increment(

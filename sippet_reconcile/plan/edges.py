@@ -52,6 +52,9 @@ LONGEST_RING_S: Final = 180
 LONGEST_LEG_S: Final = 3_600
 """Hardly any leg lasts longer, and one that does shall not spread doubt over a day."""
 
+FEWEST_LEGS: Final = 100
+"""Of fewer legs nobody can tell where an export begins and ends: the one call of a ticket would always be the last."""
+
 _NEEDED: Final = frozenset({"cdr_id", "source_file", "started_at", "ended_at"})
 _NAT: Final = np.datetime64("NaT", "us")
 
@@ -72,6 +75,11 @@ class _Legs:
         offset = float(rules.clock_offset_s)
         start, end = (instants_of(legs[name], offset) for name in ("started_at", "ended_at"))
         return cls(legs["cdr_id"], legs["source_file"], start, end)
+
+    def are_of_one_call(self) -> bool:
+        """Tell whether there is no second call among them."""
+        ids = self.cdr_id.dropna()
+        return len(ids) == 0 or bool(ids.eq(ids.iloc[0]).all())
 
     def longest(self) -> np.timedelta64:
         """Return how long a leg may go on that was cut off: as long as the longest one that was not."""
@@ -156,11 +164,15 @@ def reasons_at_edges(calls: pd.DataFrame, cdr_ids: pd.Series[str], rec: Reconcil
         return reasons
     legs = _Legs.of(rec.legs, rec.rules)
     spans = _Spans.of(calls, rec.rules, legs.longest())
-    last_start, first_end = np.fmax.reduce(legs.start, initial=_NAT), np.fmin.reduce(legs.end, initial=_NAT)
-    after, ahead = _is_longer(spans, last_start, first_end)
     # The last one written is the one that is told: a finding says more than an edge of the whole.
-    reasons[after] = AFTER_ALL
-    reasons[ahead] = AHEAD_OF_ALL
+    if len(legs.start) >= FEWEST_LEGS:
+        last_start, first_end = (
+            np.fmax.reduce(legs.start, initial=_NAT),
+            np.fmin.reduce(legs.end, initial=_NAT),
+        )
+        after, ahead = _is_longer(spans, last_start, first_end)
+        reasons[after] = AFTER_ALL
+        reasons[ahead] = AHEAD_OF_ALL
     for rows, why in _at_files(spans, _Files.of(legs, cdr_ids), rec.findings, rec.rules):
         reasons[rows] = why
     reasons[_in_a_gap(spans, legs, rec.findings, rec.rules)] = IN_A_GAP
@@ -171,10 +183,9 @@ def _is_longer(spans: _Spans, last_start: Any, first_end: Any) -> tuple[NDArray[
     """Mark the calls that the API lets end after, or begin ahead of, some records, and the CDR does not.
 
     Records are sorted by start or by end, so nothing is known of what happened after the last start or
-    ahead of the first end. A call without an end in the API may go on behind its CDR as long as a leg may.
+    ahead of the first end. Of a call without an end in the API nothing says that it went on.
     """
-    goes_on = np.where(spans.is_open, spans.latest, spans.last)
-    after = ~spans.ends_agree & (goes_on > spans.end_cdr) & (goes_on > last_start)
+    after = ~spans.ends_agree & ~spans.is_open & (spans.last > spans.end_cdr) & (spans.last > last_start)
     ahead = ~spans.starts_agree & (spans.first < spans.start_cdr) & (spans.first < first_end)
     return after, ahead
 
@@ -222,6 +233,8 @@ class _Files:
     ----------
     names
         As the legs have them.
+    is_telling
+        Whether it has so many legs that its beginning and its end say something.
     first_start, last_start, first_end, last_end
         Of all its legs.
     call, file
@@ -229,6 +242,7 @@ class _Files:
     """
 
     names: list[str]
+    is_telling: NDArray[np.bool_]
     first_start: NDArray[np.datetime64]
     last_start: NDArray[np.datetime64]
     first_end: NDArray[np.datetime64]
@@ -246,7 +260,8 @@ class _Files:
         )
         call = match_positions(text_array(legs.cdr_id), text_array(cdr_ids))
         rows = np.flatnonzero((call >= 0) & (codes >= 0))
-        return cls(names, first_start, last_start, first_end, last_end, call[rows], codes[rows])
+        is_telling = np.bincount(codes[codes >= 0], minlength=len(names)) >= FEWEST_LEGS
+        return cls(names, is_telling, first_start, last_start, first_end, last_end, call[rows], codes[rows])
 
     def is_continued(self) -> NDArray[np.bool_]:
         """Mark the files behind whose end another one begins; a call that is torn there is whole again."""
@@ -260,11 +275,11 @@ class _Files:
 
 
 def _at_files(
-    spans: _Spans, files: _Files, findings: Findings, rules: Rules
+    spans: _Spans, files: _Files, findings: Findings, rules: Rules, *, is_export: bool
 ) -> list[tuple[NDArray[np.int64], str]]:
     """Return the calls that may go on where a file of theirs ends, or begins, and what to say of them.
 
-    Where no other file goes on it takes a call that the API has as longer. Where a finding says that
+    Where no other file goes on from one of many legs it takes a call that the API has as longer. Where a finding says that
     the file may be cut, a call that may be longer is enough, and of the very last and the very first row it
     is not known which others were written with it. A file with a suspicious number of rows may be cut at
     either end: it depends on how it was sorted.
@@ -287,8 +302,8 @@ def _at_files(
     )
     found: list[tuple[NDArray[np.int64], str]] = []
     for why, which, legs in (
-        (_LAST, ~files.is_continued(), is_after),
-        (_FIRST, ~files.is_continuation(), is_ahead),
+        (_LAST, files.is_telling & ~files.is_continued(), is_after),
+        (_FIRST, files.is_telling & ~files.is_continuation(), is_ahead),
         (_CUT_END, cut_end, may_be_after),
         (_CUT_BEGINNING, cut_beginning, may_be_ahead),
     ):

@@ -13,7 +13,7 @@ import pytest
 
 import sippet_reconcile as sr
 from sippet_reconcile.plan import build_plan
-from sippet_reconcile.plan.accepted import CLOCKS_MIXED, UNDECIDED, WITHIN_INCREMENT
+from sippet_reconcile.plan.accepted import CLOCKS_MIXED, WITHIN_INCREMENT
 from sippet_reconcile.reconciliation import Finding, Findings, Rules
 from sippet_reconcile.reconciliation.findings import Severity
 
@@ -112,37 +112,6 @@ def test_several_legs_of_the_one_clock_that_is_off_keep_their_seconds(reasons: M
     assert reasons(rows, "clock-offset") == [CLOCKS_MIXED, CLOCKS_MIXED]
 
 
-UNSETTLED = {"part": ["all"], "n_telling": [150], "n_billable": [80], "n_total": [70]}
-
-
-@pytest.mark.parametrize("as_text", [False, True], ids=["frame", "text"])
-def test_where_nobody_said_what_seconds_count_only_those_are_planned_that_count_the_same(
-    reasons: Make, as_text: bool
-) -> None:
-    rows = [
-        seconds("60", "110"),
-        seconds("60", "120", billable_s=119.5),
-        seconds("60", "110", total_s=None),
-    ]
-    assert reasons(rows, "duration-basis", as_text=as_text, **UNSETTLED) == [UNDECIDED, None, UNDECIDED]
-
-
-@pytest.mark.parametrize(
-    ("severity", "evidence"),
-    [
-        ("stop", {"n_billable": [0], "n_total": [300]}),
-        ("stop", {"n_billable": [295, 0], "n_total": [5, 250]}),
-        ("stop", {}),
-        ("info", {"n_billable": [10], "n_total": [10]}),
-    ],
-    ids=["the rules say the other one", "a part says the other one", "nothing was kept", "nothing to accept"],
-)
-def test_a_basis_that_is_decided_and_contradicted_is_the_analysts_choice(
-    reasons: Make, severity: str, evidence: dict[str, Any]
-) -> None:
-    assert reasons([seconds("60", "110")], "duration-basis", severity=severity, **evidence) == [None]
-
-
 # Made months: each change is held against the truth.
 
 
@@ -201,17 +170,3 @@ def test_an_accepted_empty_side_plans_nothing(name: str, monkeypatch: pytest.Mon
     judged = plan_all(world, judging.reconcile(world), monkeypatch)
     assert "empty-side" in judged.plan.accept
     assert judged.plan.changes.empty
-
-
-def test_without_a_rule_too_few_calls_leave_the_basis_undecided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The platform counts ringing; 150 calls are too few to say so, and billable seconds would be a guess."""
-    world = dirty(size=150, basis="total")
-    judged = plan_all(world, judging.reconcile(world, duration="auto"), monkeypatch)
-    assert "duration-basis" in judged.plan.accept
-    changes = judged.plan.changes
-    true_s = world.truth.set_index("call_id")["basis_s"]
-    durations = changes[changes["field"].eq("duration_seconds")]
-    true_s = true_s.loc[durations["call_id"]].to_numpy()
-    off = pd.to_numeric(durations["after"]).to_numpy() - true_s
-    assert np.abs(off).max(initial=0) <= 1.5
-    assert "status" in set(changes["field"])

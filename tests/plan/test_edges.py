@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.plan import build_plan
+from sippet_reconcile.plan import build_plan, edges
 from sippet_reconcile.plan.edges import LONGEST_RING_S, reasons_at_edges
 from sippet_reconcile.reconciliation import Finding, Findings, Rules
 from sippet_reconcile.reconciliation.findings import Severity
@@ -46,7 +46,7 @@ def call(cdr: tuple[str, str], api: tuple[str | None, str | None], *, file: str 
 
 
 @pytest.fixture
-def look(make_rec: Make) -> Make:
+def look(make_rec: Make, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Return a function from calls, findings and the other legs of the export to the reason for each call."""
 
     def look(
@@ -57,6 +57,7 @@ def look(make_rec: Make) -> Make:
             (FILE, "18:00:00", "18:01:00"),
         ),
         legs_have: tuple[str, ...] = ("started_at", "ended_at"),
+        fewest: int = 1,
         as_text: bool = False,
         offset_s: float = 0,
     ) -> list[str | None]:
@@ -80,6 +81,7 @@ def look(make_rec: Make) -> Make:
         frame = pd.DataFrame(legs)
         for name in ("started_at", "ended_at"):
             frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").dt.as_unit("us")
+        monkeypatch.setattr(edges, "FEWEST_LEGS", fewest)
         shift = pd.Timedelta(seconds=offset_s)
         rec.legs = frame.assign(
             started_at=frame["started_at"] + shift, ended_at=frame["ended_at"] + shift
@@ -306,6 +308,19 @@ def test_each_of_two_switches_has_an_end_of_its_own(look: Make) -> None:
     found = look([torn, late], others=others)
     assert "pbx-a.csv" in found[0]
     assert found[1] is None
+
+
+def test_a_few_legs_do_not_tell_where_an_export_ends(look: Make) -> None:
+    last = call(("12:00:10", "12:00:30"), ("12:00:10", "12:05:00"))
+    assert look([last], others=ALL, fewest=edges.FEWEST_LEGS) == [None]
+    assert LACKS in look([last], others=ALL, fewest=3)[0]
+
+
+def test_nothing_says_that_a_call_without_an_end_went_on_after_all_of_the_export(look: Make) -> None:
+    stuck = call(("12:00:10", "12:00:30"), ("12:00:10", None))
+    stuck["call"]["duration_seconds"] = None
+    stuck["wrong"]["duration_seconds"] = (None, "0", "unexplained")
+    assert look([stuck], others=ALL) == [None]
 
 
 def test_no_call_has_no_reason(make_rec: Make) -> None:

@@ -53,7 +53,7 @@ _DAYLIGHT, _COARSE, _ALIKE, _ZONE, _OWN_SECONDS, _UNPROVEN = range(len(END_DOUBT
 
 _REASONS: Final = (NOT_CORRECTABLE, START_ONLY, _LOW, *END_DOUBTS, _TOO_LONG, _CUT, _VOCABULARY, _NO_VALUE)
 
-_ENOUGH_ALIKE: Final = 10
+_ENOUGH_ALIKE: Final = 20
 """Calls of one CDR status from which on it is no accident that they share a word of the API."""
 
 _NEARLY_ALL: Final = 0.95

@@ -76,11 +76,6 @@ class _Legs:
         start, end = (instants_of(legs[name], offset) for name in ("started_at", "ended_at"))
         return cls(legs["cdr_id"], legs["source_file"], start, end)
 
-    def are_of_one_call(self) -> bool:
-        """Tell whether there is no second call among them."""
-        ids = self.cdr_id.dropna()
-        return len(ids) == 0 or bool(ids.eq(ids.iloc[0]).all())
-
     def longest(self) -> np.timedelta64:
         """Return how long a leg may go on that was cut off: as long as the longest one that was not."""
         lasted = gap_in_seconds(self.end, self.start)
@@ -275,7 +270,7 @@ class _Files:
 
 
 def _at_files(
-    spans: _Spans, files: _Files, findings: Findings, rules: Rules, *, is_export: bool
+    spans: _Spans, files: _Files, findings: Findings, rules: Rules
 ) -> list[tuple[NDArray[np.int64], str]]:
     """Return the calls that may go on where a file of theirs ends, or begins, and what to say of them.
 

@@ -295,7 +295,7 @@ def test_confidence_where_gaps_were_measured(  # noqa: PLR0917 - fixtures and co
 
 
 @pytest.mark.parametrize(
-    ("gap", "talk", "expected"), [(4, 200, "fair"), (5, 200, "low"), (-5, 200, "low"), (30, 60, "high")]
+    ("gap", "talk", "expected"), [(4, 200, "fair"), (5, 200, "low"), (-5, 200, "low"), (30, 60, "low")]
 )
 def test_confidence_where_nothing_was_measured(  # noqa: PLR0917 - fixtures and columns
     leg, call, run, gap, talk, expected
@@ -370,3 +370,167 @@ def test_the_clock_offset_is_taken_off_starts_and_ends(leg, call, run):
     rec = run([leg(3_603, talk=90)], [call(0)], clock_offset_s=3_600)
     assert rec.pairs["start_gap_s"].tolist() == [3.0]
     assert run([leg(3_603, talk=90)], [call(0)]).pairs["call_id"].tolist() == []
+
+
+# --------------------------------------------------------------------------- months of too few pairs
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(55, "low"), (-55, "low"), (65, None), (3, "high")])
+def test_two_rows_alone_are_matched_in_the_whole_window_and_far_ones_never_corrected(
+    leg, call, run, apart, expected
+):
+    # Half a minute each, so that at 55 seconds one was over before the other began: a clock, or a redial as long.
+    rec = run([leg(apart, talk=20)], [call(0, talk=20)])
+    assert matched(rec) == ({"id-0": expected} if expected else {})
+    assert not rec.discrepancies.loc[rec.discrepancies["confidence"].eq("low"), "is_patchable"].any()
+
+
+def crashed(leg, call, gaps):
+    """Return legs and calls that have neither end nor duration, an hour apart, each leg so long after its call."""
+    who = [f"+447700900{n:03d}" for n in range(len(gaps))]
+    legs = [leg(3_600 * n + gap, who[n]) for n, gap in enumerate(gaps)]
+    calls = [
+        call(3_600 * n, who[n], ended_at=None, duration_seconds=None, status="answered")
+        for n in range(len(gaps))
+    ]
+    return legs, calls
+
+
+@pytest.mark.parametrize(("count", "expected"), [(30, "fair"), (19, "low")])
+def test_calls_without_an_end_are_corrected_where_twenty_of_them_show_that_starts_are_near(
+    leg, call, run, count, expected
+):
+    # A fifth of them start 5 to 8 seconds apart, beyond the noise of two stamps.
+    gaps = [5 + n % 4 if n % 5 == 0 else n % 3 for n in range(count)]
+    rec = run(*crashed(leg, call, gaps))
+    far = {f"id-{n}" for n, gap in enumerate(gaps) if gap > 4}
+    confidence = matched(rec)
+    assert {confidence[name] for name in far} == {expected}
+    assert {word for name, word in confidence.items() if name not in far} == {"fair"}
+    durations = rec.discrepancies.loc[rec.discrepancies["field"].eq("duration_seconds")]
+    assert durations["is_patchable"].sum() == (count if expected == "fair" else count - len(far))
+
+
+def test_a_few_starts_that_are_near_prove_nothing_beyond_a_quarter_of_the_window(leg, call, run):
+    rec = run(*crashed(leg, call, [n % 9 for n in range(28)] + [14, 16]))
+    assert [matched(rec)[name] for name in ("id-28", "id-29")] == ["fair", "low"]
+
+
+def test_starts_anywhere_in_the_window_prove_nothing_even_where_they_are_near(leg, call, run):
+    rec = run(*crashed(leg, call, [2 * n for n in range(30)]))
+    assert set(matched(rec).values()) == {"low"}
+    assert len(rec.pairs) == 30
+
+
+@pytest.mark.parametrize(("count", "expected"), [(30, {"ambiguous"}), (300, {"ambiguous"})])
+def test_where_hardly_any_pair_without_a_rival_agrees_all_that_fits_is_chance(
+    leg, call, run, count, expected
+):
+    # A clock that is off by more than the window: what lies in it are other calls of the same two people.
+    who = [f"+447700900{n:03d}" for n in range(count)]
+    legs = [leg(3_600 * n + 61 * n % 120 - 60, who[n], talk=90 + n % 50) for n in range(count)]
+    calls = [call(3_600 * n, who[n], talk=200 + n) for n in range(count)]
+    assert set(run(legs, calls).calls["bucket"]) == expected
+
+
+def test_seconds_alone_or_ends_alone_tell_that_starts_are_answers(leg, call, run, at):
+    # Rung for up to a minute, and every leg's seconds are rounded up: only ends agree.
+    legs, calls = [], []
+    for n in range(60):
+        who, when, ring, talk = f"+447700900{n:03d}", 3_600 * n, n, 61 + n % 40
+        rounded = {"billable_s": 120, "total_s": 120, "ended_at": at(when + ring + talk)}
+        legs.append(leg(when + ring, who, **rounded))
+        calls.append(call(when, who, ring=ring, talk=talk))
+    assert len(matched(run(legs, calls))) == 60
+
+
+# ------------------------------------------------------------------------------- clocks of single files
+
+
+@pytest.mark.parametrize("keyed", [True, False], ids=["by ids", "by numbers"])
+@pytest.mark.parametrize(("file", "apart", "expected"), [("0.csv", 1, "high"), ("0.csv", 40, None), ("1.csv", 40, "high"), ("1.csv", 1, None)])  # fmt: skip
+def test_each_file_is_measured_by_itself(many, leg, call, run, keyed, file, apart, expected):  # noqa: PLR0917
+    legs, calls = many(lambda n: n % 3, keyed=keyed)
+    late, called = many(lambda n: 40 + n % 3, keyed=keyed)
+    for n, row in enumerate(late):
+        # Others called an hour later, through a switch whose clock is forty seconds fast.
+        row |= {
+            "from_number": f"+447700901{n:03d}",
+            "from_e164": f"+447700901{n:03d}",
+            "call_key": (keyed and f"late-{n}") or None,
+        }
+        called[n] |= {"from_number": row["from_number"], "call_uuid": row["call_key"]}
+    legs = [{**row, "source_file": "0.csv"} for row in legs] + [
+        {**row, "source_file": "1.csv"} for row in late
+    ]
+    rec = run([*legs, leg(apart, talk=200, source_file=file)], [*calls, *called, call(0, talk=60)])
+    assert matched(rec).get("id-600") == expected
+    assert len(rec.pairs) == 600 + (expected is not None)
+
+
+def test_a_file_of_too_few_pairs_is_measured_by_all(many, leg, call, run):
+    legs, calls = many(lambda n: n % 3)
+    rec = run([*legs, leg(8.5, talk=200, source_file="small.csv")], [*calls, call(0)])
+    assert rec.calls["bucket"].iloc[300] == "ambiguous"
+
+
+# ------------------------------------------------------------------ what durations, ends and ids say against
+
+
+def test_where_durations_and_ends_mean_another_row_than_the_nearest_nobody_decides(many, leg, call, run):
+    legs, calls = many(lambda n: n % 3)
+    own = leg(-20, ring=10, talk=80)  # the record of the API begins twenty seconds late
+    lost = call(0, ring=0, talk=80, ended_at=own["ended_at"])
+    rec = run([*legs, own, leg(1, talk=5)], [*calls, lost])
+    assert rec.calls["bucket"].iloc[300] == "ambiguous"
+    assert run([*legs, own], [*calls, lost]).calls["bucket"].iloc[300] == "matched"
+
+
+def uuid(n):
+    return f"{n:08x}-0000-4000-8000-{n:012x}"
+
+
+KEY, UUID = uuid(900), uuid(901)
+
+
+@pytest.fixture(scope="module")
+def in_file_with_ids(many, leg, call, run):
+    """Return the confidence of a pair of other ids, in a file of which 300 have those of the API."""
+
+    def found(pair, *, key=KEY, call_uuid=UUID, by_id=300, more=()):
+        legs, calls = many(lambda n: n % 3)
+        for n in range(by_id):
+            legs[n]["call_key"] = calls[n]["call_uuid"] = uuid(n)
+        for n in range(by_id, 300):
+            legs[n]["call_key"] = uuid(10_000 + n)
+            calls[n] |= {"from_number": OTHER, "started_at": calls[n]["started_at"] + pd.Timedelta(days=40)}
+        legs.append(leg(1, talk=pair, call_key=key))
+        calls.append(call(0, call_uuid=call_uuid))
+        for n, talk in enumerate(more):
+            legs.append(leg(-9_000 + 900 * n, talk=talk, call_key=uuid(1_000 + n)))
+            calls.append(call(-9_000 + 900 * n, call_uuid=uuid(2_000 + n)))
+        return matched(run(legs, calls))["id-300"]
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"pair": 200}, "low"),
+        ({"pair": 60}, "high"),
+        ({"pair": 200, "key": None}, "high"),
+        ({"pair": 200, "call_uuid": None}, "high"),
+        ({"pair": 200, "key": "1759312800.17"}, "high"),
+        ({"pair": 200, "by_id": 230}, "high"),
+        ({"pair": 200, "by_id": 245}, "low"),
+        ({"pair": 200, "more": [60, 60]}, "high"),
+        ({"pair": 200, "more": [90, 80]}, "low"),
+    ],
+    ids=["a call and its redial", "borne out", "no id in the CDR", "none in the API", "no UUID", "ids of another system",
+         "four of five", "legs of which most agree have ids of their own", "none of them agrees"],
+)  # fmt: skip
+def test_ids_of_both_sides_that_differ_speak_against_numbers_where_ids_of_the_file_are_those_of_the_api(
+    in_file_with_ids, given, expected
+):
+    assert in_file_with_ids(**given) == expected

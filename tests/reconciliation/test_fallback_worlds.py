@@ -250,6 +250,34 @@ def kind_of(call, cdr):
     return None
 
 
+def tells(call, cdr):
+    return call["end"] is not None and cdr["end"] is not None and cdr["billable_s"] >= 10
+
+
+def same_seconds(call, cdr):
+    return min(abs(call["duration_seconds"] - cdr[name]) for name in ("billable_s", "total_s")) <= 1
+
+
+def is_like(call, cdr):
+    return same_seconds(call, cdr) or abs(cdr["end"] - call["end"]) <= 2 + 1e-6
+
+
+def slow_gaps(told, rows, window, *, by_id):
+    """Return the middle of gaps, their spread, the limit, and how far from the middle numbers prove something."""
+    if len(told) < 20:
+        return 0.0, 0.0, math.inf, 4.0
+    middle = median(told)
+    spread = float(np.quantile([abs(value - middle) for value in told], 0.9))
+    limit = min(3 * spread + 4, window)
+    tellers = [row for row in rows if tells(*row)]
+    is_true = 2 * sum(is_like(*row) for row in tellers) >= len(tellers) >= 20
+    if by_id or spread * 4 <= window or is_true:
+        if len(told) >= 200:
+            return middle, spread, limit, limit
+        return 0.0, 0.0, math.inf, min(limit, window / 4) if abs(middle) <= 4 else 4.0
+    return 0.0, 0.0, -1e-6 if len(tellers) >= 20 else math.inf, -1e-6
+
+
 def slow_match(calls, legs, exact=(), window=60.0):  # noqa: PLR0915 - the rules in one piece
     """Return {(call, leg): confidence}, the listed rivals, and those without a rival that are not believed."""
     fits = {}
@@ -263,13 +291,10 @@ def slow_match(calls, legs, exact=(), window=60.0):  # noqa: PLR0915 - the rules
     def of(side, edge, edges):
         return [other for other in edges if other[side] == edge[side]]
 
-    alone = [gap[edge] for edge in full if len(of(0, edge, full)) == len(of(1, edge, full)) == 1]
-    told = list(exact) if len(exact) >= 200 else alone
-    middle, spread, limit = 0.0, 0.0, math.inf
-    if len(told) >= 200:
-        middle = median(told)
-        spread = float(np.quantile([abs(value - middle) for value in told], 0.9))
-        limit = min(3 * spread + 4, window)
+    by_hand = [edge for edge in full if len(of(0, edge, full)) == len(of(1, edge, full)) == 1]
+    told = list(exact) if len(exact) >= 200 else [gap[edge] for edge in by_hand]
+    rows = [(calls[n], legs[m]) for n, m in by_hand]
+    middle, spread, limit, proving = slow_gaps(told, rows, window, by_id=len(exact) >= 200)
     distance = {edge: abs(value - middle) for edge, value in gap.items()}
     margin = 2 * max(2.0, spread)
 
@@ -284,16 +309,19 @@ def slow_match(calls, legs, exact=(), window=60.0):  # noqa: PLR0915 - the rules
 
     def is_borne_out(edge):
         call, cdr = calls[edge[0]], legs[edge[1]]
-        if call["end"] is None or cdr["end"] is None or cdr["billable_s"] < 10:
+        if not tells(call, cdr):
             return False
         ends = cdr["end"] - call["end"]
-        same = min(abs(call["duration_seconds"] - cdr[name]) for name in ("billable_s", "total_s")) <= 1
-        return same and (abs(ends) <= 2 + 1e-6 or abs(ends - gap[edge]) <= 2 + 1e-6)
+        return same_seconds(call, cdr) and (abs(ends) <= 2 + 1e-6 or abs(ends - gap[edge]) <= 2 + 1e-6)
+
+    def end_together(edge):
+        ends = legs[edge[1]]["end"] - calls[edge[0]]["end"] if is_borne_out(edge) else math.inf
+        return min(abs(ends), abs(ends - middle)) <= 2 + 1e-6
 
     def is_doubtful(edge):
-        return between(edge) > (2 if distance[edge] <= 4 else 0) + 1e-6 or (
-            distance[edge] > limit + 1e-6 and not is_borne_out(edge)
-        )
+        is_over = between(edge) > (2 if distance[edge] <= 4 else 0) + 1e-6
+        is_far = distance[edge] > limit + 1e-6
+        return (is_over and math.isfinite(limit)) or ((is_over or is_far) and not is_borne_out(edge))
 
     def standing(edges):
         near = {}
@@ -315,6 +343,7 @@ def slow_match(calls, legs, exact=(), window=60.0):  # noqa: PLR0915 - the rules
         for edge in chosen
         if is_doubtful(edge)
         or any(distance[edge] > distance[o] + margin + 1e-6 for side in (0, 1) for o in of(side, edge, weak))
+        or (not is_borne_out(edge) and any(end_together(o) for side in (0, 1) for o in of(side, edge, full)))
     }
     accepted = chosen - far
     listed = (mutual - chosen) | far
@@ -336,10 +365,12 @@ def slow_match(calls, legs, exact=(), window=60.0):  # noqa: PLR0915 - the rules
     for n, m in accepted:
         edge, call, cdr = (n, m), calls[n], legs[m]
         longest = max(len(call["from"][1]), len(call["to"][1]))
-        little = edge in weak or longest < 7 or (math.isinf(limit) and distance[edge] > 4 + 1e-6)
+        is_far = distance[edge] > proving + 1e-6
+        little = edge in weak or longest < 7 or is_far
+        is_low = (little and not is_borne_out(edge)) or (is_far and not end_together(edge)) or limit < 0
         whole = all(row[party][2] for row in (call, cdr) for party in ("from", "to"))
         high = whole and edge not in weak and (is_borne_out(edge) or limit * 4 <= window)
-        sure[edge] = "low" if little and not is_borne_out(edge) else "high" if high else "fair"
+        sure[edge] = "low" if is_low else "high" if high else "fair"
     return sure, listed, far
 
 

@@ -5,8 +5,12 @@ other's only near choice. Two starts are noisy by the time tolerance each, so a 
 counts as equally near until it is further off by more than twice that tolerance; such
 near-ties are listed and never decided. There is one round: nobody is matched because
 somebody else was taken. A pair without any rival is believed where its starts are as
-near as those of other pairs and neither was over before the other began, or where it is
-borne out otherwise: of two lost records, a call's and its redial's, neither has a rival. What has only one number in common is
+near as those of other pairs of its file, and neither was over before the other began, or
+where it is borne out otherwise: of two lost records, a call's and its redial's, neither
+has a rival. Where numbers and start mean one row, and durations and ends another, nobody
+decides. In a month of too few pairs to measure by, the window alone decides, as the
+contract has it, and what lies far apart is matched with a low confidence: it is seen and
+never corrected. What has only one number in common is
 matched where nothing else at all could be meant.
 """
 
@@ -18,16 +22,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from sippet_reconcile.reconciliation.core import Confidence, PairPositions, at_once, offset_us
-from sippet_reconcile.reconciliation.matching.corroborate import are_borne_out, time_between
+from sippet_reconcile.reconciliation.matching.corroborate import Evidence, evidence_of
 from sippet_reconcile.reconciliation.matching.edges import FULL_DIGITS, MOST_RIVALS, Edges, find_edges
+from sippet_reconcile.reconciliation.matching.legs import text_rank
 from sippet_reconcile.reconciliation.matching.parties import e164_of, read_rows
 from sippet_reconcile.reconciliation.matching.starts import (
     ENOUGH_PAIRS,
     MINUTE_US,
+    WEAK_SHARE,
+    Sample,
     StartGaps,
     gaps_between,
-    gaps_of_pairs,
-    measure_gaps,
+    sample_of_pairs,
 )
 from sippet_reconcile.schema import text_array
 
@@ -39,13 +45,6 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["MOST_RIVALS", "CloseCalls", "e164_of", "match_by_numbers"]
-
-WEAK_SHARE: Final = 4
-"""With one number in common alone, starts must lie within this part of the window, a quarter of a minute by default.
-
-Strangers call a busy number all day, and withheld ones cannot be told from one another; the switch and
-the platform see the same call within seconds.
-"""
 
 _NONE: Final = np.zeros(0, np.int64)
 
@@ -109,8 +108,10 @@ def match_by_numbers(
         where both numbers are equal in E.164, and the pair is borne out by durations and
         ends, or starts were measured to be within a quarter of the window and so are these;
     ``low``
-        where it is not borne out, and has only one number in common, or only extensions,
-        or nothing could be measured and the starts differ by more than the noise of two stamps;
+        where it is not borne out, and has only one number in common, or only extensions;
+        where the starts are further apart than proves anything (`StartGaps.proving_us`) and
+        the pair is not borne out, or both ends are as far apart as the starts, which is
+        another clock or another call that took as long; and where all that fits is chance;
     ``fair``
         otherwise.
     """
@@ -125,31 +126,44 @@ def match_by_numbers(
     full, weak = find_edges(left, right, offset_us(rules.start_window_s), rules.number_digits)
     if not (len(full) or len(weak)):
         return CloseCalls.none()
-    asked = _Asked(calls, cdr_calls, left, right, rules, exact)
-    usual = asked.usual_gaps(full)
-    accepted, doubted, rivals = _decide_full(asked, full, weak, usual)
-    found, doubted_too, tied = _decide_weak(asked, full, weak, usual, accepted=accepted)
-    is_weak = np.repeat([False, True], [len(accepted), len(found)])
-    accepted, far = Edges.joined([accepted, found]), Edges.joined([doubted, doubted_too])
+    asked = _Asked(calls, cdr_calls, left, right, rules)
+    evidence = asked.evidence(full)
+    usual = asked.usual_gaps(full, evidence, exact or PairPositions.none())
+    found, doubted, rivals = _decide_full(asked, full, evidence, weak, usual)
+    found_too, doubted_too, tied = _decide_weak(asked, full, weak, usual, accepted=found.edges)
+    accepted, far = Edges.joined([found.edges, found_too.edges]), Edges.joined([doubted, doubted_too])
+    is_weak = np.repeat([False, True], [len(found.edges), len(found_too.edges)])
+    of_accepted = Evidence.joined([found.evidence, found_too.evidence])
     listed = Edges.joined([rivals, tied, far])
     return CloseCalls(
         *asked.positions(accepted),
         *asked.positions(listed),
         *asked.positions(far),
-        _confidence(asked, accepted, usual, is_weak=is_weak),
+        _confidence(asked, accepted, of_accepted, usual, is_weak=is_weak),
     )
 
 
 @dataclass(frozen=True, eq=False)
+class _Known:
+    """Edges and what durations and ends say of them."""
+
+    edges: Edges
+    evidence: Evidence
+
+    def where(self, chosen: NDArray[np.bool_]) -> _Known:
+        """Return some of them."""
+        return _Known(self.edges.where(chosen), self.evidence.where(chosen))
+
+
+@dataclass(frozen=True, eq=False)
 class _Asked:
-    """What was asked: both frames, the rows of each that may be matched, the rules, and what ids matched."""
+    """What was asked: both frames, the rows of each that may be matched, and the rules."""
 
     calls: pd.DataFrame
     cdr_calls: pd.DataFrame
     left: Rows
     right: Rows
     rules: Rules
-    exact: PairPositions | None
 
     def positions(self, edges: Edges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the positions of edges in both frames."""
@@ -160,62 +174,78 @@ class _Asked:
         is_coarse = self.right.is_coarse[edges.cdr]
         return gaps_between(self.left.start[edges.call], self.right.start[edges.cdr], is_coarse)
 
-    def usual_gaps(self, full: Edges) -> StartGaps:
-        """Measure how far apart starts are: by what ids matched, else by edges without any other in the window."""
-        usual = None
-        if self.exact is not None and len(self.exact) >= ENOUGH_PAIRS:
-            usual = measure_gaps(
-                gaps_of_pairs(self.calls, self.cdr_calls, self.exact, self.rules), self.rules
-            )
-        if usual is None:
-            is_alone = np.bincount(full.call, minlength=len(self.left))[full.call] == 1
-            is_alone &= np.bincount(full.cdr, minlength=len(self.right))[full.cdr] == 1
-            usual = measure_gaps(self.gaps(full.where(is_alone & ~full.is_crowded)), self.rules)
-        return usual or StartGaps.unknown()
+    def evidence(self, edges: Edges) -> Evidence:
+        """Return what durations and ends say of edges."""
+        return evidence_of(self.calls, self.cdr_calls, *self.positions(edges), self.rules)
 
-    def time_between(self, edges: Edges, usual: StartGaps) -> NDArray[np.float64]:
-        """Return how long before one of each edge began the other was over, in microseconds."""
-        pairs = self.positions(edges)
-        return time_between(self.calls, self.cdr_calls, *pairs, self.rules, middle_us=usual.middle_us)
+    def usual_gaps(self, full: Edges, evidence: Evidence, exact: PairPositions) -> StartGaps:
+        """Measure, per row of the CDR, how far apart starts are: by ids, or by edges without any other in the window."""
+        rank = text_rank(text_array(self.cdr_calls["source_file"]))
+        file, n_files = rank - rank.min(), int(rank.max() - rank.min()) + 1
+        by_id = sample_of_pairs(self.calls, self.cdr_calls, exact, file, self.rules)
+        is_alone = np.bincount(full.call, minlength=len(self.left))[full.call] == 1
+        is_alone &= np.bincount(full.cdr, minlength=len(self.right))[full.cdr] == 1
+        is_alone &= ~full.is_crowded
+        if (np.bincount(by_id.file, minlength=n_files) >= ENOUGH_PAIRS).all():
+            is_alone[:] = False
+        alone, said = full.where(is_alone), evidence.where(is_alone)
+        of_row = file[self.right.pos]
+        by_numbers = Sample(self.gaps(alone), of_row[alone.cdr], said.can_tell, said.is_like)
+        return StartGaps.of(by_id, by_numbers, n_files, self.rules).of_rows(of_row)
 
-    def are_doubtful(self, edges: Edges, between: NDArray[np.float64], usual: StartGaps) -> NDArray[np.bool_]:
+    def distance(self, edges: Edges, usual: StartGaps) -> NDArray[np.float64]:
+        """Return how far the gap of each edge is from where gaps of its file lie."""
+        return np.abs(self.gaps(edges) - usual.middle_us[edges.cdr])
+
+    def share_a_row(self, edges: Edges, others: Edges) -> NDArray[np.bool_]:
+        """Mark the edges of which either row is that of one of the others, too."""
+        of_call, of_cdr = np.zeros(len(self.left), np.bool_), np.zeros(len(self.right), np.bool_)
+        of_call[others.call], of_cdr[others.cdr] = True, True
+        return of_call[edges.call] | of_cdr[edges.cdr]
+
+    def are_doubtful(self, known: _Known, usual: StartGaps) -> NDArray[np.bool_]:
         """Mark the edges whose starts are too far apart, or of which one was over before the other began.
 
         Where starts are near, the time tolerance is allowed: a call that failed is over as it begins.
+        What is borne out is believed: of starts that are far apart always, and of two that were never
+        at one time where nothing tells how far apart the clocks are.
         """
-        distance, noise = usual.distance(self.gaps(edges)), offset_us(self.rules.time_tolerance_s)
+        distance, noise = self.distance(known.edges, usual), offset_us(self.rules.time_tolerance_s)
+        edges, evidence = known.edges, known.evidence
+        between = evidence.between(usual.middle_us[edges.cdr])
         is_over = between > np.where(distance <= 2 * noise, noise, 0)
-        return is_over | ((distance > usual.limit_us) & ~self.are_borne_out(edges))
-
-    def are_borne_out(self, edges: Edges) -> NDArray[np.bool_]:
-        """Mark the edges whose durations and ends say that they are one call."""
-        return are_borne_out(self.calls, self.cdr_calls, *self.positions(edges), self.rules)
+        is_far = distance > usual.limit_us[edges.cdr]
+        return (is_over & usual.is_measured[edges.cdr]) | ((is_over | is_far) & ~evidence.is_borne_out)
 
 
-def _decide_full(asked: _Asked, full: Edges, weak: Edges, usual: StartGaps) -> tuple[Edges, Edges, Edges]:
+def _decide_full(
+    asked: _Asked, full: Edges, evidence: Evidence, weak: Edges, usual: StartGaps
+) -> tuple[_Known, Edges, Edges]:
     """Return the full edges that are believed, those that have no rival and are not, and the near-ties."""
-    between = asked.time_between(full, usual)
+    noise = offset_us(asked.rules.time_tolerance_s)
     # Only where it is known how clocks are apart can one say that two calls were never at the same time; and
     # what says so must be beyond all noise, while less makes a pair doubtful.
-    is_apart = between > (2 * offset_us(asked.rules.time_tolerance_s) if usual.is_measured else np.inf)
-    possible = full.where(~is_apart)
-    is_mutual, is_alone = _standing(asked, possible, usual)
-    is_chosen = is_mutual & is_alone
-    chosen, rivals = possible.where(is_chosen), possible.where(is_mutual & ~is_alone)
-    is_doubted = asked.are_doubtful(chosen, between[~is_apart][is_chosen], usual)
+    is_apart = evidence.between(usual.middle_us[full.cdr]) > 2 * noise
+    is_apart &= usual.is_measured[full.cdr]
+    possible = _Known(full, evidence).where(~is_apart)
+    is_mutual, is_alone = _standing(asked, possible.edges, usual)
+    chosen, rivals = possible.where(is_mutual & is_alone), possible.edges.where(is_mutual & ~is_alone)
+    edges = chosen.edges
+    is_doubted = asked.are_doubtful(chosen, usual)
     # What has only one number in common, and is much nearer, may be what is meant.
-    distance = usual.distance(asked.gaps(chosen))
-    of_call, of_cdr = _nearest(weak, usual.distance(asked.gaps(weak)), asked)
-    is_doubted |= distance > np.minimum(of_call[chosen.call], of_cdr[chosen.cdr]) + usual.margin_us(
-        asked.rules
+    of_call, of_cdr = _nearest(weak, asked.distance(weak, usual), asked)
+    is_doubted |= (
+        asked.distance(edges, usual)
+        > np.minimum(of_call[edges.call], of_cdr[edges.cdr]) + usual.margin_us(asked.rules)[edges.cdr]
     )
-    doubted = [chosen.where(is_doubted)]
+    # Numbers and start say one thing, and durations and ends another: nobody decides.
+    together = full.where(evidence.end_together(usual.middle_us[full.cdr], noise))
+    is_doubted |= asked.share_a_row(edges, together) & ~chosen.evidence.is_borne_out
+    doubted = [edges.where(is_doubted)]
     if is_apart.any():
         # What cannot be is shown where otherwise it would have been chosen.
         others = full.where(is_apart & _standing(asked, full, usual)[0])
-        is_new = ~np.isin(others.call, possible.call[is_mutual]) & ~np.isin(
-            others.cdr, possible.cdr[is_mutual]
-        )
+        is_new = ~asked.share_a_row(others, possible.edges.where(is_mutual))
         doubted.append(others.where(is_new))
     return chosen.where(~is_doubted), Edges.joined(doubted), rivals
 
@@ -232,8 +262,9 @@ def _nearest(edges: Edges, distance: NDArray[np.float64], asked: _Asked) -> list
 
 def _standing(asked: _Asked, edges: Edges, usual: StartGaps) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Mark the edges that are near for both of their rows, and those that are the only near one of either."""
-    distance = usual.distance(asked.right.start[edges.cdr] - asked.left.start[edges.call])
-    margin = np.full(len(distance), usual.margin_us(asked.rules))
+    gap = asked.right.start[edges.cdr] - asked.left.start[edges.call]
+    distance = np.abs(gap - usual.middle_us[edges.cdr])
+    margin = usual.margin_us(asked.rules)[edges.cdr]
     # A start without seconds may have been at any moment of its minute.
     margin[asked.right.is_coarse[edges.cdr]] += MINUTE_US
     of_call, of_cdr = _nearest(edges, distance, asked)
@@ -246,43 +277,45 @@ def _standing(asked: _Asked, edges: Edges, usual: StartGaps) -> tuple[NDArray[np
 
 def _decide_weak(
     asked: _Asked, full: Edges, weak: Edges, usual: StartGaps, *, accepted: Edges
-) -> tuple[Edges, Edges, Edges]:
+) -> tuple[_Known, Edges, Edges]:
     """Return the weak edges that are all that either row has and are believed, those that are not, and near-ties."""
     every = Edges.joined([full, weak])
     n_of_call = np.bincount(every.call, minlength=len(asked.left))[weak.call]
     n_of_cdr = np.bincount(every.cdr, minlength=len(asked.right))[weak.cdr]
-    is_near = usual.distance(asked.gaps(weak)) * WEAK_SHARE <= offset_us(asked.rules.start_window_s)
+    is_near = asked.distance(weak, usual) * WEAK_SHARE <= offset_us(asked.rules.start_window_s)
     # Missing on both sides is equal to nothing.
     is_near &= ~(asked.left.is_silent[weak.call] & asked.right.is_silent[weak.cdr])
     is_only = (n_of_call == 1) & (n_of_cdr == 1) & ~weak.is_crowded
-    chosen = weak.where(is_near & is_only)
-    is_doubted = asked.are_doubtful(chosen, asked.time_between(chosen, usual), usual)
+    edges = weak.where(is_near & is_only)
+    chosen = _Known(edges, asked.evidence(edges))
+    is_doubted = asked.are_doubtful(chosen, usual)
     is_mutual = _standing(asked, every, usual)[0][len(full) :]
     # What is in a pair is nobody's rival any more.
-    is_paired = np.isin(weak.call, accepted.call) | np.isin(weak.cdr, accepted.cdr)
-    tied = weak.where(is_near & is_mutual & ~is_only & ~is_paired)
-    return chosen.where(~is_doubted), chosen.where(is_doubted), tied
+    tied = weak.where(is_near & is_mutual & ~is_only & ~asked.share_a_row(weak, accepted))
+    return chosen.where(~is_doubted), chosen.edges.where(is_doubted), tied
 
 
 def _confidence(
-    asked: _Asked, edges: Edges, usual: StartGaps, *, is_weak: NDArray[np.bool_]
+    asked: _Asked, edges: Edges, evidence: Evidence, usual: StartGaps, *, is_weak: NDArray[np.bool_]
 ) -> NDArray[np.int8]:
     """Return a position in `CONFIDENCES` for each accepted edge, by the rules of `match_by_numbers`."""
     left, right, rules = asked.left, asked.right, asked.rules
-    borne_out = asked.are_borne_out(edges)
+    borne_out = evidence.is_borne_out
     in_e164, longest = np.ones(len(edges), np.bool_), np.zeros(len(edges), np.int64)
     for party in ("caller", "called"):
         one, other = getattr(left, party), getattr(right, party)
         in_e164 &= np.asarray(one.e164.is_valid())[edges.call] & np.asarray(other.e164.is_valid())[edges.cdr]
         longest = np.maximum(longest, one.length[edges.call])
-    distance = usual.distance(asked.gaps(edges))
-    says_little = is_weak | (longest < FULL_DIGITS)
-    if not usual.is_measured:
-        says_little |= distance > 2 * offset_us(rules.time_tolerance_s)
+    distance, usual = asked.distance(edges, usual), usual.of_rows(edges.cdr)
+    is_far = distance > usual.proving_us
     # A start without seconds says little of how near it is, and so do starts that are spread anyhow.
     is_telling = usual.limit_us * WEAK_SHARE <= offset_us(rules.start_window_s)
     is_plausible = ~right.is_coarse[edges.cdr] & is_telling
     confidence = np.full(len(edges), Confidence.FAIR, np.int8)
     confidence[in_e164 & (is_plausible | borne_out) & ~is_weak] = Confidence.HIGH
-    confidence[says_little & ~borne_out] = Confidence.LOW
+    is_low = (is_weak | (longest < FULL_DIGITS) | is_far) & ~borne_out
+    # Start and end are off alike: another clock, or another call that took as long.
+    is_low |= is_far & ~evidence.end_together(usual.middle_us, offset_us(rules.time_tolerance_s))
+    # Where what fits is chance, so is what bears it out.
+    confidence[is_low | (usual.limit_us < 0)] = Confidence.LOW
     return confidence

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
-from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once
+from sippet_reconcile.reconciliation.core import Confidence, MatchRule, PairPositions, at_once
 from sippet_reconcile.reconciliation.matching.fallback import match_by_numbers
 from sippet_reconcile.reconciliation.matching.legs import take_text
+from sippet_reconcile.reconciliation.matching.other_ids import ids_speak_against
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
@@ -221,6 +222,10 @@ def match_calls(
     ]
     rule = np.full(len(close.call_pos), MatchRule.NUMBERS_AND_TIME, np.int8)
     by_numbers = PairPositions(close.call_pos, close.cdr_pos, rule, close.confidence)
+    is_other = ids_speak_against(
+        calls, cdr_calls, by_numbers, exact, call_uuid=keys.uuid, leg_key=legs.key, groups=groups, rules=rules
+    )
+    by_numbers.confidence[is_other] = Confidence.LOW
     return Matches(
         _join_pairs([exact, by_numbers], len(calls)),
         _join_rivals(rivals),

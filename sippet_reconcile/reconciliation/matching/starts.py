@@ -1,20 +1,21 @@
-"""How far apart the two starts of one call usually are: measured, never assumed.
+"""How far apart the two starts of one call usually are: measured file by file, never assumed.
 
 Input are the gaps between the starts of pairs that are believed for another reason,
 output is `StartGaps`: where they lie, and how far from there a start may be before
 somebody asks whether it is the same call. A clock that is off moves the middle; an
-export whose start is the answer makes the gaps wide, and the limit with them.
+export whose start is the answer makes the gaps wide, and the limit with them. Each
+switch writes its own files, so a file is measured by itself where it has enough pairs:
+two clocks in one measure would make everything plausible.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sippet_reconcile.reconciliation.core import MICROS, instants_us, offset_us
+from sippet_reconcile.reconciliation.core import MICROS, instants_us, offset_us, ordered_by
 from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of
 
 if TYPE_CHECKING:
@@ -24,52 +25,181 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["ENOUGH_PAIRS", "MINUTE_US", "StartGaps", "gaps_between", "gaps_of_pairs", "measure_gaps"]
+__all__ = [
+    "ENOUGH_PAIRS",
+    "MINUTE_US",
+    "WEAK_SHARE",
+    "Sample",
+    "StartGaps",
+    "gaps_between",
+    "sample_of_pairs",
+]
 
 ENOUGH_PAIRS: Final = 200
-"""From fewer pairs nothing is measured."""
+"""From fewer pairs no limit is measured."""
+
+SOME_PAIRS: Final = 20
+"""From so many pairs one can say whether starts are near one another at all."""
+
+WEAK_SHARE: Final = 4
+"""Starts within this part of the window, a quarter of a minute by default, are near.
+
+The switch and the platform see the same call within seconds; strangers call a busy number all day.
+"""
 
 MINUTE_US: Final = 60 * MICROS
 _SHARE: Final = 0.9
 _TIMES: Final = 3
+_NOTHING: Final = -1
+"""No gap is as near as that."""
 _NAT: Final = np.iinfo(np.int64).min
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Gaps of pairs, in microseconds, and the file of each; where no id made the pairs, also which of them could be like each other, and are."""
+
+    gap: NDArray[np.int64]
+    file: NDArray[np.int64]
+    can_tell: NDArray[np.bool_] | None = None
+    is_like: NDArray[np.bool_] | None = None
+
+    def measured(self, n_files: int, rules: Rules) -> _Measured:
+        """Measure where the gaps of each file lie, and how wide they spread."""
+        n = np.bincount(self.file, minlength=n_files)
+        middle = _quantiles(self.gap, self.file, n, 0.5)
+        spread = _quantiles(np.abs(self.gap - middle[self.file]), self.file, n, _SHARE)
+        is_near, is_true = np.ones(n_files, np.bool_), np.zeros(n_files, np.bool_)
+        is_false = is_true.copy()
+        if self.can_tell is not None and self.is_like is not None:
+            is_near = spread * WEAK_SHARE <= offset_us(rules.start_window_s)
+            told = np.bincount(self.file[self.can_tell], minlength=n_files)
+            like = np.bincount(self.file[self.is_like], minlength=n_files)
+            is_true = (told >= SOME_PAIRS) & (2 * like >= told)
+            is_false = (told >= SOME_PAIRS) & (2 * like < told) & ~is_near
+        return _Measured(n, middle, spread, is_near | is_true, is_false)
+
+    def as_one(self) -> Sample:
+        """Return the same as if it were of one file."""
+        return Sample(self.gap, np.zeros(len(self.file), np.int64), self.can_tell, self.is_like)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Per file how many gaps there are, where they lie, how wide they spread, and whether their pairs are true or chance."""
+
+    n: NDArray[np.int64]
+    middle: NDArray[np.int64]
+    spread: NDArray[np.int64]
+    is_true: NDArray[np.bool_]
+    is_false: NDArray[np.bool_]
+
+    def of_each(self, n_files: int) -> _Measured:
+        """Return what is the same for every file, where all were measured as one."""
+        every = np.zeros(n_files, np.int64)
+        return _Measured(*(getattr(self, name)[every] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, eq=False)
 class StartGaps:
-    """How far apart the starts of one call are, in microseconds.
+    """How far apart the starts of one call are, in microseconds: one element per file.
 
     Attributes
     ----------
     middle_us
-        The median gap.
+        The median gap; 0 where nothing was measured.
     spread_us
         So far from the middle lie nine of ten gaps, at most.
     limit_us
-        Farther from the middle no gap is plausible.
+        Farther from the middle no gap is plausible; infinite where nothing was measured, and
+        negative where what fits is chance.
+    proving_us
+        Nearer than that, numbers that fit prove something by themselves.
     """
 
-    middle_us: float
-    spread_us: float
-    limit_us: float
+    middle_us: NDArray[np.float64]
+    spread_us: NDArray[np.float64]
+    limit_us: NDArray[np.float64]
+    proving_us: NDArray[np.float64]
 
     @classmethod
-    def unknown(cls) -> StartGaps:
-        """Return what holds where nothing was measured: the window alone decides."""
-        return cls(0.0, 0.0, math.inf)
+    def of(cls, exact: Sample, alone: Sample, n_files: int, rules: Rules) -> StartGaps:
+        """Measure the gaps of each file.
+
+        Parameters
+        ----------
+        exact
+            What ids matched.
+        alone
+            Pairs by numbers without any rival in the window. They are believed where
+            nine of ten lie within a quarter of the window, or half of those that can
+            be alike in duration or end are. Where neither holds, they are chance: the
+            clock is off by more than the window, or the calls are others.
+        n_files
+            How many files there are.
+        rules
+            The window and the tolerance of times are used.
+
+        Notes
+        -----
+        The limit is three times the distance from the middle within which nine of ten gaps
+        lie, and the noise of two stamps; never more than the window. It is that of the
+        file's own ids, else of its pairs without a rival, else of all ids, else of all such
+        pairs: the first that are 200 and believed. Where none is, 20 of them still tell
+        whether starts are near one another, so that a near one proves something.
+
+        Examples
+        --------
+        >>> from sippet_reconcile.reconciliation import Rules
+        >>> gaps, none = np.array([0, 1, 2, 3, 4] * 40) * MICROS, np.zeros(0, np.int64)
+        >>> one_file = Sample(gaps, np.zeros(200, np.int64)), Sample(none, none)
+        >>> StartGaps.of(*one_file, 1, Rules()).limit_us.tolist()
+        [10000000.0]
+        """
+        window, noise = offset_us(rules.start_window_s), 2 * offset_us(rules.time_tolerance_s)
+        own = [sample.measured(n_files, rules) for sample in (exact, alone)]
+        all_files = [
+            sample.as_one().measured(1, rules).of_each(n_files) if n_files > 1 else mine
+            for sample, mine in zip((exact, alone), own, strict=True)
+        ]
+        middle, spread = np.zeros(n_files), np.zeros(n_files)
+        limit, proving = np.full(n_files, np.inf), np.full(n_files, np.nan)
+        for found in (*own, *all_files):
+            widest = np.minimum(_TIMES * found.spread + noise, window)
+            here = np.isinf(limit) & (found.n >= ENOUGH_PAIRS) & found.is_true
+            middle[here], spread[here], limit[here] = found.middle[here], found.spread[here], widest[here]
+            # A few pairs tell how near starts are, and not that a clock is off.
+            some = np.isnan(proving) & (found.n >= SOME_PAIRS)
+            is_telling = found.is_true & (np.abs(found.middle) <= noise)
+            near = np.where(is_telling, np.minimum(widest, window // WEAK_SHARE), noise)
+            proving[some] = np.where(found.is_true, near, _NOTHING)[some]
+        by_id, alone_here, alone_anywhere = own[0], own[1], all_files[1]
+        is_chance = np.where(
+            alone_here.n >= SOME_PAIRS,
+            alone_here.is_false & (by_id.n < ENOUGH_PAIRS),
+            alone_anywhere.is_false & np.isinf(limit),
+        )
+        proving = np.where(np.isfinite(limit), limit, np.where(np.isnan(proving), noise, proving))
+        for values, value in ((middle, 0), (spread, 0), (limit, _NOTHING), (proving, _NOTHING)):
+            values[is_chance] = value
+        return cls(middle, spread, limit, proving)
+
+    def of_rows(self, file: NDArray[np.int64]) -> StartGaps:
+        """Return the same with one element per row, from the file of each."""
+        return StartGaps(*(getattr(self, name)[file] for name in self.__dataclass_fields__))
 
     @property
-    def is_measured(self) -> bool:
-        """Tell whether this was measured."""
-        return math.isfinite(self.limit_us)
+    def is_measured(self) -> NDArray[np.bool_]:
+        """Mark where a limit was measured."""
+        return np.isfinite(self.limit_us)
 
     def distance(self, gap: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how far each gap is from the middle."""
+        """Return how far each gap, one per element, is from the middle."""
         return np.abs(gap - self.middle_us)
 
-    def margin_us(self, rules: Rules) -> float:
+    def margin_us(self, rules: Rules) -> NDArray[np.float64]:
         """Return by how much a rival must be further away: by the noise of two starts."""
-        return 2 * max(float(offset_us(rules.time_tolerance_s)), self.spread_us)
+        return 2 * np.maximum(float(offset_us(rules.time_tolerance_s)), self.spread_us)
 
 
 def gaps_between(
@@ -88,34 +218,32 @@ def gaps_between(
     )
 
 
-def gaps_of_pairs(
-    calls: pd.DataFrame, cdr_calls: pd.DataFrame, pairs: PairPositions, rules: Rules
-) -> NDArray[np.int64]:
-    """Return the gaps of the pairs that have both starts."""
+def sample_of_pairs(
+    calls: pd.DataFrame,
+    cdr_calls: pd.DataFrame,
+    pairs: PairPositions,
+    file: NDArray[np.int64],
+    rules: Rules,
+) -> Sample:
+    """Return the gaps of the pairs that have both starts; `file` is that of each CDR call."""
     call = instants_us(calls["started_at"])[pairs.call_pos]
     cdr = instants_us(cdr_calls["started_at"])[pairs.cdr_pos]
     is_coarse = flags_of(cdr_calls, COARSE_COLUMN)[pairs.cdr_pos]
     known = (call != _NAT) & (cdr != _NAT)
-    return gaps_between(call[known], cdr[known] - offset_us(rules.clock_offset_s), is_coarse[known])
+    gap = gaps_between(call[known], cdr[known] - offset_us(rules.clock_offset_s), is_coarse[known])
+    return Sample(gap, file[pairs.cdr_pos][known])
 
 
-def measure_gaps(gaps: NDArray[np.int64], rules: Rules) -> StartGaps | None:
-    """Measure where gaps lie and how wide they spread; None from too few of them.
-
-    The limit is three times the distance from the middle within which nine of ten gaps
-    lie, and the noise of two stamps; never more than the window.
-
-    Examples
-    --------
-    >>> from sippet_reconcile.reconciliation import Rules
-    >>> measure_gaps(np.array([0, 1, 2, 3, 4] * 40) * MICROS, Rules())
-    StartGaps(middle_us=2000000.0, spread_us=2000000.0, limit_us=10000000.0)
-    >>> measure_gaps(np.arange(199), Rules()) is None
-    True
-    """
-    if len(gaps) < ENOUGH_PAIRS:
-        return None
-    middle = float(np.median(gaps))
-    spread = float(np.quantile(np.abs(gaps - middle), _SHARE))
-    limit = _TIMES * spread + 2 * offset_us(rules.time_tolerance_s)
-    return StartGaps(middle, spread, min(limit, float(offset_us(rules.start_window_s))))
+def _quantiles(
+    values: NDArray[np.int64], group: NDArray[np.int64], n: NDArray[np.int64], share: float
+) -> NDArray[np.int64]:
+    """Return a quantile of the values of each group, of which there are `n`; 0 where there is none."""
+    if not len(values):
+        return np.zeros(len(n), np.int64)
+    ordered = values[ordered_by(group, values)]
+    first, place = np.cumsum(n) - n, share * np.maximum(n - 1, 0)
+    below = np.floor(place).astype(np.int64)
+    low, high = (
+        ordered[np.minimum(first + at, len(ordered) - 1)] for at in (below, np.ceil(place).astype(np.int64))
+    )
+    return np.where(n > 0, low + np.rint((place - below) * (high - low)).astype(np.int64), 0)

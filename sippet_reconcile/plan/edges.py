@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.keys import match_positions
+from sippet_reconcile.plan.frames import is_among
 from sippet_reconcile.reconciliation.core import MICROS
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, instants_of, micros, text_codes
+from sippet_reconcile.reconciliation.statuses import ANSWERED, normal_word, status_words
 from sippet_reconcile.schema import MAX_SECONDS, text_array
 
 if TYPE_CHECKING:
@@ -98,8 +100,8 @@ class _Spans:
     starts_agree, ends_agree
         Whether the API tells the same. Where it does, no leg is missing there. Two clocks
         that differ tell the same if the call lasts equally long on both.
-    is_open
-        Whether the API has no end.
+    lacks_answer
+        Whether the API has no end and says that somebody answered, while nobody did in the CDR.
     """
 
     first: NDArray[np.datetime64]
@@ -110,7 +112,7 @@ class _Spans:
     end_cdr: NDArray[np.datetime64]
     starts_agree: NDArray[np.bool_]
     ends_agree: NDArray[np.bool_]
-    is_open: NDArray[np.bool_]
+    lacks_answer: NDArray[np.bool_]
 
     @classmethod
     def of(cls, calls: pd.DataFrame, rules: Rules, longest: np.timedelta64) -> _Spans:
@@ -132,11 +134,20 @@ class _Spans:
         last = np.fmax(np.fmax(end, end_cdr), np.fmax(moved_end, np.fmax(start, start_cdr)))
         earliest = np.fmin(first, np.where(starts_agree, _NAT, start_cdr - longest))
         latest = np.fmax(last, np.where(ends_agree, _NAT, end_cdr + longest))
-        return cls(first, last, earliest, latest, start_cdr, end_cdr, starts_agree, ends_agree, np.isnat(end))
+        lacks_answer = np.isnat(end) & _says_answered(calls["status"], rules)
+        lacks_answer &= ~calls["is_answered_cdr"].to_numpy("bool", na_value=True)
+        return cls(first, last, earliest, latest, start_cdr, end_cdr, starts_agree, ends_agree, lacks_answer)
 
     def at(self, rows: NDArray[np.int64]) -> _Spans:
         """Return some of the calls, each as often as it is named."""
         return _Spans(**{name: values[rows] for name, values in vars(self).items()})
+
+
+def _says_answered(statuses: pd.Series[str], rules: Rules) -> NDArray[np.bool_]:
+    """Mark the statuses of the API that only calls have which somebody answered, over or not."""
+    answered = {"answered"}.union(*(words.agreeing for words in status_words(ANSWERED, {}, rules).values()))
+    words = [word for word in statuses.dropna().unique() if normal_word(word) in answered]
+    return is_among(statuses, words).to_numpy()
 
 
 def reasons_at_edges(calls: pd.DataFrame, cdr_ids: pd.Series[str], rec: ReconciliationLike) -> NDArray[Any]:
@@ -178,9 +189,11 @@ def _is_longer(spans: _Spans, last_start: Any, first_end: Any) -> tuple[NDArray[
     """Mark the calls that the API lets end after, or begin ahead of, some records, and the CDR does not.
 
     Records are sorted by start or by end, so nothing is known of what happened after the last start or
-    ahead of the first end. Of a call without an end in the API nothing says that it went on.
+    ahead of the first end. Of a call without an end in the API its seconds may say that it went on, or that it was
+    answered: then the leg that was lies behind the CDR's, as near as one may be.
     """
-    after = ~spans.ends_agree & ~spans.is_open & (spans.last > spans.end_cdr) & (spans.last > last_start)
+    goes_on = np.where(spans.lacks_answer, spans.latest, spans.last)
+    after = ~spans.ends_agree & (goes_on > spans.end_cdr) & (goes_on > last_start)
     ahead = ~spans.starts_agree & (spans.first < spans.start_cdr) & (spans.first < first_end)
     return after, ahead
 

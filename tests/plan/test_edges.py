@@ -316,11 +316,22 @@ def test_a_few_legs_do_not_tell_where_an_export_ends(look: Make) -> None:
     assert LACKS in look([last], others=ALL, fewest=3)[0]
 
 
-def test_nothing_says_that_a_call_without_an_end_went_on_after_all_of_the_export(look: Make) -> None:
-    stuck = call(("12:00:10", "12:00:30"), ("12:00:10", None))
-    stuck["call"]["duration_seconds"] = None
-    stuck["wrong"]["duration_seconds"] = (None, "0", "unexplained")
-    assert look([stuck], others=ALL) == [None]
+def test_of_a_call_without_an_end_its_seconds_or_its_answer_say_that_it_went_on(look: Make) -> None:
+    """Nobody answered by the CDR, which ends after twenty seconds, at the end of all of the export."""
+
+    def stuck(status: str, seconds: str | None) -> dict[str, Any]:
+        one = call(("12:00:10", "12:00:30"), ("12:00:10", None))
+        one["call"] |= {"status": status, "duration_seconds": None if seconds is None else int(seconds)}
+        one["wrong"] |= {
+            "status": (status, "no_answer", "never-ended"),
+            "duration_seconds": (seconds, "0", "unexplained"),
+        }
+        return one
+
+    for row in (stuck("completed", None), stuck("Answered", None), stuck("ringing", "60")):
+        assert LACKS in look([row], others=ALL)[0]
+    for row in (stuck("ringing", None), stuck("initiated", "10"), stuck("busy", None)):
+        assert look([row], others=ALL) == [None]
 
 
 def test_no_call_has_no_reason(make_rec: Make) -> None:

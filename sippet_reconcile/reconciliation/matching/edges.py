@@ -9,7 +9,7 @@ the other. No edge is both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -78,6 +78,8 @@ class Edges:
 _Codes = tuple["NDArray[np.int64]", "NDArray[np.int64]"]
 """A code per row of each side; the same code is the same text."""
 
+_Masks = tuple["NDArray[np.bool_]", "NDArray[np.bool_]"]
+
 
 def find_edges(calls: Rows, cdr: Rows, window: int, number_digits: int) -> tuple[Edges, Edges]:
     """Return the full edges and the weak ones of all rows whose starts lie in the window.
@@ -86,23 +88,23 @@ def find_edges(calls: Rows, cdr: Rows, window: int, number_digits: int) -> tuple
     """
     codes = {party: _codes(calls, cdr, party) for party in ("caller", "called")}
     named = ~calls.is_withheld, ~cdr.is_withheld
-    full = _edges(
-        calls, cdr, _combined(codes["caller"], codes["called"]), named, window=window, most=MOST_RIVALS
-    )
-    full = full.where(_fits(calls, cdr, full, ("caller", "called")))
+    sides = _Sides.of(calls, cdr)
+    full = sides.edges(_combined(codes["caller"], codes["called"]), named, window=window, most=MOST_RIVALS)
+    full = full.where(sides.fit(full, ("caller", "called")))
     nothing = np.zeros(0, np.int64)
     weak = [Edges(nothing, nothing, np.zeros(len(calls), np.bool_), np.zeros(len(cdr), np.bool_))]
-    weak += _withheld_callers(calls, cdr, codes["called"], window)
+    weak += _withheld_callers(sides, codes["called"], window)
     if number_digits > SHORTEST_LOCAL:
         for party, other in (("caller", "called"), ("called", "caller")):
             weak += _local_forms(
-                calls, cdr, party, other, codes[other], window=window, number_digits=number_digits
+                sides, party, other, codes[other], window=window, number_digits=number_digits
             )
     return full, Edges.joined(weak)
 
 
-def _withheld_callers(calls: Rows, cdr: Rows, called: _Codes, window: int) -> list[Edges]:
+def _withheld_callers(sides: _Sides, called: _Codes, window: int) -> list[Edges]:
     """Return the pairs that called the same full number, the caller being withheld on one side at least."""
+    calls, cdr = sides.calls, sides.cdr
     is_full = calls.called.length >= FULL_DIGITS, cdr.called.length >= FULL_DIGITS
     # A pair that is withheld on both sides is found from its call alone.
     of_calls = calls.is_withheld & is_full[0], is_full[1]
@@ -110,15 +112,16 @@ def _withheld_callers(calls: Rows, cdr: Rows, called: _Codes, window: int) -> li
     found: list[Edges] = []
     for masks in (of_calls, of_cdr):
         if masks[0].any() and masks[1].any():
-            edges = _edges(calls, cdr, called, masks, window=window, most=MOST_WEAK_RIVALS)
-            found.append(edges.where(_fits(calls, cdr, edges, ("called",)) & _same_word(calls, cdr, edges)))
+            edges = sides.edges(called, masks, window=window, most=MOST_WEAK_RIVALS)
+            found.append(edges.where(sides.fit(edges, ("called",)) & _same_word(calls, cdr, edges)))
     return found
 
 
 def _local_forms(
-    calls: Rows, cdr: Rows, party: str, other: str, other_code: _Codes, *, window: int, number_digits: int
+    sides: _Sides, party: str, other: str, other_code: _Codes, *, window: int, number_digits: int
 ) -> list[Edges]:
     """Return the pairs of which one side has a party's last digits alone, at least six, and the other its number."""
+    calls, cdr = sides.calls, sides.cdr
     mine: list[Party] = [getattr(side, party) for side in (calls, cdr)]
     known = [getattr(side, other).length >= FULL_DIGITS for side in (calls, cdr)]
     is_short = [
@@ -132,10 +135,10 @@ def _local_forms(
             continue
         ends = [pc.utf8_slice_codeunits(one.tail, start=-SHORTEST_LOCAL) for one in mine]
         code = _combined(_text_codes(*ends), other_code)
-        edges = _edges(calls, cdr, code, masks, window=window, most=MOST_WEAK_RIVALS)
+        edges = sides.edges(code, masks, window=window, most=MOST_WEAK_RIVALS)
         pair = mine[0].take(edges.call), mine[1].take(edges.cdr)
         length = np.minimum(pair[0].length, pair[1].length)
-        fits = _fits(calls, cdr, edges, (other,))
+        fits = sides.fit(edges, (other,))
         for count in range(SHORTEST_LOCAL + 1, number_digits):
             rows = np.flatnonzero(length == count)
             if len(rows):
@@ -143,16 +146,6 @@ def _local_forms(
                 fits[rows] &= np.asarray(pc.equal(*tails))
         found.append(edges.where(fits))
     return found
-
-
-def _fits(calls: Rows, cdr: Rows, edges: Edges, parties: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Mark the edges whose directions and E.164 numbers do not contradict."""
-    fits = ~contradict(calls.direction[edges.call], cdr.direction[edges.cdr])
-    for name in parties:
-        one = take_text(getattr(calls, name).e164, edges.call)
-        other = take_text(getattr(cdr, name).e164, edges.cdr)
-        fits &= np.asarray(pc.fill_null(pc.equal(one, other), fill_value=True))
-    return fits
 
 
 def _same_word(calls: Rows, cdr: Rows, edges: Edges) -> NDArray[np.bool_]:
@@ -171,35 +164,67 @@ def _codes(calls: Rows, cdr: Rows, party: str) -> _Codes:
     return _text_codes(getattr(calls, party).tail, getattr(cdr, party).tail)
 
 
+def _e164_codes(calls: Rows, cdr: Rows, party: str) -> _Codes:
+    numbers: list[pa.LargeStringArray] = [getattr(side, party).e164 for side in (calls, cdr)]
+    one, other = (
+        np.where(np.asarray(array.is_valid()), codes, -1)
+        for array, codes in zip(numbers, _text_codes(*numbers), strict=True)
+    )
+    return one, other
+
+
 def _combined(one: _Codes, other: _Codes) -> _Codes:
     """Return a code for each combination of two codes."""
-    codes = np.concatenate(one).astype(np.int64) * np.int64(len(one[0]) + len(one[1])) + np.concatenate(other)
-    return codes[: len(one[0])], codes[len(one[0]) :]
+    size = len(one[0]) + len(one[1])
+    codes = np.concatenate(one).astype(np.int64) * np.int64(size) + np.concatenate(other)
+    few = pa.array(codes).dictionary_encode().indices.to_numpy().astype(np.int64)
+    return few[: len(one[0])], few[len(one[0]) :]
 
 
-def _edges(
-    calls: Rows,
-    cdr: Rows,
-    code: _Codes,
-    masks: tuple[NDArray[np.bool_], NDArray[np.bool_]],
-    *,
-    window: int,
-    most: int,
-) -> Edges:
-    """Return all pairs of marked rows with the same code in the window, and who has too many to be decided."""
-    left, right = np.flatnonzero(masks[0]), np.flatnonzero(masks[1])
-    one = code[0][left], calls.start[left]
-    other = code[1][right], cdr.start[right]
-    crowded_call, crowded_cdr = np.zeros(len(calls), np.bool_), np.zeros(len(cdr), np.bool_)
-    call, found, crowded = _in_window(*one, *other, window=window, most=most)
-    if crowded.any():
-        # What a crowded call left out may be the nearest of a CDR call: look from the other side too.
-        crowded_call[left[crowded]] = True
-        found_too, call_too, crowded = _in_window(*other, *one, window=window, most=most)
-        crowded_cdr[right[crowded]] = True
-        both = np.unique(np.concatenate([call * len(right) + found, call_too * len(right) + found_too]))
-        call, found = both // len(right), both % len(right)
-    return Edges(left[call], right[found], crowded_call, crowded_cdr)
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """Both sides, their rows in the order of their starts, and a code of each party's number in E.164, -1 without."""
+
+    calls: Rows
+    cdr: Rows
+    calls_by_time: NDArray[np.int64]
+    cdr_by_time: NDArray[np.int64]
+    e164: dict[str, _Codes]
+
+    @classmethod
+    def of(cls, calls: Rows, cdr: Rows) -> _Sides:
+        """Put the rows of both sides in order."""
+        e164 = {party: _e164_codes(calls, cdr, party) for party in ("caller", "called")}
+        by_time = [np.argsort(side.start, kind="stable") for side in (calls, cdr)]
+        return cls(calls, cdr, by_time[0], by_time[1], e164)
+
+    def fit(self, edges: Edges, parties: tuple[str, ...]) -> NDArray[np.bool_]:
+        """Mark the edges whose directions and E.164 numbers do not contradict."""
+        fits = ~contradict(self.calls.direction[edges.call], self.cdr.direction[edges.cdr])
+        for party in parties:
+            one, other = self.e164[party][0][edges.call], self.e164[party][1][edges.cdr]
+            fits &= (one == other) | (one < 0) | (other < 0)
+        return fits
+
+    def edges(self, code: _Codes, masks: _Masks, *, window: int, most: int) -> Edges:
+        """Return all pairs of marked rows with the same code in the window, and who has too many to be decided."""
+        left, right = (
+            rows[mask[rows]] for rows, mask in zip((self.calls_by_time, self.cdr_by_time), masks, strict=True)
+        )
+        one = code[0][left], self.calls.start[left]
+        other = code[1][right], self.cdr.start[right]
+        crowded_call, crowded_cdr = np.zeros(len(self.calls), np.bool_), np.zeros(len(self.cdr), np.bool_)
+        call, found, crowded = _in_window(*one, *other, window=window, most=most)
+        if crowded.any():
+            # What a crowded call left out may be the nearest of a CDR call: look from the other side too.
+            crowded_call[left[crowded]] = True
+            found_too, call_too, crowded = _in_window(*other, *one, window=window, most=most)
+            crowded_cdr[right[crowded]] = True
+            both = np.concatenate([call * len(right) + found, call_too * len(right) + found_too])
+            both.sort()
+            both = both[np.append(True, both[1:] != both[:-1])]
+            call, found = both // len(right), both % len(right)
+        return Edges(left[call], right[found], crowded_call, crowded_cdr)
 
 
 def _in_window(
@@ -211,39 +236,31 @@ def _in_window(
     window: int,
     most: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Return for each row the other rows with its code that start within the window, and who has too many."""
-    order = np.lexsort((other_start, other_code))
-    codes, starts = other_code[order], other_start[order]
-    block = np.searchsorted(codes, code, "left"), np.searchsorted(codes, code, "right")
-    begin = _bisect(starts, *block, start - window, after_equal=False)
-    end = _bisect(starts, *block, start + window, after_equal=True)
+    """Return for each row the other rows with its code that start within the window, and who has too many.
+
+    Both sides are in the order of their starts.
+    """
+    # One number per row sorts by code and then by time, and says which row it is. Numbers are looked for in
+    # their own order as well, so that each search begins where the last one ended.
+    size = np.int64(len(other_start) + 1)
+    keys = np.sort(other_code * size + np.arange(len(other_start)))
+    first = code * size
+    low = first + np.searchsorted(other_start, start - window, "left")
+    row = np.argsort(low, kind="stable")
+    begin = np.searchsorted(keys, low[row])
+    end = np.searchsorted(keys, (first + np.searchsorted(other_start, start + window, "right"))[row])
     crowded = end - begin > most
     if crowded.any():
-        middle = _bisect(starts, begin, end, start, after_equal=False)
+        middle = np.searchsorted(keys, (first + np.searchsorted(other_start, start, "left"))[row])
         begin = np.where(crowded, np.maximum(begin, middle - most // 2), begin)
         end = np.where(crowded, np.minimum(end, middle + most // 2), end)
     counts = end - begin
-    row = np.repeat(np.arange(len(code)), counts)
-    nth = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return row, order[begin[row] + nth], crowded
+    place = np.repeat(begin - np.cumsum(counts) + counts, counts) + np.arange(int(counts.sum()))
+    return np.repeat(row, counts), keys[place] % size, _unsorted(crowded, row)
 
 
-def _bisect(
-    values: NDArray[np.int64],
-    low: NDArray[Any],
-    high: NDArray[Any],
-    wanted: NDArray[np.int64],
-    *,
-    after_equal: bool,
-) -> NDArray[np.int64]:
-    """Return where each wanted value belongs within its own sorted stretch of the values."""
-    low, high = low.astype(np.int64), high.astype(np.int64)
-    while True:
-        rows = np.flatnonzero(low < high)
-        if not len(rows):
-            return low
-        middle = (low[rows] + high[rows]) // 2
-        found = values[middle]
-        further = (found <= wanted[rows]) if after_equal else (found < wanted[rows])
-        low[rows[further]] = middle[further] + 1
-        high[rows[~further]] = middle[~further]
+def _unsorted(values: NDArray[np.bool_], row: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return values of rows that were put in order in the order of the rows."""
+    found = np.empty_like(values)
+    found[row] = values
+    return found

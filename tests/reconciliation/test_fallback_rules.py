@@ -117,6 +117,17 @@ def test_what_was_over_before_the_other_began_is_another_call(leg, call, run):
     assert rec.legs["reason"].tolist() == ["start-too-far"]
 
 
+@pytest.mark.parametrize(("talk", "bucket"), [(20, "ambiguous"), (27, "ambiguous"), (40, "matched")])
+def test_where_clocks_are_known_two_calls_that_were_never_at_one_time_are_two_however_alike(  # noqa: PLR0917
+    many, leg, call, run, talk, bucket
+):
+    # Ten seconds of ringing: over 9 and 2 seconds before the other began, and not over at all. A message of one
+    # length is heard again by who redials.
+    legs, calls = many(lambda n: n % 3)
+    rec = run([*legs, leg(40, talk=talk)], [*calls, call(0, talk=talk)])
+    assert rec.calls["bucket"].iloc[300] == bucket
+
+
 def test_an_end_before_its_own_start_says_nothing(leg, call, run, at):
     rec = run([leg(1)], [call(0, ended_at=at(-3_600))])
     assert matched(rec) == {"id-0": "fair"}
@@ -526,9 +537,10 @@ def in_file_with_ids(many, leg, call, run):
         ({"pair": 200, "by_id": 245}, "low"),
         ({"pair": 200, "more": [60, 60]}, "high"),
         ({"pair": 200, "more": [90, 80]}, "low"),
+        ({"pair": 60, "more": [90, 80]}, "high"),
     ],
     ids=["a call and its redial", "borne out", "no id in the CDR", "none in the API", "no UUID", "ids of another system",
-         "four of five", "legs of which most agree have ids of their own", "none of them agrees"],
+         "four of five", "legs of which most agree have ids of their own", "none of them agrees", "this one alone agrees"],
 )  # fmt: skip
 def test_ids_of_both_sides_that_differ_speak_against_numbers_where_ids_of_the_file_are_those_of_the_api(
     in_file_with_ids, given, expected

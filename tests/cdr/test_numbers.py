@@ -74,7 +74,7 @@ def test_a_prefix_that_cannot_be_dialled_is_an_error_before_anything_is_read(
         sr.read_cdr(tmp_path / "missing.csv", strip_prefixes=["9", bad])
 
 
-def test_a_withheld_caller_is_matched_by_no_number(freeswitch: Line, read: Read) -> None:
+def test_a_withheld_caller_is_matched_by_the_other_number_alone(freeswitch: Line, read: Read) -> None:
     legs = read(freeswitch(caller_id_number="anonymous", uuid=""), format="freeswitch", timezone="UTC")
     leg = legs.iloc[0]
     call = {
@@ -84,8 +84,11 @@ def test_a_withheld_caller_is_matched_by_no_number(freeswitch: Line, read: Read)
         "call_source": None, "api_url": "https://api.example", "fetched_at": leg["ended_at"] + pd.Timedelta(days=1),
     }  # fmt: skip
     calls = pd.DataFrame([call]).astype({"duration_seconds": "Int64"})
-    rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
-    assert (len(rec.pairs), len(rec.ambiguous)) == (0, 0)
+    for called, n_pairs in ((leg["to_number"], 1), ("+442079460999", 0)):
+        rec = sr.reconcile(
+            legs, calls.assign(to_number=called), rules=sr.Rules(duration="billable"), progress=False
+        )
+        assert (len(rec.pairs), len(rec.ambiguous)) == (n_pairs, 0)
 
 
 def test_numbers_of_a_real_export_are_what_the_library_says(cdr_samples: Path) -> None:

@@ -123,7 +123,7 @@ DIRT: dict[str, tuple[str, ...]] = {
     ),
     "anonymous, restricted, empty or junk callers": (
         "test_dirt.py::test_callers_that_are_no_number_stay_as_delivered_and_match_by_the_other_number_alone",
-        "test_numbers.py::test_a_withheld_caller_is_matched_by_no_number",
+        "test_numbers.py::test_a_withheld_caller_is_matched_by_the_other_number_alone",
     ),
     "SIP addresses, mail addresses, client ids, extensions, feature codes": (
         "test_numbers.py::test_what_is_no_number_stays_as_delivered_and_has_no_international_form",

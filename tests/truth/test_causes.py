@@ -183,6 +183,11 @@ def test_what_can_be_corrected_is_planned(kind: str) -> None:
     # A pair that numbers and times alone make may be too doubtful.
     by_id = looked.rec.pairs.loc[looked.rec.pairs["match_rule"].ne("numbers_and_time"), "call_id"]
     rows = rows[rows["call_id"].isin(by_id)]
+    # Where the export ends nobody knows whether it has all legs of a call that goes on by the API.
+    left = looked.judged.plan.left_out
+    at_edges = left.loc[left["reason"].str.endswith("legs of it may be missing"), "call_id"]
+    assert at_edges.nunique() <= 0.01 * looked.rec.n_compared
+    rows = rows[~rows["call_id"].isin(at_edges)]
     planned = looked.judged.plan.changes[["call_id", "field"]].assign(is_planned=True)
     is_planned = rows.merge(planned, on=["call_id", "field"], how="left")["is_planned"].notna()
     assert is_planned.groupby(rows["cause"].to_numpy()).mean().loc[lambda s: s < 0.99].to_dict() == {}

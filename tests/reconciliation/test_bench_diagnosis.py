@@ -58,6 +58,7 @@ def test_a_tenth_of_the_bad_calls_has_two_legs_and_one_trunk_is_an_hour_late(ben
     assert gap.tolist() == is_late.loc[gap.index].map({True: 3600, False: 0}).tolist()
 
 
+@pytest.mark.slow
 def test_each_part_is_timed_and_put_beside_the_others(bench, worlds):
     timed = {part: bench.measure(*worlds["bad"], part) for part in bench.TIMED}
     profiled = bench.profile(*worlds["bad"])

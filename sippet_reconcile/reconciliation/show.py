@@ -75,8 +75,8 @@ _WHY: Final = {
 
 _TOO_FAR: Final = (
     "one row has its numbers, but the two starts are further apart than those of other pairs, or one was over before "
-    "the other began, or a row with a withheld or shortened number is much nearer; and nothing else shows that it is "
-    "the same call: both may have lost their partner"
+    "the other began, or another row is much nearer, or durations and ends point at another row, or hardly any such "
+    "pair agrees in anything else; and nothing shows that it is the same call: both may have lost their partner"
 )
 _SURE: Final = {
     "certain": "an id of one side is that of the other",

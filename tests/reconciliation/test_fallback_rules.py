@@ -306,7 +306,7 @@ def test_confidence_where_gaps_were_measured(  # noqa: PLR0917 - fixtures and co
 
 
 @pytest.mark.parametrize(
-    ("gap", "talk", "expected"), [(4, 200, "fair"), (5, 200, "low"), (-5, 200, "low"), (30, 60, "low")]
+    ("gap", "talk", "expected"), [(15, 200, "fair"), (16, 200, "low"), (-16, 200, "low"), (30, 60, "low")]
 )
 def test_confidence_where_nothing_was_measured(  # noqa: PLR0917 - fixtures and columns
     leg, call, run, gap, talk, expected
@@ -407,19 +407,14 @@ def crashed(leg, call, gaps):
     return legs, calls
 
 
-@pytest.mark.parametrize(("count", "expected"), [(30, "fair"), (19, "low")])
-def test_calls_without_an_end_are_corrected_where_twenty_of_them_show_that_starts_are_near(
-    leg, call, run, count, expected
-):
+@pytest.mark.parametrize("count", [30, 19])
+def test_calls_without_an_end_are_corrected_where_their_starts_are_near(leg, call, run, count):
     # A fifth of them start 5 to 8 seconds apart, beyond the noise of two stamps.
     gaps = [5 + n % 4 if n % 5 == 0 else n % 3 for n in range(count)]
     rec = run(*crashed(leg, call, gaps))
-    far = {f"id-{n}" for n, gap in enumerate(gaps) if gap > 4}
-    confidence = matched(rec)
-    assert {confidence[name] for name in far} == {expected}
-    assert {word for name, word in confidence.items() if name not in far} == {"fair"}
+    assert set(matched(rec).values()) == {"fair"}
     durations = rec.discrepancies.loc[rec.discrepancies["field"].eq("duration_seconds")]
-    assert durations["is_patchable"].sum() == (count if expected == "fair" else count - len(far))
+    assert durations["is_patchable"].sum() == count
 
 
 def test_a_few_starts_that_are_near_prove_nothing_beyond_a_quarter_of_the_window(leg, call, run):

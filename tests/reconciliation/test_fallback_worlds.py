@@ -265,7 +265,7 @@ def is_like(call, cdr):
 def slow_gaps(told, rows, window, *, by_id):
     """Return the middle of gaps, their spread, the limit, and how far from the middle numbers prove something."""
     if len(told) < 20:
-        return 0.0, 0.0, math.inf, 4.0
+        return 0.0, 0.0, math.inf, window / 4
     middle = median(told)
     spread = float(np.quantile([abs(value - middle) for value in told], 0.9))
     limit = min(3 * spread + 4, window)

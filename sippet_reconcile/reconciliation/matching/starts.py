@@ -146,7 +146,8 @@ class StartGaps:
         lie, and the noise of two stamps; never more than the window. It is that of the
         file's own ids, else of its pairs without a rival, else of all ids, else of all such
         pairs: the first that are 200 and believed. Where none is, 20 of them still tell
-        whether starts are near one another, so that a near one proves something.
+        whether starts are near one another, so that a near one proves something. With
+        fewer nothing is known, and a quarter of the window is near.
 
         Examples
         --------
@@ -179,7 +180,9 @@ class StartGaps:
             alone_here.is_false & (by_id.n < ENOUGH_PAIRS),
             alone_anywhere.is_false & np.isinf(limit),
         )
-        proving = np.where(np.isfinite(limit), limit, np.where(np.isnan(proving), noise, proving))
+        proving = np.where(
+            np.isfinite(limit), limit, np.where(np.isnan(proving), window // WEAK_SHARE, proving)
+        )
         for values, value in ((middle, 0), (spread, 0), (limit, _NOTHING), (proving, _NOTHING)):
             values[is_chance] = value
         return cls(middle, spread, limit, proving)

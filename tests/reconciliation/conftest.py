@@ -234,3 +234,18 @@ def reconciled(
         return sr.reconcile(make_legs(legs), make_calls(calls), period=period, rules=given, progress=False)
 
     return run
+
+
+@pytest.fixture
+def three_wrong_of_six(matched: Callable[[Sequence[Row]], Matched], row: type[Row]) -> Comparison:
+    """Two calls with ring time, one without its seconds, and of the others one within tolerance and one without evidence."""
+    return matched(
+        [
+            row(ring=17, talk=127, call={"duration_seconds": 144, "direction": "outbound"}),
+            row(ring=17, talk=127, call={"duration_seconds": 144}),
+            row(talk=100, call={"duration_seconds": 0, "ended_at": None}),
+            row(),
+            row(talk=60.6, call={"duration_seconds": 60}),
+            row(cdr={"billable_s": None}),
+        ]
+    ).compare()

@@ -21,21 +21,8 @@ from sippet_reconcile.reconciliation.rollup import roll_up
 from sippet_reconcile.reconciliation.rules import Rules
 
 
-def three_wrong_of_six(matched: Any, row: Any) -> Any:
-    return matched(
-        [
-            row(ring=17, talk=127, call={"duration_seconds": 144, "direction": "outbound"}),
-            row(ring=17, talk=127, call={"duration_seconds": 144}),
-            row(talk=100, call={"duration_seconds": 0, "ended_at": None}),
-            row(),
-            row(talk=60.6, call={"duration_seconds": 60}),
-            row(cdr={"billable_s": None}),
-        ]
-    ).compare()
-
-
-def test_a_ledger_accounts_for_every_call_and_second(matched: Any, row: Any) -> None:
-    ledger = build_ledger(three_wrong_of_six(matched, row))
+def test_a_ledger_accounts_for_every_call_and_second(three_wrong_of_six: Any) -> None:
+    ledger = build_ledger(three_wrong_of_six)
     lines = ledger.loc[ledger["field"] == "duration_seconds"].drop(columns="field")
     assert lines.to_numpy().tolist() == [
         ["agreeing", False, 1, 60, 0, 60, 0, 0],
@@ -48,8 +35,8 @@ def test_a_ledger_accounts_for_every_call_and_second(matched: Any, row: Any) -> 
     assert others["before_s"].isna().all()
 
 
-def test_what_is_not_corrected_changes_no_second(matched: Any, row: Any) -> None:
-    comparison = three_wrong_of_six(matched, row)
+def test_what_is_not_corrected_changes_no_second(three_wrong_of_six: Any) -> None:
+    comparison = three_wrong_of_six
     ledger = build_ledger(comparison, corrected=np.zeros(len(comparison.discrepancies), bool))
     duration = ledger.loc[ledger["field"] == "duration_seconds"]
     assert duration["change_s"].sum() == 0
@@ -298,8 +285,8 @@ def test_a_call_without_any_start_is_in_a_group_of_its_own_at_the_end(matched: A
     assert ledger["n_calls"].tolist() == [1, 1]
 
 
-def test_totals_add_up_each_field_of_each_group(matched: Any, row: Any) -> None:
-    comparison = three_wrong_of_six(matched, row)
+def test_totals_add_up_each_field_of_each_group(three_wrong_of_six: Any) -> None:
+    comparison = three_wrong_of_six
     ledger = build_ledger(comparison, by="direction", totals=True)
     totals = ledger.loc[ledger["explanation"].eq("total")]
     assert totals["is_corrected"].isna().all()
@@ -316,8 +303,8 @@ def test_totals_add_up_each_field_of_each_group(matched: Any, row: Any) -> None:
 @pytest.mark.parametrize(
     "what", ["a row lost", "a row twice", "a row of another pair", "other seconds written"]
 )
-def test_a_ledger_that_does_not_tie_out_is_an_error_and_no_table(matched: Any, row: Any, what: str) -> None:
-    comparison = three_wrong_of_six(matched, row)
+def test_a_ledger_that_does_not_tie_out_is_an_error_and_no_table(three_wrong_of_six: Any, what: str) -> None:
+    comparison = three_wrong_of_six
     found, pair_rows = comparison.discrepancies, comparison.pair_rows
     if what == "a row lost":
         broken = replace(comparison, discrepancies=found.iloc[1:], pair_rows=pair_rows[1:])

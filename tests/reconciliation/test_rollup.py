@@ -24,21 +24,8 @@ from sippet_reconcile.reconciliation.rollup import (
 from sippet_reconcile.schema import DISCREPANCIES
 
 
-def three_wrong_of_six(matched: Any, row: Any) -> Any:
-    return matched(
-        [
-            row(ring=17, talk=127, call={"duration_seconds": 144, "direction": "outbound"}),
-            row(ring=17, talk=127, call={"duration_seconds": 144}),
-            row(talk=100, call={"duration_seconds": 0, "ended_at": None}),
-            row(),
-            row(talk=60.6, call={"duration_seconds": 60}),
-            row(cdr={"billable_s": None}),
-        ]
-    ).compare()
-
-
-def test_a_roll_up_counts_calls_and_seconds_by_cause(matched: Any, row: Any) -> None:
-    comparison = three_wrong_of_six(matched, row)
+def test_a_roll_up_counts_calls_and_seconds_by_cause(three_wrong_of_six: Any) -> None:
+    comparison = three_wrong_of_six
     rolled = roll_up(comparison.discrepancies, n_compared=6)
     assert rolled[["field", "explanation", "n_calls"]].to_numpy().tolist() == [
         ["duration_seconds", "ring-time-included", 2],
@@ -52,8 +39,8 @@ def test_a_roll_up_counts_calls_and_seconds_by_cause(matched: Any, row: Any) -> 
     assert rolled["share_of_compared"].round(3).tolist() == [0.333, 0.167, 0.167, 0.167]
 
 
-def test_a_roll_up_without_the_field_counts_each_call_once(matched: Any, row: Any) -> None:
-    found = three_wrong_of_six(matched, row).discrepancies
+def test_a_roll_up_without_the_field_counts_each_call_once(three_wrong_of_six: Any) -> None:
+    found = three_wrong_of_six.discrepancies
     assert roll_up(found, "match_rule")[["match_rule", "n_calls"]].to_numpy().tolist() == [["call_uuid", 3]]
     by_day = roll_up(found, ["day", "hour"], timezone="Europe/London")
     assert by_day[["day", "hour", "n_calls"]].to_numpy().tolist() == [["2026-10-05", "09", 3]]
@@ -86,8 +73,8 @@ def rolled_up(frame: pd.DataFrame, *, stops: tuple[str, ...] = (), n_patchable: 
     return RollUp.of(roll_up(frame), frame, stops=stops, n_patchable=n_patchable)
 
 
-def test_the_sentences_by_field_and_cause(matched: Any, row: Any) -> None:
-    rows = roll_up(three_wrong_of_six(matched, row).discrepancies)
+def test_the_sentences_by_field_and_cause(three_wrong_of_six: Any) -> None:
+    rows = roll_up(three_wrong_of_six.discrepancies)
     assert cause_sentences(rows) == [
         "2 of 3 wrong durations include ring time (−34 s)",
         "1 of 1 differing direction is unexplained",

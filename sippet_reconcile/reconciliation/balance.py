@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.errors import ReconcileError
 from sippet_reconcile.own_numbers import own_numbers
-from sippet_reconcile.reconciliation.core import MICROS, at_once, instant_us, offset_us
+from sippet_reconcile.reconciliation.core import MICROS, NAT, at_once, instant_us, offset_us
 from sippet_reconcile.reconciliation.statuses import normal_word
 from sippet_reconcile.schema import Bucket
 
@@ -63,7 +63,6 @@ REASONS: Final = (
 
 _INTERNAL, _LEGS_APART, _CDR_OPEN, _TOO_YOUNG, _NEVER_STARTED, _NO_START, _TOO_FAR = range(len(REASONS))
 _NONE: Final = -1
-_NAT: Final = np.iinfo(np.int64).min
 _MINUTE: Final = np.timedelta64(60 * MICROS, "us")
 _SIDES: Final = {
     "cdr": (
@@ -197,7 +196,7 @@ def sort_rows(
     only_call = call_bucket == code_of(Bucket.ONLY_IN_API)
     _exclude(call_bucket, call_reason, only_call & call.internal, _INTERNAL)
     read = fetched[matches.pairs.call_pos]
-    read = np.where(read == _NAT, young_if_after, read)
+    read = np.where(read == NAT, young_if_after, read)
     is_young = _too_young(cdr_end[matches.pairs.cdr_pos], read, rules)
     bucket, reason = _paired(matches.pairs, call, cdr, is_open=is_open, is_apart=is_apart, is_young=is_young)
     for target, codes in ((call_bucket, bucket), (call_reason, reason)):
@@ -267,13 +266,13 @@ def _over_by(cdr_calls: Columns) -> NDArray[np.datetime64]:
 
 def _snapshot(fetched: NDArray[np.int64]) -> int:
     """Return the earliest instant at which calls were read: later CDRs may have calls that it missed."""
-    known = fetched[fetched != _NAT]
-    return int(known.min()) if len(known) else _NAT
+    known = fetched[fetched != NAT]
+    return int(known.min()) if len(known) else NAT
 
 
 def _too_young(cdr_end: NDArray[np.int64], fetched: NDArray[np.int64], rules: Rules) -> NDArray[np.bool_]:
     """Mark the CDRs that ended too shortly before the calls were read; unknown moments judge nothing."""
-    known = (cdr_end != _NAT) & (fetched != _NAT)
+    known = (cdr_end != NAT) & (fetched != NAT)
     young = np.zeros(len(cdr_end), np.bool_)
     young[known] = cdr_end[known] > fetched[known] - offset_us(rules.settle_s)
     return young
@@ -283,7 +282,7 @@ def _unmatched(
     side: _Side, only: Bucket, ambiguous: NDArray[np.bool_], without_start: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Return bucket and reason of every row as if it were unmatched."""
-    no_start = side.start == _NAT
+    no_start = side.start == NAT
     bucket = np.full(len(side.start), code_of(only), np.int8)
     reason = np.full(len(side.start), _NONE, np.int8)
     bucket[~side.inside] = code_of(Bucket.OUTSIDE_PERIOD)
@@ -310,8 +309,8 @@ def _paired(
     call_start, cdr_start = call.start[pairs.call_pos], cdr.start[pairs.cdr_pos]
     inside = call.inside[pairs.call_pos]
     # A call that never started belongs where its CDR started; where nothing is known, nothing puts it outside.
-    unknown = call_start == _NAT
-    inside = np.where(unknown, cdr.inside[pairs.cdr_pos] | (cdr_start == _NAT), inside)
+    unknown = call_start == NAT
+    inside = np.where(unknown, cdr.inside[pairs.cdr_pos] | (cdr_start == NAT), inside)
     bucket = np.full(len(pairs), code_of(Bucket.MATCHED), np.int8)
     reason = np.full(len(pairs), _NONE, np.int8)
     _exclude(bucket, reason, is_young, _TOO_YOUNG)

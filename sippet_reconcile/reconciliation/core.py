@@ -25,6 +25,7 @@ __all__ = [
     "CONFIDENCES",
     "MATCH_RULES",
     "MICROS",
+    "NAT",
     "QUARTER_S",
     "QUARTER_SLACK_S",
     "Confidence",
@@ -42,6 +43,9 @@ __all__ = [
 MICROS: Final = 1_000_000
 """Microseconds in a second."""
 
+NAT: Final = np.iinfo(np.int64).min
+"""A missing instant in microseconds."""
+
 QUARTER_S: Final = 900
 """Time zones are whole quarter hours apart, in seconds."""
 
@@ -55,7 +59,6 @@ CONFIDENCES: Final = ("certain", "high", "fair", "low")
 """The words of ``confidence``; a pair holds the position in this tuple."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_NAT: Final = np.iinfo(np.int64).min
 _NO_WORD: Final = 2**63
 
 
@@ -246,7 +249,7 @@ def start_gap_s(
     """
     call = instants_us(calls["started_at"])[pairs.call_pos]
     cdr = instants_us(cdr_calls["started_at"])[pairs.cdr_pos]
-    known = (call != _NAT) & (cdr != _NAT)
+    known = (call != NAT) & (cdr != NAT)
     gap = np.full(len(pairs), np.nan)
     gap[known] = (cdr[known] - offset_us(clock_offset_s) - call[known]) / MICROS
     return gap

@@ -22,7 +22,6 @@ import cProfile
 import gc
 import json
 import os
-import platform
 import pstats
 import resource
 import subprocess
@@ -31,8 +30,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,7 +37,7 @@ from unittest import mock
 
 import numpy as np
 import pandas as pd
-from bench_reconcile import COUNTRY, ZONE, derive_calls
+from bench_reconcile import COUNTRY, ZONE, derive_calls, write_record
 from generate import generate
 
 import sippet_reconcile as sr
@@ -390,24 +387,19 @@ def main(rows: int, rounds: int, target: Path) -> None:
             f"{world}: full diagnosis adds {adds['cpu_s']:.0f} % of the processor and {adds['wall_s']:.0f} % of the "
             f"wall to matching and comparing (goal: {GOAL_PERCENT} %); findings: {', '.join(figures['findings']) or 'none'}"
         )
-    packages = ("pandas", "pyarrow", "numpy", "sippet-reconcile")
-    record = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rows": rows,
-        "rounds": rounds,
-        "repeats": REPEATS,
-        "commit": commit_of_package(),
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load": [load_before, os.getloadavg()],
-        "versions": {package: metadata.version(package) for package in packages},
-        "checked": checked,
-        "table": table,
-        "measured": measured,
-    }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    print(f"written to {target}")
+    write_record(
+        target,
+        {
+            "rows": rows,
+            "rounds": rounds,
+            "repeats": REPEATS,
+            "commit": commit_of_package(),
+            "load": [load_before, os.getloadavg()],
+            "checked": checked,
+            "table": table,
+            "measured": measured,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -90,6 +90,21 @@ def read_with_us(path: Path) -> pd.DataFrame:
     return sr.read_cdr(path, timezone=ZONE, country=COUNTRY, progress=False)
 
 
+def write_record(target: Path, figures: dict[str, Any]) -> None:
+    """Write figures beside when and with what they were measured."""
+    packages = ("pandas", "pyarrow", "numpy", "sippet-reconcile")
+    record = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "versions": {package: metadata.version(package) for package in packages},
+        **figures,
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    print(f"written to {target}")
+
+
 def prepare(folder: Path, rows: int) -> None:
     """Write the export, its legs but for one in 200, and the calls."""
     path = folder / "Master.csv"
@@ -188,21 +203,9 @@ def main(rows: int, rounds: int, target: Path) -> None:
     print(", ".join(COUNTED), *sorted(found))
     if len(found) != 1:
         sys.exit("the rounds did not find the same")
-    packages = ("pandas", "pyarrow", "numpy", "sippet-reconcile")
-    record = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "rows": rows,
-        "bytes": size,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "load": os.getloadavg(),
-        "versions": {package: metadata.version(package) for package in packages},
-        "table": table,
-        "rounds": measured,
-    }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    print(f"written to {target}")
+    write_record(
+        target, {"rows": rows, "bytes": size, "load": os.getloadavg(), "table": table, "rounds": measured}
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
-from sippet_reconcile.reconciliation.statuses import normal_word, status_words
+from sippet_reconcile.reconciliation.statuses import UNANSWERED, normal_word, status_words
 from sippet_reconcile.schema import text_series
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ _SHOWN: Final = (
     "call_uuid",
 )
 _ANSWERED: Final = ("completed", "voicemail")
-_UNANSWERED: Final = ("busy", "no_answer", "missed", "canceled", "failed")
 
 _STUCK: Final[Mapping[str, tuple[str, str]]] = {
     "still open": ("is still open", "are still open"),
@@ -106,8 +105,8 @@ def unanswered_words(rules: Rules) -> frozenset[str]:
     >>> sorted(unanswered_words(Rules(status_map={"failed": ["completed"]})))
     ['busy', 'canceled', 'missed', 'noanswer']
     """
-    words = status_words(_UNANSWERED, {}, rules)
-    return frozenset[str]().union(*(words[word].agreeing for word in _UNANSWERED)) - answered_words(rules)
+    words = status_words(UNANSWERED, {}, rules)
+    return frozenset[str]().union(*(words[word].agreeing for word in UNANSWERED)) - answered_words(rules)
 
 
 def has_status(columns: Columns, words: Collection[str]) -> NDArray[np.bool_]:

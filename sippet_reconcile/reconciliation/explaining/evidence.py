@@ -20,7 +20,7 @@ from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.core import MICROS, offset_us
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
-from sippet_reconcile.reconciliation.statuses import normal_word, status_words
+from sippet_reconcile.reconciliation.statuses import UNANSWERED, normal_word, status_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Evidence", "Mask", "Seconds"]
 
-_UNANSWERED: Final = ("busy", "no_answer", "missed", "canceled", "failed")
 _MINUTE_S: Final = 60 - 1 / MICROS  # to the last moment of a minute
 _LEG_STATUSES: Final = "leg_statuses"
 
@@ -153,7 +152,7 @@ class Evidence:
     def is_unanswered(self) -> Mask:
         """Whether the CDR says that nobody answered; neither holds where it does not say."""
         codes, words = self.sides.cdr_codes("status")
-        says_so = np.array([word in _UNANSWERED for word in words] + [False])[codes]
+        says_so = np.array([word in UNANSWERED for word in words] + [False])[codes]
         is_known = self.sides.cdr_calls["is_answered"].notna().to_numpy()[self.sides.cdr_pos]
         return _locked(~self.is_answered & (is_known | says_so))
 
@@ -218,7 +217,7 @@ class Evidence:
     def status_classes(self) -> tuple[frozenset[str], frozenset[str]]:
         """The API's words for answered and for unanswered calls under the rules, in normal form."""
         answered = self.agreeing("completed") | self.agreeing("voicemail")
-        unanswered = frozenset[str]().union(*(self.agreeing(word) for word in _UNANSWERED))
+        unanswered = frozenset[str]().union(*(self.agreeing(word) for word in UNANSWERED))
         return answered - unanswered, unanswered - answered
 
     @cached_property

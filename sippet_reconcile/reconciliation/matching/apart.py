@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.reconciliation.core import MICROS, QUARTER_S, latest_so_far
+from sippet_reconcile.reconciliation.core import MICROS, NAT, QUARTER_S, latest_so_far
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _COPY_SLACK_S: Final = 2
 
 _TWO_CALLERS: Final = "one leg id is that of two callers"
 
-_NAT: Final = np.iinfo(np.int64).min
 _NONE: Final = np.int64(-1)
 
 
@@ -60,7 +59,7 @@ def legs_problems(
     Examples
     --------
     >>> minutes = np.array([0, 1, 0, 60, 0, 121]) * 60_000_000
-    >>> never = np.full(6, _NAT)
+    >>> never = np.full(6, NAT)
     >>> call = np.array([0, 0, 1, 1, 2, 2])
     >>> legs_problems(call, minutes, never, minutes + 60_000_000, np.zeros(6, np.int64)).to_pylist()
     [None, 'a leg is there again 60 min later', 'no leg at all for 120 min']
@@ -68,7 +67,7 @@ def legs_problems(
     n_calls = int(call[-1]) + 1
     silent = np.full(n_calls, _NONE)
     copied = np.full(n_calls, _NONE)
-    is_timed = (started != _NAT) & (ended != _NAT)
+    is_timed = (started != NAT) & (ended != NAT)
     # A leg of unknown times may have filled any silence.
     all_timed = np.bincount(call[~is_timed], minlength=n_calls) == 0
     timed = np.flatnonzero(is_timed)
@@ -77,7 +76,7 @@ def legs_problems(
     silence = np.where(is_next, started[1:] - latest_so_far(call, ended)[:-1], 0)
     is_silent = silence > _MOST_SILENCE_S * MICROS
     silent[call[:-1][is_silent]] = _minutes(silence[is_silent])
-    rang = np.where(answered == _NAT, -1, answered - started)
+    rang = np.where(answered == NAT, -1, answered - started)
     lasted = ended - started
     order = np.lexsort((started, rang, lasted, key, call))
     one, other = order[:-1], order[1:]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sippet_reconcile.reconciliation.core import instants_us, offset_us
+from sippet_reconcile.reconciliation.core import NAT, instants_us, offset_us
 from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ __all__ = ["Evidence", "evidence_of"]
 
 LEAST_TALK_S: Final = 10
 """Shorter calls are alike too often: hung up at the greeting of a voicemail, each takes as long."""
-
-_NAT: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,5 +152,5 @@ def _instants(
     for frame, at, offset in ((calls, call_pos, 0), (cdr_calls, cdr_pos, offset_us(rules.clock_offset_s))):
         for name in ("started_at", "ended_at"):
             instants = instants_us(frame[name])[at]
-            found.append(np.where(instants == _NAT, np.nan, instants.astype(np.float64) - offset))
+            found.append(np.where(instants == NAT, np.nan, instants.astype(np.float64) - offset))
     return tuple(found)

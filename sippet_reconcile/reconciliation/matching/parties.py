@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from sippet_reconcile.normalize import map_distinct
 from sippet_reconcile.phone_text import bare_number
 from sippet_reconcile.phones import classify_numbers, e164_array
-from sippet_reconcile.reconciliation.core import instants_us, offset_us
+from sippet_reconcile.reconciliation.core import NAT, instants_us, offset_us
 from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of, take_text
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.reconciliation.statuses import normal_word
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Party", "Rows", "contradict", "e164_of", "read_rows"]
 
-_NAT: Final = np.iinfo(np.int64).min
 _DIRECTIONS: Final = {
     "inbound": 1,
     "incoming": 1,
@@ -103,7 +102,7 @@ class Rows:
 def read_rows(frame: pd.DataFrame, free: NDArray[np.bool_], rules: Rules, *, clock_offset_s: float) -> Rows:
     """Return what is compared of the free rows; those without a start, or without parties to go by, are left out."""
     start = instants_us(frame["started_at"])
-    at = np.flatnonzero(free & (start != _NAT))
+    at = np.flatnonzero(free & (start != NAT))
     raw = take_text(text_array(frame["from_number"]), at)
     caller, called = (_party(frame, party, at, rules.number_digits) for party in ("from", "to"))
     nobody = np.flatnonzero(caller.length == 0)

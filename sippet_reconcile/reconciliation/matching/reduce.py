@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.core import MICROS, instants_us, latest_so_far
+from sippet_reconcile.reconciliation.core import MICROS, NAT, instants_us, latest_so_far
 from sippet_reconcile.reconciliation.matching.apart import legs_problems, parties_problems
 from sippet_reconcile.reconciliation.matching.cdr_ids import cdr_ids, ids_said
 from sippet_reconcile.reconciliation.matching.leg_words import join_statuses
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CDR_CALLS", "reduce_legs"]
 
-_NAT: Final = np.iinfo(np.int64).min
 _LATE: Final = np.iinfo(np.int64).max
 _RANK: Final = {"in_progress": -1, **{word: rank for rank, word in enumerate(LEG_STATUSES[:-1])}}
 _LAST_RANK: Final = len(LEG_STATUSES)
@@ -191,7 +190,7 @@ def _several(legs: pd.DataFrame, counted: NDArray[np.int64], groups: Groups) -> 
         return None
     at, call = counted[in_several], groups.cdr_of[in_several]
     started, ended = (instants_us(legs[name])[at] for name in ("started_at", "ended_at"))
-    started = np.where(started == _NAT, _LATE, started)
+    started = np.where(started == NAT, _LATE, started)
     files = text_rank(take_text(text_array(legs["source_file"]), at))
     lines = legs["source_row"].to_numpy("int64", na_value=-1)[at]
     # What decides after the start is where the leg stood, then what it says: never its place in the frame.
@@ -236,21 +235,19 @@ def _whole(
             result[name] = legs[name].array.take(positions)
     at = several.rows
     instants = {name: instants_us(legs[name])[at] for name in _INSTANTS}
-    started = several.least(np.where(instants["started_at"] == _NAT, _LATE, instants["started_at"]))
-    answered = several.least(np.where(instants["answered_at"] == _NAT, _LATE, instants["answered_at"]))
+    started = several.least(np.where(instants["started_at"] == NAT, _LATE, instants["started_at"]))
+    answered = several.least(np.where(instants["answered_at"] == NAT, _LATE, instants["answered_at"]))
     ended = several.most(instants["ended_at"])
     # A leg that spoke, and whose own end or start is unknown, may reach beyond all the others.
     speaks = ~_silent(legs, several)
     # Between stamps without seconds nobody can count seconds.
     is_coarse = several.most((speaks & flags_of(legs, COARSE_COLUMN)[at]).astype(np.int8)).astype(np.bool_)
-    lost_start = several.most((speaks & (instants["started_at"] == _NAT)).astype(np.int8)).astype(np.bool_)
-    lost_end = several.most((speaks & (instants["ended_at"] == _NAT)).astype(np.int8)).astype(np.bool_)
-    ended = np.where(lost_end, _NAT, ended)
+    lost_start = several.most((speaks & (instants["started_at"] == NAT)).astype(np.int8)).astype(np.bool_)
+    lost_end = several.most((speaks & (instants["ended_at"] == NAT)).astype(np.int8)).astype(np.bool_)
+    ended = np.where(lost_end, NAT, ended)
     for name, values in (("started_at", started), ("answered_at", answered), ("ended_at", ended)):
-        result[name] = _patched_instants(
-            columns[name], several.calls, np.where(values == _LATE, _NAT, values)
-        )
-    known = (started != _LATE) & (ended != _NAT) & (ended >= started) & ~lost_start & ~is_coarse
+        result[name] = _patched_instants(columns[name], several.calls, np.where(values == _LATE, NAT, values))
+    known = (started != _LATE) & (ended != NAT) & (ended >= started) & ~lost_start & ~is_coarse
     # Where no leg has a total, the export counts from the answer, or its start may be the answer.
     known &= several.most(legs["total_s"].notna().to_numpy()[at].astype(np.int8)).astype(np.bool_)
     total = np.where(known, (np.where(known, ended, 0) - np.where(known, started, 0)) / MICROS, np.nan)
@@ -327,14 +324,14 @@ def _talk_seconds(
     """
     billable = legs["billable_s"].to_numpy("float64", na_value=np.nan)[several.rows]
     answered, answer_known = _flags(legs, several.rows)
-    has_answer_time = answered_at != _NAT
+    has_answer_time = answered_at != NAT
     talked = answered | (billable > 0) | (~answer_known & has_answer_time & ~(billable == 0))
     silent = ~talked & ((answer_known & ~answered) | (billable == 0))
     begin, end = answered_at.copy(), ended_at
     # A leg without an answer time talked for its last billable seconds.
-    derived = talked & ~has_answer_time & (end != _NAT) & (billable >= 0)
+    derived = talked & ~has_answer_time & (end != NAT) & (billable >= 0)
     begin[derived] = end[derived] - np.rint(billable[derived] * MICROS).astype(np.int64)
-    placed = talked & (begin != _NAT) & (end != _NAT) & (end >= begin)
+    placed = talked & (begin != NAT) & (end != NAT) & (end >= begin)
     placed &= ~flags_of(legs, COARSE_COLUMN)[several.rows]
     union = _union_us(several, begin, end, placed) / MICROS
     n_talked = several.total(talked.astype(np.int64))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sippet_reconcile.reconciliation.core import MICROS, instants_us, offset_us, ordered_by
+from sippet_reconcile.reconciliation.core import MICROS, NAT, instants_us, offset_us, ordered_by
 from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ _SHARE: Final = 0.9
 _TIMES: Final = 3
 _NOTHING: Final = -1
 """No gap is as near as that."""
-_NAT: Final = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +231,7 @@ def sample_of_pairs(
     call = instants_us(calls["started_at"])[pairs.call_pos]
     cdr = instants_us(cdr_calls["started_at"])[pairs.cdr_pos]
     is_coarse = flags_of(cdr_calls, COARSE_COLUMN)[pairs.cdr_pos]
-    known = (call != _NAT) & (cdr != _NAT)
+    known = (call != NAT) & (cdr != NAT)
     gap = gaps_between(call[known], cdr[known] - offset_us(rules.clock_offset_s), is_coarse[known])
     return Sample(gap, file[pairs.cdr_pos][known])
 

@@ -8,38 +8,22 @@ in the cell, and counted on the sheet ``about``.
 
 from __future__ import annotations
 
-import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from sippet_reconcile._excel import LARGEST_EXACT, MAX_ROWS, fitted, open_workbook
 from sippet_reconcile.audit.records import AUDIT, GENESIS, records_of_table
-from sippet_reconcile.errors import InputError
 from sippet_reconcile.schema import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from typing import BinaryIO
 
     import pyarrow as pa
 
-__all__ = ["MAX_CHARS", "MAX_ROWS", "write_workbook"]
+__all__ = ["write_workbook"]
 
-MAX_ROWS: Final = 1_048_576
-"""Rows that a sheet can hold, its heading included."""
-
-MAX_CHARS: Final = 32_767
-"""Characters that a cell can hold, as UTF-16 counts them."""
-
-_LARGEST_EXACT: Final = 2**53
-_NOTE_CHARS: Final = 120
 _MASTER: Final = "the log itself and its JSON lines export have every character"
 _WIDTHS: Final = {"at": 28, "seq": 8, "event": 12, "before": 40, "after": 40, "note": 40, "error_detail": 40}
-_OPTIONS: Final = {
-    "constant_memory": True,
-    "strings_to_formulas": False,
-    "strings_to_urls": False,
-    "strings_to_numbers": False,
-}
 
 
 def write_workbook(tables: Iterable[pa.Table], sink: BinaryIO, *, max_rows: int = MAX_ROWS) -> None:
@@ -61,34 +45,12 @@ def write_workbook(tables: Iterable[pa.Table], sink: BinaryIO, *, max_rows: int 
     OSError
         If the disk takes no more.
     """
-    with _workbook(sink) as workbook:
+    with open_workbook(sink, instead="export as .csv") as workbook:
         book = _Book(workbook, max_rows)
         for table in tables:
             for record in records_of_table(table):
                 book.add(record)
         book.finish()
-
-
-@contextmanager
-def _workbook(sink: BinaryIO) -> Iterator[Any]:
-    """Open a workbook that keeps one row in memory, and leave no temporary file behind."""
-    try:
-        import xlsxwriter  # noqa: PLC0415 - an extra
-        from xlsxwriter.exceptions import XlsxWriterException  # noqa: PLC0415
-    except ImportError as exc:
-        msg = 'a workbook needs a further library: pip install "sippet-reconcile[excel]", or export as .csv'
-        raise InputError(msg) from exc
-    with tempfile.TemporaryDirectory(prefix="sippet-") as folder:
-        workbook = xlsxwriter.Workbook(sink, {**_OPTIONS, "tmpdir": folder})
-        workbook.use_zip64()
-        try:
-            yield workbook
-            workbook.close()
-        except XlsxWriterException as exc:  # it wraps what the disk says
-            raise OSError(str(exc)) from exc
-        finally:
-            for sheet in workbook.worksheets():
-                sheet.row_data_fh.close()
 
 
 class _Book:
@@ -123,14 +85,13 @@ class _Book:
         self._row += 1
         for place, name in enumerate(AUDIT.names):
             value = record[name]
-            if isinstance(value, int) and abs(value) <= _LARGEST_EXACT:
+            if isinstance(value, int) and abs(value) <= LARGEST_EXACT:
                 self._sheet.write_number(self._row, place, value)
             elif value is not None:
                 text = str(value)
-                if _utf16_length(text) > MAX_CHARS:
-                    self._n_cut += 1
-                    text = _cut(text)
-                self._sheet.write_string(self._row, place, text)
+                told = fitted(text, master=_MASTER)
+                self._n_cut += told != text
+                self._sheet.write_string(self._row, place, told)
         self._n_records += 1
         self._head = str(record["hash"])
 
@@ -150,13 +111,3 @@ class _Book:
         for row, (what, told) in enumerate(lines.items()):
             about.write_string(row, 0, what, self._bold)
             about.write_string(row, 1, told)
-
-
-def _utf16_length(text: str) -> int:
-    return len(text) + sum(char > "\uffff" for char in text)
-
-
-def _cut(text: str) -> str:
-    """Return as much of a text as a cell can hold, and how long it was."""
-    kept = text.encode("utf-16-le")[: 2 * (MAX_CHARS - _NOTE_CHARS)].decode("utf-16-le", "ignore")
-    return f"{kept} … [cut after {len(kept)} of {len(text)} characters; {_MASTER}]"

@@ -7,10 +7,11 @@ prints. Nothing in here knows a plan or a reconciliation.
 from __future__ import annotations
 
 from sippet_reconcile.report.charts import Bar, BarChart, Chart, ColumnChart
-from sippet_reconcile.report.document import MAX_HTML_ROWS, Document, Section
-from sippet_reconcile.report.dry_run import DryRunReport
+from sippet_reconcile.report.document import Document
+from sippet_reconcile.report.dry_run import DryRunFacts, DryRunReport
 from sippet_reconcile.report.durations import in_words, signed_in_words
-from sippet_reconcile.report.facts import DryRunFacts
+from sippet_reconcile.report.page import MAX_HTML_ROWS
+from sippet_reconcile.report.section import Section
 from sippet_reconcile.report.text import document_text
 
 __all__ = [

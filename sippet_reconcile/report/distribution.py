@@ -13,8 +13,8 @@ import numpy as np
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.report.charts import Bar, ColumnChart
-from sippet_reconcile.report.document import Section
 from sippet_reconcile.report.durations import in_words
+from sippet_reconcile.report.section import Section
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from sippet_reconcile._display import label, show_value, text_table, visible
 
 if TYPE_CHECKING:
-    from sippet_reconcile.report.document import Document, Section
+    from sippet_reconcile.report.document import Document
+    from sippet_reconcile.report.section import Section
 
 __all__ = ["document_text"]
 

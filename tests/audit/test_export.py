@@ -20,9 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sippet_reconcile._excel import MAX_CHARS
 from sippet_reconcile.audit import AUDIT, GENESIS, AuditLog
 from sippet_reconcile.audit.parts import list_parts, read_part
-from sippet_reconcile.audit.workbook import MAX_CHARS, write_workbook
+from sippet_reconcile.audit.workbook import write_workbook
 from sippet_reconcile.errors import InputError
 
 FORMATS = ["csv", "jsonl", "parquet", "xlsx"]

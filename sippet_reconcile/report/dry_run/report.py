@@ -1,0 +1,150 @@
+"""Show what a person needs to see before they approve a plan.
+
+Input are the plain facts of a plan; output is a `DryRunReport`, one document in all
+its forms. Nothing here fetches, sends or decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sippet_reconcile._display import show_value
+from sippet_reconcile.report.distribution import distribution
+from sippet_reconcile.report.document import Document
+from sippet_reconcile.report.dry_run.changes import changes_section
+from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
+from sippet_reconcile.report.dry_run.rest import balance_section, left_out_section, not_patchable_section
+from sippet_reconcile.report.dry_run.sending import approvals_section, forecast_section
+from sippet_reconcile.report.dry_run.why import causes_section, findings_section, ledger_section
+from sippet_reconcile.report.durations import in_words, signed_in_words
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+__all__ = ["DryRunReport"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DryRunReport:
+    """What a plan would do, for a person to read: nothing has been sent.
+
+    Made by ``plan.dry_run()``. It shows itself in a notebook, and `to_html` writes one
+    file to hand to a colleague.
+
+    Attributes
+    ----------
+    document
+        The document behind every view.
+    facts
+        The plain facts that it was made from; every change is in them.
+    """
+
+    document: Document
+    facts: DryRunFacts
+
+    @classmethod
+    def from_facts(cls, facts: DryRunFacts) -> DryRunReport:
+        """Build the report of a plan from its plain facts."""
+        return cls(_document(facts), facts)
+
+    @property
+    def verdict(self) -> str:
+        """The answer in one or two sentences."""
+        return self.document.verdict
+
+    def summary(self) -> dict[str, object]:
+        """Return the counts that every view starts from, as plain values."""
+        return dict(self.document.summary)
+
+    def html(self, *, mask: bool = True) -> str:
+        """Return the whole report as one HTML page; `mask` hides the middle of phone numbers."""
+        return self.document.html(mask=mask)
+
+    def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
+        """Write one self-contained HTML file and return its path.
+
+        The table of changes holds the 5,000 most significant ones.
+        """
+        return self.document.to_html(path, mask=mask)
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return the report as Markdown, and write it where a path is given."""
+        return self.document.to_markdown(path, mask=mask)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return the report as JSON, and write it where a path is given."""
+        return self.document.to_json(path, mask=mask)
+
+    def __repr__(self) -> str:
+        return f"<DryRunReport of plan {self.document.summary['plan']}: {self.verdict} Next: report.to_html(path)>"
+
+    def _repr_html_(self) -> str:
+        return self.document._repr_html_()
+
+
+def _document(facts: DryRunFacts) -> Document:
+    summary = summary_of(facts)
+    verdict, tone = verdict_of(summary, facts)
+    seconds = int(str(summary["requests"])) / facts.rate_per_s
+    plan = facts.plan
+    headline = {
+        "calls to put back" if plan["kind"] == "revert" else "calls to correct": summary["calls"],
+        "changes": summary["changes"],
+        "net duration": signed_in_words(float(str(summary["net_s"])), is_rough=True),
+        "left out, wholly or in part": summary["left_out_calls"],
+        "requests": summary["requests"],
+        f"time at {facts.rate_text}": in_words(max(seconds, 1), is_rough=True) if summary["calls"] else "–",
+        "approvals": summary["approvals"],
+    }
+    sections = [
+        findings_section(facts),
+        causes_section(facts),
+        ledger_section(facts),
+        distribution(facts.changes["delta_s"]),
+        left_out_section(facts),
+        not_patchable_section(facts),
+        forecast_section(facts, summary),
+        approvals_section(facts),
+        changes_section(facts),
+        balance_section(facts),
+    ]
+    name = {"revert": "Dry run of a revert", "corrections": "Dry run of corrections"}.get(
+        plan["kind"], "Dry run"
+    )
+    return Document(
+        title=f"{name}: plan {plan['short_id']}",
+        subtitle=" · ".join(str(part) for part in (plan["period"], plan["api_url"]) if part),
+        verdict=verdict,
+        tone=tone,
+        facts=headline,
+        sections=[part for part in sections if part is not None],
+        summary=summary,
+        about=_about(facts),
+    )
+
+
+def _about(facts: DryRunFacts) -> dict[str, object]:
+    plan = facts.plan
+    about: dict[str, object] = {
+        "plan_id": plan["plan_id"],
+        "kind": plan["kind"],
+        "created_at": plan["created_at"],
+        "api": plan["api_url"],
+        "period": plan["period"],
+        "reverts_run": plan["reverts_run_id"],
+        "accepted_findings": ", ".join(plan["accept"]) or None,
+    }
+    about |= {f"asked: {name}": _in_line(value) for name, value in plan["selection"].items()}
+    about |= {f"rule: {name}": _in_line(value) for name, value in facts.rules.items()}
+    return {name: value for name, value in about.items() if value not in (None, "")}
+
+
+def _in_line(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name} = {_in_line(one)}" for name, one in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return "" if value is None else show_value(value)

@@ -1,0 +1,133 @@
+"""Tell why the records are wrong, and what the corrections come to.
+
+Input are the plain facts of a plan; output are sections of its dry run.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pandas as pd
+
+from sippet_reconcile.report.charts import Bar, BarChart
+from sippet_reconcile.report.dry_run.facts import DryRunFacts, counts_of
+from sippet_reconcile.report.durations import signed_in_words
+from sippet_reconcile.report.section import Section
+
+__all__ = ["causes_section", "findings_section", "ledger_section"]
+
+_WHY: Final = {"revert": "What is put back", "corrections": "What is corrected"}
+_CAUSES_IN_CHART: Final = 8
+_FIELD_WORDS: Final = {
+    "status": "status",
+    "duration_seconds": "duration",
+    "ended_at": "end",
+    "call_source": "source",
+}
+
+
+def findings_section(facts: DryRunFacts) -> Section | None:
+    """Return the section that tells what was noticed about the data as a whole; None where there is nothing to tell."""
+    if facts.findings.empty:
+        return None
+    accepted = facts.plan["accept"]
+    note = f"Accepted by code: {', '.join(accepted)}." if accepted else ""
+    return Section(
+        "Findings about the data",
+        "What was noticed about the data as a whole, before any single difference.",
+        facts.findings.loc[:, ["severity", "code", "message", "advice"]],
+        note=note,
+        heads={"advice": "what to do"},
+    )
+
+
+def causes_section(facts: DryRunFacts) -> Section | None:
+    """Return the section that tells why the records are wrong, by field and cause; None where there is nothing to tell."""
+    changes = facts.changes
+    if changes.empty:
+        return None
+    known = changes.assign(match_rule=changes["match_rule"].fillna("no CDR"))
+    rows = known.groupby(["field", "explanation"], as_index=False, dropna=False).agg(
+        n_calls=("call_id", "nunique"),
+        delta_s=("delta_s", lambda s: s.sum(min_count=1)),
+        meaning=("reason", "first"),
+    )
+    rows = rows.sort_values(["n_calls", "field", "explanation"], ascending=[False, True, True], kind="stable")
+    rules = ", ".join(
+        f"{name} {n:,}" for name, n in counts_of(known.drop_duplicates("call_id"), "match_rule").items()
+    )
+    matched = f" Matched by: {rules}." if changes["match_rule"].notna().any() else ""
+    top = rows.head(_CAUSES_IN_CHART)
+    bars = [
+        Bar(f"{_FIELD_WORDS.get(name, name)}: {cause}", float(n), f"{n:,}")
+        for name, cause, n in zip(top["field"], top["explanation"], top["n_calls"], strict=True)
+    ]
+    seconds = known.loc[known["delta_s"].notna()].groupby("explanation")["delta_s"].sum()
+    seconds = seconds.loc[seconds.abs().sort_values(ascending=False, kind="stable").index].head(
+        _CAUSES_IN_CHART
+    )
+    charts = [BarChart("Calls by field and cause", tuple(bars))]
+    if len(seconds):
+        drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in seconds.items())
+        charts.append(BarChart("Seconds added or taken away, by cause", drawn))
+    return Section(
+        _WHY.get(facts.plan["kind"], "Why the records are wrong"),
+        f"A call may need more than one change.{matched}",
+        rows.astype({"n_calls": "Int64", "delta_s": "Float64"}),
+        charts=charts,
+        heads={
+            "explanation": "cause",
+            "n_calls": "calls",
+            "delta_s": "change (s)",
+            "meaning": "what it means",
+        },
+        signed=["delta_s"],
+    )
+
+
+def ledger_section(facts: DryRunFacts) -> Section | None:
+    """Return the section that tells calls and seconds before, change and after; None where there is nothing to tell."""
+    ledger = facts.ledger
+    if ledger.empty:
+        return None
+    has_seconds = ledger["before_s"].notna()
+    parts = []
+    for name in dict.fromkeys(ledger.loc[has_seconds, "field"]):
+        lines = ledger.loc[ledger["field"].eq(name)]
+        total = lines[["n_calls", "before_s", "change_s", "after_s"]].sum()
+        row = pd.DataFrame(
+            {
+                "field": [name],
+                "explanation": ["total"],
+                "is_corrected": [pd.NA],
+                **{k: [v] for k, v in total.items()},
+            }
+        )
+        parts += [lines, row.astype(lines.dtypes.to_dict())]
+    counted = ledger.loc[~has_seconds]
+    seconds = pd.concat(parts, ignore_index=True) if parts else counted
+    intro = "Every compared call is in exactly one row of a field, and before plus change gives after, row by row."
+    note = ""
+    if parts and len(counted):
+        others = counted.groupby(["field", "is_corrected"], sort=False, as_index=False)["n_calls"].sum()
+        told = [
+            f"{name}: {n:,} {'corrected' if done else 'not corrected'}"
+            for name, done, n in zip(others["field"], others["is_corrected"], others["n_calls"], strict=True)
+        ]
+        note = f"Fields without seconds, in calls: {'; '.join(told)}."
+    return Section(
+        "The ledger",
+        intro,
+        seconds,
+        note=note,
+        heads={
+            "explanation": "cause or standing",
+            "is_corrected": "corrected",
+            "n_calls": "calls",
+            "before_s": "before (s)",
+            "change_s": "change (s)",
+            "after_s": "after (s)",
+        },
+        signed=["change_s"],
+        total=bool(parts),
+    )

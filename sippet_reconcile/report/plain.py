@@ -1,0 +1,77 @@
+"""Write a document as JSON for programs.
+
+Input is a document, output one text: the values themselves, numbers as numbers, instants
+in ISO form, missing as null, phone numbers masked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sippet_reconcile._display import mask_number
+from sippet_reconcile.report.section import NUMBER_COLUMNS
+
+if TYPE_CHECKING:
+    from sippet_reconcile.report.document import Document
+    from sippet_reconcile.report.section import Section
+
+__all__ = ["document_json"]
+
+_JSON_ROWS: Final = 5000
+
+
+def document_json(document: Document, *, mask: bool = True) -> str:
+    """Return the whole document as JSON."""
+    plain = {
+        "title": document.title,
+        "subtitle": document.subtitle,
+        "verdict": document.verdict,
+        "tone": document.tone,
+        "facts": _plain(document.facts),
+        "summary": _plain(document.summary),
+        "sections": [_section_plain(part, mask=mask) for part in document.sections],
+        "about": _plain(document.about),
+    }
+    return json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False)
+
+
+def _plain(value: object) -> Any:
+    """Return a value as JSON can hold it; missing is null."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN
+    if isinstance(value, bool | int | str):
+        return value
+    return value.isoformat() if isinstance(value, pd.Timestamp) else str(value)
+
+
+def _section_plain(part: Section, *, mask: bool) -> dict[str, Any]:
+    plain: dict[str, Any] = {"title": part.title, "intro": part.intro, "note": part.note}
+    plain["charts"] = [
+        {"title": chart.title, "bars": [[bar.label, bar.value] for bar in chart.bars]}
+        for chart in part.charts
+    ]
+    if part.frame is not None:
+        rows = part.frame.head(_JSON_ROWS)
+        columns = [
+            [
+                mask_number(v) if mask and name in NUMBER_COLUMNS and isinstance(v, str) else _plain(v)
+                for v in rows[name].tolist()
+            ]
+            for name in rows.columns
+        ]
+        plain |= {
+            "n_rows": len(part.frame),
+            "columns": [str(name) for name in rows.columns],
+            "rows": [list(row) for row in zip(*columns, strict=True)],
+        }
+    return plain

@@ -20,6 +20,9 @@ _ROW: Final = 30
 _LABEL: Final = 250
 _VALUE: Final = 120
 _LETTER: Final = 6.8  # width of a letter of a number, as drawn
+_SMALL: Final = 6.3  # width of a letter under a column
+_GAP: Final = 4.0  # between two texts in a row, at least
+_TICK_STEPS: Final = (1, 2, 3, 5, 7, 10, 14, 20, 30, 50, 100)
 _HEIGHT: Final = 216
 _LONGEST_LABEL: Final = 36
 _SHORTEST: Final = 8  # letters that the longest bar of a terminal has at least
@@ -178,26 +181,93 @@ class ColumnChart(_Drawing):
     drawn in the colour of what is taken away.
     """
 
+    @property
+    def shown_ticks(self) -> tuple[int, ...]:
+        """Places of the columns under which there is room to write what they are.
+
+        Where not all have room, those that say more than a number come first (the first
+        of a month among days), then every second, third, fifth ... of the others.
+
+        Examples
+        --------
+        >>> days = tuple(Bar(f"day {n}", n, str(n), tick="1 Oct" if n == 1 else str(n)) for n in range(1, 93))
+        >>> ColumnChart("Calls by day", days).shown_ticks[:4]
+        (0, 6, 9, 12)
+        """
+        wide = _WIDTH / max(len(self.bars), 1)
+        ticks = [visible(bar.tick or bar.label) for bar in self.bars]
+        reach = [
+            self._reach(at * wide + wide / 2, len(tick) * _SMALL + _GAP) for at, tick in enumerate(ticks)
+        ]
+        first = [at for at, tick in enumerate(ticks) if not tick.isdigit()]
+        others = [at for at, tick in enumerate(ticks) if tick.isdigit()]
+        widest = max((len(ticks[at]) * _SMALL + _GAP for at in others), default=1.0)
+        placed = _apart(first, reach, [])
+        steps = (step for step in _TICK_STEPS if step * wide >= widest)
+        step = next(steps, len(self.bars))
+        return tuple(sorted(_apart([at for at in others if at % step == 0], reach, placed)))
+
+    @property
+    def shown_values(self) -> tuple[int, ...]:
+        """Places of the columns above which there is room for their number, the highest first among rivals."""
+        wide = _WIDTH / max(len(self.bars), 1)
+        sizes = [abs(bar.value) for bar in self.bars]
+        reach = [
+            self._reach(at * wide + wide / 2, len(visible(bar.text)) * _LETTER + _GAP)
+            for at, bar in enumerate(self.bars)
+        ]
+        placed: list[int] = []
+        for at in sorted(range(len(sizes)), key=lambda place: (-sizes[place], place)):
+            low, high = (int(edge // wide) for edge in (reach[at][0], reach[at][1] - 1e-6))
+            is_free = max(sizes[max(low, 0) : high + 1]) <= sizes[at]
+            if sizes[at] and is_free:
+                placed = _apart([at], reach, placed)
+        return tuple(sorted(placed))
+
+    @staticmethod
+    def _reach(middle: float, wide: float) -> tuple[float, float]:
+        """Return from where to where a text is drawn: around the middle of its column, but within the picture."""
+        left = min(max(middle - wide / 2, -_GAP / 2), _WIDTH + _GAP / 2 - wide)
+        return left, left + wide
+
     def to_svg(self, key: str) -> str:
-        """Return the chart as SVG; `key` makes its ids unique in a page."""
+        """Return the chart as SVG; `key` makes its ids unique in a page.
+
+        A column whose number has no room above it tells it where one points at it; the
+        text of the chart tells all of them.
+        """
         highest = max([abs(bar.value) for bar in self.bars], default=0.0) or 1.0
         width = _WIDTH / max(len(self.bars), 1)
         room, floor = _HEIGHT - 50, _HEIGHT - 26
+        ticks, values = set(self.shown_ticks), set(self.shown_values)
         parts = [f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{floor}" y2="{floor}"/>']
         for place, bar in enumerate(self.bars):
             height = max(abs(bar.value) / highest * room, 1.5) if bar.value else 0.0
-            middle = place * width + width / 2
-            tone = "neg" if bar.value < 0 else "pos"
+            tone = "quiet" if bar.is_quiet else "neg" if bar.value < 0 else "pos"
             parts.append(
                 f'<rect class="{tone}" x="{place * width + width * 0.14:.1f}" y="{floor - height:.1f}" '
-                f'width="{width * 0.72:.1f}" height="{height:.1f}" rx="2"/>'
-                f'<text class="tick" x="{middle:.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{_escape(bar.tick or bar.label)}</text>'
+                f'width="{width * 0.72:.1f}" height="{height:.1f}" rx="{min(2.0, width / 8):g}">'
+                f"<title>{_escape(bar.label)}: {_escape(bar.text)}</title></rect>"
             )
-            if bar.value:
-                parts.append(
-                    f'<text class="value" x="{middle:.1f}" y="{floor - height - 7:.1f}" text-anchor="middle">{_escape(bar.text)}</text>'
-                )
+            middle = place * width + width / 2
+            if place in ticks:
+                parts.append(self._text("tick", bar.tick or bar.label, middle, _HEIGHT - 8, _SMALL))
+            if place in values:
+                parts.append(self._text("value", bar.text, middle, floor - height - 7, _LETTER))
         return self._frame(_HEIGHT, parts, key)
+
+    def _text(self, kind: str, text: str, middle: float, y: float, letter: float) -> str:
+        left, right = self._reach(middle, len(visible(text)) * letter + _GAP)
+        return f'<text class="{kind}" x="{(left + right) / 2:.1f}" y="{y:.1f}" text-anchor="middle">{_escape(text)}</text>'
+
+
+def _apart(places: Sequence[int], reach: Sequence[tuple[float, float]], placed: Sequence[int]) -> list[int]:
+    """Return the placed and, in their order, those of further places whose text touches none that is there already."""
+    kept = list(placed)
+    for at in places:
+        if all(reach[at][1] <= reach[other][0] or reach[at][0] >= reach[other][1] for other in kept):
+            kept.append(at)
+    return kept
 
 
 Chart = BarChart | ColumnChart

@@ -19,7 +19,7 @@ from sippet_reconcile.report.section import Section
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["distribution"]
+__all__ = ["distribution", "size_chart"]
 
 # The columns of the distribution for either sign: from where, in seconds, and how the range is called.
 _STEPS: Final = ((0, "to 10 s"), (10, "10–60 s"), (60, "1–10 min"), (600, "10–60 min"), (3600, "over 1 h"))
@@ -41,18 +41,35 @@ def _bins(delta: pd.Series[float]) -> tuple[Bar, ...]:
     return tuple(bars)
 
 
+def size_chart(delta_s: pd.Series[float]) -> ColumnChart | None:
+    """Return how many changes of duration are of which size; None where no duration would change.
+
+    Parameters
+    ----------
+    delta_s
+        Seconds, signed; missing where no duration changes, which counts as nothing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> chart = size_chart(pd.Series([-12.0, -45.0, 3.0, None]))
+    >>> [(bar.label, bar.text) for bar in chart.bars if bar.value]
+    [('taken away, 10–60 s', '2'), ('added, to 10 s', '1')]
+    """
+    if delta_s.dropna().empty:
+        return None
+    title = "Changes of duration by size: what is taken away to the left, what is added to the right"
+    return ColumnChart(title, _bins(delta_s))
+
+
 def distribution(delta_s: pd.Series[float]) -> Section | None:
     """Return the section; None where no duration would change."""
-    delta = delta_s.dropna()
-    if delta.empty:
+    delta, chart = delta_s.dropna(), size_chart(delta_s)
+    if chart is None:
         return None
     sizes = np.abs(delta.to_numpy(dtype="float64"))
     told = (
         f"{plural(len(sizes), 'duration')} would change, half of them by no more than "
         f"{in_words(float(np.median(sizes)))}, the largest by {in_words(float(sizes.max()))}."
-    )
-    chart = ColumnChart(
-        "Changes of duration, by size: what is taken away to the left, what is added to the right",
-        _bins(delta),
     )
     return Section("How large the changes are", told, charts=[chart], in_card=False)

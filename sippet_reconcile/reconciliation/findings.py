@@ -18,6 +18,7 @@ import pandas as pd
 from sippet_reconcile._display import (
     card,
     escape,
+    folded,
     html_text,
     plural,
     section,
@@ -28,7 +29,6 @@ from sippet_reconcile.reconciliation.checks import CHECKS, CODES, Outcome, confo
 from sippet_reconcile.reconciliation.page import (
     SHOWN_ROWS,
     findings_table,
-    folded,
     hide_numbers,
     readable,
     shares_in_per_cent,

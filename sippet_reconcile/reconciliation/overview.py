@@ -13,6 +13,7 @@ from sippet_reconcile._display import (
     MAX_ROWS,
     card,
     escape,
+    folded,
     html_text,
     plural,
     section,
@@ -23,8 +24,6 @@ from sippet_reconcile._display import (
 from sippet_reconcile.reconciliation.page import (
     compact_table,
     findings_table,
-    folded,
-    headline,
     hide_numbers,
 )
 
@@ -63,7 +62,7 @@ def overview_html(
     largest
         The discrepancies to show.
     """
-    parts = [headline(said["verdict"]), html_text(_counted(said))]
+    parts = [html_text(_counted(said))]
     if len(findings) or said["not_enough_evidence"]:
         parts.append(section("Findings", findings_table(findings)))
     if causes.sentences:
@@ -82,7 +81,7 @@ def overview_html(
     parts.append(folded("Rules to pin", f"<pre>{escape(said['proposed_rules_toml'])}</pre>"))
     tone = "stop" if said["stops"] else "warn" if said["discrepancies"] else "ok"
     subtitle = said["period"] or "no period: everything that was handed in"
-    return card("Reconciliation", None, *parts, subtitle=subtitle, tone=tone)
+    return card("Reconciliation", None, *parts, subtitle=subtitle, verdict=said["verdict"], tone=tone)
 
 
 def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, largest: pd.DataFrame) -> str:

@@ -7,68 +7,42 @@ open; what proves it is folded away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import escape, html_table, mask_like_number, mask_number, plural, shortened
+from sippet_reconcile._display import (
+    escape,
+    folded,
+    html_table,
+    mask_like_number,
+    mask_number,
+    plural,
+    shortened,
+)
+from sippet_reconcile.report.section import NUMBER_COLUMNS
 
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.findings import Finding, Findings
 
 __all__ = [
-    "chart_figure",
     "compact_table",
     "findings_table",
-    "folded",
-    "headline",
     "hide_numbers",
-    "paragraphs",
+    "is_share",
+    "readable",
+    "shares_in_per_cent",
     "shown_evidence",
 ]
 
 SHOWN_ROWS: Final = 10
 """Rows of evidence that a finding shows; all of them stay in its frame."""
 
-NUMBER_COLUMNS: Final = ("from_number", "to_number", "sip_username")
-"""Fields, and columns, that hold phone numbers or, as users may, are named by them, and are masked when shown."""
-
 _SIDES: Final = ("value_call", "value_cdr")
 _LONGEST: Final = 120
 
 _COLOURS: Final = {"stop": "#c62828", "warn": "#ef8f00", "info": "#5c8fd6"}
-
-
-def headline(text: str) -> str:
-    """Return the sentence that comes first."""
-    return f'<p style="font-size:1.2em;font-weight:600;margin:.2em 0 .4em">{escape(text)}</p>'
-
-
-_CHART_STYLE: Final = (
-    "<style>.sippet figure{margin:.4em 0 .6em}.sippet figcaption{opacity:.75}"
-    ".sippet .chart{display:block;width:100%;max-width:52em;height:auto;font-family:inherit;font-size:13px}"
-    ".sippet .chart text{fill:currentColor}.sippet .chart .value{opacity:.8}"
-    ".sippet .chart .pos{fill:#4a87c7}.sippet .chart .neg{fill:#c46a35}"
-    ".sippet .chart .quiet{fill:currentColor;opacity:.4}.sippet .chart .axis{stroke:currentColor;opacity:.5}</style>"
-)
-"""Colours of text come from the notebook's theme, those of bars stand out on light and dark alike."""
-
-
-def paragraphs(sentences: Sequence[str]) -> str:
-    """Return sentences that say what matters, each on its own."""
-    return "".join(f'<p style="margin:.3em 0">{escape(sentence)}</p>' for sentence in sentences)
-
-
-def chart_figure(title: str, svg: str) -> str:
-    """Return a chart with its title; the SVG is escaped already and says in words what it shows."""
-    return f"{_CHART_STYLE}<figure><figcaption>{escape(title)}</figcaption>{svg}</figure>"
-
-
-def folded(title: str, *parts: str) -> str:
-    """Return HTML parts that open on a click."""
-    summary = f'<summary style="cursor:pointer;padding:.15em 0">{escape(title)}</summary>'
-    return f"<details>{summary}{''.join(parts)}</details>"
 
 
 def compact_table(frame: pd.DataFrame, *, max_rows: int = SHOWN_ROWS, n_rows: int | None = None) -> str:

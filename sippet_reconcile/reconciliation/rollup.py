@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
-from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import card, joined, plural, signed
+from sippet_reconcile._display import card, chart_figure, folded, joined, paragraphs, plural, signed
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.explaining.explain import find_explanation
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
@@ -26,7 +25,7 @@ from sippet_reconcile.reconciliation.groups import (
     sum_seconds,
     word_series,
 )
-from sippet_reconcile.reconciliation.page import chart_figure, compact_table, folded, paragraphs
+from sippet_reconcile.reconciliation.page import compact_table
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import Bar, BarChart
 
@@ -299,9 +298,8 @@ class RollUp:
         if not self.sentences:
             return ""
         chart = self.chart
-        key = f"sippet-{crc32(f'{chart.title}{chart.description}'.encode()):08x}"
         figures = folded("The figures of this chart", compact_table(self.frame, max_rows=len(self.frame)))
-        return paragraphs(self.sentences) + chart_figure(chart.title, chart.to_svg(key)) + figures
+        return paragraphs(self.sentences) + chart_figure(chart.title, chart.to_svg()) + figures
 
     def __str__(self) -> str:
         return self.to_text()

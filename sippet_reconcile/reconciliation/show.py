@@ -22,7 +22,8 @@ from sippet_reconcile._display import (
 )
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.balance import START_TOO_FAR
-from sippet_reconcile.reconciliation.page import NUMBER_COLUMNS, hide_numbers
+from sippet_reconcile.reconciliation.page import hide_numbers
+from sippet_reconcile.report.section import NUMBER_COLUMNS
 from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:

@@ -86,6 +86,11 @@ class _Drawing:
 
     def _frame(self, height: float, parts: Sequence[str], key: str) -> str:
         title, description = _escape(self.title), _escape(self.description)
+        if not key:
+            return (
+                f'<svg class="chart" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
+                f'aria-label="{title}: {description}">{"".join(parts)}</svg>'
+            )
         return (
             f'<svg class="chart" viewBox="0 0 {_WIDTH} {height:g}" role="img" '
             f'aria-labelledby="{key}-title {key}-text"><title id="{key}-title">{title}</title>'
@@ -106,8 +111,8 @@ class BarChart(_Drawing):
     True
     """
 
-    def to_svg(self, key: str) -> str:
-        """Return the chart as SVG; `key` makes its ids unique in a page."""
+    def to_svg(self, key: str = "") -> str:
+        """Return the chart as SVG; `key` makes its ids unique in a page, without one it has none."""
         values = [bar.value for bar in self.bars]
         low, high = min([0.0, *values]), max([0.0, *values])
         beside = max([float(_VALUE), *(len(bar.text) * _LETTER + 14 for bar in self.bars)])

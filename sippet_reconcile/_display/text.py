@@ -1,0 +1,167 @@
+"""Values, counts and small tables as people read them in a terminal. Knows no word of the domain.
+
+Input are plain values, output is text in which nothing steers a terminal.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["joined", "label", "plural", "shortened", "show_value", "signed", "text_table", "visible"]
+
+_PER_CENT: Final = re.compile(r"\d+(?:\.\d+)?%")
+
+
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What steers a terminal or turns text round instead of being text, and halves of surrogate pairs."""
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose control characters are written out, so that a value can only be read, never obeyed.
+
+    Line ends and tabs stay. A JSON document stays the same document.
+
+    Examples
+    --------
+    >>> visible("\x1b[2Jgone"), visible("evil\u202egpj.exe"), visible("Zoë\n")
+    ('\\u001b[2Jgone', 'evil\\u202egpj.exe', 'Zoë\n')
+    """
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def show_value(value: object) -> str:
+    """Return a value as people read it: missing is a dash, whole seconds have no decimals.
+
+    Examples
+    --------
+    >>> show_value(None), show_value(60.0), show_value(12345), show_value(1.25)
+    ('–', '60', '12,345', '1.25')
+    """
+    if value is None or value is pd.NA or value is pd.NaT:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value != value:  # noqa: PLR0124 - the one value that differs from itself is NaN
+            return "–"
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, pd.Timestamp):
+        return value.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    return visible(str(value))
+
+
+def plural(count: int, word: str, words: str | None = None) -> str:
+    """Return a count with its noun.
+
+    Examples
+    --------
+    >>> plural(1, "call"), plural(1204, "call"), plural(2, "discrepancy", "discrepancies")
+    ('1 call', '1,204 calls', '2 discrepancies')
+    """
+    return f"{count:,} {word if count == 1 else words or word + 's'}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a difference with its sign, as people write it; zero has none.
+
+    Examples
+    --------
+    >>> signed(12.0), signed(-1234.56, 1), signed(-0.04, 1)
+    ('+12', '−1,234.6', '0')
+    """
+    rounded = round(float(value), digits)
+    if rounded == 0:
+        return "0"
+    text = f"{abs(rounded):,.0f}" if rounded == int(rounded) else f"{abs(rounded):,}"
+    return f"{'−' if rounded < 0 else '+'}{text}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    Examples
+    --------
+    >>> joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return " and ".join(part for part in (", ".join(words[:-1]), *words[-1:]) if part)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """Return a text cut to so many letters, with a sign that it goes on.
+
+    Examples
+    --------
+    >>> shortened("pbx-a.csv"), shortened("a" * 99, 5)
+    ('pbx-a.csv', 'aaaa…')
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def label(name: object) -> str:
+    """Return a name as people read it: without underscores, its unit in brackets.
+
+    Examples
+    --------
+    >>> label("n_calls"), label("net_s"), label("approved_by"), label("SIPPET_API_URL")
+    ('calls', 'net (s)', 'approved by', 'SIPPET_API_URL')
+    """
+    text = str(name)
+    if text.isupper():
+        return text
+    text = text.removeprefix("n_")
+    return f"{text[:-2]} (s)".replace("_", " ") if text.endswith("_s") else text.replace("_", " ")
+
+
+def text_table(rows: Iterable[Sequence[object]], heads: Sequence[str], *, right: Sequence[str] = ()) -> str:
+    """Return an aligned plain-text table: numbers to the right, text to the left.
+
+    Columns named in `right` hold numbers that are text already. Of a column that lacks
+    some numbers the others still stand to the right.
+
+    Examples
+    --------
+    >>> print(text_table([["matched", 1204], ["ambiguous", 3]], ["bucket", "rows"]))
+    bucket      rows
+    ---------  -----
+    matched    1,204
+    ambiguous      3
+    """
+    raw = [list(row) for row in rows]
+    # One line each: a value with a line end could pass for rows of its own.
+    cells = [[show_value(v).replace("\n", "\\n").replace("\t", " ") for v in row] for row in raw]
+    widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(heads)]
+    to_the_right = [heads[i] in right or _are_numbers([row[i] for row in raw]) for i in range(len(heads))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [
+            v.rjust(w) if r else v.ljust(w) for v, w, r in zip(values, widths, to_the_right, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
+
+    rule = "  ".join("-" * w for w in widths)
+    return "\n".join([line(list(heads)), rule, *(line(row) for row in cells)])
+
+
+def _are_numbers(values: Sequence[object]) -> bool:
+    """Tell whether there are numbers, shares in per cent among them, and nothing else but what is missing."""
+    known = [value for value in values if not _is_missing(value)]
+    return bool(known) and all(
+        (isinstance(value, int | float) and not isinstance(value, bool))
+        or (isinstance(value, str) and _PER_CENT.fullmatch(value) is not None)
+        for value in known
+    )
+
+
+def _is_missing(value: object) -> bool:
+    return show_value(value) == "–"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from sippet_reconcile._display import joined
 from sippet_reconcile.api.pacing import Pacer, parse_rate
 from sippet_reconcile.api.queries import valid_ids
 from sippet_reconcile.api.urls import normalise_url
@@ -29,12 +31,12 @@ from sippet_reconcile.errors import (
     PlanNotApprovedError,
     ReconcileError,
 )
+from sippet_reconcile.plan.approval import people_of
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.run import load_run, read_events, state_of
 
 if TYPE_CHECKING:
     import os
-    from datetime import datetime
 
     from sippet_reconcile.api.client import Client
     from sippet_reconcile.plan import Plan
@@ -84,7 +86,8 @@ def apply_plan(
         ``"skip"`` leaves calls alone that no longer hold what was reviewed; ``"raise"``
         stops at the first.
     min_approvals
-        How many different people must have approved; case and blanks make no other person.
+        How many different people must have approved; the same name in other letters (case,
+        accents, blanks, punctuation) is the same person.
     max_failures
         Stop after so many calls in a row that failed or could not be read back.
     progress
@@ -104,7 +107,7 @@ def apply_plan(
         If the plan is for another API, holds an id that is no UUID, was changed, or was
         reverted in this log.
     PlanNotApprovedError
-        If too few people approved it.
+        If too few people approved it, or an approval is dated in the future.
     PlanDriftError
         On drift, with ``on_drift="raise"``; ``.drift`` shows it.
     AuditError
@@ -259,12 +262,31 @@ def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     except InputError as exc:
         msg = f"plan {short} cannot be applied: {exc}"
         raise PlanError(msg) from exc
-    people = {approval.person: approval.by for approval in plan.approvals if approval.plan_id == plan.plan_id}
-    if len(people) < min_approvals:
-        told = f"approved by {', '.join(sorted(people.values()))}" if people else "not approved"
-        msg = f"plan {short} is {told}, and {min_approvals} approval(s) are needed: plan.approve(by=..., note=...)"
-        raise PlanNotApprovedError(msg)
+    _require_approvals(plan, min_approvals)
     return ours
+
+
+def _require_approvals(plan: Plan, min_approvals: int) -> None:
+    """Refuse a plan that too few different people approved, as it is and by now."""
+    approvals = [approval for approval in plan.approvals if approval.plan_id == plan.plan_id]
+    now = datetime.now(UTC)
+    for approval in approvals:
+        if approval.is_yet_to_come(now):
+            msg = (
+                f"the approval of plan {plan.short_id} by {approval.by} is dated {approval.at}, which is yet to come "
+                f"(it is {now.isoformat(timespec='seconds')}): set the clock that is wrong, and approve again"
+            )
+            raise PlanNotApprovedError(msg)
+    people = people_of(approvals)
+    if len(people) < min_approvals:
+        told = f"approved by {joined(people)}" if people else "not approved"
+        needed = (
+            "1 approval is needed"
+            if min_approvals == 1
+            else f"{min_approvals} approvals by different people are needed, {min_approvals - len(people)} more"
+        )
+        msg = f"plan {plan.short_id} is {told}, and {needed}: plan.approve(by=..., note=...)"
+        raise PlanNotApprovedError(msg)
 
 
 def _standing(log: AuditLog, plan_id: str, api_url: str, at: datetime) -> tuple[str, RunState]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.apply.decisions import Decision, PlannedCall, Texts
     from sippet_reconcile.apply.planned import PlannedCalls
     from sippet_reconcile.apply.sending import Job
-    from sippet_reconcile.plan import Plan
+    from sippet_reconcile.plan import Approval, Plan
 
 __all__ = ["Scribe"]
 
@@ -100,9 +100,9 @@ class Scribe:
             meant = {side: calls.as_json(side) for side in ("before", "after")}
         return self._entry(Event.RUN_STARTED, at, by=_operator(), note=_json(facts), **meant)
 
-    def approval(self, at: datetime, by: str, note: str | None) -> Entry:
-        """Repeat who approved the plan."""
-        return self._entry(Event.APPROVAL, at, by=by, note=note)
+    def approval(self, approval: Approval) -> Entry:
+        """Repeat who approved the plan, when that was, and why."""
+        return self._entry(Event.APPROVAL, approval.given_at, by=approval.by, note=approval.note or None)
 
     def ended(self, at: datetime, kind: str, note: str) -> Entry:
         """Say how a session ended."""

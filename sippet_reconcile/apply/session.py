@@ -161,10 +161,9 @@ class Session:
         asked = {"rate": options.rate, "limit": options.limit, "on_drift": options.on_drift}
         is_first = self._state.n_sessions == 0
         entries = [self._scribe.started(at, self._plan, self._calls, is_first=is_first, options=asked)]
+        approvals = map(self._scribe.approval, self._plan.approvals)
         entries += [
-            self._scribe.approval(at, approval.by, approval.note or None)
-            for approval in self._plan.approvals
-            if (approval.by, approval.note or None) not in self._state.approvals
+            entry for entry in approvals if (entry.by, entry.at, entry.note) not in self._state.approvals
         ]
         with interrupts_deferred():
             self._writer.append(entries)

@@ -29,13 +29,14 @@ RUNS: Final = FrameSchema(
         Column("api_url", Kind.TEXT, "the API it wrote to"),
         Column("reverts_run_id", Kind.TEXT, "the run it undid; missing where it is no revert"),
         Column("started_at", Kind.INSTANT, "when its first session began"),
-        Column("last_at", Kind.INSTANT, "its latest record"),
+        Column("last_at", Kind.INSTANT, "its latest record, approvals aside"),
         Column("n_sessions", Kind.INTEGER, "how often it was started or continued"),
         Column("n_calls", Kind.INTEGER, "calls of its plan"),
         *(Column(outcome.value, Kind.INTEGER, "calls with this last outcome") for outcome in _OUTCOMES),
         Column("without_outcome", Kind.INTEGER, "calls not attempted, or whose outcome is not known yet"),
         Column("ended", Kind.TEXT, "how its latest session ended; missing while it runs, or after a crash"),
         Column("approved_by", Kind.TEXT, "who approved it, joined by '; '"),
+        Column("started_by", Kind.TEXT, "who ran it, user and machine, joined by '; '"),
         Column("head", Kind.TEXT, "hash of its latest record"),
     ),
 )
@@ -69,24 +70,32 @@ def list_runs(records: pd.DataFrame) -> pd.DataFrame:
     n_calls = pd.Series(
         [told.get("n_calls", known) for told, known in zip(facts, n_known, strict=True)], latest.index
     )
-    approvals = events.loc[events["event"].eq(Event.APPROVAL.value)].dropna(subset="by")
-    approved_by = approvals.drop_duplicates(["run", "by"]).groupby("run")["by"].agg("; ".join)
+    is_approval = events["event"].eq(Event.APPROVAL.value)
+    # An approval is dated when it was given, which is no moment of the run.
+    own = events.loc[~is_approval | ~events["run"].isin(events.loc[~is_approval, "run"])]
     columns: dict[str, Any] = {
         **{name: latest[name] for name in ("run_id", "plan_id", "api_url")},
         "reverts_run_id": pd.Series(
             [told.get("reverts_run_id") for told in facts], latest.index, dtype="str"
         ),
-        "started_at": events.drop_duplicates("run").set_index("run")["at"],
-        "last_at": latest["at"],
+        "started_at": own.drop_duplicates("run").set_index("run")["at"],
+        "last_at": own.drop_duplicates("run", keep="last").set_index("run")["at"],
         "n_sessions": starts["run"].value_counts().reindex(latest.index, fill_value=0),
         "n_calls": n_calls,
         **{outcome.value: counts.get(outcome.value, 0) for outcome in _OUTCOMES},
         "without_outcome": n_calls - n_known,
         "ended": latest["reason"].where(latest["event"].eq(Event.RUN_ENDED.value)),
-        "approved_by": approved_by.reindex(latest.index).astype("str"),
+        "approved_by": _names(events.loc[is_approval], latest.index),
+        "started_by": _names(starts, latest.index),
         "head": latest["hash"],
     }
     return conform(pd.DataFrame(columns, index=latest.index).reset_index(drop=True), RUNS)
+
+
+def _names(events: pd.DataFrame, runs: pd.Index[int]) -> pd.Series[str]:
+    """Return who is named by records of each run, each name once."""
+    named = events.dropna(subset="by").drop_duplicates(["run", "by"])
+    return named.groupby("run")["by"].agg("; ".join).reindex(runs).astype("str")
 
 
 def _last_outcomes(events: pd.DataFrame) -> pd.DataFrame:

@@ -7,8 +7,8 @@ in here sends anything.
 
 from __future__ import annotations
 
+from sippet_reconcile.plan.approval import Approval
 from sippet_reconcile.plan.build import build_plan
-from sippet_reconcile.plan.content import Approval
 from sippet_reconcile.plan.corrections import plan_corrections
 from sippet_reconcile.plan.model import Plan
 from sippet_reconcile.plan.requests import PlannedRequest

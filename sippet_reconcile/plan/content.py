@@ -7,83 +7,24 @@ JSON text that follows from the content alone. Approvals are not part of it.
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile.errors import InputError
 from sippet_reconcile.plan.frames import canonical_json, json_of_column
-from sippet_reconcile.plan.validation import is_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["KINDS", "SCHEMA_VERSION", "Approval", "Content", "fingerprint_of"]
+__all__ = ["KINDS", "SCHEMA_VERSION", "Content", "fingerprint_of"]
 
 SCHEMA_VERSION: Final = 1
 """The version of what a saved plan holds."""
 
 KINDS: Final = ("reconciliation", "corrections", "revert")
 """Where a plan may come from."""
-
-
-@dataclass(frozen=True)
-class Approval:
-    """One person's word that this very plan may be applied.
-
-    Attributes
-    ----------
-    by
-        Who approved.
-    at
-        When, as ISO 8601 in UTC.
-    note
-        Why, in their words.
-    plan_id
-        The fingerprint of what they approved.
-    """
-
-    by: str
-    at: str
-    note: str
-    plan_id: str
-
-    @classmethod
-    def given(cls, by: object, note: object, plan_id: str) -> Approval:
-        """Return the approval that a person gives now.
-
-        Raises
-        ------
-        InputError
-            If `by` is no name, or `note` no text.
-        """
-        if not isinstance(by, str) or not by.strip() or not is_unicode(by):
-            msg = f"an approval needs the name of a person, by={by!r} is none"
-            raise InputError(msg)
-        if not isinstance(note, str) or not is_unicode(note):
-            msg = f"the note of an approval is text, not {note!r}"
-            raise InputError(msg)
-        at = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(" ".join(by.split()), at, note.strip(), plan_id)
-
-    @property
-    def person(self) -> str:
-        """Who it is, however the name is spelled: two approvals are to be of four eyes.
-
-        Examples
-        --------
-        >>> Approval("Ana  LÓPEZ", "", "", "").person == Approval("ana lópez", "", "", "").person
-        True
-        """
-        return unicodedata.normalize("NFKC", " ".join(self.by.split())).casefold()
-
-    def to_dict(self) -> dict[str, str]:
-        """Return plain values for a saved plan or an audit record."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,9 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import Period
+from sippet_reconcile.plan.approval import Approval, people_of
 from sippet_reconcile.plan.card import plan_card
-from sippet_reconcile.plan.content import Approval, Content, fingerprint_of
+from sippet_reconcile.plan.content import Content, fingerprint_of
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
 from sippet_reconcile.plan.preview import preview
 from sippet_reconcile.plan.requests import PlannedRequest, patch_of
@@ -330,7 +331,7 @@ class Plan:
             "net_s": float(delta) if pd.notna(delta) else 0.0,
             "left_out": len(content.left_out),
             "findings": len(content.findings),
-            "approved_by": ", ".join(dict.fromkeys(a.by for a in self.approvals)) or None,
+            "approved_by": ", ".join(people_of(self.approvals)) or None,
             "api_url": self.api_url,
             "period": None if self.period is None else self.period.label,
             "created_at": self.created_at.isoformat(timespec="seconds"),

@@ -24,7 +24,8 @@ import pyarrow.parquet as pq
 
 from sippet_reconcile._parquet import UnfoldsTooFarError, read_parquet, refuse_bomb
 from sippet_reconcile.errors import PlanError
-from sippet_reconcile.plan.content import SCHEMA_VERSION, Approval, Content, fingerprint_of
+from sippet_reconcile.plan.approval import Approval
+from sippet_reconcile.plan.content import SCHEMA_VERSION, Content, fingerprint_of
 from sippet_reconcile.plan.frames import canonical_json, frame_from_plain, plain_frame
 from sippet_reconcile.plan.validation import check_changes
 from sippet_reconcile.schema import CHANGES, arrow_to_frame, check_frame
@@ -151,7 +152,7 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
     try:
         content = _content_of(table, metadata)
         signed = json.loads(metadata["approvals"])
-        approvals = tuple(Approval(**one) for one in signed)
+        approvals = tuple(Approval.from_dict(one) for one in signed)
         fits = (
             fingerprint_of(content) == metadata["plan_id"]
             and content.plain["schema_version"] == SCHEMA_VERSION

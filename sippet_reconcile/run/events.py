@@ -38,7 +38,7 @@ OUTCOMES: Final = tuple(Outcome)
 """The outcomes; the code of an outcome is its place in here, -1 where there is none."""
 
 _COLUMNS: Final = ("run_id", "event", "call_id", "outcome", "note")
-_OF_RUN: Final = ("run_id", "plan_id", "api_url", "event", "before", "after", "reason", "by", "note")
+_OF_RUN: Final = ("run_id", "plan_id", "api_url", "event", "before", "after", "reason", "by", "note", "at")
 _ABOUT_RUN: Final = (Event.RUN_STARTED, Event.APPROVAL, Event.RUN_ENDED)
 _WORDS_ABOUT_RUN: Final = pa.array([event.value for event in _ABOUT_RUN], pa.large_string())
 _PARTS_AT_ONCE: Final = 200
@@ -81,7 +81,12 @@ class Events:
         """Return what a frame of records tells, in its order."""
         names = dict.fromkeys((*_COLUMNS, *_OF_RUN))
         columns = {name: pa.array(records[name].array, from_pandas=True) for name in names}
-        table = pa.table({name: column.cast(pa.large_string()) for name, column in columns.items()})
+        table = pa.table(
+            {
+                name: column if name == "at" else column.cast(pa.large_string())
+                for name, column in columns.items()
+            }
+        )
         events = cls.of_table(table)
         places = np.flatnonzero(events.is_event(*_ABOUT_RUN))
         told = table.select(_OF_RUN).take(pa.array(places)).to_pylist()

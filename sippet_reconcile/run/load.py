@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile.audit import AuditLog
+import numpy as np
+
+from sippet_reconcile.audit import AuditLog, Event
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.run.events import read_events
 from sippet_reconcile.run.model import Run
-from sippet_reconcile.run.records import run_records
+from sippet_reconcile.run.records import approvals_frame, run_records
 from sippet_reconcile.run.state import state_of
 
 if TYPE_CHECKING:
@@ -55,8 +57,11 @@ def load_run(audit: AuditLog | str | os.PathLike[str], run_id: str | None = None
 
 def _run(log: AuditLog, known: LogEvents, events: Events) -> Run:
     state = state_of(events)
-    ends = events.rows[[0, -1]] if len(events) > 1 else events.rows
-    edges = known.read_rows(ends, ["run_id", "plan_id", "api_url", "at", "hash"])
+    # An approval is dated when it was given, which is no moment of the run.
+    own = events.rows[~events.is_event(Event.APPROVAL)]
+    own = own if len(own) else events.rows
+    rows = np.unique([own[0], own[-1], events.rows[-1]])
+    edges = known.read_rows(rows, ["run_id", "plan_id", "api_url", "at", "hash"])
     at = edges.column("at").to_pandas()
     latest = edges.slice(edges.num_rows - 1).to_pylist()[0]
     return Run(
@@ -65,11 +70,13 @@ def _run(log: AuditLog, known: LogEvents, events: Events) -> Run:
         api_url=latest["api_url"],
         audit=log,
         started_at=at.iloc[0],
-        last_at=at.iloc[-1],
+        last_at=at.iloc[np.searchsorted(rows, own[-1])],
         n_sessions=state.n_sessions,
         ended=state.ended,
         stopped=None if state.ended in _QUIET else state.ended_note,
         head=latest["hash"],
         reverts_run_id=state.facts.get("reverts_run_id"),
+        started_by=state.started_by,
         _records=run_records(known, events, state),
+        _approvals=approvals_frame(state),
     )

@@ -44,6 +44,8 @@ class Run:
         cut end of the log show.
     reverts_run_id
         The run that this one undoes; None where it is no revert.
+    started_by
+        Who ran it: user and machine of each session, each once.
     """
 
     run_id: str
@@ -57,12 +59,19 @@ class Run:
     stopped: str | None
     head: str
     reverts_run_id: str | None
+    started_by: tuple[str, ...]
     _records: pd.DataFrame
+    _approvals: pd.DataFrame
 
     @property
     def records(self) -> pd.DataFrame:
         """One row per call with its last state, in plan order; see `RUN_RECORDS`."""
         return self._records.copy(deep=False)
+
+    @property
+    def approvals(self) -> pd.DataFrame:
+        """Who approved the plan, when and why, as the audit log has it; see `RUN_APPROVALS`."""
+        return self._approvals.copy(deep=False)
 
     def count(self, *outcomes: Outcome) -> int:
         """Return how many calls have one of these outcomes."""
@@ -75,6 +84,8 @@ class Run:
             "run_id": self.run_id,
             "plan_id": self.plan_id,
             "api_url": self.api_url,
+            "approved_by": ", ".join(self._approvals["by"].dropna().unique()) or None,
+            "started_by": ", ".join(self.started_by) or None,
             "n_calls": len(self._records),
             **counts,
             "n_sessions": self.n_sessions,

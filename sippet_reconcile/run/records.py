@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.run.events import Events, LogEvents
     from sippet_reconcile.run.state import RunState
 
-__all__ = ["RUN_RECORDS", "run_records"]
+__all__ = ["RUN_APPROVALS", "RUN_RECORDS", "approvals_frame", "run_records"]
 
 RUN_RECORDS: Final = FrameSchema(
     "run records",
@@ -56,6 +56,16 @@ RUN_RECORDS: Final = FrameSchema(
         Column("reason", Kind.TEXT, "why it was changed"),
         Column("source_file", Kind.TEXT, "file of the evidence"),
         Column("source_row", Kind.INTEGER, "line of the evidence"),
+    ),
+)
+
+RUN_APPROVALS: Final = FrameSchema(
+    "run approvals",
+    "one row per approval of the plan that a session of the run wrote into the log, in that order",
+    (
+        Column("by", Kind.TEXT, "who approved"),
+        Column("at", Kind.INSTANT, "when it was given"),
+        Column("note", Kind.TEXT, "why, in their words; missing where they said nothing"),
     ),
 )
 
@@ -111,6 +121,12 @@ def run_records(log: LogEvents, events: Events, state: RunState) -> pd.DataFrame
     return arrow_to_frame(
         pa.table([columns[name] for name in RUN_RECORDS.names], RUN_RECORDS.names), RUN_RECORDS
     )
+
+
+def approvals_frame(state: RunState) -> pd.DataFrame:
+    """Return who approved the plan of a run; see `RUN_APPROVALS`."""
+    rows = [dict(zip(RUN_APPROVALS.names, approval, strict=True)) for approval in state.approvals]
+    return arrow_to_frame(pa.Table.from_pylist(rows, RUN_APPROVALS.arrow), RUN_APPROVALS)
 
 
 def _values(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -144,6 +145,10 @@ class CallStates(Mapping[str, CallState]):
         return np.flatnonzero(~is_settled)
 
 
+Approved = tuple[str | None, datetime, str | None]
+"""Who approved, when, and with which note."""
+
+
 @dataclass(frozen=True, eq=False)
 class RunState:
     """A run as its records tell it.
@@ -157,7 +162,9 @@ class RunState:
     ended, ended_note
         The kind of end of the latest session; None where it still runs, or died.
     approvals
-        By whom, with which note.
+        By whom, when, with which note; in the order of the log, each once.
+    started_by
+        Who ran it: user and machine of each session, each once.
     meant
         As JSON, what each call was planned to be changed from, and to.
     """
@@ -167,7 +174,8 @@ class RunState:
     n_sessions: int = 0
     ended: str | None = None
     ended_note: str | None = None
-    approvals: frozenset[tuple[str | None, str | None]] = frozenset()
+    approvals: tuple[Approved, ...] = ()
+    started_by: tuple[str, ...] = ()
     meant: Sequence[tuple[str, str]] = ()
 
 
@@ -186,18 +194,21 @@ def state_of(events: Events) -> RunState:
     """
     facts: dict[str, Any] = {}
     ended: tuple[str | None, str | None] = None, None
-    approvals = set()
+    approvals: dict[Approved, None] = {}
+    started_by: dict[str, None] = {}
     meant: dict[int, tuple[str, str]] = {}
     n_sessions = 0
     for place, record in sorted(events.of_run.items()):
         if record["event"] == Event.RUN_STARTED:
             n_sessions += 1
             ended = None, None
+            if record["by"]:
+                started_by[record["by"]] = None
             facts = facts or json_object(record["note"], f"the note of a start of run {record['run_id']}")
             if record["after"]:
                 meant[place] = record["before"] or "{}", record["after"]
         elif record["event"] == Event.APPROVAL:
-            approvals.add((record["by"], record["note"]))
+            approvals[record["by"], record["at"], record["note"]] = None
         else:
             ended = record["reason"], record["note"]
     return RunState(
@@ -205,7 +216,8 @@ def state_of(events: Events) -> RunState:
         facts,
         n_sessions,
         *ended,
-        frozenset(approvals),
+        tuple(approvals),
+        tuple(started_by),
         tuple(meant.values()),
     )
 

@@ -27,7 +27,7 @@ WORDS = [outcome for outcome in Outcome if outcome is not Outcome.PENDING]
 
 def tell(records):
     """Walk over records as dicts and return the facts of the run, and one dict per call in plan order."""
-    run = {"facts": {}, "n_sessions": 0, "ended": None, "ended_note": None, "approvals": set()}
+    run = {"facts": {}, "n_sessions": 0, "ended": None, "ended_note": None, "approvals": ()}
     calls, underway = {}, set()
 
     def call_of(call_id):
@@ -47,7 +47,8 @@ def tell(records):
             for meant, values in after.items():
                 call_of(meant).update(before=json.dumps(before.get(meant)), after=json.dumps(values))
         elif event == "approval":
-            run["approvals"].add((record["by"], record["note"]))
+            given = record["by"], record["at"], record["note"]
+            run["approvals"] = tuple(dict.fromkeys([*run["approvals"], given]))
         elif event == "run-ended":
             run["ended"], run["ended_note"] = record["reason"], record["note"]
             for started in underway:
@@ -212,7 +213,9 @@ def test_runs_that_share_a_log_are_told_apart_whatever_parts_their_records_are_i
             run = load_run(log, run_id)
             pd.testing.assert_frame_equal(run.records, frame_of(calls))
             latest = mine.iloc[-1]
-            edges = (latest["plan_id"], latest["hash"], mine["at"].iloc[0], latest["at"])
+            of_sessions = mine.loc[mine["event"].ne("approval")]
+            at = (of_sessions if len(of_sessions) else mine)["at"]
+            edges = (latest["plan_id"], latest["hash"], at.iloc[0], at.iloc[-1])
             assert (run.plan_id, run.head, run.started_at, run.last_at) == edges
             seen = listed.loc[run_id]
             assert (seen["plan_id"], seen["head"], seen["started_at"], seen["last_at"]) == edges

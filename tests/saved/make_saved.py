@@ -22,8 +22,8 @@ from sippet_reconcile.apply.applying import apply_with
 from sippet_reconcile.apply.traffic import Tools
 from sippet_reconcile.audit import AuditLog, Entry, Event
 from sippet_reconcile.audit.records import SCHEMA_VERSION as LOG_VERSION
+from sippet_reconcile.plan import Approval
 from sippet_reconcile.plan.content import SCHEMA_VERSION as PLAN_VERSION
-from sippet_reconcile.plan.content import Approval
 from sippet_reconcile.reconciliation.storage import SCHEMA_VERSION as RECONCILIATION_VERSION
 from sippet_reconcile.sandbox import Sandbox
 from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, LEGS

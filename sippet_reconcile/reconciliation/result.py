@@ -19,12 +19,13 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.balance import check_balance
-from sippet_reconcile.reconciliation.checks import Outcome
-from sippet_reconcile.reconciliation.groups import as_names, column_codes
+from sippet_reconcile.reconciliation.groups import as_names
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
-from sippet_reconcile.reconciliation.overview import overview_html, overview_text, rules_to_pin
-from sippet_reconcile.reconciliation.rollup import RollUp, cause_sentences, roll_up, to_settle
+from sippet_reconcile.reconciliation.overview import overview_html, overview_text
+from sippet_reconcile.reconciliation.report import reconciliation_document
+from sippet_reconcile.reconciliation.rollup import RollUp, roll_up, to_settle
 from sippet_reconcile.reconciliation.show import CallView, show_call
+from sippet_reconcile.reconciliation.summary import count_differing, summarise
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.findings import Findings
     from sippet_reconcile.reconciliation.frames import LazyFrames
     from sippet_reconcile.reconciliation.rules import Rules
+    from sippet_reconcile.report import Document
 
 __all__ = ["Reconciliation"]
 
-SHOWN_CAUSES: Final = 8
 SHOWN_DISCREPANCIES: Final = 10
 _SHOWN: Final = (
     "call_id",
@@ -265,18 +266,7 @@ class Reconciliation:
 
     @cached_property
     def _differing(self) -> dict[str, Any]:
-        """How many discrepancies and calls there are, in all and of those that a plan may correct."""
-        found = self.discrepancies
-        calls = column_codes(found["call_id"])
-        is_patchable = found["is_patchable"].to_numpy("bool", na_value=False)
-        by_field = found["field"].value_counts()
-        return {
-            "discrepancies": len(found),
-            "calls_with_discrepancies": len(pd.unique(calls)),
-            "patchable_discrepancies": int(is_patchable.sum()),
-            "patchable_calls": len(pd.unique(calls[is_patchable])),
-            "discrepancies_by_field": {str(name): int(n) for name, n in by_field.items()},
-        }
+        return count_differing(self.discrepancies)
 
     def summary(self) -> dict[str, Any]:
         """Return counts and plain values; every view starts here.
@@ -292,45 +282,7 @@ class Reconciliation:
 
     @cached_property
     def _summary(self) -> dict[str, Any]:
-        rows = self._causes.frame
-        durations = rows.loc[rows["field"].eq("duration_seconds")]
-        checks = self.findings.checks
-        return {
-            "verdict": self._verdict(),
-            "rollup": list(self._causes.sentences),
-            "period": str(self.period) if self.period else None,
-            "api_url": self.api_url,
-            "fetched_at": self.fetched_at.isoformat() if self.fetched_at is not None else None,
-            **self.counts,
-            "compared": self.n_compared,
-            **self._differing,
-            "duration_net_s": float(durations["delta_s"].sum()),
-            "duration_gross_s": float(durations["gross_s"].sum()),
-            "causes": cause_sentences(rows, limit=SHOWN_CAUSES),
-            "findings": list(self.findings.codes),
-            "stops": list(self.findings.stops.codes),
-            "not_enough_evidence": checks.loc[checks["outcome"].eq(Outcome.TOO_FEW.value), "code"].tolist(),
-            "rules": self.rules.to_dict(),
-            "rules_toml": self.rules.to_toml(),
-            "proposed_rules_toml": rules_to_pin(self.rules, self.findings),
-        }
-
-    def _verdict(self) -> str:
-        differing, compared = (
-            self._differing["calls_with_discrepancies"],
-            plural(self.n_compared, "compared call"),
-        )
-        if differing:
-            correctable = self._differing["patchable_calls"]
-            said = f"{differing:,} of {compared} differ, {correctable:,} of them in what a plan may correct."
-        elif self.n_compared:
-            said = f"All of {compared} agree."
-        else:
-            said = "Nothing could be compared."
-        stops = self.findings.stops.codes
-        if stops:
-            return f"Correct nothing yet ({', '.join(stops)}). {said}"
-        return said
+        return summarise(self, self._differing, self._causes)
 
     @cached_property
     def _largest(self) -> pd.DataFrame:
@@ -360,6 +312,61 @@ class Reconciliation:
 
     def _repr_html_(self) -> str:
         return overview_html(self.summary(), self.findings, self.causes, self._largest, self.balance)
+
+    def report(self, *, mask: bool = True) -> Document:
+        """Return everything a colleague needs to see as one document, for HTML, Markdown or JSON.
+
+        Parameters
+        ----------
+        mask
+            Whether phone numbers are masked in it for good. Without it, the views of the
+            document still mask what is in a column of numbers, unless told otherwise.
+
+        Examples
+        --------
+        >>> import sippet_reconcile as sr
+        >>> from sippet_reconcile.demo import sample_data
+        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> [part.title for part in rec.report().sections][:3]
+        ['Findings about the data', 'Why they differ', 'The ledger']
+        """
+        return reconciliation_document(self, mask=mask)
+
+    def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
+        """Write the report as one self-contained HTML file; return its path.
+
+        It holds the 5,000 most significant differences and says where the others are.
+
+        Parameters
+        ----------
+        path
+            The file; its folder is made where it is not there.
+        mask
+            Whether phone numbers are masked.
+
+        Examples
+        --------
+        >>> import sippet_reconcile as sr, tempfile
+        >>> from pathlib import Path
+        >>> from sippet_reconcile.demo import sample_data
+        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
+        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     rec.to_html(Path(folder) / "october.html").name
+        'october.html'
+        """
+        return self.report(mask=mask).to_html(path, mask=mask)
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return the report as Markdown, and write it where a path is given."""
+        return self.report(mask=mask).to_markdown(path, mask=mask)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return the report as JSON, and write it where a path is given."""
+        return self.report(mask=mask).to_json(path, mask=mask)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write everything into a folder: one parquet file per frame, and the rest as JSON.

@@ -1,0 +1,170 @@
+"""Lay out the differences call by call, the most significant first, with what proves them.
+
+Input is a `Reconciliation`, output a section of its report. Of a million differences only
+those are picked that the report holds; everything else is counted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile._display import plural
+from sippet_reconcile.keys import match_positions
+from sippet_reconcile.reconciliation.groups import column_codes
+from sippet_reconcile.reconciliation.page import hide_numbers
+from sippet_reconcile.report import MAX_HTML_ROWS, Section
+from sippet_reconcile.schema import text_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.result import Reconciliation
+
+__all__ = ["differences_section", "most_significant", "places_of_legs"]
+
+_OF_CALL: Final = (
+    "started_at", "direction", "from_number", "to_number", "sip_username", "match_rule", "confidence", "call_id",
+)  # fmt: skip
+_OF_FIELD: Final = (
+    "field",
+    "value_call",
+    "value_cdr",
+    "delta_s",
+    "explanation",
+    "also",
+    "is_patchable",
+    "why_not",
+)
+_MAYBE: Final = (
+    "direction",
+    "from_number",
+    "to_number",
+    "sip_username",
+    "also",
+    "why_not",
+    "match_rule",
+    "confidence",
+)
+_PROOF: Final = (
+    "started_at", "answered_at", "ended_at", "total_s", "billable_s", "status", "cause", "n_legs", "cdr_id",
+)  # fmt: skip
+_HEADS: Final = {
+    "call_id": "call",
+    "started_at": "started",
+    "from_number": "from",
+    "to_number": "to",
+    "sip_username": "user",
+    "match_rule": "matched by",
+    "confidence": "how sure",
+    "value_call": "the API says",
+    "value_cdr": "the CDR says",
+    "delta_s": "CDR − API (s)",
+    "explanation": "cause",
+    "also": "further causes",
+    "is_patchable": "correctable",
+    "why_not": "why not",
+    "sources": "rows of the export",
+    "cdr_id": "CDR call",
+    "answered_at": "answered",
+    "ended_at": "ended",
+    "total_s": "with ringing (s)",
+    "billable_s": "after the answer (s)",
+    "cause": "the system's words",
+    "n_legs": "legs",
+}
+_SOURCES: Final = 10
+
+
+def most_significant(found: pd.DataFrame, most: int = MAX_HTML_ROWS) -> NDArray[np.int64]:
+    """Return the rows of the calls whose durations differ most, call by call.
+
+    Parameters
+    ----------
+    found
+        Discrepancies: one row per call and field.
+    most
+        Rows at most; the last call is left out rather than cut.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"call_id": ["a", "b", "a", "c"], "delta_s": [None, 5.0, -60.0, None]})
+    >>> most_significant(found.astype({"delta_s": "Float64"})).tolist(), most_significant(found, 2).tolist()
+    ([0, 2, 1, 3], [0, 2])
+    """
+    call = column_codes(found["call_id"])
+    n_calls = int(call.max(initial=-1)) + 1
+    size = np.full(n_calls, -1.0)
+    np.maximum.at(size, call, found["delta_s"].abs().to_numpy("float64", na_value=-1.0))
+    first = np.full(n_calls, len(found), np.int64)
+    np.minimum.at(first, call, np.arange(len(found)))
+    ranked = np.lexsort((first, -size))
+    n_rows = np.cumsum(np.bincount(call, minlength=n_calls)[ranked])
+    chosen = ranked[: int(np.searchsorted(n_rows, most, side="right"))]
+    rank = np.full(n_calls, n_calls, np.int64)
+    rank[chosen] = np.arange(len(chosen))
+    rows = np.flatnonzero(rank[call] < n_calls)
+    return rows[np.argsort(rank[call[rows]], kind="stable")]
+
+
+def differences_section(rec: Reconciliation, *, mask: bool) -> Section | None:
+    """Return the section that tells every difference; None where nothing differs."""
+    found = rec.discrepancies
+    if found.empty:
+        return None
+    n_calls = rec.summary()["calls_with_discrepancies"]
+    shown = found.iloc[most_significant(found)].reset_index(drop=True)
+    calls = shown.drop_duplicates("call_id", ignore_index=True)
+    columns = shown.loc[:, [*_OF_CALL, *_OF_FIELD]]
+    empty = [name for name in _MAYBE if columns[name].isna().all()]
+    columns = columns.drop(columns=empty)
+    counted = f"{plural(len(found), 'difference')} in {plural(n_calls, 'call')}"
+    intro = f"{counted}, those of the most seconds first."
+    if len(shown) < len(found):
+        intro = (
+            f"{counted}. Here are {len(shown):,} in {plural(len(calls), 'call')}, those of the most seconds; "
+            "rec.discrepancies, or the folder that rec.save writes, has all of them."
+        )
+    return Section(
+        "The differences, call by call",
+        intro,
+        hide_numbers(columns) if mask else columns,
+        heads=_HEADS,
+        filters=[
+            name
+            for name in ("field", "explanation", "match_rule", "direction", "is_patchable")
+            if name in columns
+        ],
+        is_searchable=True,
+        signed=["delta_s"],
+        group_by="call_id",
+        once=[name for name in _OF_CALL if name in columns],
+        evidence=_evidence(rec, calls),
+        in_card=False,
+    )
+
+
+def _evidence(rec: Reconciliation, calls: pd.DataFrame) -> pd.DataFrame:
+    """Return what the CDR holds of each call, one row per call."""
+    cdr_calls = rec.cdr_calls
+    at = match_positions(text_array(calls["cdr_id"]), text_array(cdr_calls["cdr_id"]))
+    held = cdr_calls.loc[:, list(_PROOF)].take(np.maximum(at, 0)).reset_index(drop=True)
+    return held.assign(sources=places_of_legs(rec, calls["cdr_id"]))
+
+
+def places_of_legs(rec: Reconciliation, cdr_ids: pd.Series[str]) -> pd.Series[str]:
+    """Return file and line of the legs of each CDR call, joined by commas."""
+    legs = rec.legs
+    of = match_positions(text_array(legs["cdr_id"]), text_array(cdr_ids))
+    rows = np.flatnonzero(of >= 0)
+    own = legs[["source_file", "source_row"]].take(rows)
+    places = own["source_file"].fillna("?").astype("str") + ":" + own["source_row"].astype("str").fillna("?")
+    call = pd.Series(of[rows], index=places.index)
+    nth = call.groupby(call).cumcount()
+    n_legs = call.value_counts()
+    joined = places.loc[nth.lt(_SOURCES)].groupby(call).agg(", ".join)
+    more = (n_legs - _SOURCES).loc[lambda n: n.gt(0)]
+    joined = joined.where(~joined.index.isin(more.index), joined + " and " + more.astype("str") + " more")
+    return joined.reindex(range(len(cdr_ids))).astype("str")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import jinja2
 from markupsafe import Markup
 
-from sippet_reconcile._display import label, show_value
+from sippet_reconcile._display import label, plural, shortened, show_value, visible
+from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document
@@ -27,21 +29,30 @@ MAX_HTML_ROWS: Final = 5000
 """Rows that a table in an HTML document holds at most."""
 
 _PAGE_ROWS: Final = 100
+_MAX_CHOICES: Final = 200
+_MAX_LABEL: Final = 60
+_STYLES: Final = ("report.css", "print.css")
+_SCRIPTS: Final = ("tables.js", "copy.js", "report.js")
 
 
 def document_page(document: Document, *, mask: bool = True) -> str:
     """Return the whole document as one HTML page, phone numbers masked unless they are to be seen."""
-    style, script = _asset("report.css"), _asset("report.js")
+    styles = ["".join(map(_asset, _STYLES)), _margins(document.title)]
+    scripts = [_asset("early.js"), "".join(map(_asset, _SCRIPTS))]
+    sections = [_prepared(part, f"s{at}", mask=mask) for at, part in enumerate(document.sections)]
     return _template().render(
         document=document,
-        sections=[_prepared(part, f"s{at}", mask=mask) for at, part in enumerate(document.sections)],
+        sections=sections,
+        main_anchor=next(
+            (one["anchor"] for one in sections if one["part"].is_searchable and one["body"]), ""
+        ),
         facts=[(label(k), show_value(v)) for k, v in document.facts.items()],
         about=[(label(k), show_value(v)) for k, v in document.about.items()],
         page_rows=_PAGE_ROWS,
         is_masked=mask,
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        policy=_policy(style, script),
+        styles=[Markup(text) for text in styles],  # noqa: S704 - our own files, and a text made safe
+        scripts=[Markup(text) for text in scripts],  # noqa: S704 - our own files
+        policy=_policy(styles, scripts),
     )
 
 
@@ -55,6 +66,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,
+        finalize=_finalized,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -62,15 +74,35 @@ def _template() -> jinja2.Template:
     return environment.get_template("document.html.j2")
 
 
-def _policy(style: str, script: str) -> str:
-    """Return a policy that lets the page use its own style and script and load nothing at all."""
+def _finalized(value: object) -> object:
+    """Return what a template prints: a text's control characters are written out before it is escaped."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
-    def fingerprint(text: str) -> str:
-        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+def _margins(title: str) -> str:
+    """Return the style that prints a title and page numbers in the margins of paper."""
+    safe = re.sub(
+        r"[^A-Za-z0-9 .:_-]", lambda found: f"\\{ord(found[0]):06x}", shortened(visible(title), 120)
+    )
+    return (
+        f'@page{{@top-left{{content:"{safe}"}}'
+        '@bottom-right{content:"page " counter(page) " of " counter(pages)}}'
+    )
+
+
+def _policy(styles: list[str], scripts: list[str]) -> str:
+    """Return a policy that lets the page use its own styles and scripts and load nothing at all.
+
+    Who may frame the page cannot be said in a file; a browser would only complain.
+    """
+
+    def fingerprints(texts: list[str]) -> str:
+        digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts)
+        return " ".join(f"'sha256-{digest}'" for digest in digests)
 
     return (
-        f"default-src 'none'; style-src 'sha256-{fingerprint(style)}'; script-src 'sha256-{fingerprint(script)}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src {fingerprints(styles)}; script-src {fingerprints(scripts)}; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
@@ -78,27 +110,57 @@ def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
     """Return a section as the template reads it."""
     names = [] if part.frame is None else [str(name) for name in part.frame.columns]
     n_rows = 0 if part.frame is None else len(part.frame)
-    rows = part.cells(MAX_HTML_ROWS, mask=mask)
+    sizes = part.block_sizes(MAX_HTML_ROWS)
+    n_shown = sum(sizes) if part.group_by else min(n_rows, MAX_HTML_ROWS)
+    body = ""
+    if n_rows:
+        body = (
+            grouped_rows(part, sizes, mask=mask)
+            if part.group_by
+            else plain_rows(part, MAX_HTML_ROWS, mask=mask)
+        )
     return {
         "key": key,
         "anchor": f"{key}-{part.anchor}",
         "part": part,
-        "names": names,
-        "heads": [(part.head(name), part.is_number(name)) for name in names],
-        "numbers": [part.is_number(name) for name in names],
-        "rows": rows,
-        "n_rows": n_rows,
-        "filters": [
-            {
-                "column": names.index(name),
-                "head": part.head(name),
-                "choices": sorted({row[names.index(name)] for row in rows}),
-            }
-            for name in part.filters
-            if name in names
+        "is_empty": part.frame is not None and not n_rows,
+        "heads": [
+            {"text": part.head(name), "css": column_class(part, name), "is_once": name in part.once}
+            for name in names
         ],
+        "body": Markup(body),  # noqa: S704 - each value was escaped where its cell was written
+        "words": (part.group_word, part.row_word or "change")
+        if part.group_by
+        else ("", part.row_word or "row"),
+        "cut": _cut(part, n_rows, n_shown, sizes),
+        "filters": _filters(part, names, n_shown, mask=mask),
         "charts": [
             {"title": chart.title, "svg": Markup(chart.to_svg(f"{key}c{at}"))}  # noqa: S704 - escaped where it is drawn
             for at, chart in enumerate(part.charts)
         ],
     }
+
+
+def _cut(part: Section, n_rows: int, n_shown: int, sizes: list[int]) -> str:
+    """Say how much of a table the page holds where that is not all, and where the rest is."""
+    if n_shown >= n_rows:
+        return ""
+    told = f"{n_shown:,} of {plural(n_rows, part.row_word or 'row')} are shown."
+    if part.group_by:
+        calls = plural(len(part.block_sizes()), part.group_word)
+        told = f"{len(sizes):,} of {calls} are shown, with {n_shown:,} of {plural(n_rows, part.row_word or 'change')}."
+    return f"{told} {part.rest}".strip()
+
+
+def _filters(part: Section, names: list[str], n_shown: int, *, mask: bool) -> list[dict[str, Any]]:
+    """Return the filters that tell rows apart, with what there is to choose."""
+    if not part.is_searchable or part.frame is None:
+        return []
+    columns = dict(zip(names, part.columns(n_shown, mask=mask), strict=True))
+    found = []
+    for name in part.filters:
+        choices = sorted(set(columns.get(name, ())), key=lambda text: (text == "–", text))
+        if 1 < len(choices) <= _MAX_CHOICES:
+            shown = [(one, shortened(one, _MAX_LABEL)) for one in choices]
+            found.append({"column": names.index(name), "head": part.head(name), "choices": shown})
+    return found

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import label, mask_number, show_value
@@ -22,6 +23,12 @@ __all__ = ["NUMBER_COLUMNS", "Section"]
 
 NUMBER_COLUMNS: Final = ("from_number", "to_number", "sip_username")
 """Columns that are masked wherever they are shown; a user name is often a number."""
+
+_MASKED: Final = re.compile(r"(?:from|to)_(?:number|e164)|sip_username")
+"""Names that begin so hold numbers, whichever side they are of."""
+
+_VALUES: Final = frozenset({"before", "after", "value_call", "value_cdr"})
+"""Columns whose content is that of the field which their row names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +60,9 @@ class Section:
         Columns that say the same in every row of a block, and are written once.
     evidence
         One row per block, in the order of the blocks: what proves it, unfolded on demand.
+        `heads`, `signed` and `plain_numbers` hold for its columns too.
+    group_word, row_word
+        What a block and a row are called where they are counted.
     total
         Whether the last row is a total and is set apart.
     rest
@@ -76,10 +86,16 @@ class Section:
     group_by: str = ""
     once: Sequence[str] = ()
     evidence: pd.DataFrame | None = None
+    group_word: str = "call"
+    row_word: str = ""
     total: bool = False
     rest: str = ""
     is_detail: bool = False
     in_card: bool = True
+
+    def __post_init__(self) -> None:
+        if self.group_by or self.once or self.evidence is not None:
+            _check_blocks(self)
 
     @property
     def anchor(self) -> str:
@@ -92,17 +108,48 @@ class Section:
 
     def cells(self, max_rows: int, *, mask: bool = True) -> list[list[str]]:
         """Return the first rows as text, numbers of phones masked unless they are to be seen."""
-        if self.frame is None:
+        return [list(row) for row in zip(*self.columns(max_rows, mask=mask), strict=True)]
+
+    def columns(self, max_rows: int, *, mask: bool = True) -> list[list[str]]:
+        """Return the first cells of each column as text, numbers of phones masked unless they are to be seen."""
+        return [] if self.frame is None else self._texts(self.frame.head(max_rows), mask=mask)
+
+    def evidence_columns(self, max_blocks: int, *, mask: bool = True) -> list[list[str]]:
+        """Return the first cells of each column of the evidence as text, masked likewise."""
+        return [] if self.evidence is None else self._texts(self.evidence.head(max_blocks), mask=mask)
+
+    def block_sizes(self, max_rows: int | None = None) -> list[int]:
+        """Return how many rows each block has.
+
+        With `max_rows` those of the first blocks that have no more rows together; the
+        first one is whole in any case.
+        """
+        if self.frame is None or not self.group_by:
             return []
-        columns = [
-            [self._cell(str(name), v, mask=mask) for v in self.frame[name].head(max_rows).tolist()]
-            for name in self.frame
-        ]
-        return [list(row) for row in zip(*columns, strict=True)]
+        starts = np.flatnonzero(_begins(self.frame[self.group_by]))
+        ends = np.append(starts[1:], len(self.frame)) if len(starts) else starts
+        n_blocks = len(starts)
+        if max_rows is not None:
+            n_blocks = max(int(np.searchsorted(ends, max_rows, side="right")), min(1, n_blocks))
+        return (ends - starts)[:n_blocks].tolist()
+
+    def _texts(self, frame: pd.DataFrame, *, mask: bool) -> list[list[str]]:
+        hidden = _numbers_by_field(frame) if mask else None
+        texts = []
+        for name in map(str, frame.columns):
+            is_masked = mask and bool(_MASKED.match(name))
+            values = frame[name].tolist()
+            column = [self._cell(name, value, mask=is_masked) for value in values]
+            if hidden is not None and name in _VALUES:
+                column = [mask_number(v) if hide else v for v, hide in zip(column, hidden, strict=True)]
+            texts.append(column)
+        return texts
 
     def _cell(self, name: str, value: object, *, mask: bool) -> str:
-        if mask and name in NUMBER_COLUMNS:
+        if mask:
             return mask_number(value)
+        if isinstance(value, str):
+            return show_value(value)
         if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
             if name in self.plain_numbers:
                 return f"{value:g}" if isinstance(value, float) else str(value)
@@ -116,3 +163,41 @@ class Section:
         """Tell whether a column holds numbers."""
         dtype = self.frame[name].dtype if self.frame is not None else object
         return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
+
+
+def _numbers_by_field(frame: pd.DataFrame) -> list[bool] | None:
+    """Tell the rows whose values are those of a field that holds a number."""
+    if "field" not in frame or not _VALUES.intersection(frame.columns):
+        return None
+    return [isinstance(name, str) and bool(_MASKED.match(name)) for name in frame["field"].tolist()]
+
+
+def _begins(keys: pd.Series) -> np.ndarray:
+    """Mark the rows where a block begins; a row without a key is a block of its own."""
+    codes, _ = pd.factorize(keys)
+    return np.r_[True, (codes[1:] != codes[:-1]) | (codes[1:] < 0)][: len(codes)]
+
+
+def _check_blocks(part: Section) -> None:
+    """Raise where blocks would hide or mix up what they hold."""
+    frame = part.frame
+    if frame is None or part.group_by not in frame:
+        msg = f"section {part.title!r} has no column {part.group_by!r} to group by"
+        raise ValueError(msg)
+    begins = _begins(frame[part.group_by])
+    n_blocks = int(begins.sum())
+    keys = frame.loc[begins, part.group_by].dropna()
+    if not keys.is_unique:
+        msg = f"section {part.title!r}: rows of one {part.group_by} do not stand together"
+        raise ValueError(msg)
+    if part.evidence is not None and len(part.evidence) != n_blocks:
+        msg = f"section {part.title!r}: {len(part.evidence)} rows of evidence for {n_blocks} blocks"
+        raise ValueError(msg)
+    firsts = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    for name in part.once:
+        codes, _ = pd.factorize(frame[name])
+        if (codes != codes[firsts]).any():
+            msg = (
+                f"section {part.title!r}: {name} is to be written once, but differs within a {part.group_by}"
+            )
+            raise ValueError(msg)

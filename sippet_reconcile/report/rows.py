@@ -1,0 +1,127 @@
+"""Write the rows of a section as HTML, each value through one escaping door.
+
+Input is a section, output the bodies of its table as text: one for all rows, or one per
+block of rows that belong together, with its evidence. Columns are written one by one,
+as a template's loop over cells takes several times as long.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Final
+
+from sippet_reconcile._display import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sippet_reconcile.report.section import Section
+
+__all__ = ["MAX_CELL", "column_class", "escaped", "grouped_rows", "plain_rows"]
+
+MAX_CELL: Final = 2_000
+"""Characters of one value that a page shows at most."""
+
+_LONG: Final = 48  # a longer value may be broken into lines
+_CLASSES: Final = {
+    "call_id": "id", "call_uuid": "id", "example": "id", "code": "key", "explanation": "key",
+    "before": "was", "after": "new",
+}  # fmt: skip
+_SEVERITIES: Final = ("stop", "warn", "info")
+
+
+def escaped(text: str) -> str:
+    r"""Return a text that is nothing but text in HTML, attributes included; a very long one is cut and says so.
+
+    Examples
+    --------
+    >>> escaped('<b> & "x"\x00')
+    '&lt;b&gt; &amp; &quot;x&quot;\\u0000'
+    >>> escaped("a" * 2_500)[-30:]
+    'aaaaa… (500 more characters)'
+    """
+    if len(text) > MAX_CELL:
+        text = f"{text[:MAX_CELL]}… ({len(text) - MAX_CELL:,} more characters)"
+    return html.escape(visible(text), quote=True)
+
+
+def column_class(part: Section, name: str) -> str:
+    """Return the class of a column's cells, which tells how they are shown; empty for plain text."""
+    return "n" if part.is_number(name) else _CLASSES.get(name, "")
+
+
+def plain_rows(part: Section, max_rows: int, *, mask: bool) -> str:
+    """Return one body with the first rows."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    texts = part.columns(max_rows, mask=mask)
+    columns = [
+        _cells(part, str(name), column) for name, column in zip(part.frame.columns, texts, strict=True)
+    ]
+    rows = ["<tr>" + "".join(row) + "</tr>" for row in zip(*columns, strict=True)]
+    if part.total and rows and len(part.frame) <= max_rows:
+        rows[-1] = f'<tr class="total">{rows[-1].removeprefix("<tr>")}'
+    return "<tbody>\n" + "\n".join(rows) + "\n</tbody>"
+
+
+def grouped_rows(part: Section, sizes: Sequence[int], *, mask: bool) -> str:
+    """Return one body per block: what it says once, a row for each of its rows, and its evidence."""
+    assert part.frame is not None  # noqa: S101 - the caller looked
+    n_rows = sum(sizes)
+    spans = [size for size in sizes for _ in range(size)]
+    is_first = [at == 0 for size in sizes for at in range(size)]
+    columns = []
+    for name, texts in zip(map(str, part.frame.columns), part.columns(n_rows, mask=mask), strict=True):
+        cells = _cells(part, name, texts)
+        if name in part.once:
+            cells = _once(cells, spans, is_first, is_head=name == part.group_by)
+        columns.append(cells)
+    rows = ["<tr>" + "".join(row) + "</tr>" for row in zip(*columns, strict=True)]
+    proofs = _evidence(part, len(sizes), mask=mask)
+    bodies, at = [], 0
+    for size, proof in zip(sizes, proofs, strict=True):
+        bodies.append(f'<tbody class="group">{"".join(rows[at : at + size])}{proof}</tbody>')
+        at += size
+    return "\n".join(bodies)
+
+
+def _cells(part: Section, name: str, texts: Sequence[str]) -> list[str]:
+    """Return the cells of one column."""
+    if name == "severity":
+        return [
+            f'<td class="badge{f" {text}" if text in _SEVERITIES else ""}">{escaped(text)}</td>'
+            for text in texts
+        ]
+    css = column_class(part, name)
+    short = f'<td class="{css}">' if css else "<td>"
+    long = f'<td class="{css} long">' if css else '<td class="long">'
+    return [f"{short if len(text) <= _LONG else long}{escaped(text)}</td>" for text in texts]
+
+
+def _once(
+    cells: Sequence[str], spans: Sequence[int], is_first: Sequence[bool], *, is_head: bool
+) -> list[str]:
+    """Return the cells of a column that each block writes once, across all of its rows."""
+    tag = "th" if is_head else "td"
+    kept = []
+    for cell, span, first in zip(cells, spans, is_first, strict=True):
+        if not first:
+            kept.append("")
+            continue
+        inside = cell[3:-5] if is_head else cell[3:]
+        rowspan = f' rowspan="{span}"' if span > 1 else ""
+        scope = f' scope="row{"group" if span > 1 else ""}"' if is_head else ""
+        kept.append(f"<{tag}{scope}{rowspan}{inside}" + ("</th>" if is_head else ""))
+    return kept
+
+
+def _evidence(part: Section, n_blocks: int, *, mask: bool) -> list[str]:
+    """Return the row that proves each block; empty where the section has no evidence."""
+    if part.evidence is None or part.frame is None:
+        return [""] * n_blocks
+    columns = []
+    for name, texts in zip(part.evidence.columns, part.evidence_columns(n_blocks, mask=mask), strict=True):
+        # The end tags of terms and values may be left out, and here are most of a page's bytes.
+        head = f"<dt>{escaped(part.head(str(name)))}<dd>"
+        columns.append([head + escaped(text) for text in texts])
+    start = f'<tr class="evidence"><td colspan="{len(part.frame.columns)}"><dl>'
+    return [f"{start}{''.join(pairs)}</dl></td></tr>" for pairs in zip(*columns, strict=True)]

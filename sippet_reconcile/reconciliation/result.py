@@ -23,6 +23,7 @@ from sippet_reconcile.reconciliation.groups import as_names
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
 from sippet_reconcile.reconciliation.overview import overview_html, overview_text
 from sippet_reconcile.reconciliation.report import reconciliation_document
+from sippet_reconcile.reconciliation.plots import ReconciliationPlots
 from sippet_reconcile.reconciliation.rollup import RollUp, roll_up, to_settle
 from sippet_reconcile.reconciliation.show import CallView, show_call
 from sippet_reconcile.reconciliation.summary import count_differing, summarise
@@ -180,6 +181,11 @@ class Reconciliation:
         rows, n_patchable = self.rollup(), self._differing["patchable_calls"]
         settled_first = to_settle(self.findings, rows)
         return RollUp.of(rows, self.discrepancies, stops=settled_first, n_patchable=n_patchable)
+
+    @property
+    def plot(self) -> ReconciliationPlots:
+        """Pictures for matplotlib: ``causes()``, ``sizes()``, ``days()``, ``hours()``, ``buckets()``, ``start_gaps()``."""
+        return ReconciliationPlots(self)
 
     def rollup(self, by: str | Sequence[str] = ("field", "explanation")) -> pd.DataFrame:
         """Count the differing calls and sum their seconds by any column of the discrepancies.

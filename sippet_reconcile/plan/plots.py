@@ -1,0 +1,100 @@
+"""Draw what a plan would change with matplotlib, one picture per question.
+
+Input is a plan, output are matplotlib's axes, drawn from the very charts of its dry run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sippet_reconcile.report.charts import BarChart, Chart, ColumnChart
+from sippet_reconcile.report.distribution import size_chart
+from sippet_reconcile.report.dry_run.why import causes_section
+from sippet_reconcile.report.plots import draw
+from sippet_reconcile.report.when import day_chart, hour_chart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from sippet_reconcile.plan.model import Plan
+
+__all__ = ["PlanPlots"]
+
+_NO_CALLS: Final = "the plan has no change"
+_NO_SECONDS: Final = "the plan changes no duration"
+_NO_STARTS: Final = "no call of the plan has a start"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PlanPlots:
+    """The pictures of a plan; each method draws one and returns its axes.
+
+    Every method takes ``ax``, matplotlib axes to draw into; without it new ones are made,
+    which a notebook shows by itself. They need the extra ``plots``. No picture has a phone
+    number in it.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> fix = calls.query("status == 'completed' and duration_seconds > 60").head(3)
+    >>> fix = fix.rename(columns={"id": "call_id"})[["call_id"]].assign(duration_seconds="60")
+    >>> plan = sr.plan_corrections(calls, fix, reason="ticket 4711")
+    >>> [int(bar.get_width()) for bar in plan.plot.causes().patches]
+    [3]
+    """
+
+    _plan: Plan
+
+    def __repr__(self) -> str:
+        return "<PlanPlots: causes(), seconds(), sizes(), days(), hours()>"
+
+    def causes(self, ax: Axes | None = None) -> Axes:
+        """Draw how many calls would be corrected, by field and cause."""
+        charts = self._why()
+        chart = charts[0] if charts else BarChart("Calls by field and cause", ())
+        return draw(chart, ax, x_label="calls", empty=_NO_CALLS)
+
+    def seconds(self, ax: Axes | None = None) -> Axes:
+        """Draw how many seconds would be added or taken away, by cause."""
+        charts = self._why()
+        title = "Seconds added or taken away, by cause"
+        chart = charts[1] if len(charts) > 1 else BarChart(title, ())
+        return draw(chart, ax, x_label="change of duration (s)", empty=_NO_SECONDS)
+
+    def sizes(self, ax: Axes | None = None) -> Axes:
+        """Draw how large the changes of duration are: what is taken away to the left, what is added to the right."""
+        chart = size_chart(self._plan.changes["delta_s"]) or ColumnChart("Changes of duration by size", ())
+        return draw(chart, ax, x_label="change of duration", y_label="durations", empty=_NO_SECONDS)
+
+    def days(self, ax: Axes | None = None) -> Axes:
+        """Draw how many calls would be corrected, by the day on which they started."""
+        plan = self._plan
+        chart = day_chart(plan.calls["started_at"], self._zone, "Calls to correct", period=plan.period)
+        return self._draw_calls(chart, ax, "Calls to correct by day")
+
+    def hours(self, ax: Axes | None = None) -> Axes:
+        """Draw how many calls would be corrected, by the hour of the day in which they started."""
+        chart = hour_chart(self._plan.calls["started_at"], self._zone, "Calls to correct")
+        return self._draw_calls(chart, ax, "Calls to correct by hour of the day")
+
+    def _why(self) -> Sequence[Chart]:
+        section = causes_section(self._plan.dry_run().facts)
+        return section.charts if section else ()
+
+    @property
+    def _zone(self) -> str:
+        return self._plan.period.timezone if self._plan.period else "UTC"
+
+    def _draw_calls(self, chart: ColumnChart | None, ax: Axes | None, title: str) -> Axes:
+        return draw(
+            chart or ColumnChart(f"{title} ({self._zone})", ()),
+            ax,
+            x_label=f"start of the call, time in {self._zone}",
+            y_label="calls to correct",
+            empty=_NO_STARTS if len(self._plan) else _NO_CALLS,
+        )

@@ -22,8 +22,8 @@ from sippet_reconcile.reconciliation.balance import check_balance
 from sippet_reconcile.reconciliation.groups import as_names
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
 from sippet_reconcile.reconciliation.overview import overview_html, overview_text
-from sippet_reconcile.reconciliation.report import reconciliation_document
 from sippet_reconcile.reconciliation.plots import ReconciliationPlots
+from sippet_reconcile.reconciliation.report import reconciliation_document
 from sippet_reconcile.reconciliation.rollup import RollUp, roll_up, to_settle
 from sippet_reconcile.reconciliation.show import CallView, show_call
 from sippet_reconcile.reconciliation.summary import count_differing, summarise

@@ -16,7 +16,7 @@ from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.plan.accepted import reasons_though_accepted
 from sippet_reconcile.plan.edges import reasons_at_edges
-from sippet_reconcile.plan.evidence import calls_of_plan, not_patchable_of
+from sippet_reconcile.plan.evidence import calls_of_plan, disputes_of, not_patchable_of
 from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, is_among, to_schema
 from sippet_reconcile.plan.guards import (
     checked_accept,
@@ -211,6 +211,7 @@ def build_plan(
         ledger=_ledger_of(rec, rows, changes, is_left),
         balance=rec.balance,
         not_patchable=not_patchable_of(rec),
+        disputes=disputes_of(rec),
         selection={
             "fields": list(wanted),
             "where": where if isinstance(where, str) or where is None else "a function",

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile.plan.frames import canonical_json, json_of_column
+from sippet_reconcile.plan.frames import DISPUTES, canonical_json, json_of_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["KINDS", "SCHEMA_VERSION", "Content", "fingerprint_of"]
+__all__ = ["KINDS", "READ_VERSIONS", "SCHEMA_VERSION", "Content", "fingerprint_of"]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """The version of what a saved plan holds."""
+
+READ_VERSIONS: Final = (1, 2)
+"""The versions that are read; a plan of version 1 knows no disputes, and its id follows from the rest."""
 
 KINDS: Final = ("reconciliation", "corrections", "revert")
 """Where a plan may come from."""
@@ -33,7 +36,7 @@ class Content:
 
     Attributes
     ----------
-    changes, calls, left_out, ledger, findings, balance, not_patchable
+    changes, calls, left_out, ledger, findings, balance, not_patchable, disputes
         See `schema.CHANGES` and `plan.frames`.
     plain
         Plain values: ``kind``, ``created_at``, ``api_url``, ``period``, ``rules``,
@@ -47,12 +50,19 @@ class Content:
     findings: pd.DataFrame
     balance: pd.DataFrame
     not_patchable: pd.DataFrame
+    disputes: pd.DataFrame = field(default_factory=DISPUTES.empty)
     plain: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """Each frame by its name."""
-        return {item.name: getattr(self, item.name) for item in fields(self) if item.name != "plain"}
+        """Each frame by its name, as far as a plan of this version has it."""
+        foreign = {"plain"} if self.version > 1 else {"plain", "disputes"}
+        return {item.name: getattr(self, item.name) for item in fields(self) if item.name not in foreign}
+
+    @property
+    def version(self) -> int:
+        """The version of what it holds."""
+        return int(self.plain.get("schema_version", SCHEMA_VERSION))
 
 
 def _parts(content: Content) -> Iterator[str]:

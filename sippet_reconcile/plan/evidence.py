@@ -1,7 +1,7 @@
 """Lay beside a change what a reviewer needs: the call as fetched, its CDR, every source line.
 
 Input is a reconciliation; output are the rows of the calls that a plan may touch, and
-a count of what is wrong but cannot be corrected through the API.
+a count and a list of what is wrong but cannot be corrected through the API.
 """
 
 from __future__ import annotations
@@ -12,13 +12,32 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.keys import match_positions
-from sippet_reconcile.plan.frames import NOT_PATCHABLE, PLAN_CALLS, is_among, to_schema
+from sippet_reconcile.plan.frames import DISPUTES, NOT_PATCHABLE, PLAN_CALLS, is_among, to_schema
 from sippet_reconcile.schema import PATCHABLE, Bucket, take, text_array
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sippet_reconcile.plan.build import ReconciliationLike
 
-__all__ = ["calls_of_plan", "not_patchable_of", "source_lines"]
+__all__ = [
+    "MAX_DISPUTES",
+    "UNBILLED",
+    "WRONG",
+    "calls_of_plan",
+    "disputes_of",
+    "not_patchable_of",
+    "source_lines",
+]
+
+MAX_DISPUTES: Final = 100_000
+"""Rows of disputes that a plan keeps at most: those with the most seconds; all are counted."""
+
+WRONG: Final = "wrong"
+"""The kind of a dispute about a call: its field is wrong and no PATCH takes it."""
+
+UNBILLED: Final = "unbilled"
+"""The kind of a dispute about a CDR call that was talked in and has no Call record."""
 
 EXAMPLES: Final = 3
 """How many examples stand for a kind of error that cannot be corrected."""
@@ -68,9 +87,8 @@ def calls_of_plan(ids: pd.Series[str], rows: pd.DataFrame, rec: ReconciliationLi
         # Of a call that was read several times, the copy that was compared.
         known = known.where(rec.calls["bucket"].ne(Bucket.DUPLICATE.value))
     calls = take(rec.calls, None, match_positions(text_array(ids), text_array(known)))
-    cdr_id = (
-        rows.drop_duplicates("call_id").set_index("call_id")["cdr_id"].reindex(ids).reset_index(drop=True)
-    )
+    first = rows.drop_duplicates("call_id").set_index("call_id").reindex(ids)
+    cdr_id = first["cdr_id"].reset_index(drop=True)
     cdr = take(rec.cdr_calls, None, match_positions(text_array(cdr_id), text_array(rec.cdr_calls["cdr_id"])))
     columns: dict[str, Any] = {
         "call_id": ids,
@@ -78,6 +96,7 @@ def calls_of_plan(ids: pd.Series[str], rows: pd.DataFrame, rec: ReconciliationLi
         **{name: calls[name] for name in _FROM_CALL},
         **{f"{name}_cdr": cdr[name] for name in _FROM_CDR},
         "sources": cdr_id.map(_sources_of(cdr_id, rec.legs)).astype("str"),
+        **({"confidence": first["confidence"].array} if "confidence" in first else {}),
     }
     return to_schema(pd.DataFrame(columns), PLAN_CALLS)
 
@@ -115,10 +134,60 @@ def not_patchable_of(rec: ReconciliationLike) -> pd.DataFrame:
     return to_schema(frame, NOT_PATCHABLE)
 
 
+def disputes_of(rec: ReconciliationLike, most: int = MAX_DISPUTES) -> pd.DataFrame:
+    """Return `DISPUTES`: what is wrong or unbilled and no correction settles, most seconds first.
+
+    Parameters
+    ----------
+    rec
+        A reconciliation.
+    most
+        Rows to keep; `not_patchable_of` counts those beyond, too.
+    """
+    found, alone = rec.discrepancies, rec.only_in_cdr
+    wrong = np.flatnonzero(~is_among(found["field"], PATCHABLE).to_numpy())
+    unbilled = np.flatnonzero(_is_talked(alone).to_numpy())
+    at = match_positions(text_array(found["cdr_id"].iloc[wrong]), text_array(rec.cdr_calls["cdr_id"]))
+    talked = take(rec.cdr_calls, ["billable_s"], at)["billable_s"]
+    both = [found.iloc[wrong], alone.iloc[unbilled]]
+    seconds = pd.concat([talked, both[1]["billable_s"]], ignore_index=True)
+    size = seconds.to_numpy(dtype="float64", na_value=-1.0)
+    # Among equal seconds by file, line and field, so that the order of the rows decides nothing.
+    lines = np.concatenate([part["source_row"].to_numpy(dtype="int64", na_value=0) for part in both])
+    files = _rank(pd.concat([part["source_file"] for part in both]))
+    fields = np.append(_rank(both[0]["field"]), np.zeros(len(unbilled), np.int64))
+    # Only the rows that stay are gathered: a month whose starts are all wrong has as many of them as calls.
+    kept = np.lexsort((fields, lines, files, -size))[:most]
+    is_wrong = kept < len(wrong)
+    parts = [
+        _disputed(found, wrong[kept[is_wrong]], WRONG),
+        _disputed(alone, unbilled[kept[~is_wrong] - len(wrong)], UNBILLED),
+    ]
+    place = np.argsort(np.concatenate([np.flatnonzero(is_wrong), np.flatnonzero(~is_wrong)]))
+    disputes = pd.concat(parts, ignore_index=True).iloc[place]
+    return to_schema(disputes.assign(seconds=seconds.array.take(kept)), DISPUTES)
+
+
+def _rank(texts: pd.Series[str]) -> NDArray[np.int64]:
+    """Return whole numbers that sort as the texts do; few of them are distinct."""
+    return pd.factorize(texts, sort=True)[0].astype("int64")
+
+
+def _disputed(frame: pd.DataFrame, positions: NDArray[np.intp], kind: str) -> pd.DataFrame:
+    names = [name for name in DISPUTES.names if name in frame.columns]
+    return to_schema(take(frame, names, positions).assign(kind=kind), DISPUTES)
+
+
+def _is_talked(only_in_cdr: pd.DataFrame) -> pd.Series[bool]:
+    """Mark the CDR calls that were talked in."""
+    answered = only_in_cdr["is_answered"].fillna(value=False).astype("bool")
+    return answered & only_in_cdr["billable_s"].fillna(0).gt(0)
+
+
 def _missing_calls(only_in_cdr: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a row for the CDR calls that were talked in and are in no invoice, and one for the others."""
     seconds = only_in_cdr["billable_s"].fillna(0)
-    talked = only_in_cdr["is_answered"].fillna(value=False).astype("bool") & seconds.gt(0)
+    talked = _is_talked(only_in_cdr)
     rows = []
     for what, mask in (
         ("answered in the CDR, but there is no Call record", talked),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
+    "DISPUTES",
     "FINDINGS",
     "LEDGER",
     "LEFT_OUT",
@@ -78,6 +79,7 @@ PLAN_CALLS: Final = FrameSchema(
         ("is_answered_cdr", _F, "whether the CDR call was answered"),
         ("n_legs_cdr", _I, "legs that count in the CDR call"),
         ("sources", _T, "every file:line of the CDR call, joined by '; '"),
+        ("confidence", _T, "how sure the match with the CDR call is; missing in plans of version 1"),
     ),
 )
 
@@ -115,6 +117,30 @@ NOT_PATCHABLE: Final = FrameSchema(
         ("n_calls", _I, "calls"),
         ("seconds", _S, "seconds of talk in them, where they are not billed at all"),
         ("examples", _T, "a few of them: ids of calls, or file:line of the export"),
+    ),
+)
+
+DISPUTES: Final = FrameSchema(
+    "disputes",
+    "one row per call and field that is wrong and cannot be patched, and one per CDR call that no Call record bills",
+    _columns(
+        ("kind", _T, "`wrong`: a call and its field; `unbilled`: a CDR call with talk and without a call"),
+        ("call_id", _T, "the API's id of the call; missing for an unbilled one"),
+        ("call_uuid", _T, "the API's call_uuid; missing for an unbilled one"),
+        ("cdr_id", _T, "the id of the reduced CDR call"),
+        ("field", _T, "the attribute that is wrong; missing for an unbilled one"),
+        ("value_call", _T, "what the API has, in API form; missing = null"),
+        ("value_cdr", _T, "what the CDR proves, in API form"),
+        ("explanation", _T, "the leading explanation"),
+        ("started_at", _AT, "the API's start, or the CDR's where the API has none"),
+        ("seconds", _S, "seconds of talk by the CDR"),
+        ("direction", _T, "the API's direction; the CDR's of an unbilled one"),
+        ("from_number", _T, "the API's caller; the CDR's of an unbilled one"),
+        ("to_number", _T, "the API's called party; the CDR's of an unbilled one"),
+        ("sip_username", _T, "the user"),
+        ("match_rule", _T, "how the call was matched"),
+        ("source_file", _T, "file of the first leg"),
+        ("source_row", _I, "line of the first leg"),
     ),
 )
 

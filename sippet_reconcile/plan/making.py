@@ -17,6 +17,7 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.errors import PlanError
 from sippet_reconcile.plan.content import KINDS, SCHEMA_VERSION, Content
 from sippet_reconcile.plan.frames import (
+    DISPUTES,
     FINDINGS,
     LEDGER,
     LEFT_OUT,
@@ -56,13 +57,14 @@ def content_from_changes(
     findings: pd.DataFrame | None,
     balance: pd.DataFrame | None,
     not_patchable: pd.DataFrame | None,
+    disputes: pd.DataFrame | None,
     plain: Mapping[str, Any],
 ) -> Content:
     """Return the content of the plan that makes these changes.
 
     Parameters
     ----------
-    changes, calls, left_out, ledger, findings, balance, not_patchable
+    changes, calls, left_out, ledger, findings, balance, not_patchable, disputes
         As for `Plan.from_changes`.
     plain
         As in `Content`, without the ``schema_version``.
@@ -102,6 +104,7 @@ def content_from_changes(
         not_patchable=to_schema(
             NOT_PATCHABLE.empty() if not_patchable is None else not_patchable, NOT_PATCHABLE
         ),
+        disputes=to_schema(DISPUTES.empty() if disputes is None else disputes, DISPUTES),
         plain=_as_saved({**plain, "schema_version": SCHEMA_VERSION}),
     )
     if not is_revert:

@@ -25,6 +25,7 @@ from sippet_reconcile.plan.approval import Approval, people_of
 from sippet_reconcile.plan.card import plan_card
 from sippet_reconcile.plan.content import Content, fingerprint_of
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
+from sippet_reconcile.plan.plots import PlanPlots
 from sippet_reconcile.plan.preview import preview
 from sippet_reconcile.plan.requests import PlannedRequest, patch_of
 from sippet_reconcile.plan.selection import chosen_calls
@@ -78,6 +79,7 @@ class Plan:
         ledger: pd.DataFrame | None = None,
         balance: pd.DataFrame | None = None,
         not_patchable: pd.DataFrame | None = None,
+        disputes: pd.DataFrame | None = None,
         selection: Mapping[str, Any] | None = None,
         n_compared: int | None = None,
         reverts_run_id: str | None = None,
@@ -115,6 +117,7 @@ class Plan:
             findings=findings,
             balance=balance,
             not_patchable=not_patchable,
+            disputes=disputes,
             plain={
                 "kind": kind,
                 "created_at": at.isoformat(),
@@ -168,6 +171,16 @@ class Plan:
     def not_patchable(self) -> pd.DataFrame:
         """What is wrong and cannot be corrected through the API, counted, with examples; a copy."""
         return self._content.not_patchable.copy()
+
+    @property
+    def disputes(self) -> pd.DataFrame:
+        """What no correction settles, row by row, most seconds first (`plan.frames.DISPUTES`); a copy.
+
+        One row per call and field that is wrong and cannot be patched, and one per CDR call
+        with talk that has no Call record; at most 100,000 of them. `not_patchable` counts all.
+        A plan of version 1 has none.
+        """
+        return self._content.disputes.copy()
 
     @property
     def kind(self) -> str:
@@ -318,6 +331,11 @@ class Plan:
             msg = "a dry run cannot show money yet; leave rate_card out"
             raise InputError(msg)
         return preview(self, rate=rate)
+
+    @property
+    def plot(self) -> PlanPlots:
+        """Pictures for matplotlib: ``causes()``, ``seconds()``, ``sizes()``, ``days()``, ``hours()``."""
+        return PlanPlots(self)
 
     def summary(self) -> dict[str, object]:
         """Count what a reviewer asks first, as plain values; every view starts here."""

@@ -51,5 +51,7 @@ def preview(plan: Plan, *, rate: str) -> DryRunReport:
         rate_text=rate,
         rate_per_s=parse_rate(rate),
         rules=plan.rules.to_dict(),
+        calls=calls,
+        disputes=plan.disputes,
     )
     return DryRunReport.from_facts(facts)

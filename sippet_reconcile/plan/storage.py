@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from sippet_reconcile._parquet import UnfoldsTooFarError, read_parquet, refuse_bomb
 from sippet_reconcile.errors import PlanError
 from sippet_reconcile.plan.approval import Approval
-from sippet_reconcile.plan.content import SCHEMA_VERSION, Content, fingerprint_of
+from sippet_reconcile.plan.content import READ_VERSIONS, SCHEMA_VERSION, Content, fingerprint_of
 from sippet_reconcile.plan.frames import canonical_json, frame_from_plain, plain_frame
 from sippet_reconcile.plan.validation import check_changes
 from sippet_reconcile.schema import CHANGES, arrow_to_frame, check_frame
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["read_plan", "write_plan"]
 
 _PREFIX: Final = "sippet_reconcile."
-_LARGE: Final = ("calls", "left_out")
+_LARGE: Final = ("calls", "left_out", "disputes")
 _METADATA_LIMIT: Final = (
     2**31 - 1
 )  # Arrow's default of 100 MB is too little for the calls of a very large plan
@@ -80,17 +80,16 @@ def write_plan(path: Path, plan_id: str, approvals: tuple[Approval, ...], conten
         If the file cannot be written.
     """
     signed = [approval.to_dict() for approval in approvals]
-    small = {
-        name: plain_frame(frame) for name, frame in content.frames.items() if name not in {"changes", *_LARGE}
-    }
-    metadata = {
+    frames = content.frames
+    small = {name: plain_frame(frame) for name, frame in frames.items() if name not in {"changes", *_LARGE}}
+    metadata: dict[str, str] = {
         "plan_id": plan_id,
-        "schema_version": str(SCHEMA_VERSION),
+        "schema_version": str(content.version),
         "plain": canonical_json(dict(content.plain)),
         "frames": canonical_json(small),
         "approvals": canonical_json(signed),
         "approvals_seal": _seal(plan_id, signed),
-        **{name: _packed(content.frames[name]) for name in _LARGE},
+        **{name: _packed(frames[name]) for name in _LARGE if name in frames},
     }
     table = _table_of(content.changes).cast(CHANGES.arrow)
     table = table.replace_schema_metadata({_PREFIX + key: value for key, value in metadata.items()})
@@ -155,7 +154,7 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
         approvals = tuple(Approval.from_dict(one) for one in signed)
         fits = (
             fingerprint_of(content) == metadata["plan_id"]
-            and content.plain["schema_version"] == SCHEMA_VERSION
+            and str(content.plain["schema_version"]) == metadata["schema_version"]
         )
         sealed = metadata["approvals_seal"] == _seal(metadata["plan_id"], signed)
     # All of what broken base64, JSON, parquet, or a missing part of them can raise.
@@ -181,14 +180,14 @@ def read_plan(path: Path) -> tuple[str, tuple[Approval, ...], Content]:
 
 
 def _refuse_other_versions(path: Path, version: str | None) -> None:
-    if version == str(SCHEMA_VERSION):
+    if version in {str(known) for known in READ_VERSIONS}:
         return
     is_later = version is not None and version.isdecimal() and int(version) > SCHEMA_VERSION
     told = (
         f"was written by a later version of sippet_reconcile (a plan of version {version!r}, this program reads "
-        f"version {SCHEMA_VERSION}): update sippet_reconcile, or build the plan again"
+        f"versions up to {SCHEMA_VERSION}): update sippet_reconcile, or build the plan again"
         if is_later
-        else f"is a plan of version {version!r}, this program reads version {SCHEMA_VERSION}; use the version of "
+        else f"is a plan of version {version!r}, this program reads versions {READ_VERSIONS[0]} to {SCHEMA_VERSION}; use the version of "
         "sippet_reconcile that wrote it, or build the plan again"
     )
     msg = f"{path} {told}"
@@ -204,5 +203,6 @@ def _content_of(table: pa.Table, metadata: dict[str, str]) -> Content:
     small: dict[str, Any] = {
         name: frame_from_plain(columns) for name, columns in json.loads(metadata["frames"]).items()
     }
-    large = {name: _unpacked(metadata[name]) for name in _LARGE}
+    unknown = {"disputes"} if metadata["schema_version"] == "1" else set()
+    large = {name: _unpacked(metadata[name]) for name in _LARGE if name not in unknown}
     return Content(changes=changes, plain=json.loads(metadata["plain"]), **small, **large)

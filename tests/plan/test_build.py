@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from sippet_reconcile.errors import InputError, PlanGuardError, ReconcileError
 from sippet_reconcile.plan import build_plan
+from sippet_reconcile.plan.evidence import disputes_of, not_patchable_of
+from sippet_reconcile.plan.frames import DISPUTES
 from sippet_reconcile.plan.whole_record import TALK_WITHOUT_ANSWER, TOO_LONG
 from sippet_reconcile.reconciliation import Findings, Rules
 from sippet_reconcile.reconciliation.comparing.doubts import END_DOUBTS
@@ -315,6 +317,47 @@ def test_what_cannot_be_corrected_is_counted(make_rec: Make, ids: Ids) -> None:
     unbilled = rows.loc["answered in the CDR, but there is no Call record"]
     assert unbilled[["n_calls", "seconds"]].tolist() == [2, 75]
     assert unbilled["examples"] == "october.csv:4; october.csv:2"
+
+
+def test_what_cannot_be_corrected_is_kept_row_by_row(make_rec: Make, ids: Ids) -> None:
+    late = {
+        "wrong": {
+            "started_at": ("2026-10-05T10:00:00Z", "2026-10-05T10:05:00Z", "start-at-answer"),
+            "from_number": ("+442079460123", "+442079460124", "other-number"),
+        },
+        "cdr": {"billable_s": 40.0},
+    }
+    rec = make_rec([late, RING])
+    rec.only_in_cdr = rec.cdr_calls.assign(
+        cdr_id=["lone-1", "lone-2"], is_answered=[True, False], billable_s=[90.0, 95.0]
+    )
+    disputes = build_plan(rec).disputes
+    told = disputes[["kind", "call_id", "cdr_id", "field", "value_cdr", "seconds", "source_row"]]
+    assert told.astype(object).where(told.notna(), None).to_numpy().tolist() == [
+        ["unbilled", None, "lone-1", None, None, 90.0, 2],
+        ["wrong", ids(1), "cdr-1", "from_number", "+442079460124", 40.0, 2],
+        ["wrong", ids(1), "cdr-1", "started_at", "2026-10-05T10:05:00Z", 40.0, 2],
+    ]
+    assert list(disputes.columns) == DISPUTES.names
+    assert dict(disputes.dtypes.astype(str)) == DISPUTES.dtypes
+
+
+def test_the_disputes_with_most_seconds_are_kept_and_all_are_counted(make_rec: Make) -> None:
+    late = [
+        {"wrong": {"started_at": ("2026-10-05T10:00:00Z", "2026-10-05T10:05:00Z", "late")}, "cdr": {"billable_s": s}}
+        for s in (5.0, 50.0, None, 50.0, 10.0)
+    ]  # fmt: skip
+    rec = make_rec(late)
+    rec.only_in_cdr = rec.cdr_calls.head(1).assign(billable_s=7.0)
+    assert disputes_of(rec, 4)[["kind", "seconds", "source_row"]].to_numpy().tolist() == [
+        ["wrong", 50.0, 3], ["wrong", 50.0, 5], ["wrong", 10.0, 6], ["unbilled", 7.0, 2],
+    ]  # fmt: skip
+    assert not_patchable_of(rec)["n_calls"].tolist() == [5, 1]
+    assert disputes_of(rec)["seconds"].fillna(-1).tolist() == [50, 50, 10, 7, 5, -1]
+    rec.discrepancies = rec.discrepancies.iloc[::-1]
+    pd.testing.assert_frame_equal(
+        disputes_of(rec), build_plan(make_rec(late, only_in_cdr=rec.only_in_cdr)).disputes
+    )
 
 
 def test_every_discrepancy_is_planned_or_left_out(make_rec: Make) -> None:

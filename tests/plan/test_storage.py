@@ -125,12 +125,13 @@ def in_approval(name: str, value: str) -> Callable[[pa.Table], pa.Table]:
         pytest.param(lambda t: t.select(t.column_names[::-1]), id="other order of columns"),
         *(pytest.param(in_plain(n, v), id=n) for n, v in [
             ("api_url", "https://elsewhere.example"), ("accept", []), ("kind", "corrections"), ("period", None),
-            ("n_compared", 5), ("created_at", "2020-01-01T00:00:00+00:00"), ("extra", 1), ("schema_version", 2),
+            ("n_compared", 5), ("created_at", "2020-01-01T00:00:00+00:00"), ("extra", 1), ("schema_version", 1), ("schema_version", 3),
         ]),
         pytest.param(lambda t: with_metadata(t, "frames", lambda s: s.replace('"agreeing"', '"other"')), id="ledger"),
         pytest.param(lambda t: with_metadata(t, "frames", lambda s: s.replace('"Float64"', '"str"')), id="types"),
         pytest.param(lambda t: with_metadata(t, "calls", lambda s: s[:-8] + "AAAAAAA="), id="calls"),
         pytest.param(lambda t: with_metadata(t, "left_out", lambda _: ""), id="left_out"),
+        pytest.param(lambda t: with_metadata(t, "disputes", lambda _: ""), id="disputes"),
         pytest.param(lambda t: with_metadata(t, "plan_id", lambda _: "0" * 64), id="plan_id"),
         pytest.param(in_approval("by", "ben"), id="approval"),
         pytest.param(in_approval("plan_id", "0" * 64), id="approval of another plan"),
@@ -187,3 +188,12 @@ def test_saving_replaces_the_file_whole(plan: Plan, tmp_path: Path) -> None:
     smaller.save(path)
     assert Plan.load(path).plan_id == smaller.plan_id
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_smaller_plan_of_each_version_survives_its_file(tmp_path: Path, version: int) -> None:
+    whole = Plan.load(Path(__file__).parents[1] / "saved" / f"plan-v{version}.parquet")
+    smaller = whole.drop(whole.changes["call_id"].iloc[:1])
+    again = Plan.load(smaller.save(tmp_path / "plan.parquet"))
+    assert (again.plan_id, again.schema_version) == (smaller.plan_id, version)
+    pd.testing.assert_frame_equal(again.disputes, whole.disputes)

@@ -114,7 +114,7 @@ def dated(plan, *approvers):
     same = sr.Plan.from_changes(
         plan.changes, kind=plan.kind, api_url=plan.api_url, calls=plan.calls, left_out=plan.left_out,
         period=plan.period, rules=plan.rules, accept=plan.accept, findings=plan.findings, ledger=plan.ledger,
-        balance=plan.balance, not_patchable=plan.not_patchable, selection=plan.selection,
+        balance=plan.balance, not_patchable=plan.not_patchable, disputes=plan.disputes, selection=plan.selection,
         n_compared=plan.n_compared, reverts_run_id=plan.reverts_run_id, created_at=MADE_AT,
     )  # fmt: skip
     given = tuple(Approval(by, MADE_AT.isoformat(), f"{by} looked", same.plan_id) for by in approvers)
@@ -174,7 +174,16 @@ def make(folder):
     rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
     saved_rec = f"reconciliation-v{RECONCILIATION_VERSION}"
     rec.save(folder / saved_rec)
-    plan = dated(sr.build_plan(rec), "ana", "ben")
+    billed_by_nobody = legs.iloc[[-1]].assign(
+        leg_id="leg-99", call_key="switch-99", source_row=99, record_hash=99, billable_s=45.0,
+        **{name: legs[name].iloc[-1] + pd.Timedelta(hours=3) for name in ("started_at", "answered_at", "ended_at")},
+    )  # fmt: skip
+    of_plan = pd.concat([legs, billed_by_nobody], ignore_index=True)
+    plan = dated(
+        sr.build_plan(sr.reconcile(of_plan, calls, rules=sr.Rules(duration="billable"), progress=False)),
+        "ana",
+        "ben",
+    )
     saved_plan = f"plan-v{PLAN_VERSION}.parquet"
     plan.save(folder / saved_plan)
     (folder / "calls-start.json").write_text(json.dumps(document(calls), indent=1), encoding="utf-8")

@@ -17,6 +17,7 @@ import sippet_reconcile as sr
 from sippet_reconcile.api.plain import texts_by_id
 from sippet_reconcile.audit.records import SCHEMA_VERSION as LOG_VERSION
 from sippet_reconcile.audit.records import record_hash
+from sippet_reconcile.plan.content import READ_VERSIONS as PLAN_VERSIONS
 from sippet_reconcile.plan.content import SCHEMA_VERSION as PLAN_VERSION
 from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.storage import READ_VERSIONS
@@ -26,7 +27,7 @@ from sippet_reconcile.schema import DISCREPANCIES, PAIRS, check_frame
 
 HERE = Path(__file__).parent
 NOTED = json.loads((HERE / "noted.json").read_text(encoding="utf-8"))
-PLANS, LOGS, RECONCILIATIONS = (1,), (1,), READ_VERSIONS
+PLANS, LOGS, RECONCILIATIONS = PLAN_VERSIONS, (1,), READ_VERSIONS
 """The versions that this package reads."""
 
 
@@ -105,6 +106,18 @@ def test_a_saved_plan_is_the_plan_it_was(version):
     assert len(plan.left_out) == 1
     assert plan.plan_id[:12] in plan.dry_run().to_markdown()
     assert MAKER.call_id_of(0) in plan.dry_run().html()
+
+
+def test_what_version_1_of_a_plan_did_not_keep_is_missing():
+    old, new = (sr.Plan.load(HERE / f"plan-v{version}.parquet") for version in PLANS)
+    assert (len(old.disputes), old.disputes.columns.tolist()) == (0, new.disputes.columns.tolist())
+    assert new.disputes[["kind", "field", "seconds", "source_row"]].to_numpy().tolist()[0] == [
+        "wrong", "started_at", 60.0, 6,
+    ]  # fmt: skip
+    assert new.disputes["kind"].tolist() == ["wrong", "unbilled"]
+    assert new.calls["confidence"].tolist() == ["certain"] * 9
+    smaller = old.keep(old.changes["call_id"].head(1))
+    assert (smaller.schema_version, smaller.fingerprint()) == (1, smaller.plan_id)
 
 
 @pytest.mark.parametrize("version", PLANS)

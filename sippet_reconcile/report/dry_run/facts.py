@@ -40,6 +40,11 @@ class DryRunFacts:
         Plain values.
     approvals
         One row per approval: ``by``, ``at``, ``note``.
+    calls
+        What is known of each touched call, with the columns of `plan.frames.PLAN_CALLS`: the evidence.
+    disputes
+        The wrong calls and the unbilled CDR calls that no correction can settle, with the
+        columns of `plan.frames.DISPUTES`; without any column where the plan kept none.
     """
 
     plan: Mapping[str, Any]
@@ -53,6 +58,8 @@ class DryRunFacts:
     rate_text: str
     rate_per_s: float
     rules: Mapping[str, object] = field(default_factory=dict)
+    calls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    disputes: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def summary_of(facts: DryRunFacts) -> dict[str, object]:

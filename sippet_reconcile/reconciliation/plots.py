@@ -14,12 +14,18 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.keys import match_positions
+from sippet_reconcile.reconciliation.charts import (
+    DAYS,
+    HOURS,
+    SIZES,
+    days_of_differing,
+    hours_of_differing,
+    sizes_of_differing,
+)
 from sippet_reconcile.reconciliation.groups import day_or_hour_codes
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import ColumnChart
-from sippet_reconcile.report.distribution import size_chart
 from sippet_reconcile.report.plots import BLUE, axes_for, draw, say_nothing, set_label, set_ticks, set_title
-from sippet_reconcile.report.when import day_chart, hour_chart
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -78,10 +84,8 @@ class ReconciliationPlots:
 
     def sizes(self, ax: Axes | None = None) -> Axes:
         """Draw how far durations are apart: too much in the API to the left, too little to the right."""
-        chart = size_chart(self._rec.discrepancies["delta_s"])
-        title = "Differences of duration by size: too long in the API to the left, too short to the right"
         return draw(
-            ColumnChart(title, chart.bars if chart else ()),
+            sizes_of_differing(self._rec) or ColumnChart(SIZES, ()),
             ax,
             x_label="duration in the CDR minus duration in the API",
             y_label="durations that differ",
@@ -90,14 +94,11 @@ class ReconciliationPlots:
 
     def days(self, ax: Axes | None = None) -> Axes:
         """Draw how many calls differ, by the day on which they started."""
-        rec = self._rec
-        chart = day_chart(self._starts, rec.timezone, "Calls that differ", period=rec.period)
-        return self._draw_calls(chart, ax, "Calls that differ by day")
+        return self._draw_calls(days_of_differing(self._rec), ax, DAYS)
 
     def hours(self, ax: Axes | None = None) -> Axes:
         """Draw how many calls differ, by the hour of the day in which they started."""
-        chart = hour_chart(self._starts, self._rec.timezone, "Calls that differ")
-        return self._draw_calls(chart, ax, "Calls that differ by hour of the day")
+        return self._draw_calls(hours_of_differing(self._rec), ax, HOURS)
 
     def buckets(self, ax: Axes | None = None) -> Axes:
         """Draw what became of each day's calls: a torn export or a lost day stands out.
@@ -186,11 +187,6 @@ class ReconciliationPlots:
         by_file = gaps.groupby(pd.Series(files, index=gaps.index).fillna("no file"))
         table = pd.DataFrame({percent: by_file.quantile(percent / 100) for percent in _SPAN})
         return table.assign(n=by_file.size()).sort_values("n", ascending=False, kind="stable")
-
-    @property
-    def _starts(self) -> pd.Series[pd.Timestamp]:
-        """When the calls started that differ, each once."""
-        return self._rec.discrepancies.drop_duplicates("call_id")["started_at"]
 
     def _draw_calls(self, chart: ColumnChart | None, ax: Axes | None, title: str) -> Axes:
         zone = self._rec.timezone

@@ -7,19 +7,17 @@ frames and its summary do not say already.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from sippet_reconcile._display import mask_number, plural
 from sippet_reconcile.reconciliation.aside import aside_sections, balance_section, statuses_section
+from sippet_reconcile.reconciliation.charts import days_of_differing, hours_of_differing, sizes_of_differing
 from sippet_reconcile.reconciliation.differing import differences_section
 from sippet_reconcile.reconciliation.findings import Finding, Findings
 from sippet_reconcile.reconciliation.page import SHOWN_ROWS, hide_numbers, readable, shares_in_per_cent
 from sippet_reconcile.report import Document, Section, in_words, signed_in_words
-from sippet_reconcile.report.distribution import size_chart
-from sippet_reconcile.report.when import day_chart, hour_chart
 
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.result import Reconciliation
@@ -241,21 +239,10 @@ def _charts(rec: Reconciliation) -> list[Section]:
     if found.empty:
         return []
     sections = []
-    size = size_chart(found["delta_s"])
+    size = sizes_of_differing(rec)
     if size is not None:
-        size = replace(
-            size, title="Differing durations by size: longer in the API to the left, in the CDR to the right"
-        )
         sections.append(Section("How large the differences of duration are", charts=[size], in_card=False))
-    started = found.drop_duplicates("call_id")["started_at"]
-    charts = [
-        chart
-        for chart in (
-            day_chart(started, rec.timezone, "Differing calls", period=rec.period),
-            hour_chart(started, rec.timezone, "Differing calls"),
-        )
-        if chart is not None
-    ]
+    charts = [chart for chart in (days_of_differing(rec), hours_of_differing(rec)) if chart is not None]
     if charts:
         intro = f"By the start that the API has of the call, in the zone {rec.timezone}."
         sections.append(Section("When the differing calls were", intro, charts=charts, in_card=False))

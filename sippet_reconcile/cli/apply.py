@@ -57,7 +57,7 @@ def ended(run: Run) -> Ended:
     show_default=True,
     help="What to do about a call that changed since.",
 )
-@click.option("--min-approvals", default=1, show_default=True, help="How many people must have approved.")
+@click.option("--min-approvals", default=1, show_default=True, help="How many different people must have approved.")
 @click.option("--max-failures", default=10, show_default=True, help="Stop after so many failures in a row.")
 @quiet
 @as_json

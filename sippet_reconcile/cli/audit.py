@@ -19,7 +19,7 @@ __all__ = ["audit_command"]
 
 _SHOWN = (
     "seq", "event", "at", "call_id", "before", "after", "outcome", "confirmed_by", "http_status", "reason",
-    "source_file", "source_row", "by",
+    "source_file", "source_row", "by", "note",
 )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ _RUN = ("run_id", "plan_id", "started_at", "n_sessions", "n_calls")
 _OUTCOMES = (
     "applied", "already", "drifted", "rejected", "missing", "failed", "altered", "unknown", "without_outcome",
 )  # fmt: skip
-_ENDED = ("ended", "approved_by", "reverts_run_id")
+_ENDED = ("ended", "approved_by", "started_by", "reverts_run_id")
 _SHORT_ID = 12
 
 
@@ -45,7 +45,7 @@ def audit_command() -> None:
     "runs",
     short_help="List the runs of a log.",
     help=teach(
-        "List the runs of an audit log: which plan, when, by whom, and how it ended.",
+        "List the runs of an audit log: which plan, when, who approved it, who ran it, and how it ended.",
         never="changes the log",
         example="sippet-reconcile audit runs --audit audit/",
     ),
@@ -88,7 +88,9 @@ def show_command(*, run_id: str | None, audit: Path, call_id: str | None, rows: 
     if as_json:
         print_json(records)
     else:
-        print_frame(records, columns=_SHOWN, most=rows)
+        # What else belongs to an event is JSON for machines; why somebody approved is for people.
+        why = records["note"].where(records["event"].eq("approval"))
+        print_frame(records.assign(note=why), columns=_SHOWN, most=rows)
 
 
 @audit_command.command(

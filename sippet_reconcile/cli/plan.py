@@ -9,18 +9,21 @@ import click
 
 import sippet_reconcile as sr
 from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, rows_option
-from sippet_reconcile.cli.output import print_json, print_summary, say, tell
+from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say, tell
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from sippet_reconcile.plan import Plan
 
 __all__ = ["approve_command", "plan_command", "show_plan"]
 
+_APPROVAL = ("by", "at", "note")
 _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 
 
@@ -180,7 +183,8 @@ def show_plan(
     short_help="Approve a plan, by name.",
     help=teach(
         "Approve a plan as it is, by name. The approval carries the plan's id, so any change to the plan drops it; "
-        "several people may approve the same plan, one after the other.",
+        "several people may approve the same plan, one after the other. The same name in other letters (case, accents, "
+        "blanks, punctuation) is the same person. A name is no signature: whoever can write the file can write a name.",
         never="sends anything, or approves what is not in the file",
         example='sippet-reconcile approve plan.parquet --by ana --note "October billing"',
     ),
@@ -193,13 +197,36 @@ def show_plan(
 )
 @as_json
 def approve_command(*, plan: Path, by: str, note: str, out: Path | None, as_json: bool) -> None:
-    """Load, approve, save."""
+    """Load, approve, save, and say who has approved so far."""
+    import pandas as pd  # noqa: PLC0415 - --help needs no pandas
+
+    from sippet_reconcile.plan.approval import people_of  # noqa: PLC0415
+
     approved = sr.Plan.load(plan).approve(by=by, note=note)
     target = out or plan
     approved.save(target)
     approvals = [approval.to_dict() for approval in approved.approvals]
     if as_json:
-        print_json({"plan_id": approved.plan_id, "out": str(target), "approvals": approvals})
+        people = people_of(approved.approvals)
+        print_json(
+            {"plan_id": approved.plan_id, "out": str(target), "approvals": approvals, "people": people}
+        )
         return
     print_summary(approved.summary() | {"written_to": str(target)})
+    print_frame(pd.DataFrame(approvals).replace("", None), columns=_APPROVAL, title="approvals")
+    say(_standing(approved, people_of(approved.approvals)))
     say(f"Next: sippet-reconcile apply {target} --audit audit/ --limit 5")
+
+
+def _standing(plan: Plan, people: Sequence[str]) -> str:
+    """Say how many people have approved a plan, and what that is enough for."""
+    from sippet_reconcile._display import joined  # noqa: PLC0415 - it needs pandas
+
+    own = plan.approvals[-1]
+    again = [one.by for one in plan.approvals[:-1] if one.person == own.person]
+    told = f"{own.by} had approved it before, and counts once. " if again else ""
+    n = len(people)
+    have = f"{n} people have approved this plan: {joined(people)}" if n > 1 else f"Approved by {people[0]}"
+    enough = "enough for 'apply'" if n == 1 else f"enough for 'apply --min-approvals {n}'"
+    nothing = "" if len(plan) else " The plan corrects nothing."
+    return f"{told}{have}: {enough}; '--min-approvals {n + 1}' would need 1 more.{nothing}"

@@ -226,3 +226,24 @@ def test_a_log_taken_away_under_a_run_ends_with_four_and_is_settled_once_it_is_b
     assert wrong.calls["duration_seconds"].tolist() == [60] * 8
     assert sorted(patched(wrong)) == sorted(wrong.calls["id"]), "no call was sent twice"
     assert shell.json("audit", "verify", "--audit", folder)["ok"] is True
+
+
+def test_who_approved_and_why_and_who_ran_it_are_shown(shell, tmp_path):
+    common = {"run_id": "run-1", "plan_id": "plan-1", "api_url": "https://api.example"}
+    given_at = datetime(2026, 9, 30, 8, tzinfo=UTC)
+    with AuditLog(tmp_path / "audit").writing() as writer:
+        writer.append([
+            Entry(event=Event.RUN_STARTED, at=AT, note='{"n_calls": 1}', by="operator@desk", **common),
+            Entry(event=Event.APPROVAL, at=given_at, by="ana", note="looked at ten", **common),
+            Entry(event=Event.APPROVAL, at=given_at, by="ben", **common),
+        ])  # fmt: skip
+    shown = shell("audit", "show", "--audit", tmp_path / "audit").stdout
+    approvals = [line for line in shown.splitlines() if " approval " in line]
+    assert [("2026-09-30 08:00" in line, "ana" in line, "looked at ten" in line) for line in approvals] == [
+        (True, True, True),
+        (True, False, False),
+    ]
+    assert "n_calls" not in shown, "what machines keep in a note is for machines"
+    listed = shell("audit", "runs", "--audit", tmp_path / "audit").stdout
+    assert "ana; ben" in listed
+    assert "operator@desk" in listed

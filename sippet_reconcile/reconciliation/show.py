@@ -6,23 +6,17 @@ line, the rivals, and in words what may be planned and what may not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import (
-    card,
-    html_table,
-    html_text,
-    mask_number,
-    section,
-    show_value,
-    text_table,
-)
+from sippet_reconcile._display import mask_number, show_value
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.balance import START_TOO_FAR
+from sippet_reconcile.reconciliation.call_view import CallView
+from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.page import hide_numbers
+from sippet_reconcile.reconciliation.timeline import call_picture
 from sippet_reconcile.report.section import NUMBER_COLUMNS
 from sippet_reconcile.schema import Bucket
 
@@ -87,81 +81,10 @@ _SURE: Final = {
 }
 """Why a match is as sure as it is."""
 
-
-@dataclass(frozen=True, eq=False, repr=False)
-class CallView:
-    """One call with everything known about it; prints itself.
-
-    Attributes
-    ----------
-    call_id, cdr_id
-        None where that side has no row.
-    bucket, reason
-        Where the call (or, without one, the CDR call) ended up.
-    sides
-        One row per attribute: ``attribute``, ``api``, ``cdr``.
-    legs
-        The legs, each with ``source`` as ``file:line``.
-    rivals
-        The rows of `Reconciliation.ambiguous` that concern it.
-    discrepancies
-        Its rows of `Reconciliation.discrepancies`.
-    notes
-        Sentences: what may be planned, what may not, and why.
-    """
-
-    call_id: str | None
-    cdr_id: str | None
-    bucket: str
-    reason: str | None
-    sides: pd.DataFrame
-    legs: pd.DataFrame
-    rivals: pd.DataFrame
-    discrepancies: pd.DataFrame
-    notes: tuple[str, ...]
-
-    @property
-    def title(self) -> str:
-        """The id and the bucket."""
-        why = f" ({self.reason})" if self.reason else ""
-        return f"Call {self.call_id or self.cdr_id}: {self.bucket}{why}"
-
-    def __str__(self) -> str:
-        parts = [self.title, *(f"  {note}" for note in self.notes), "", _as_text(self.sides)]
-        for name, frame in (
-            ("Legs", self.legs),
-            ("Rivals", self.rivals),
-            ("Discrepancies", self._differences()),
-        ):
-            if len(frame):
-                parts += ["", name, _as_text(frame)]
-        return "\n".join(parts)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def _differences(self) -> pd.DataFrame:
-        return self.discrepancies.loc[
-            :, ["field", "value_call", "value_cdr", "delta_s", "explanation", "also", "is_patchable"]
-        ]
-
-    def _repr_html_(self) -> str:
-        parts = ["".join(html_text(note) for note in self.notes), html_table(self.sides)]
-        for name, frame in (
-            ("Legs", self.legs),
-            ("Rivals", self.rivals),
-            ("Discrepancies", self._differences()),
-        ):
-            if len(frame):
-                parts.append(section(name, html_table(frame)))
-        tone = "warn" if len(self.discrepancies) or self.bucket != Bucket.MATCHED.value else "ok"
-        return card(self.title, None, *parts, tone=tone)
-
-
-def _as_text(frame: pd.DataFrame) -> str:
-    columns = [frame[name].tolist() for name in frame.columns]
-    table = text_table(list(zip(*columns, strict=True)), [str(name) for name in frame.columns])
-    return "\n".join(f"  {line}" for line in table.splitlines())
+_MAY_LEAVE_OUT: Final = (
+    "What a plan may correct it may still leave out: it looks at the call as a whole and at what was accepted, "
+    "and plan.left_out says why."
+)
 
 
 def show_call(rec: Reconciliation, wanted: str, *, show_numbers: bool) -> CallView:
@@ -185,17 +108,38 @@ def show_call(rec: Reconciliation, wanted: str, *, show_numbers: bool) -> CallVi
     found = found.loc[_equals(found["call_id"], call_id)].reset_index(drop=True)
     row = call if call is not None else own_legs.iloc[0]
     bucket, reason = str(row["bucket"]), _text(row["reason"])
+    shown = found if show_numbers else hide_numbers(found)
+    ordered = _in_order(own_legs)
     return CallView(
         call_id,
         cdr_id,
         bucket,
         reason,
         _both_sides(call, cdr, show_numbers=show_numbers),
-        _legs_shown(own_legs, show_numbers=show_numbers),
+        _legs_shown(ordered, show_numbers=show_numbers),
         rivals.reset_index(drop=True),
-        found if show_numbers else hide_numbers(found),
-        tuple(_notes(rec, bucket, reason, found, call=call, cdr=cdr)),
+        shown,
+        tuple(_notes(rec, bucket, reason, shown, call=call, cdr=cdr)),
+        call_picture(
+            call,
+            cdr,
+            ordered,
+            found,
+            rules=rec.rules,
+            zone=rec.timezone,
+            rivals=_rival_rows(ambiguous, rivals, calls, cdr_calls) if len(rivals) else None,
+        ),
     )
+
+
+def _rival_rows(
+    ambiguous: pd.DataFrame, rivals: pd.DataFrame, calls: pd.DataFrame, cdr_calls: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the CDR calls that also fit, and the calls that these fit as well."""
+    near = ambiguous["call_id"].isin(rivals["call_id"].dropna())
+    around = ambiguous.loc[near | ambiguous["cdr_id"].isin(rivals["cdr_id"].dropna())]
+    is_rival = calls["id"].isin(around["call_id"]) & calls["bucket"].ne(Bucket.DUPLICATE.value)
+    return cdr_calls.loc[cdr_calls["cdr_id"].isin(around["cdr_id"])], calls.loc[is_rival]
 
 
 def _text(value: object) -> str | None:
@@ -255,10 +199,16 @@ def _both_sides(
     return pd.DataFrame(rows, columns=["attribute", "api", "cdr"], dtype="str")
 
 
-def _legs_shown(legs: pd.DataFrame, *, show_numbers: bool) -> pd.DataFrame:
+def _in_order(legs: pd.DataFrame) -> pd.DataFrame:
+    """Return legs with their ``source`` as file and line, the earliest first."""
     source = legs["source_file"].fillna("?") + ":" + legs["source_row"].astype("str").fillna("?")
-    order = ["started_at", "source_file", "source_row"]
-    shown = legs.assign(source=source).sort_values(order, ignore_index=True).loc[:, list(_LEG_COLUMNS)]
+    return legs.assign(source=source).sort_values(
+        ["started_at", "source_file", "source_row"], ignore_index=True
+    )
+
+
+def _legs_shown(legs: pd.DataFrame, *, show_numbers: bool) -> pd.DataFrame:
+    shown = legs.loc[:, list(_LEG_COLUMNS)]
     return shown if show_numbers else hide_numbers(shown)
 
 
@@ -280,10 +230,13 @@ def _notes(
     matched = _how_matched(rec, found, call, cdr)
     if not len(found):
         return ["Both sides agree under the rules; there is nothing to plan.", *matched]
-    notes = [_note(row) for row in found.itertuples(index=False)]
+    no_ends = forbids_ended_at(rec.findings)
+    notes = [_note(row, no_ends=no_ends) for row in found.itertuples(index=False)]
     stops = rec.findings.stops.codes
     if stops:
         notes.append(f"No plan can be built before this is fixed or accepted: {', '.join(stops)}.")
+    if found["is_patchable"].any():
+        notes.append(_MAY_LEAVE_OUT)
     return [*notes, *matched]
 
 
@@ -305,10 +258,31 @@ def _how_matched(
     return [f"{how}; confidence {sure}: {_SURE[sure]}." if sure in _SURE else f"{how}."]
 
 
-def _note(row: Any) -> str:
-    what = f"{row.field} differs ({row.explanation})"
+def _note(row: Any, *, no_ends: bool) -> str:
+    also = f", also {row.also}" if isinstance(row.also, str) else ""
+    what = f"{row.field} differs ({row.explanation}{also}): {_in_words(row)}"
+    if row.is_patchable and no_ends and row.field == "ended_at":
+        return f"{what}; not planned, as the CDR's instants are in doubt, whatever is accepted."
     if row.is_patchable:
-        return f"{what}: a plan may correct it."
+        return f"{what}; a plan may correct it."
     if not isinstance(row.why_not, str):  # saved by a version that kept no reason
-        return f"{what}: not planned."
-    return f"{what}: not planned, as {row.why_not}."
+        return f"{what}; not planned."
+    return f"{what}; not planned, as {row.why_not}."
+
+
+def _in_words(row: Any) -> str:
+    """Say both values of a discrepancy, and how far apart they are."""
+    unit = " s" if row.field == "duration_seconds" else ""
+    api, cdr = (
+        f"{value if isinstance(value, str) else 'nothing'}{unit if isinstance(value, str) else ''}"
+        for value in (row.value_call, row.value_cdr)
+    )
+    said = f"{api} in the API, {cdr} in the CDR"
+    if not (isinstance(row.value_call, str) and isinstance(row.value_cdr, str)):
+        return said
+    if unit and not pd.isna(row.delta_s):
+        return f"{said}, {show_value(abs(row.delta_s))} s too {'little' if row.delta_s > 0 else 'much'}"
+    if str(row.field).endswith("_at"):
+        gap_s = (pd.Timestamp(row.value_call) - pd.Timestamp(row.value_cdr)).total_seconds()
+        return f"{said}, {show_value(abs(gap_s))} s too {'late' if gap_s > 0 else 'early'}"
+    return said

@@ -140,6 +140,7 @@ def differences_section(rec: Reconciliation, *, mask: bool) -> Section | None:
         is_searchable=True,
         signed=["delta_s"],
         group_by="call_id",
+        row_word="difference",
         once=[name for name in _OF_CALL if name in columns],
         evidence=_evidence(rec, calls),
         in_card=False,

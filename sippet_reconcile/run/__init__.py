@@ -10,12 +10,14 @@ from sippet_reconcile.run.events import read_events
 from sippet_reconcile.run.load import load_run
 from sippet_reconcile.run.model import Run
 from sippet_reconcile.run.records import RUN_APPROVALS, RUN_RECORDS
+from sippet_reconcile.run.sessions import RUN_SESSIONS
 from sippet_reconcile.run.state import LATE, SENT, SETTLED, CallState, RunState, replay, state_of
 
 __all__ = [
     "LATE",
     "RUN_APPROVALS",
     "RUN_RECORDS",
+    "RUN_SESSIONS",
     "SENT",
     "SETTLED",
     "CallState",

@@ -15,6 +15,7 @@ from sippet_reconcile.errors import InputError
 from sippet_reconcile.run.events import read_events
 from sippet_reconcile.run.model import Run
 from sippet_reconcile.run.records import approvals_frame, run_records
+from sippet_reconcile.run.sessions import sessions_frame
 from sippet_reconcile.run.state import state_of
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def _run(log: AuditLog, known: LogEvents, events: Events) -> Run:
         head=latest["hash"],
         reverts_run_id=state.facts.get("reverts_run_id"),
         started_by=state.started_by,
+        reverted_by=tuple(known.reverts_of(latest["run_id"])),
         _records=run_records(known, events, state),
         _approvals=approvals_frame(state),
+        _sessions=sessions_frame(events),
     )

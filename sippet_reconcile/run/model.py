@@ -8,10 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sippet_reconcile._display import plural
 from sippet_reconcile.audit import Outcome
-from sippet_reconcile.report import Document, Section
-from sippet_reconcile.run.state import SETTLED
+from sippet_reconcile.run.report import run_document
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sippet_reconcile.audit import AuditLog
+    from sippet_reconcile.report import Document
 
 __all__ = ["Run"]
 
@@ -46,6 +45,9 @@ class Run:
         The run that this one undoes; None where it is no revert.
     started_by
         Who ran it: user and machine of each session, each once.
+    reverted_by
+        The runs of the same log that undid this one, wholly or in part, by the time it was
+        read.
     """
 
     run_id: str
@@ -60,8 +62,10 @@ class Run:
     head: str
     reverts_run_id: str | None
     started_by: tuple[str, ...]
+    reverted_by: tuple[str, ...]
     _records: pd.DataFrame
     _approvals: pd.DataFrame
+    _sessions: pd.DataFrame
 
     @property
     def records(self) -> pd.DataFrame:
@@ -72,6 +76,11 @@ class Run:
     def approvals(self) -> pd.DataFrame:
         """Who approved the plan, when and why, as the audit log has it; see `RUN_APPROVALS`."""
         return self._approvals.copy(deep=False)
+
+    @property
+    def sessions(self) -> pd.DataFrame:
+        """One row per start of the run, with who ran it and how it ended; see `RUN_SESSIONS`."""
+        return self._sessions.copy(deep=False)
 
     def count(self, *outcomes: Outcome) -> int:
         """Return how many calls have one of these outcomes."""
@@ -93,6 +102,8 @@ class Run:
             "last_at": self.last_at.isoformat(),
             "ended": self.ended,
             "stopped": self.stopped,
+            "reverts_run_id": self.reverts_run_id,
+            "reverted_by": ", ".join(self.reverted_by) or None,
             "head": self.head,
         }
 
@@ -100,76 +111,43 @@ class Run:
         counts = [f"{self.count(outcome):,} {outcome.value}" for outcome in Outcome if self.count(outcome)]
         told = ", ".join(counts) or "no calls"
         stopped = f"; stopped: {self.stopped}" if self.stopped else ""
-        return f"<Run {self.run_id}: {told}{stopped}; head {self.head}; next: {self._next_step()}>"
+        undone = f"; undone since by run {', '.join(self.reverted_by)}" if self.reverted_by else ""
+        return f"<Run {self.run_id}: {told}{stopped}{undone}; head {self.head}; next: {self.next_step}>"
 
-    def _next_step(self) -> str:
+    @property
+    def next_step(self) -> str:
+        """What to do after it, in the words of a notebook."""
+        if self.reverted_by:
+            return "load_run of the run that undid it"
         if self.count(Outcome.PENDING, Outcome.UNKNOWN, Outcome.FAILED):
             return "apply the plan again, it continues here"
         return "verify_run(run, client)"
 
     def _repr_html_(self) -> str:
-        return self._document()._repr_html_()
+        return run_document(self)._repr_html_()
 
-    def to_html(self, path: str | os.PathLike[str]) -> Path:
-        """Write the run as one self-contained HTML file with every call; return its path."""
-        return self._document().to_html(path)
+    def report(self) -> Document:
+        """Return everything that is known of the run as one document."""
+        return run_document(self)
 
-    def _document(self) -> Document:
-        summary = self.summary()
-        counts = {outcome.value: self.count(outcome) for outcome in Outcome if self.count(outcome)}
-        times = {name: summary[name] for name in ("started_at", "last_at", "ended", "n_sessions")}
-        about = {name: summary[name] for name in ("run_id", "plan_id", "api_url")} | times
-        return Document(
-            title=f"Run {self.run_id}",
-            subtitle=self.api_url,
-            verdict=self._verdict(),
-            tone=self._tone(),
-            facts={**counts, "head of the audit log": self.head},
-            sections=self._sections(),
-            about=about,
-            summary=summary,
-        )
+    def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
+        """Write the run as one self-contained HTML file; return its path.
 
-    def _verdict(self) -> str:
-        done = self.count(*SETTLED)
-        verdict = f"{done:,} of {plural(len(self._records), 'call')} hold what the plan says; next: {self._next_step()}."
-        return f"Stopped: {self.stopped}. {verdict}" if self.stopped else verdict
+        It holds 5,000 values of calls at most and says where the others are.
 
-    def _tone(self) -> str:
-        if self.count(*SETTLED) == len(self._records):
-            return "ok"
-        return "stop" if self.stopped or self.count(Outcome.ALTERED, Outcome.UNKNOWN) else "warn"
+        Parameters
+        ----------
+        path
+            The file; its folder is made where it is not there.
+        mask
+            Whether phone numbers are masked; a run has none, as its log has none.
+        """
+        return run_document(self).to_html(path, mask=mask)
 
-    def _sections(self) -> list[Section]:
-        shown = self._records[
-            [
-                "call_id",
-                "outcome",
-                "confirmed_by",
-                "before",
-                "after",
-                "observed",
-                "http_status",
-                "error_detail",
-            ]
-        ]
-        is_done = shown["outcome"].isin([outcome.value for outcome in SETTLED])
-        sections = [
-            Section(
-                "Calls",
-                "Every call of the plan with its last state over all sessions.",
-                shown,
-                filters=["outcome"],
-                is_searchable=True,
-                plain_numbers=["http_status"],
-                rest="The audit log holds every call.",
-                in_card=False,
-            )
-        ]
-        if not is_done.all():
-            intro = "What came of them; applying the plan again continues this run."
-            left = shown.loc[~is_done].drop(columns="confirmed_by")
-            sections.insert(
-                0, Section("Calls that were not corrected", intro, left, plain_numbers=["http_status"])
-            )
-        return sections
+    def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return the run as Markdown, and write it where a path is given."""
+        return run_document(self).to_markdown(path, mask=mask)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return the run as JSON, and write it where a path is given."""
+        return run_document(self).to_json(path, mask=mask)

@@ -28,6 +28,13 @@ for name in [name for name in os.environ if name.lower() in {"http_proxy", "http
     del os.environ[name]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to make what is kept in the repository anew."""
+    parser.addoption(
+        "--update-picture", action="store_true", help="make the README's picture of a dry run anew"
+    )
+
+
 @pytest.fixture(scope="session")
 def cdr_samples() -> Path:
     """Return the folder of real exports, which not every checkout has beside it."""

@@ -112,13 +112,13 @@ def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
     n_rows = 0 if part.frame is None else len(part.frame)
     sizes = part.block_sizes(MAX_HTML_ROWS)
     n_shown = sum(sizes) if part.group_by else min(n_rows, MAX_HTML_ROWS)
-    body = ""
-    if n_rows:
-        body = (
-            grouped_rows(part, sizes, mask=mask)
-            if part.group_by
-            else plain_rows(part, MAX_HTML_ROWS, mask=mask)
-        )
+    n_first = _PAGE_ROWS if part.is_searchable else MAX_HTML_ROWS
+    if not n_rows:
+        body = ""
+    elif part.group_by:
+        body = grouped_rows(part, sizes, n_first, mask=mask)
+    else:
+        body = plain_rows(part, MAX_HTML_ROWS, n_first, mask=mask)
     return {
         "key": key,
         "anchor": f"{key}-{part.anchor}",

@@ -50,21 +50,27 @@ def column_class(part: Section, name: str) -> str:
     return "n" if part.is_number(name) else _CLASSES.get(name, "")
 
 
-def plain_rows(part: Section, max_rows: int, *, mask: bool) -> str:
-    """Return one body with the first rows."""
+def plain_rows(part: Section, max_rows: int, n_first: int, *, mask: bool) -> str:
+    """Return one body with the first rows; those after the first `n_first` are shown later, by a button."""
     assert part.frame is not None  # noqa: S101 - the caller looked
     texts = part.columns(max_rows, mask=mask)
     columns = [
         _cells(part, str(name), column) for name, column in zip(part.frame.columns, texts, strict=True)
     ]
     rows = ["<tr>" + "".join(row) + "</tr>" for row in zip(*columns, strict=True)]
-    if part.total and rows and len(part.frame) <= max_rows:
+    has_total = part.total and bool(rows) and len(part.frame) <= max_rows
+    for at in range(n_first, len(rows) - has_total):
+        rows[at] = f'<tr class="later">{rows[at].removeprefix("<tr>")}'
+    if has_total:
         rows[-1] = f'<tr class="total">{rows[-1].removeprefix("<tr>")}'
     return "<tbody>\n" + "\n".join(rows) + "\n</tbody>"
 
 
-def grouped_rows(part: Section, sizes: Sequence[int], *, mask: bool) -> str:
-    """Return one body per block: what it says once, a row for each of its rows, and its evidence."""
+def grouped_rows(part: Section, sizes: Sequence[int], n_first: int, *, mask: bool) -> str:
+    """Return one body per block: what it says once, a row for each of its rows, and its evidence.
+
+    Blocks after the first `n_first` are shown later, by a button.
+    """
     assert part.frame is not None  # noqa: S101 - the caller looked
     n_rows = sum(sizes)
     spans = [size for size in sizes for _ in range(size)]
@@ -78,8 +84,9 @@ def grouped_rows(part: Section, sizes: Sequence[int], *, mask: bool) -> str:
     rows = ["<tr>" + "".join(row) + "</tr>" for row in zip(*columns, strict=True)]
     proofs = _evidence(part, len(sizes), mask=mask)
     bodies, at = [], 0
-    for size, proof in zip(sizes, proofs, strict=True):
-        bodies.append(f'<tbody class="group">{"".join(rows[at : at + size])}{proof}</tbody>')
+    for place, (size, proof) in enumerate(zip(sizes, proofs, strict=True)):
+        css = "group" if place < n_first else "group later"
+        bodies.append(f'<tbody class="{css}">{"".join(rows[at : at + size])}{proof}</tbody>')
         at += size
     return "\n".join(bodies)
 

@@ -1,3 +1,4 @@
 "use strict";
-// Before anything is drawn: with scripts, evidence starts folded and long tables start short.
-document.documentElement.className = "js";
+// Before anything is drawn: where the script below can run, evidence starts folded and long
+// tables start short. Elsewhere everything is shown.
+if ("replaceChildren" in Element.prototype) document.documentElement.className = "js";

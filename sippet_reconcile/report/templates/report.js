@@ -1,5 +1,4 @@
 document.querySelectorAll(".table").forEach((box) => new Table(box).start());
-document.documentElement.classList.add("ready");
 
 // A part that scrolls sideways can be reached by keyboard; one that does not is no stop on the way.
 function markScrolling() {

@@ -7,7 +7,8 @@ const ORDER = new Intl.Collator("en", { numeric: true });
 const MISSING = "\u2013";
 
 function textOf(cell) {
-  return cell.firstChild ? cell.firstChild.data : "";
+  const first = cell.firstChild;
+  return first ? first.data ?? first.textContent : "";
 }
 
 function plainNumber(text) {
@@ -175,6 +176,8 @@ class Table {
       });
     }
     this.show();
+    // What the first search needs is made ready while the reader reads.
+    if (this.tools && window.requestIdleCallback) requestIdleCallback(() => this.searchTexts());
   }
 }
 
@@ -190,15 +193,18 @@ function addControls(table, block) {
   if (block.hasControls) return;
   block.hasControls = true;
   const id = block.rows[0].querySelector("th") || block.rows[0].cells[0];
-  const text = textOf(id);
+  const text = textOf(id), name = document.createElement("span");
+  name.className = "name";
+  name.title = text;
+  name.append(...id.childNodes);
   const box = document.createElement("span");
   box.className = "acts";
-  id.id = id.id || "id" + (addControls.last = (addControls.last || 0) + 1);
+  name.id = "id" + (addControls.last = (addControls.last || 0) + 1);
   const button = (label, act) => {
     const made = document.createElement("button");
     made.type = "button";
     made.textContent = label;
-    made.setAttribute("aria-describedby", id.id);
+    made.setAttribute("aria-describedby", name.id);
     made.addEventListener("click", () => act(made));
     box.append(made);
     return made;
@@ -210,5 +216,5 @@ function addControls(table, block) {
     }).setAttribute("aria-expanded", "false");
   }
   button("Copy", () => copyText(text, "Copied " + text));
-  id.append(box);
+  id.append(name, box);
 }

@@ -7,6 +7,9 @@ the cell. One row at a time is in memory.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +18,18 @@ from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import BinaryIO
 
-__all__ = ["LARGEST_EXACT", "MAX_CHARS", "MAX_ROWS", "fitted", "open_workbook"]
+__all__ = [
+    "LARGEST_EXACT",
+    "MAX_CHARS",
+    "MAX_ROWS",
+    "fitted",
+    "instead_of",
+    "open_workbook",
+    "plain_text",
+]
 
 MAX_ROWS: Final = 1_048_576
 """Rows that a sheet can hold, its heading included."""
@@ -29,6 +41,11 @@ LARGEST_EXACT: Final = 2**53
 """The largest whole number that a cell holds exactly."""
 
 _NOTE_CHARS: Final = 120
+_NO_TEXT: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+    "|_(?=x[0-9A-Fa-f]{4}_)|^'"
+)
+"""What XML cannot hold, what no eye sees, what programs take for an escaped sign, and what Excel takes for a mark."""
 _OPTIONS: Final = {
     "constant_memory": True,
     "strings_to_formulas": False,
@@ -72,6 +89,53 @@ def open_workbook(sink: BinaryIO, *, instead: str) -> Iterator[Any]:
         finally:
             for sheet in workbook.worksheets():
                 sheet.row_data_fh.close()
+
+
+@contextmanager
+def instead_of(target: Path) -> Iterator[BinaryIO]:
+    """Open a file beside another one, which it replaces once it is whole.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, or not be replaced because another program holds it open.
+    """
+    aside = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The name begins with a dot; mkstemp makes it readable by its owner alone.
+        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, target)  # noqa: PTH105 - the temporary file has a name only
+        aside = None
+    except PermissionError as exc:
+        msg = f"{target} cannot be written ({exc.strerror or exc}): close it where it is open, or choose another name"
+        raise InputError(msg) from exc
+    except OSError as exc:
+        msg = f"{target} cannot be written ({exc.strerror or exc}): free space or choose another place"
+        raise InputError(msg) from exc
+    finally:
+        if aside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # noqa: PTH108
+
+
+def plain_text(text: str) -> str:
+    r"""Return a text that every program reads, shows and saves again as the same text.
+
+    Control characters, line ends and tabs among them, halves of surrogate pairs and signs without a
+    width are written out; so is the first sign of what looks like an escaped character, and an
+    apostrophe at the beginning, which spreadsheets take for a mark of text and lose.
+
+    Examples
+    --------
+    >>> plain_text("=1+1"), plain_text("a\r\nb"), plain_text("_x0041_"), plain_text("'07")
+    ('=1+1', 'a\\u000d\\u000ab', '\\u005fx0041_', '\\u002707')
+    """
+    return _NO_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def fitted(text: str, *, master: str) -> str:

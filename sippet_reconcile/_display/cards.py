@@ -41,7 +41,7 @@ _STYLE: Final = """<style>
 .sippet.sippet .sub,.sippet.sippet .more{opacity:.75}
 .sippet.sippet .said{font-size:1.15em;line-height:1.35;margin:.15em 0 .4em}
 .sippet.sippet table{border-collapse:collapse;color:inherit;font-size:.95em;margin:.3em 0 .5em;table-layout:auto}
-.sippet.sippet tr{background:none}
+.sippet.sippet thead{border:0}.sippet.sippet tbody tr{background:none}
 .sippet.sippet th,.sippet.sippet td{border:0;border-bottom:1px solid rgba(128,128,128,.3);padding:.18em .7em .18em 0;text-align:left;vertical-align:top;line-height:1.35}
 .sippet.sippet th{font-weight:600;white-space:nowrap}
 .sippet.sippet td.n,.sippet.sippet th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -52,7 +52,8 @@ _STYLE: Final = """<style>
 .sippet.sippet details{margin:.15em 0}.sippet.sippet summary{cursor:pointer;padding:.1em 0}
 .sippet.sippet pre{white-space:pre-wrap;margin:.3em 0}
 .sippet.sippet figure{margin:.3em 0 .5em}.sippet.sippet figcaption{opacity:.75;font-size:1em;font-style:normal;text-align:left}
-.sippet.sippet .chart{display:block;width:100%;max-width:54em;height:auto;font-family:inherit;font-size:13px}
+.sippet.sippet .lanes{display:block;width:100%;height:auto;overflow:visible}
+.sippet.sippet .chart{display:block;width:100%;max-width:54em;height:auto;overflow:visible;font-family:inherit;font-size:13px}
 .sippet.sippet .chart text{fill:currentColor}.sippet.sippet .chart .value{opacity:.8}
 .sippet.sippet .chart .pos{fill:#4a87c7}.sippet.sippet .chart .neg{fill:#c46a35}
 .sippet.sippet .chart .quiet{fill:currentColor;opacity:.4}.sippet.sippet .chart .axis{stroke:currentColor;opacity:.5}
@@ -69,7 +70,7 @@ def html_text(text: str) -> str:
 
 def headline(text: str) -> str:
     """Return the sentence that comes first, which is the answer."""
-    return f'<p class="said"><b>{escape(text)}</b></p>'
+    return f'<p class="said"><strong>{escape(text)}</strong></p>'
 
 
 def paragraphs(sentences: Sequence[str]) -> str:
@@ -87,12 +88,13 @@ def folded(title: str, *parts: str) -> str:
     return f"<details><summary>{escape(title)}</summary>{''.join(parts)}</details>"
 
 
-def chart_figure(title: str, svg: str) -> str:
+def chart_figure(title: str, svg: str, *, width: str = "54em") -> str:
     """Return a chart with its title; the SVG is escaped already and says in words what it shows.
 
-    The colour of its letters is written where it cannot be taken away with the style.
+    The colour of its letters is written where it cannot be taken away with the style;
+    `width` is the most that it takes.
     """
-    style = "fill:currentColor;font-size:13px;max-width:54em"
+    style = f"fill:currentColor;font-size:13px;max-width:{width}"
     return f'<figure style="{style}"><figcaption>{escape(title)}</figcaption>{svg}</figure>'
 
 

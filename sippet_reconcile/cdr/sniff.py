@@ -101,7 +101,7 @@ class Candidates(list[Candidate]):
             None,
             *table,
             html_text(rest),
-            subtitle=self.verdict,
+            verdict=self.verdict,
             tone="ok" if self.fits else "warn",
         )
 

@@ -1,34 +1,149 @@
-"""Show a plan in a notebook: what it is, the first changes, and why others were left out.
+"""Show a plan in a notebook: what it would do and why, the first calls, what is left out, who approved.
 
 Input is a plan, output is one HTML fragment. Nothing is sent, fetched or changed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._display import card, html_table, section
+import pandas as pd
+
+from sippet_reconcile._display import (
+    card,
+    chart_figure,
+    escape,
+    folded,
+    html_table,
+    html_text,
+    more_rows,
+    plural,
+    section,
+    signed,
+)
+from sippet_reconcile.report.charts import Bar, BarChart
+from sippet_reconcile.report.durations import in_words, signed_in_words
 
 if TYPE_CHECKING:
     from sippet_reconcile.plan.model import Plan
 
 __all__ = ["plan_card"]
 
+_BARS: Final = 8
+_CALLS: Final = 4
+_ROWS: Final = 12
+_REASONS: Final = 10
+_APPROVALS: Final = 5
+_HEADS: Final = ("call", "field", "before", "after", "change (s)", "cause")
+
 
 def plan_card(plan: Plan, next_step: str) -> str:
     """Return a plan, and what to call next, as HTML."""
-    shown = plan.changes[["call_id", "field", "before", "after", "delta_s", "explanation"]]
-    parts = (
-        [section("Changes, in the order they are sent", html_table(shown, max_rows=10))] if len(shown) else []
-    )
-    left_out = plan.left_out
+    changes, left_out = plan.changes, plan.left_out
+    said = plan.summary()
+    parts = []
+    if len(changes):
+        chart = _causes(changes)
+        parts.append(section("Why", chart_figure(chart.title, chart.to_svg())))
+        parts.append(section("The first calls, in the order in which they are sent", _first_calls(changes)))
     if len(left_out):
         reasons = left_out.groupby("reason", as_index=False).agg(calls=("call_id", "nunique"))
-        parts.append(section("Left out", html_table(reasons.sort_values("calls", ascending=False))))
+        reasons = reasons.sort_values(["calls", "reason"], ascending=[False, True], kind="stable")
+        title = f"Left out, and why ({plural(int(left_out['call_id'].nunique()), 'call')})"
+        parts.append(folded(title, html_table(reasons, max_rows=_REASONS)))
+    parts += [section("Approvals", _approvals(plan)), html_text(f"Next: {next_step}")]
+    facts = {
+        "calls": said["calls"],
+        "changes": said["changes"],
+        "net duration": signed_in_words(float(str(said["net_s"])), is_rough=True),
+        "calls left out": int(left_out["call_id"].nunique()),
+        "findings": said["findings"],
+        "approvals": len(plan.approvals),
+    }
+    about = (said["kind"], said["period"], said["api_url"], f"made {said['created_at']}")
     return card(
         f"Plan {plan.short_id}",
-        {name: value for name, value in plan.summary().items() if name != "plan"},
+        facts,
         *parts,
-        subtitle=f"a plan sends nothing · next: {next_step}",
+        subtitle=" · ".join(str(part) for part in about if part),
+        verdict=_verdict(plan, len(changes), float(str(said["net_s"]))),
         tone="ok" if plan.approvals else "warn",
     )
+
+
+def _verdict(plan: Plan, n_changes: int, net_s: float) -> str:
+    """Return what applying the plan would do, in words."""
+    if not n_changes:
+        return "There is nothing to correct: the plan has no change."
+    done = "put back to what they were" if plan.kind == "revert" else "corrected"
+    share = f" of {plan.n_compared:,} compared" if plan.n_compared else ""
+    way = f" Their total duration {'falls' if net_s < 0 else 'rises'} by {in_words(net_s)}." if net_s else ""
+    approved = "" if plan.approvals else " Nobody has approved it yet."
+    return (
+        f"{plural(len(plan), 'call')}{share} would be {done}, with {plural(n_changes, 'change')}.{way}"
+        f"{approved} A plan sends nothing."
+    )
+
+
+def _causes(changes: pd.DataFrame) -> BarChart:
+    """Return calls by field and cause: a change is one of a call and a field, so rows are calls."""
+    known = changes.assign(explanation=changes["explanation"].fillna("no cause given"))
+    by_cause = known.groupby(["field", "explanation"], sort=True)["delta_s"]
+    rows = (
+        pd.DataFrame({"n_calls": by_cause.size(), "delta_s": by_cause.sum(min_count=1)})
+        .reset_index()
+        .sort_values("n_calls", ascending=False, kind="stable")
+    )
+    shown = rows if len(rows) <= _BARS else rows.head(_BARS - 1)
+    bars = [
+        Bar(f"{field}: {cause}", float(n), _counted(int(n), delta_s))
+        for field, cause, n, delta_s in shown.itertuples(index=False)
+    ]
+    rest = rows.iloc[len(shown) :]
+    if len(rest):
+        n, delta_s = int(rest["n_calls"].sum()), rest["delta_s"].sum(min_count=1)
+        label = plural(len(rest), "further cause")
+        bars.append(Bar(label, float(n), f"{plural(n, 'change')}{_seconds(delta_s)}", is_quiet=True))
+    return BarChart("Calls by field and cause", tuple(bars))
+
+
+def _counted(n_calls: int, delta_s: Any) -> str:
+    return f"{plural(n_calls, 'call')}{_seconds(delta_s)}"
+
+
+def _seconds(delta_s: Any) -> str:
+    return "" if pd.isna(delta_s) else f", {signed(float(delta_s))} s"
+
+
+def _first_calls(changes: pd.DataFrame) -> str:
+    """Return the first calls with all their changes, the id of each written once."""
+    ids = changes["call_id"].head(_ROWS).drop_duplicates().head(_CALLS).tolist()
+    n_calls = int(changes["call_id"].nunique())
+    rows = []
+    for call_id in ids:
+        own = changes.loc[changes["call_id"].eq(call_id)]
+        columns = [own[name].tolist() for name in ("field", "before", "after", "delta_s", "explanation")]
+        for place, (field, before, after, delta_s, cause) in enumerate(zip(*columns, strict=True)):
+            first = f'<td class="s" rowspan="{len(own)}">{escape(call_id)}</td>' if not place else ""
+            change = "" if pd.isna(delta_s) else signed(float(delta_s))
+            cells = "".join(f'<td class="s">{escape(value)}</td>' for value in (field, before, after))
+            rows.append(f'<tr>{first}{cells}<td class="n">{change}</td><td>{escape(cause)}</td></tr>')
+    heads = "".join(f'<th class="n">{h}</th>' if h.endswith("(s)") else f"<th>{h}</th>" for h in _HEADS)
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    return f'<div class="wide">{table}</div>{more_rows(n_calls - len(ids))}'
+
+
+def _approvals(plan: Plan) -> str:
+    """Return who approved, when and why; what has no approval says so."""
+    if not plan.approvals:
+        return html_text(
+            "Nobody has approved this plan; plan.approve(by=…, note=…) does, and any change drops it."
+        )
+    given = pd.DataFrame(
+        {
+            "by": [one.by for one in plan.approvals],
+            "when": [one.at for one in plan.approvals],
+            "why": [one.note or None for one in plan.approvals],
+        }
+    )
+    return html_table(given, max_rows=_APPROVALS)

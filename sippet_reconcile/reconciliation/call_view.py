@@ -33,6 +33,7 @@ __all__ = ["CallView"]
 
 _MISSING: Final = show_value(None)
 _TEXT_WIDTH: Final = 110
+_WIDE: Final = "70em"
 _LONGEST_CELL: Final = 40
 _TIMES: Final = ("started_at", "answered_at", "ended_at")
 _LEG_PARTS: Final = (
@@ -94,7 +95,14 @@ class CallView:
 
     def __str__(self) -> str:
         notes = [line for note in self.notes for line in _wrapped(note)]
-        parts = [visible(self.title), *notes, "", self.picture.to_text(_TEXT_WIDTH), "", _as_text(self._known_sides)]
+        parts = [
+            visible(self.title),
+            *notes,
+            "",
+            self.picture.to_text(_TEXT_WIDTH),
+            "",
+            _as_text(self._known_sides),
+        ]
         if len(self.legs):
             told = _times_shortened(self.legs)
             for name, columns in _LEG_PARTS:
@@ -121,7 +129,7 @@ class CallView:
         verdict = self.verdict
         parts = [
             paragraphs([note for note in self.notes if note != verdict]),
-            chart_figure(self.picture.title, self.picture.to_svg()),
+            chart_figure(self.picture.caption, self.picture.to_svg(), width=_WIDE),
             folded("Both sides", compact_table(self._known_sides, max_rows=MAX_ROWS)),
         ]
         for name, frame in (

@@ -102,13 +102,15 @@ class Finding:
 
     def to_html(self) -> str:
         """Return the finding as an escaped part of a page, evidence limited and numbers masked."""
-        parts = [html_text(self.message)]
-        if self.advice:
-            parts.append(f"<p><b>Next:</b> {escape(self.advice)}</p>")
-        return section(f"{self.severity.value}: {self.code}", *parts, shown_evidence(self))
+        return section(f"{self.severity.value}: {self.code}", html_text(self.message), *self._parts())
+
+    def _parts(self) -> list[str]:
+        advice = [f"<p><b>Next:</b> {escape(self.advice)}</p>"] if self.advice else []
+        return [*advice, shown_evidence(self)]
 
     def _repr_html_(self) -> str:
-        return card("Finding", None, self.to_html(), tone=_tone([self]))
+        title = f"Finding: {self.code} ({self.severity.value})"
+        return card(title, None, *self._parts(), verdict=self.message, tone=_tone([self]))
 
 
 def _tone(findings: Sequence[Finding]) -> str:

@@ -39,6 +39,15 @@ _SIGNS: Final = {
     Look.LESS: "-",
     Look.BACKWARDS: "<",
 }
+_DRAWN: Final = {
+    Look.WHOLE: "grey from start to end",
+    Look.SECONDS: "strong grey the seconds as recorded",
+    Look.RING: "pale ringing",
+    Look.TALK: "solid talk",
+    Look.MORE: "orange what is too much",
+    Look.LESS: "dashed orange what is too little",
+    Look.BACKWARDS: "red an end ahead of its start",
+}
 _ANSWER, _OPEN = "|", ">"
 _BLUE, _ORANGE, _RED = "#4a87c7", "#d9822b", "#d64545"
 _DASHED: Final = 'stroke-width="1.2" stroke-dasharray="3 2"'
@@ -52,8 +61,8 @@ _PAINT: Final = {
     Look.BACKWARDS: f'fill="{_RED}" fill-opacity=".15" stroke="{_RED}" {_DASHED}',
 }
 
-_WIDTH: Final = 900
-_LEFT, _ROOM, _ROW, _HEAD = 185, 420, 24, 20
+_WIDTH: Final = 940
+_LEFT, _ROOM, _ROW, _HEAD = 210, 400, 24, 20
 _BAR: Final = 12
 _LABEL, _TEXT = 26, 42
 _FEWEST: Final = 16
@@ -141,6 +150,14 @@ class Picture:
             f"{lane.label.strip()}: {lane.text}" if lane.text else lane.label.strip() for lane in self.lanes
         ]
         return "; ".join([*said, *([self.more] if self.more else [])])
+
+    @property
+    def caption(self) -> str:
+        """What the drawn signs mean, those that occur."""
+        looks = {stretch.look for lane in self.lanes for stretch in lane.stretches}
+        told = [said for look, said in _DRAWN.items() if look in looks]
+        told += ["▾ answered"] if any(lane.marks for lane in self.lanes) else []
+        return f"In time: {'; '.join(told)}." if told else "No instant is known."
 
     @property
     def span_us(self) -> tuple[int, int] | None:

@@ -7,14 +7,17 @@ is a notebook card, a page for a terminal, or rules to pin. Nothing is computed 
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from sippet_reconcile._display import (
     MAX_ROWS,
     card,
+    chart_figure,
     escape,
     folded,
     html_text,
+    paragraphs,
     plural,
     section,
     show_value,
@@ -36,7 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["overview_html", "overview_text", "rules_to_pin"]
 
-_WIDTH = 110
+_WIDTH: Final = 110
+_BARS: Final = 8
+"""Causes that the chart of a card shows at most, and then their figures."""
+
+_ROWS: Final = 5
 
 
 def _counted(said: dict[str, Any]) -> str:
@@ -66,9 +73,10 @@ def overview_html(
     if len(findings) or said["not_enough_evidence"]:
         parts.append(section("Findings", findings_table(findings)))
     if causes.sentences:
-        parts.append(section("Causes", causes.to_html()))
+        parts.append(section("Causes", _leading(causes)))
     if len(largest):
-        parts.append(section("Largest discrepancies", compact_table(hide_numbers(largest))))
+        table = compact_table(hide_numbers(largest), max_rows=_ROWS, n_rows=said["discrepancies"])
+        parts.append(section("Largest discrepancies", table))
     parts.append(
         folded(
             "Balance: where every row ended up",
@@ -82,6 +90,18 @@ def overview_html(
     tone = "stop" if said["stops"] else "warn" if said["discrepancies"] else "ok"
     subtitle = said["period"] or "no period: everything that was handed in"
     return card("Reconciliation", None, *parts, subtitle=subtitle, verdict=said["verdict"], tone=tone)
+
+
+def _leading(causes: RollUp) -> str:
+    """Return the sentences, the leading causes as a chart and, folded away, all of them in figures."""
+    chart = causes.chart
+    if len(chart.bars) > _BARS:
+        least = sorted((bar.value for bar in chart.bars), reverse=True)[_BARS - 1]
+        bars = tuple(bar for bar in chart.bars if bar.value >= least)[:_BARS]
+        title = f"{chart.title}, the {len(bars)} largest of {len(causes.frame)}"
+        chart = replace(chart, title=title, bars=bars)
+    figures = folded("All of them in figures", compact_table(causes.frame, max_rows=MAX_ROWS))
+    return paragraphs(causes.sentences) + chart_figure(chart.title, chart.to_svg()) + figures
 
 
 def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, largest: pd.DataFrame) -> str:

@@ -55,12 +55,12 @@ def document_card(document: Document) -> str:
 
 
 def _opened(part: Section) -> list[str]:
-    """Return a section as it stands open: where a picture tells it, the rows are folded away."""
+    """Return a section as it stands open: where a picture tells it, further ones and the rows are folded away."""
     if not part.charts:
         return _body(part, _OPEN_ROWS)
-    drawn = _drawn(part)
-    figures = [folded("The figures of this chart", _card_table(part, _CARD_ROWS))] if _has_rows(part) else []
-    return [*drawn, *figures]
+    first, *further = _drawn(part)
+    rows = [_card_table(part, _CARD_ROWS)] if _has_rows(part) else []
+    return [first, folded("More of it, in figures", *further, *rows)] if further or rows else [first]
 
 
 def _body(part: Section, max_rows: int) -> list[str]:

@@ -235,7 +235,7 @@ class ColumnChart(_Drawing):
         left = min(max(middle - wide / 2, -_GAP / 2), _WIDTH + _GAP / 2 - wide)
         return left, left + wide
 
-    def to_svg(self, key: str) -> str:
+    def to_svg(self, key: str = "") -> str:
         """Return the chart as SVG; `key` makes its ids unique in a page.
 
         A column whose number has no room above it tells it where one points at it; the

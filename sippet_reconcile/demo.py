@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -23,13 +25,16 @@ from sippet_reconcile.errors import InputError
 from sippet_reconcile.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sippet_reconcile.api import Client
     from sippet_reconcile.plan import Plan
     from sippet_reconcile.progress import Progress
     from sippet_reconcile.reconciliation import Reconciliation
     from sippet_reconcile.run import Run
     from sippet_reconcile.verify import Verification
 
-__all__ = ["EXPORTED_AT", "Demo", "run_demo", "sample_data"]
+__all__ = ["EXPORTED_AT", "Demo", "run_demo", "sample_data", "sample_reconciliation", "sample_run"]
 
 EXPORTED_AT: Final = pd.Timestamp("2026-11-01T03:00:00Z").as_unit("us")
 """When the sample month was exported; its calls are judged by this instant on whatever day the demo runs."""
@@ -58,6 +63,56 @@ def sample_data() -> Path:
             return folder
     msg = f"the sample data are neither in {here} nor beside it; install the package again"
     raise InputError(msg)
+
+
+@cache
+def sample_reconciliation() -> Reconciliation:
+    """Return the sample month, reconciled: what there is to try things on, without an API.
+
+    It is made once; like every reconciliation it hands out copies.
+
+    Examples
+    --------
+    >>> sample_reconciliation().findings.stops
+    <Findings: 0; next: print(findings.to_text())>
+    """
+    data = sample_data()
+    legs = sr.read_cdr(data / "freeswitch" / "Master.csv", timezone=_ZONE, country="GB", progress=False)
+    calls = sr.read_calls(
+        data / "api" / "calls.json", api_url="https://api.example.com", fetched_at=EXPORTED_AT
+    )
+    rules = sr.Rules(duration="billable")
+    return sr.reconcile(legs, calls, period=sr.Period.month("2026-10", timezone=_ZONE), rules=rules)
+
+
+@contextmanager
+def sample_run() -> Iterator[tuple[Run, Client]]:
+    """Run a sandbox, correct three calls on it, and hand out the run with a client of that API.
+
+    Yields
+    ------
+    Run and Client
+        Of a plan that sets the duration of three calls to 60 seconds. Its audit log goes
+        when the block ends, and so does the sandbox.
+
+    Examples
+    --------
+    >>> with sample_run() as (run, client):
+    ...     client.get_calls(run.records["call_id"])["duration_seconds"].tolist()
+    [60, 60, 60]
+    """
+    calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at=EXPORTED_AT)
+    with (
+        Sandbox(calls.query("duration_seconds > 60").head(3)) as api,
+        sr.Client(api.url, token=api.token) as client,
+        TemporaryDirectory() as audit,
+    ):
+        calls = client.get_calls(api.calls["id"])
+        fix = pd.DataFrame({"call_id": calls["id"], "duration_seconds": "60"})
+        plan = sr.plan_corrections(calls, fix, reason="ticket 4711").approve(
+            by="ana", note="looked at all three"
+        )
+        yield sr.apply_plan(plan, client, audit, rate=_RATE, progress=False), client
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,17 +33,36 @@ __all__ = [
 
 
 class ReconcileError(Exception):
-    """Base of every error of this package; catch it at the edge."""
+    """Base of every error of this package; catch it at the edge.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> try:
+    ...     sr.Period.month("October")
+    ... except sr.ReconcileError as error:
+    ...     type(error).__name__, error.exit_code
+    ('InputError', 2)
+    """
 
     exit_code: ClassVar[int] = 2
 
 
 class InputError(ReconcileError):
-    """Something the operator handed in cannot be used, and they can fix it."""
+    """Something the operator handed in cannot be used, and they can fix it.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> sr.Period.month("2026-10", timezone="London")
+    Traceback (most recent call last):
+    ...
+    sippet_reconcile.errors.InputError: timezone 'London' is not known here; use an IANA name such as 'Europe/London' or 'UTC'; did you mean 'Europe/London'?
+    """
 
 
 class CdrFormatError(InputError):
-    """A CDR file is not what it was said, or guessed, to be.
+    r"""A CDR file is not what it was said, or guessed, to be.
 
     Attributes
     ----------
@@ -51,6 +70,16 @@ class CdrFormatError(InputError):
         The file, or None where the input was a frame or an open stream.
     line
         The physical line, counted from 1, or None where the whole file is meant.
+
+    Examples
+    --------
+    >>> import io
+    >>> import sippet_reconcile as sr
+    >>> try:
+    ...     sr.read_cdr(io.BytesIO(b"name,colour\nrose,red\n"))
+    ... except sr.CdrFormatError as error:
+    ...     error.line, str(error).partition(",")[0]
+    (1, '<stream> line 1 has 2 fields')
     """
 
     def __init__(self, message: str, *, path: Path | str | None = None, line: int | None = None) -> None:
@@ -67,6 +96,18 @@ class SchemaError(InputError):
     failures
         One row per broken column or value: ``column``, ``expected``, ``found``;
         None where a single sentence says it all.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> fix = pd.DataFrame({"call": ["a"], "duration_seconds": ["60"]})
+    >>> try:
+    ...     sr.plan_corrections(sample_reconciliation().calls, fix, reason="ticket 4711")
+    ... except sr.SchemaError as error:
+    ...     error.failures[["column", "found"]].to_numpy().tolist()
+    [['call', 'a column named so'], ['call_id', 'no such column']]
     """
 
     def __init__(self, message: str, *, failures: pd.DataFrame | None = None) -> None:
@@ -75,15 +116,48 @@ class SchemaError(InputError):
 
 
 class PlanError(ReconcileError):
-    """A plan cannot be built, loaded or used."""
+    """A plan cannot be built, loaded or used.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> sr.Plan.load("nowhere.parquet")
+    Traceback (most recent call last):
+    ...
+    sippet_reconcile.errors.PlanError: there is no plan at nowhere.parquet
+    """
 
 
 class PlanNotApprovedError(PlanError):
-    """A plan was about to be applied without the approvals it needs."""
+    """A plan was about to be applied without the approvals it needs.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> plan = sr.build_plan(sample_reconciliation(), where="explanation == 'zero'").approve(by="ana")
+    >>> client = sr.Client("https://api.example.com", token="only-an-example")
+    >>> try:
+    ...     sr.apply_plan(plan.approve(by="ANA"), client, "audit/", min_approvals=2)
+    ... except sr.PlanNotApprovedError as error:
+    ...     print(str(error).split(", and ")[1])
+    2 approvals by different people are needed, 1 more: plan.approve(by=..., note=...)
+    """
 
 
 class PlanGuardError(PlanError):
-    """A plan is refused: too large, or built on data that a finding says to stop at."""
+    """A plan is refused: too large, or built on data that a finding says to stop at.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> try:
+    ...     sr.build_plan(sample_reconciliation(), max_calls=100)
+    ... except sr.PlanGuardError as error:
+    ...     print(str(error).partition(";")[0])
+    the plan would touch 282 calls, more than max_calls=100 allows
+    """
 
 
 class PlanDriftError(PlanError):
@@ -93,6 +167,19 @@ class PlanDriftError(PlanError):
     ----------
     drift
         One row per drifted field: ``call_id``, ``field``, ``before``, ``after``, ``observed``.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     undo = sr.revert_run(run).approve(by="ben")
+    ...     changed = client.patch_call(run.records["call_id"][0], {"duration_seconds": 61})  # by other hands
+    ...     try:
+    ...         sr.apply_plan(undo, client, run.audit, rate="100/s", on_drift="raise", progress=False)
+    ...     except sr.PlanDriftError as error:
+    ...         error.drift[["field", "before", "observed"]].to_numpy().tolist()
+    [['duration_seconds', '60', '61']]
     """
 
     def __init__(self, message: str, *, drift: pd.DataFrame | None = None) -> None:
@@ -109,6 +196,17 @@ class ApiError(ReconcileError):
         The HTTP status, or None where no answer came.
     request_id
         The server's ``x-request-id``, to quote to its operators; None where it sent none.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.sandbox import Sandbox
+    >>> with Sandbox() as api, sr.Client(api.url, token="not-its-token") as client:
+    ...     try:
+    ...         client.fetch_calls("2026-10", progress=False)
+    ...     except sr.ApiError as error:
+    ...         error.status, error.exit_code
+    (403, 3)
     """
 
     exit_code: ClassVar[int] = 3
@@ -129,6 +227,20 @@ class TransientApiError(ApiError):
     may_have_been_applied
         True where a request that changes something was sent and its answer lost:
         read the call before saying anything about it.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.sandbox import Faults, Sandbox
+    >>> call_id = "11111111-1111-4111-8111-111111111111"
+    >>> faults = Faults(script=["lost_answer"], methods=["PATCH"])
+    >>> with Sandbox(faults=faults) as api, sr.Client(api.url, token=api.token) as client:
+    ...     api.add_call(call_id, status="answered")
+    ...     try:
+    ...         client.patch_call(call_id, {"status": "completed"})
+    ...     except sr.TransientApiError as error:
+    ...         error.may_have_been_applied, api.calls["status"].tolist()
+    (True, ['completed'])
     """
 
     def __init__(
@@ -152,6 +264,19 @@ class RejectedError(ApiError):
     ----------
     problems
         What the server said, one text per error: code, detail and where it points.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.sandbox import Sandbox
+    >>> call_id = "11111111-1111-4111-8111-111111111111"
+    >>> with Sandbox() as api, sr.Client(api.url, token=api.token) as client:
+    ...     api.add_call(call_id, status="answered")
+    ...     try:
+    ...         client.patch_call(call_id, {"status": "finished"})
+    ...     except sr.RejectedError as error:
+    ...         error.status, error.problems[0].partition(":")[0]
+    (400, 'invalid_body')
     """
 
     def __init__(
@@ -167,10 +292,39 @@ class RejectedError(ApiError):
 
 
 class UnexpectedResponseError(ApiError):
-    """The API answered something that the protocol does not allow for."""
+    """The API answered something that the protocol does not allow for.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.sandbox import Faults, Sandbox
+    >>> call_id = "11111111-1111-4111-8111-111111111111"
+    >>> faults = Faults(script=["garbled"], methods=["PATCH"])
+    >>> with Sandbox(faults=faults) as api, sr.Client(api.url, token=api.token) as client:
+    ...     api.add_call(call_id, status="answered")
+    ...     try:
+    ...         client.patch_call(call_id, {"status": "completed"})
+    ...     except sr.UnexpectedResponseError as error:
+    ...         error.status, "the document is not JSON" in str(error)
+    (200, True)
+    """
 
 
 class AuditError(ReconcileError):
-    """The audit log cannot be written or trusted: nothing more may be sent."""
+    """The audit log cannot be written or trusted: nothing more may be sent.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import sippet_reconcile as sr
+    >>> log = sr.AuditLog(tempfile.mkdtemp())
+    >>> with log.writing():
+    ...     try:
+    ...         with sr.AuditLog(log.path).writing():
+    ...             pass
+    ...     except sr.AuditError as error:
+    ...         "is held by process" in str(error), error.exit_code
+    (True, 4)
+    """
 
     exit_code: ClassVar[int] = 4

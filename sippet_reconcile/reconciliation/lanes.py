@@ -7,6 +7,7 @@ its own and by the colour of the page's letters, or plain text. Nothing is decid
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -226,8 +227,11 @@ class Picture:
         legend = [f"{sign} {look.value}" for look, sign in _SIGNS.items() if sign in seen]
         legend += [f"{_ANSWER} answered"] if _ANSWER in seen else []
         legend += [f"{_OPEN} no end"] if _OPEN in seen else []
-        lines += [" " * (of_label + 2) + "  ".join(legend)] if legend else []
-        return "\n".join([*lines, *([visible(self.more)] if self.more else [])])
+        indent = " " * (of_label + 2)
+        # Words of one sign stay together where the line must break.
+        told = "  ".join(word.replace(" ", "\u00a0") for word in legend)
+        lines += [line.replace("\u00a0", " ") for line in _filled(told, width, indent)]
+        return "\n".join([*lines, *_filled(visible(self.more), width, "")])
 
 
 def _x(at_us: int, span: tuple[int, int]) -> float:
@@ -261,6 +265,10 @@ def _lane_svg(lane: Lane, top: float, span: tuple[int, int] | None) -> str:
     parts.append(_letters(_LEFT + _ROOM + 22, top + 16, shortened(lane.text, 44)))
     quiet = ' opacity=".55"' if lane.is_quiet else ""
     return f"<g{quiet}>{''.join(parts)}</g>"
+
+
+def _filled(text: str, width: int, indent: str) -> list[str]:
+    return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent)
 
 
 def _cell(at_us: int, span: tuple[int, int], room: int) -> int:

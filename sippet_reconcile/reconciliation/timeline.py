@@ -133,7 +133,10 @@ def _span_lane(label: str, call: pd.Series[Any], extra: tuple[Stretch, ...] = ()
     told = _known(start, end)
     if not told and start is not None and end is not None:
         told = [f"{_said((end - start) / SECOND)} from start to end"]
-    return Lane(label, _with_status(told, call), (*_between(start, end, Look.WHOLE), *extra))
+    whole = _between(start, end, Look.WHOLE)
+    # What runs backwards is the worse news, and is drawn over what is missing.
+    is_backwards = any(stretch.look is Look.BACKWARDS for stretch in whole)
+    return Lane(label, _with_status(told, call), (*extra, *whole) if is_backwards else (*whole, *extra))
 
 
 def _with_status(told: list[str], row: pd.Series[Any]) -> str:

@@ -20,6 +20,8 @@ from sippet_reconcile._display import label, plural, shortened, show_value, visi
 from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sippet_reconcile.report.document import Document
     from sippet_reconcile.report.section import Section
 
@@ -112,13 +114,14 @@ def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
     n_rows = 0 if part.frame is None else len(part.frame)
     sizes = part.block_sizes(MAX_HTML_ROWS)
     n_shown = sum(sizes) if part.group_by else min(n_rows, MAX_HTML_ROWS)
+    texts = part.columns(n_shown, mask=mask)
     n_first = _PAGE_ROWS if part.is_searchable else MAX_HTML_ROWS
     if not n_rows:
         body = ""
     elif part.group_by:
-        body = grouped_rows(part, sizes, n_first, mask=mask)
+        body = grouped_rows(part, texts, sizes, n_first, mask=mask)
     else:
-        body = plain_rows(part, MAX_HTML_ROWS, n_first, mask=mask)
+        body = plain_rows(part, texts, n_first)
     return {
         "key": key,
         "anchor": f"{key}-{part.anchor}",
@@ -133,7 +136,7 @@ def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
         if part.group_by
         else ("", part.row_word or "row"),
         "cut": _cut(part, n_rows, n_shown, sizes),
-        "filters": _filters(part, names, n_shown, mask=mask),
+        "filters": _filters(part, dict(zip(names, texts, strict=True))),
         "charts": [
             {"title": chart.title, "svg": Markup(chart.to_svg(f"{key}c{at}"))}  # noqa: S704 - escaped where it is drawn
             for at, chart in enumerate(part.charts)
@@ -152,11 +155,11 @@ def _cut(part: Section, n_rows: int, n_shown: int, sizes: list[int]) -> str:
     return f"{told} {part.rest}".strip()
 
 
-def _filters(part: Section, names: list[str], n_shown: int, *, mask: bool) -> list[dict[str, Any]]:
+def _filters(part: Section, columns: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """Return the filters that tell rows apart, with what there is to choose."""
-    if not part.is_searchable or part.frame is None:
+    if not part.is_searchable:
         return []
-    columns = dict(zip(names, part.columns(n_shown, mask=mask), strict=True))
+    names = list(columns)
     found = []
     for name in part.filters:
         choices = sorted(set(columns.get(name, ())), key=lambda text: (text == "–", text))

@@ -38,7 +38,7 @@ def escaped(text: str) -> str:
     >>> escaped('<b> & "x"\x00')
     '&lt;b&gt; &amp; &quot;x&quot;\\u0000'
     >>> escaped("a" * 2_500)[-30:]
-    'aaaaa… (500 more characters)'
+    'aaaaaaa… (500 more characters)'
     """
     if len(text) > MAX_CELL:
         text = f"{text[:MAX_CELL]}… ({len(text) - MAX_CELL:,} more characters)"
@@ -50,15 +50,14 @@ def column_class(part: Section, name: str) -> str:
     return "n" if part.is_number(name) else _CLASSES.get(name, "")
 
 
-def plain_rows(part: Section, max_rows: int, n_first: int, *, mask: bool) -> str:
-    """Return one body with the first rows; those after the first `n_first` are shown later, by a button."""
+def plain_rows(part: Section, texts: Sequence[Sequence[str]], n_first: int) -> str:
+    """Return one body with the given columns of cells; rows after the first `n_first` are shown later, by a button."""
     assert part.frame is not None  # noqa: S101 - the caller looked
-    texts = part.columns(max_rows, mask=mask)
     columns = [
         _cells(part, str(name), column) for name, column in zip(part.frame.columns, texts, strict=True)
     ]
     rows = ["<tr>" + "".join(row) + "</tr>" for row in zip(*columns, strict=True)]
-    has_total = part.total and bool(rows) and len(part.frame) <= max_rows
+    has_total = part.total and len(rows) == len(part.frame)
     for at in range(n_first, len(rows) - has_total):
         rows[at] = f'<tr class="later">{rows[at].removeprefix("<tr>")}'
     if has_total:
@@ -66,18 +65,19 @@ def plain_rows(part: Section, max_rows: int, n_first: int, *, mask: bool) -> str
     return "<tbody>\n" + "\n".join(rows) + "\n</tbody>"
 
 
-def grouped_rows(part: Section, sizes: Sequence[int], n_first: int, *, mask: bool) -> str:
+def grouped_rows(
+    part: Section, texts: Sequence[Sequence[str]], sizes: Sequence[int], n_first: int, *, mask: bool
+) -> str:
     """Return one body per block: what it says once, a row for each of its rows, and its evidence.
 
     Blocks after the first `n_first` are shown later, by a button.
     """
     assert part.frame is not None  # noqa: S101 - the caller looked
-    n_rows = sum(sizes)
     spans = [size for size in sizes for _ in range(size)]
     is_first = [at == 0 for size in sizes for at in range(size)]
     columns = []
-    for name, texts in zip(map(str, part.frame.columns), part.columns(n_rows, mask=mask), strict=True):
-        cells = _cells(part, name, texts)
+    for name, column in zip(map(str, part.frame.columns), texts, strict=True):
+        cells = _cells(part, name, column)
         if name in part.once:
             cells = _once(cells, spans, is_first, is_head=name == part.group_by)
         columns.append(cells)

@@ -134,12 +134,25 @@ class Period:
         return cls(start, end, timezone=timezone)
 
     def widened(self, seconds: float) -> Period:
-        """Return the span with a margin on both sides."""
+        """Return the span with a margin on both sides.
+
+        Examples
+        --------
+        >>> Period.month("2026-10").widened(3600).label
+        '2026-09-30 23:00 to 2026-11-01 01:00 (UTC, end excluded)'
+        """
         margin = timedelta(seconds=seconds)
         return Period(self.start - margin, self.end + margin, timezone=self.timezone)
 
     def contains(self, instants: pd.Series[pd.Timestamp]) -> pd.Series[bool]:
-        """Mark the instants inside the span; a missing instant is not inside."""
+        """Mark the instants inside the span; a missing instant is not inside.
+
+        Examples
+        --------
+        >>> at = pd.Series(pd.to_datetime(["2026-10-01T00:00Z", "2026-11-01T00:00Z", None], utc=True))
+        >>> Period.month("2026-10").contains(at).tolist()
+        [True, False, False]
+        """
         start, end = pd.Timestamp(self.start), pd.Timestamp(self.end)
         return (instants.ge(start) & instants.lt(end)).fillna(value=False).astype("bool")
 
@@ -154,12 +167,25 @@ class Period:
         return self.label
 
     def to_dict(self) -> dict[str, str]:
-        """Return plain values for a saved plan or summary."""
+        """Return plain values for a saved plan or summary.
+
+        Examples
+        --------
+        >>> Period.month("2026-10").to_dict()
+        {'start': '2026-10-01T00:00:00+00:00', 'end': '2026-11-01T00:00:00+00:00', 'timezone': 'UTC'}
+        """
         return {"start": self.start.isoformat(), "end": self.end.isoformat(), "timezone": self.timezone}
 
     @classmethod
     def from_dict(cls, values: dict[str, str]) -> Period:
-        """Read back what `to_dict` wrote."""
+        """Read back what `to_dict` wrote.
+
+        Examples
+        --------
+        >>> october = Period.month("2026-10", timezone="Europe/London")
+        >>> Period.from_dict(october.to_dict()) == october
+        True
+        """
         return cls(
             datetime.fromisoformat(values["start"]),
             datetime.fromisoformat(values["end"]),

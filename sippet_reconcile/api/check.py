@@ -89,6 +89,15 @@ class CheckResult:
     """Whether calls can be read, with this URL and token, and how far the clocks are apart.
 
     Whether calls may be *written* is not checked: nothing is ever sent to find out.
+
+    Examples
+    --------
+    >>> from sippet_reconcile import Client
+    >>> from sippet_reconcile.sandbox import Sandbox
+    >>> with Sandbox() as api, Client(api.url, token="not-its-token") as client:
+    ...     found = client.check()
+    >>> found.ok, found.summary()["reachable"], found.summary()["authenticated"]
+    (False, True, False)
     """
 
     url: str

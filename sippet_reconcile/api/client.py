@@ -74,9 +74,23 @@ class Client:
 
     Examples
     --------
-    >>> with Client("https://api.example.com", token="only-an-example") as client:
-    ...     client
+    >>> client = Client("https://api.example.com", token="only-an-example")
+    >>> client.close()
+    >>> client
     <Client https://api.example.com>
+
+    On a sandbox, which is an API of this machine:
+
+    >>> from sippet_reconcile.demo import sample_data
+    >>> from sippet_reconcile.sandbox import Sandbox
+    >>> with Sandbox(sample_data() / "api" / "calls.json") as api, Client(api.url, token=api.token) as client:
+    ...     client.check().ok, client.describe().patchable
+    ...     monday = client.fetch_calls("2026-10-05", "2026-10-06", timezone="Europe/London", progress=False)
+    ...     call_id = monday.query("duration_seconds > 600")["id"].iloc[0]
+    ...     answered = client.patch_call(call_id, {"duration_seconds": 600})
+    ...     client.get_calls([call_id])["duration_seconds"].tolist()
+    (True, ('call_source', 'duration_seconds', 'ended_at', 'status'))
+    [600]
     """
 
     def __init__(

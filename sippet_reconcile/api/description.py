@@ -27,6 +27,12 @@ class ApiDescription:
 
     Where it cannot be read, ``available`` is False, ``problem`` says why, and both
     tuples are empty: nothing is claimed about the server.
+
+    Examples
+    --------
+    >>> described = ApiDescription(statuses=("completed", "busy"), patchable=("status",))
+    >>> described.summary()
+    {'statuses': 'completed, busy', 'patchable': 'status'}
     """
 
     statuses: tuple[str, ...] = ()

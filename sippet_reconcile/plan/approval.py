@@ -78,6 +78,12 @@ class Approval:
         Why, in their words.
     plan_id
         The fingerprint of what they approved.
+
+    Examples
+    --------
+    >>> approval = Approval("ana", "2026-11-02T09:00:00+00:00", "looked at ten of them", "3f0c")
+    >>> Approval.from_dict(approval.to_dict()) == approval
+    True
     """
 
     by: str

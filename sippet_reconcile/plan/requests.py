@@ -30,6 +30,12 @@ class PlannedRequest(NamedTuple):
         All headers but ``Authorization``.
     body
         The JSON document as bytes.
+
+    Examples
+    --------
+    >>> request = patch_of("a1", {"duration_seconds": 60})
+    >>> request.method, request.path, request.call_id, request.attributes
+    ('PATCH', '/api/calls/a1', 'a1', {'duration_seconds': 60})
     """
 
     method: str

@@ -140,6 +140,15 @@ class Rules:
         ------
         InputError
             If a name is not one of the rules, with the nearest that is, or a value is not allowed.
+
+        Examples
+        --------
+        >>> Rules.from_dict({"duration": "billable", "settle_s": 0}).settle_s
+        0
+        >>> Rules.from_dict({"durations": "billable"})
+        Traceback (most recent call last):
+        ...
+        sippet_reconcile.errors.InputError: no such rule: 'durations' (did you mean 'duration'?); the rules are: duration, ...
         """
         known = [field.name for field in fields(cls)]
         unknown = [str(name) for name in values if name not in known]
@@ -150,7 +159,14 @@ class Rules:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON and TOML can hold, in the order of the fields."""
+        """Return plain values that JSON and TOML can hold, in the order of the fields.
+
+        Examples
+        --------
+        >>> rules = Rules(duration="total", internal_numbers=("1001", "1002"))
+        >>> rules.to_dict()["internal_numbers"], Rules.from_dict(rules.to_dict()) == rules
+        (['1001', '1002'], True)
+        """
         values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         values["open_statuses"] = list(self.open_statuses)
         values["internal_numbers"] = list(self.internal_numbers)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from sippet_reconcile._display import visible
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report.card import document_card
 from sippet_reconcile.report.markdown import document_markdown
@@ -75,17 +76,31 @@ class Document:
             raise InputError(msg)
 
     def __repr__(self) -> str:
-        return f"<Document {self.title}: {self.verdict}>"
+        return visible(f"<Document {self.title}: {self.verdict}>")
 
     def _repr_html_(self) -> str:
         return document_card(self)
 
     def html(self, *, mask: bool = True) -> str:
-        """Return the whole document as one HTML page; `mask` hides the middle of phone numbers."""
+        """Return the whole document as one HTML page; `mask` hides the middle of phone numbers.
+
+        Examples
+        --------
+        >>> Document("Verification", "All 3 calls hold.", "ok").html().startswith("<!doctype html>")
+        True
+        """
         return document_page(self, mask=mask)
 
     def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
-        """Write the document as one self-contained HTML file; return its path."""
+        """Write the document as one self-contained HTML file; return its path.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> Document("Verification", "All 3 calls hold.", "ok").to_html(folder / "proof.html").name
+        'proof.html'
+        """
         return _write(path, self.html(mask=mask))
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
@@ -96,6 +111,12 @@ class Document:
         """Return the document as JSON, and write it where a path is given.
 
         Tables hold at most 5,000 rows and say how many there are; `mask` hides the middle of phone numbers.
+
+        Examples
+        --------
+        >>> import json
+        >>> json.loads(Document("Verification", "All 3 calls hold.", "ok").to_json())["verdict"]
+        'All 3 calls hold.'
         """
         return _returned(path, document_json(self, mask=mask))
 

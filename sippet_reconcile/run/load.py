@@ -42,6 +42,13 @@ def load_run(audit: AuditLog | str | os.PathLike[str], run_id: str | None = None
     ------
     InputError
         If the log is not there, is empty, or does not know the run.
+
+    Examples
+    --------
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     load_run(run.audit.path).run_id == run.run_id
+    True
     """
     log = audit if isinstance(audit, AuditLog) else AuditLog(audit)
     events = read_events(log)

@@ -27,7 +27,13 @@ _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 
 
 class RetryAfterForm(StrEnum):
-    """How ``retry-after`` is written."""
+    """How ``retry-after`` is written.
+
+    Examples
+    --------
+    >>> Fault("throttle", retry_after_s=5, retry_after_form=RetryAfterForm.DATE)
+    Fault('throttle', retry_after_s=5, retry_after_form='date')
+    """
 
     SECONDS = "seconds"
     DATE = "date"

@@ -41,6 +41,12 @@ class ReceivedRequest:
         The same moment on the clock.
     fault
         The kind of fault it got, ``"rate_limit"`` where the limiter refused it, or None.
+
+    Examples
+    --------
+    >>> request = ReceivedRequest("GET", "/api/calls", "filter[status]=busy", {"accept": "*/*"}, "", status=200)
+    >>> request.method, request.path, request.status
+    ('GET', '/api/calls', 200)
     """
 
     method: str

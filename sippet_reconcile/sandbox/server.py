@@ -82,6 +82,21 @@ class Sandbox:
     []
     >>> [(request.method, request.status) for request in sandbox.requests]
     [('GET', 200)]
+
+    In a notebook it may run over several cells; what others do to the calls meanwhile is
+    a line of its own:
+
+    >>> sandbox = Sandbox().start()
+    >>> call_id = "11111111-1111-4111-8111-111111111111"
+    >>> sandbox.add_call(call_id, status="answered")
+    >>> sandbox.change_call(call_id, status="completed", duration_seconds=75)
+    >>> sandbox.calls[["status", "duration_seconds"]].to_numpy().tolist()
+    [['completed', 75]]
+    >>> sandbox.remove_call(call_id)
+    >>> sandbox.clear_requests()
+    >>> sandbox.stop()
+    >>> sandbox
+    <Sandbox not running; next: sandbox.start(): 0 calls, 0 requests>
     """
 
     def __init__(
@@ -264,6 +279,13 @@ def serve(
         As for `Sandbox`.
     on_started
         Called with the sandbox once it answers: the place to print its URL and token.
+
+    Examples
+    --------
+    >>> def stop_at_once(sandbox):  # as Ctrl-C would
+    ...     raise KeyboardInterrupt
+    >>> serve(on_started=stop_at_once)
+    <Sandbox not running; next: sandbox.start(): 0 calls, 0 requests>
     """
     sandbox = Sandbox(calls, faults=faults, switches=switches, token=token, port=port)
     never = threading.Event()

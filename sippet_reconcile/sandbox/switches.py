@@ -34,7 +34,13 @@ DIRECTIONS: Final = ("inbound", "outbound", "internal")
 
 
 class AuthFailure(StrEnum):
-    """How a request without a valid token is answered."""
+    """How a request without a valid token is answered.
+
+    Examples
+    --------
+    >>> Switches(auth_failure=AuthFailure.EMPTY).auth_failure.value
+    '200-empty'
+    """
 
     FORBIDDEN = "403"
     UNAUTHORIZED_JSON = "401-json"
@@ -43,7 +49,13 @@ class AuthFailure(StrEnum):
 
 
 class RateLimitStyle(StrEnum):
-    """What a request over the rate limit is answered."""
+    """What a request over the rate limit is answered.
+
+    Examples
+    --------
+    >>> Switches(rate_limit_style="403-text", rate_limit_per_s=10).rate_limit_style
+    <RateLimitStyle.FORBIDDEN_TEXT: '403-text'>
+    """
 
     TOO_MANY = "429"
     FORBIDDEN_TEXT = "403-text"
@@ -51,7 +63,13 @@ class RateLimitStyle(StrEnum):
 
 
 class Pagination(StrEnum):
-    """How the index pages, where it does."""
+    """How the index pages, where it does.
+
+    Examples
+    --------
+    >>> Switches(pagination="keyset").pagination
+    <Pagination.KEYSET: 'keyset'>
+    """
 
     OFFSET = "offset"
     KEYSET = "keyset"

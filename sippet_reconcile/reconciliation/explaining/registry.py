@@ -122,6 +122,11 @@ def explanation(
 def remove_explanation(name: str) -> None:
     """Take out an explanation that was added with `explanation`; what is reconciled already stays as it is.
 
+    Parameters
+    ----------
+    name
+        The name that it was added under.
+
     Raises
     ------
     InputError

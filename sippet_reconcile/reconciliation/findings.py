@@ -87,7 +87,7 @@ class Finding:
     cure: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return f"<Finding {self.severity.value} {self.code}: {self.message}>"
+        return visible(f"<Finding {self.severity.value} {self.code}: {self.message}>")
 
     def summary(self) -> dict[str, object]:
         """Return plain values: everything but the evidence, which is counted."""
@@ -305,7 +305,7 @@ class Findings(Sequence[Finding]):
     def to_text(self) -> str:
         """Return every finding with its advice, its cure as a rule, and the first rows of its evidence."""
         said = [_as_text(finding) for finding in self._items] or ["No findings."]
-        return "\n\n".join([*said, *([self.untold] if self.untold else [])])
+        return visible("\n\n".join([*said, *([self.untold] if self.untold else [])]))
 
     def __str__(self) -> str:
         return self.to_text()

@@ -40,7 +40,7 @@ class Content:
         See `schema.CHANGES` and `plan.frames`.
     plain
         Plain values: ``kind``, ``created_at``, ``api_url``, ``period``, ``rules``,
-        ``accept``, ``selection``, ``n_compared``, ``reverts_run_id``, ``schema_version``.
+        ``accept``, ``selection``, ``n_compared``, ``reverts_run_id``, ``phrases``, ``schema_version``.
     """
 
     changes: pd.DataFrame

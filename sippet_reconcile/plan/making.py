@@ -33,6 +33,7 @@ from sippet_reconcile.plan.order import in_plan_order
 from sippet_reconcile.plan.touched import calls_in_order, calls_of_changes, starts_of
 from sippet_reconcile.plan.validation import check_changes, unwritable
 from sippet_reconcile.plan.whole_record import judge_calls
+from sippet_reconcile.reconciliation.rollup import phrase_of
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import CHANGES, conform
 
@@ -67,7 +68,7 @@ def content_from_changes(
     changes, calls, left_out, ledger, findings, balance, not_patchable, disputes
         As for `Plan.from_changes`.
     plain
-        As in `Content`, without the ``schema_version``.
+        As in `Content`, without ``phrases`` and ``schema_version``.
 
     Raises
     ------
@@ -105,11 +106,20 @@ def content_from_changes(
             NOT_PATCHABLE.empty() if not_patchable is None else not_patchable, NOT_PATCHABLE
         ),
         disputes=to_schema(DISPUTES.empty() if disputes is None else disputes, DISPUTES),
-        plain=_as_saved({**plain, "schema_version": SCHEMA_VERSION}),
+        plain=_as_saved({**plain, "phrases": _phrases_of(rows, kind), "schema_version": SCHEMA_VERSION}),
     )
     if not is_revert:
         _refuse_broken_records(content)
     return content
+
+
+def _phrases_of(changes: pd.DataFrame, kind: str) -> dict[str, list[str]]:
+    """Return how a sentence about one, or about several, changes of each cause goes on.
+
+    They are part of the plan, so that it reads alike where an explanation of its own is unknown.
+    """
+    causes = changes["explanation"].dropna().unique() if kind == "reconciliation" else ()
+    return {str(cause): [phrase_of(str(cause), n) for n in (1, 2)] for cause in causes}
 
 
 def _refuse_broken_records(content: Content) -> None:

@@ -28,6 +28,7 @@ from sippet_reconcile.plan.making import content_from_changes, content_of_calls
 from sippet_reconcile.plan.plots import PlanPlots
 from sippet_reconcile.plan.preview import preview
 from sippet_reconcile.plan.requests import PlannedRequest, patch_of
+from sippet_reconcile.plan.reviewed import reviewed_content
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
 from sippet_reconcile.reconciliation.rules import Rules
@@ -220,6 +221,11 @@ class Plan:
         return json.loads(json.dumps(self._content.plain["selection"]))
 
     @property
+    def phrases(self) -> dict[str, list[str]]:
+        """How a sentence about one, or about several, changes of each cause goes on; a plan of version 1 has none."""
+        return json.loads(json.dumps(self._content.plain.get("phrases", {})))
+
+    @property
     def n_compared(self) -> int | None:
         """How many calls were compared; None where the plan comes from no comparison."""
         count: int | None = self._content.plain["n_compared"]
@@ -290,6 +296,59 @@ class Plan:
         """
         dropped = chosen_calls(ids_or_mask, self._content.changes, self._content.calls)
         return self._only(~dropped)
+
+    def keep_reviewed(self, path: str | os.PathLike[str]) -> Plan:
+        """Return the plan of the calls that a person said yes to in a workbook; approvals are dropped.
+
+        The workbook is the one that ``plan.dry_run().to_excel(path)`` wrote, masked or not, saved again by any
+        program. Only ``yes`` in the column ``approve`` keeps (case and blanks do not matter), and only where all
+        rows of a call say it. Rows and columns may be sorted, filtered, hidden, moved and widened, and sheets
+        may be added; any other change is an error.
+
+        Parameters
+        ----------
+        path
+            The workbook.
+
+        Returns
+        -------
+        Plan
+            Calls that were answered with ``no`` are in its ``left_out`` as ``rejected in review``, those without
+            an answer as ``not approved in review``, each with the note; notes of calls that stay are in
+            ``selection["review"]``. Where every call was approved and no note was written, it is this plan,
+            approvals included.
+
+        Raises
+        ------
+        SchemaError
+            If a cell holds anything else in place of what was written, a row or column is missing, added or
+            there twice, an answer is neither yes nor no, or the rows of a call disagree: with every place in
+            ``.failures``.
+        PlanError
+            If it is the workbook of another plan.
+        InputError
+            If the file cannot be read as a workbook.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> import openpyxl
+        >>> import sippet_reconcile as sr
+        >>> from sippet_reconcile.demo import sample_data
+        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json").query("duration_seconds > 60").head(2)
+        >>> fix = calls[["id"]].rename(columns={"id": "call_id"}).assign(duration_seconds=60)
+        >>> plan = sr.plan_corrections(calls, fix, reason="ticket 4711")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = plan.dry_run().to_excel(f"{folder}/review.xlsx")
+        ...     book = openpyxl.load_workbook(path)
+        ...     book["changes"]["A2"] = "yes"  # what a person does in Excel
+        ...     book.save(path)
+        ...     smaller = plan.keep_reviewed(path)
+        >>> len(plan), len(smaller), smaller.left_out["reason"].tolist()
+        (2, 1, ['not approved in review'])
+        """
+        content = reviewed_content(self, self._content, path)
+        return self if content is None else Plan(fingerprint_of(content), (), content)
 
     def _only(self, kept: pd.Series[bool]) -> Plan:
         """Return the plan of the kept calls, given as a mask over the rows of its calls."""

@@ -24,10 +24,8 @@ def preview(plan: Plan, *, rate: str) -> DryRunReport:
     """Return the dry run of a plan at a pace."""
     calls, changes = plan.calls, plan.changes
     context = calls.loc[:, _CONTEXT].set_index("call_id").reindex(changes["call_id"]).reset_index(drop=True)
-    approvals = pd.DataFrame(
-        [{"by": one.by, "at": one.at, "note": one.note} for one in plan.approvals],
-        columns=["by", "at", "note"],
-    ).astype("str")
+    given = [{"by": one.by, "at": one.at, "note": one.note, "plan_id": one.plan_id} for one in plan.approvals]
+    approvals = pd.DataFrame(given, columns=["by", "at", "note", "plan_id"]).astype("str")
     facts = DryRunFacts(
         plan={
             "plan_id": plan.plan_id,
@@ -36,6 +34,7 @@ def preview(plan: Plan, *, rate: str) -> DryRunReport:
             "created_at": plan.created_at,
             "api_url": plan.api_url,
             "period": None if plan.period is None else plan.period.label,
+            "span": plan.period,
             "n_compared": plan.n_compared,
             "reverts_run_id": plan.reverts_run_id,
             "accept": plan.accept,
@@ -53,5 +52,6 @@ def preview(plan: Plan, *, rate: str) -> DryRunReport:
         rules=plan.rules.to_dict(),
         calls=calls,
         disputes=plan.disputes,
+        phrases=plan.phrases,
     )
     return DryRunReport.from_facts(facts)

@@ -29,7 +29,7 @@ from sippet_reconcile.reconciliation.page import compact_table
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import Bar, BarChart
 
-__all__ = ["RollUp", "cause_sentences", "roll_up", "to_settle"]
+__all__ = ["RollUp", "cause_sentences", "phrase_of", "roll_up", "to_settle"]
 
 SHOWN_CAUSES: Final = 3
 """Causes that the first sentence names; the chart and the frame have the others."""
@@ -197,12 +197,24 @@ def cause_sentences(rows: pd.DataFrame, *, limit: int | None = None) -> list[str
     ]
 
 
-def _sentence(name: str, explanation: str, n_calls: int, of: int, delta_s: Any) -> str:
+def phrase_of(explanation: str, n_calls: int) -> str:
+    """Return how a sentence about so many wrong values goes on.
+
+    Examples
+    --------
+    >>> phrase_of("ring-time-included", 2), phrase_of("ring-time-included", 1), phrase_of("unexplained", 1)
+    ('include ring time', 'includes ring time', 'is unexplained')
+    """
     known = find_explanation(explanation)
     phrase = known.phrase if known else f"are {explanation}"
-    if n_calls == 1:
-        verb, _, rest = phrase.partition(" ")
-        phrase = f"{_SINGULAR.get(verb, verb)} {rest}".strip()
+    if n_calls != 1:
+        return phrase
+    verb, _, rest = phrase.partition(" ")
+    return f"{_SINGULAR.get(verb, verb)} {rest}".strip()
+
+
+def _sentence(name: str, explanation: str, n_calls: int, of: int, delta_s: Any) -> str:
+    known, phrase = find_explanation(explanation), phrase_of(explanation, n_calls)
     # A name with a number says more than its phrase: which hours, how many seconds.
     named = explanation if known and known.name != explanation else ""
     return f"{n_calls:,} of {plural(of, *_nouns(name))} {phrase}{_in_brackets(delta_s, named)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import mask_number
-from sippet_reconcile.report.section import NUMBER_COLUMNS
+from sippet_reconcile.report.section import number_cells
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document
@@ -61,17 +61,27 @@ def _section_plain(part: Section, *, mask: bool) -> dict[str, Any]:
         for chart in part.charts
     ]
     if part.frame is not None:
-        rows = part.frame.head(_JSON_ROWS)
-        columns = [
-            [
-                mask_number(v) if mask and name in NUMBER_COLUMNS and isinstance(v, str) else _plain(v)
-                for v in rows[name].tolist()
-            ]
-            for name in rows.columns
-        ]
-        plain |= {
-            "n_rows": len(part.frame),
-            "columns": [str(name) for name in rows.columns],
-            "rows": [list(row) for row in zip(*columns, strict=True)],
-        }
+        plain |= {"n_rows": len(part.frame), **_table_plain(part.frame, mask=mask)}
+    if part.evidence is not None:
+        plain["evidence"] = _table_plain(part.evidence, mask=mask)
     return plain
+
+
+def _table_plain(frame: pd.DataFrame, *, mask: bool) -> dict[str, Any]:
+    """Return the first rows of a table as plain values."""
+    rows = frame.head(_JSON_ROWS)
+    hidden = number_cells(rows) if mask else {}
+    columns = []
+    for name in map(str, rows.columns):
+        values = rows[name].tolist()
+        flags = hidden.get(name, [False] * len(values))
+        columns.append(
+            [
+                mask_number(v) if flag and isinstance(v, str) else _plain(v)
+                for v, flag in zip(values, flags, strict=True)
+            ]
+        )
+    return {
+        "columns": [str(name) for name in rows.columns],
+        "rows": [list(row) for row in zip(*columns, strict=True)],
+    }

@@ -19,7 +19,7 @@ from sippet_reconcile._display import label, mask_number, show_value
 if TYPE_CHECKING:
     from sippet_reconcile.report.charts import Chart
 
-__all__ = ["NUMBER_COLUMNS", "Section"]
+__all__ = ["NUMBER_COLUMNS", "Section", "number_cells"]
 
 NUMBER_COLUMNS: Final = ("from_number", "to_number", "sip_username")
 """Columns that are masked wherever they are shown; a user name is often a number."""
@@ -134,15 +134,14 @@ class Section:
         return (ends - starts)[:n_blocks].tolist()
 
     def _texts(self, frame: pd.DataFrame, *, mask: bool) -> list[list[str]]:
-        hidden = _numbers_by_field(frame) if mask else None
+        hidden = number_cells(frame) if mask else {}
         texts = []
         for name in map(str, frame.columns):
-            is_masked = mask and bool(_MASKED.match(name))
             values = frame[name].tolist()
-            column = [self._cell(name, value, mask=is_masked) for value in values]
-            if hidden is not None and name in _VALUES:
-                column = [mask_number(v) if hide else v for v, hide in zip(column, hidden, strict=True)]
-            texts.append(column)
+            flags = hidden.get(name, [False] * len(values))
+            texts.append(
+                [self._cell(name, value, mask=flag) for value, flag in zip(values, flags, strict=True)]
+            )
         return texts
 
     def _cell(self, name: str, value: object, *, mask: bool) -> str:
@@ -165,11 +164,25 @@ class Section:
         return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
 
 
-def _numbers_by_field(frame: pd.DataFrame) -> list[bool] | None:
-    """Tell the rows whose values are those of a field that holds a number."""
-    if "field" not in frame or not _VALUES.intersection(frame.columns):
-        return None
-    return [isinstance(name, str) and bool(_MASKED.match(name)) for name in frame["field"].tolist()]
+def number_cells(frame: pd.DataFrame) -> dict[str, list[bool]]:
+    """Tell which cells hold phone numbers or users, by column: a column of numbers, or a value of such a field.
+
+    Examples
+    --------
+    >>> rows = {"field": ["status", "to_number"], "value_call": ["busy", "+442079460123"], "to_number_cdr": ["1", "2"]}
+    >>> number_cells(pd.DataFrame(rows))
+    {'value_call': [False, True], 'to_number_cdr': [True, True]}
+    """
+    by_field: list[bool] = []
+    if "field" in frame and not _VALUES.isdisjoint(frame.columns):
+        by_field = [isinstance(name, str) and bool(_MASKED.match(name)) for name in frame["field"].tolist()]
+    found = {}
+    for name in map(str, frame.columns):
+        if _MASKED.match(name):
+            found[name] = [True] * len(frame)
+        elif by_field and name in _VALUES:
+            found[name] = by_field
+    return found
 
 
 def _begins(keys: pd.Series) -> np.ndarray:

@@ -13,6 +13,7 @@ import pytest
 
 from sippet_reconcile.errors import InputError, PlanError, PlanGuardError, ReconcileError, SchemaError
 from sippet_reconcile.plan import Plan, plan_corrections
+from sippet_reconcile.plan.approval import LONGEST_NOTE
 
 MakeCalls = Callable[..., pd.DataFrame]
 
@@ -115,7 +116,8 @@ def test_a_change_within_one_second_is_one_where_the_server_keeps_fractions(make
 def test_hostile_texts_neither_break_a_plan_nor_its_views(
     make_calls: MakeCalls, tmp_path: Path, text: str
 ) -> None:
-    plan = corrected(make_calls([{}]), reason=text, duration_seconds=["75"]).approve(by=text, note=text)
+    plan = corrected(make_calls([{}]), reason=text, duration_seconds=["75"])
+    plan = plan.approve(by="ana", note=text[:LONGEST_NOTE])
     loaded = Plan.load(plan.save(tmp_path / "plan.parquet"))
     assert loaded.plan_id == plan.plan_id
     assert loaded.changes["reason"].tolist() == [text.strip()]

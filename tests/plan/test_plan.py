@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from sippet_reconcile.errors import InputError, PlanError
 from sippet_reconcile.plan import Plan, build_plan
+from sippet_reconcile.reconciliation.explaining.registry import explanation, temporary_explanations
 from sippet_reconcile.schema import CHANGES
 
 Make = Callable[..., Any]
@@ -262,3 +264,20 @@ def test_a_rate_card_is_refused_rather_than_ignored(plan: Plan) -> None:
         plan.dry_run(rate_card=object())
     with pytest.raises(InputError, match="rate"):
         plan.dry_run(rate="fast")
+
+
+def test_a_plan_says_of_its_causes_what_it_said_when_it_was_made(make_rec: Make, tmp_path: Path) -> None:
+    def by_hand(evidence: Any) -> Any:
+        return [False] * len(evidence)
+
+    with temporary_explanations():
+        explanation(
+            "ring-twice", fields="duration_seconds", claim="It rang twice.", phrase="count the ringing twice"
+        )(by_hand)
+        plan = build_plan(
+            make_rec([{**RING, "wrong": {"duration_seconds": ("120", "110", "ring-twice")}}] * 2)
+        )
+    saved = Plan.load(plan.save(tmp_path / "plan.parquet"))
+    for one in (plan, saved):
+        assert "2 wrong durations count the ringing twice." in one.dry_run().verdict
+    assert saved.phrases == {"ring-twice": ["counts the ringing twice", "count the ringing twice"]}

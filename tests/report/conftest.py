@@ -47,7 +47,7 @@ def make_facts() -> Callable[..., DryRunFacts]:
             "findings": pd.DataFrame(columns=["code", "severity", "message", "advice"], dtype="str"),
             "balance": pd.DataFrame(),
             "not_patchable": pd.DataFrame(),
-            "approvals": pd.DataFrame(columns=["by", "at", "note"], dtype="str"),
+            "approvals": pd.DataFrame(columns=["by", "at", "note", "plan_id"], dtype="str"),
         }
         plan = {
             "plan_id": "ab" * 32, "short_id": "abababababab", "kind": "reconciliation",

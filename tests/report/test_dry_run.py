@@ -16,6 +16,12 @@ Make = Callable[..., DryRunFacts]
 STATUS = {"field": "status", "before": "answered", "after": "completed", "before_s": None, "after_s": None,
           "delta_s": None, "explanation": "never-ended", "match_rule": "linked_id"}  # fmt: skip
 
+PHRASES = {
+    "ring-time-included": ["includes ring time", "include ring time"],
+    "never-ended": ["belongs to a call that never ended", "belong to calls that never ended"],
+}
+OPEN = {**STATUS, "call_id": "b", "delta_s": None}
+
 
 def report_of(facts: DryRunFacts) -> DryRunReport:
     return DryRunReport.from_facts(facts)
@@ -26,9 +32,11 @@ def section(report: DryRunReport, title: str) -> Any:
 
 
 def test_the_verdict_says_how_many_and_how_much(make_facts: Make) -> None:
-    report = report_of(make_facts([{}, {"delta_s": -3590.0}, STATUS]))
+    report = report_of(make_facts([{}, {"delta_s": -3590.0}, STATUS], phrases=PHRASES))
     assert report.verdict == (
-        "3 calls of 1,000 compared would be corrected, with 3 changes. Their total duration falls by 1 h. Nothing has been sent."
+        "3 calls of 1,000 compared would be corrected, with 3 changes. 2 wrong durations include ring time and "
+        "1 wrong status belongs to a call that never ended. Their total duration falls by 1 h. "
+        "Applying it takes about 1 s at 5/s. Nothing has been sent."
     )
     assert report.document.tone == "ok"
     assert "rises by 10 s" in report_of(make_facts([{"delta_s": 10.0}])).verdict
@@ -95,11 +103,64 @@ def test_the_distribution_counts_every_change_of_duration_once(make_facts: Make)
     ]  # fmt: skip
 
 
-def test_the_most_significant_changes_come_first(make_facts: Make) -> None:
-    report = report_of(make_facts([STATUS, {"delta_s": -5.0}, {"delta_s": 900.0}, {"delta_s": -90.0}]))
+def test_the_call_with_the_largest_change_comes_first_with_all_its_rows(make_facts: Make) -> None:
+    rows = [
+        {**STATUS, "call_id": "a"}, {"call_id": "b", "delta_s": -5.0}, {**STATUS, "call_id": "c"},
+        {"call_id": "d", "delta_s": -90.0}, {"call_id": "c", "delta_s": 900.0}, {**STATUS, "call_id": "e"},
+    ]  # fmt: skip
+    part = section(report_of(make_facts(rows)), "The changes")
+    assert part.frame[["call_id", "field"]].to_numpy().tolist() == [
+        ["c", "status"], ["c", "duration_seconds"], ["d", "duration_seconds"], ["b", "duration_seconds"],
+        ["a", "status"], ["e", "status"],
+    ]  # fmt: skip
+    assert part.group_by == "call_id"
+    assert {"call_id", "started_at", "from_number"} <= set(part.once)
+    assert part.evidence["sources"].tolist() == ["october.csv:41"] * 5
+
+
+def test_a_column_that_differs_within_a_call_is_not_written_once(make_facts: Make) -> None:
+    rows = [{"call_id": "a"}, {**STATUS, "call_id": "a"}, {"call_id": "b"}]
+    part = section(report_of(make_facts(rows)), "The changes")
+    assert "match_rule" in part.frame
+    assert "match_rule" not in part.once
+    same = section(report_of(make_facts([{"call_id": "a"}, {"call_id": "b"}])), "The changes")
+    assert "match_rule" not in same.frame
+    assert same.evidence["match_rule"].tolist() == ["call_uuid", "call_uuid"]
+
+
+def test_five_thousand_changes_are_shown_cut_between_calls(make_facts: Make) -> None:
+    rows = [{"call_id": f"c{n}", "delta_s": float(9_000 - n)} for n in range(1_700)] * 3
+    report = report_of(make_facts(rows))
     part = section(report, "The changes")
-    assert part.frame["delta_s"].tolist()[:3] == [900, -90, -5]
-    assert part.frame["source"].tolist() == ["october.csv:41"] * 4
+    assert len(part.frame) == 4_998  # 1,666 calls of three rows; the next one would make 5,001
+    assert len(part.evidence) == 1_666
+    assert part.frame["call_id"].iloc[-1] == "c1665"
+    assert "first 1,666 calls with 4,998 changes, of 1,700 calls with 5,100 changes" in part.intro
+    assert "plan.changes" in part.intro
+    assert report.summary()["changes"] == 5_100
+
+
+def test_the_evidence_tells_both_sides_of_each_call(make_facts: Make) -> None:
+    at = pd.Timestamp("2026-10-05T10:00:00Z")
+    calls = pd.DataFrame(
+        {"call_id": ["b", "a"], "started_at": [at, at], "ended_at": [at + pd.Timedelta("70.25s"), pd.NaT],
+         "duration_seconds": [70, 60], "status": ["completed", "answered"], "started_at_cdr": [at, at],
+         "ended_at_cdr": [at + pd.Timedelta("71s")] * 2, "total_s_cdr": [71.0, 70.0], "billable_s_cdr": [61.0, 50.0],
+         "answered_at_cdr": [pd.NaT, pd.NaT], "sources": ["x.csv:2; x.csv:9", None], "n_legs_cdr": [2, 1],
+         "confidence": ["certain", "fair"], "status_cdr": ["completed", "voicemail"]}
+    )  # fmt: skip
+    facts = make_facts([{"call_id": "a"}, {"call_id": "b", "delta_s": 99.0}], calls=calls)
+    told = section(report_of(facts), "The changes").evidence
+    assert told["sources"].tolist() == ["x.csv:2; x.csv:9", "october.csv:41"]
+    assert told["ended_at_call"].tolist()[0] == "2026-10-05 10:01:10.250"
+    assert told["ended_at_cdr"].tolist() == ["2026-10-05 10:01:11"] * 2
+    assert told[["duration_seconds_call", "billable_s_cdr", "total_s_cdr"]].to_numpy().tolist() == [
+        [70, 61, 71],
+        [60, 50, 70],
+    ]
+    assert told["confidence"].tolist() == ["certain", "fair"]
+    assert "answered_at_cdr" not in told  # what no call tells is no column
+    assert "x.csv:9" in report_of(facts).html()
 
 
 def test_what_is_left_out_is_counted_with_an_example(make_facts: Make) -> None:
@@ -113,6 +174,96 @@ def test_what_is_left_out_is_counted_with_an_example(make_facts: Make) -> None:
         ["r2", "the whole call", "1", "b"],
     ]
     assert report.summary()["left_out_calls"] == 2
+    listed = section(report, "Left out, call by call")
+    assert listed.frame[["call_id", "field", "reason"]].to_numpy().tolist() == [
+        ["a", "status", "r1"],
+        ["b", "status", "r1"],
+        ["b", "the whole call", "r2"],
+    ]
+    assert listed.is_searchable
+
+
+def test_a_long_list_of_what_is_left_out_says_where_the_rest_is(make_facts: Make) -> None:
+    left = pd.DataFrame(
+        {"call_id": [f"c{n}" for n in range(5_001)], "call_uuid": None, "field": "status", "explanation": None,
+         "reason": "r"}, dtype="str",
+    )  # fmt: skip
+    report = report_of(make_facts([], left_out=left))
+    listed = section(report, "Left out, call by call")
+    assert len(listed.frame) == 5_000
+    assert "5,000 of 5,001 rows are here; plan.left_out" in listed.intro
+    assert section(report, "Left out, and why").cells(9)[0][2] == "5,001"
+    assert "5,001 calls left out" in report.verdict
+
+
+def disputed(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    names = ["kind", "call_id", "cdr_id", "field", "value_call", "value_cdr", "explanation", "seconds", "direction",
+             "from_number", "to_number", "sip_username", "match_rule", "source_file"]  # fmt: skip
+    frame = pd.DataFrame([{name: row.get(name) for name in names} for row in rows], columns=names)
+    return frame.assign(
+        seconds=frame["seconds"].astype("Float64"),
+        started_at=pd.to_datetime(pd.Series(["2026-10-05T10:00:00Z"] * len(rows)), utc=True),
+        source_row=pd.Series([7] * len(rows), dtype="Int64"),
+    )
+
+
+def test_what_no_correction_settles_is_listed_and_counted(make_facts: Make) -> None:
+    counts = pd.DataFrame(
+        {"what": ["from_number differs", "answered in the CDR, but there is no Call record",
+                  "not answered in the CDR, and there is no Call record"],
+         "explanation": ["unexplained", None, None], "n_calls": [2, 7, 3], "seconds": [None, 80.0, 0.0], "examples": "x"}
+    ).astype({"seconds": "Float64", "n_calls": "Int64"})  # fmt: skip
+    rows = disputed(
+        [
+            {"kind": "unbilled", "cdr_id": "lone", "seconds": 50.0, "source_file": "x.csv", "from_number": "+442079460123"},
+            {"kind": "wrong", "call_id": "a", "field": "from_number", "value_call": "+442079460123", "seconds": 9.0,
+             "value_cdr": "+442079460124", "source_file": "x.csv"},
+        ]
+    )  # fmt: skip
+    report = report_of(make_facts([{}], not_patchable=counts, disputes=rows))
+    lone, wrong = (
+        section(report, t) for t in ("Talked, but billed nowhere", "Not correctable, call by call")
+    )
+    assert lone.intro.startswith("7 calls of the CDR, 1 min 20 s of talk")
+    assert "The first 1 of 7 calls are here; plan.disputes" in lone.intro
+    assert lone.frame["source"].tolist() == ["x.csv:7"]
+    assert wrong.intro.startswith("2 values of Call records")
+    for text in (report.html(), report.to_markdown(), report.to_json()):
+        assert "2079460123" not in text
+        assert "2079460124" not in text
+    assert "+442079460124" in report.html(mask=False)
+    summary = report.summary()
+    assert (summary["unbilled_calls"], summary["unbilled_s"]) == (7, 80.0)
+    assert summary["not_patchable"] == {"from_number differs": 2}
+
+
+def test_a_plan_without_disputes_of_its_own_still_counts_them(make_facts: Make) -> None:
+    counts = pd.DataFrame(
+        {"what": ["started_at differs"], "explanation": [None], "n_calls": [2], "seconds": [None], "examples": "x"}
+    )  # fmt: skip
+    titles = [part.title for part in report_of(make_facts([{}], not_patchable=counts)).document.sections]
+    assert "Wrong, but not correctable here" in titles
+    assert "Not correctable, call by call" not in titles
+
+
+def test_a_phone_number_in_a_text_is_masked_too(make_facts: Make) -> None:
+    approvals = pd.DataFrame(
+        {"by": ["ana"], "at": ["2026-11-02T09:00:00+00:00"], "note": ["call +44 20 7946 0123, ticket 4711"],
+         "plan_id": ["ab" * 32]}, dtype="str",
+    )  # fmt: skip
+    facts = make_facts(
+        [{}], approvals=approvals, rules={"internal_numbers": ["+442079460500", "1001"]},
+        plan={"selection": {"where": "from_number == '+442079460123'"}},
+    )  # fmt: skip
+    report = report_of(facts)
+    for text in (report.html(), report.to_markdown(), report.to_json(), report._repr_html_()):
+        assert "2079460" not in text
+        assert "7946 0123" not in text
+    assert "ticket 4711" in report.html()
+    assert "ab" * 32 in report.html()
+    for text in (report.html(mask=False), report.to_markdown(mask=False), report.to_json(mask=False)):
+        assert "+442079460500" in text
+        assert "from\\_number == '+442079460123'" in text or "+442079460123" in text
 
 
 @pytest.mark.parametrize("name", ["sip_username", "from_number", "explanation", "source_file", "before"])

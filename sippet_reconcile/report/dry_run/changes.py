@@ -1,21 +1,94 @@
 """Lay out every change, call by call, with the evidence for it.
 
-Input are the plain facts of a plan; output is a section of its dry run.
+Input are the plain facts of a plan; output is a section of its dry run. A report holds
+the most significant calls, each with all of its changes, and says where the others are.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pandas as pd
 
+from sippet_reconcile._display import plural
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
+from sippet_reconcile.report.dry_run.words import utc_texts
 from sippet_reconcile.report.page import MAX_HTML_ROWS
 from sippet_reconcile.report.section import Section
 
-__all__ = ["changes_section"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-_MAYBE: Final = ("direction", "from_number", "to_number", "sip_username", "source", "match_rule")
+    from numpy.typing import NDArray
+
+__all__ = ["changes_section", "most_significant"]
+
+_OF_CALL: Final = ("started_at", "from_number", "to_number")
+_OF_CHANGE: Final = ("field", "before", "after", "delta_s", "explanation")
+_FURTHER: Final = ("direction", "sip_username")
+_HEADS: Final[Mapping[str, str]] = {
+    "call_id": "call",
+    "started_at": "started (UTC)",
+    "from_number": "from",
+    "to_number": "to",
+    "sip_username": "user",
+    "delta_s": "change (s)",
+    "explanation": "cause",
+    "match_rule": "matched by",
+    "sources": "lines of the CDR",
+    "confidence": "how sure the match is",
+    "n_legs_cdr": "legs",
+    "started_at_call": "API: started (UTC)",
+    "ended_at_call": "API: ended (UTC)",
+    "duration_seconds_call": "API: duration (s)",
+    "status_call": "API: status",
+    "call_source_call": "API: source",
+    "started_at_cdr": "CDR: started (UTC)",
+    "answered_at_cdr": "CDR: answered (UTC)",
+    "ended_at_cdr": "CDR: ended (UTC)",
+    "total_s_cdr": "CDR: total (s)",
+    "billable_s_cdr": "CDR: billable (s)",
+    "status_cdr": "CDR: status",
+    "is_answered_cdr": "CDR: answered",
+}
+_EVIDENCE: Final = (
+    "sources", "match_rule", "confidence", "n_legs_cdr",
+    "started_at_call", "started_at_cdr", "ended_at_call", "ended_at_cdr",
+    "duration_seconds_call", "billable_s_cdr", "total_s_cdr", "answered_at_cdr",
+    "status_call", "status_cdr", "is_answered_cdr", "call_source_call", "call_uuid",
+)  # fmt: skip
+
+
+def most_significant(changes: pd.DataFrame, most: int) -> NDArray[np.intp]:
+    """Return the positions of the changes that a report shows, the rows of a call together.
+
+    The call with the largest change of seconds, up or down, comes first; then, in plan
+    order, those whose seconds do not change. Calls are never cut in two; the first one is
+    there in any case.
+
+    Parameters
+    ----------
+    changes
+        `schema.CHANGES` in plan order.
+    most
+        Rows at most.
+
+    Examples
+    --------
+    >>> changes = pd.DataFrame({"call_id": ["a", "b", "c", "b"], "delta_s": [5.0, None, None, -9.0]})
+    >>> most_significant(changes, 3).tolist(), most_significant(changes, 1).tolist()
+    ([1, 3, 0], [1, 3])
+    """
+    codes, calls = pd.factorize(changes["call_id"])
+    largest = np.full(len(calls), -1.0)
+    np.maximum.at(largest, codes, changes["delta_s"].abs().to_numpy(dtype="float64", na_value=-1.0))
+    order = np.argsort(-largest, kind="stable")
+    place = np.empty(len(order), np.intp)
+    place[order] = np.arange(len(order))
+    ends = np.cumsum(np.bincount(codes, minlength=len(order))[order])
+    n_calls = max(int(np.searchsorted(ends, most, side="right")), 1)
+    return np.argsort(place[codes], kind="stable")[: ends[n_calls - 1]]
 
 
 def changes_section(facts: DryRunFacts) -> Section | None:
@@ -23,38 +96,72 @@ def changes_section(facts: DryRunFacts) -> Section | None:
     changes = facts.changes
     if changes.empty:
         return None
-    size = changes["delta_s"].abs().to_numpy(dtype="float64", na_value=-1.0)
-    ranked = changes.iloc[np.argsort(-size, kind="stable")]
-    where = (
-        ranked["source_file"].fillna("").astype("str") + ":" + ranked["source_row"].astype("str").fillna("")
-    )
-    columns = [
-        "started_at", "direction", "from_number", "to_number", "sip_username", "field", "before", "after",
-        "delta_s", "explanation", "source", "match_rule", "call_id",
-    ]  # fmt: skip
-    started = ranked["started_at"].dt.strftime("%Y-%m-%d %H:%M:%S").astype("str")
-    shown = ranked.assign(source=where.where(ranked["source_file"].notna()), started_at=started).loc[
-        :, columns
-    ]
+    rows = changes.iloc[most_significant(changes, MAX_HTML_ROWS)].reset_index(drop=True)
+    calls = rows.drop_duplicates("call_id").reset_index(drop=True)
     # A revert knows of a call what the audit log holds: what no row tells is no column.
-    shown = shown.drop(columns=[name for name in _MAYBE if shown[name].isna().all()])
+    first, further = ([name for name in names if rows[name].notna().any()] for names in (_OF_CALL, _FURTHER))
+    # How calls were matched is a column only where it tells them apart; the evidence has it in any case.
+    further += ["match_rule"] if len(rows["match_rule"].unique()) > 1 else []
+    change = [name for name in _OF_CHANGE if name != "delta_s" or rows[name].notna().any()]
+    starts = utc_texts(rows["started_at"].dt.floor("s"))
+    shown = rows.assign(started_at=starts).loc[:, [*first, *change, *further, "call_id"]]
+    once = [name for name in [*first, *further, "call_id"] if _is_of_the_call(shown, name)]
     return Section(
         "The changes",
-        "The largest changes of duration first. Before and after are as the API writes them; numbers are masked.",
+        _intro(changes, rows, len(calls)),
         shown,
         is_searchable=True,
         filters=["field", "explanation", "match_rule", "direction"],
-        heads={
-            "call_id": "call",
-            "started_at": "started (UTC)",
-            "from_number": "from",
-            "to_number": "to",
-            "sip_username": "user",
-            "delta_s": "change (s)",
-            "explanation": "cause",
-            "match_rule": "matched by",
-            "source": "evidence",
-        },
+        heads=_HEADS,
         signed=["delta_s"],
-        rest=f"The {MAX_HTML_ROWS:,} most significant are here; the saved plan holds all of them.",
+        group_by="call_id",
+        once=once,
+        evidence=_evidence(facts, calls),
     )
+
+
+def _is_of_the_call(rows: pd.DataFrame, name: str) -> bool:
+    """Tell whether a column says the same in all rows of a call; rows of a call stand together."""
+    calls, values = (pd.factorize(rows[column])[0] for column in ("call_id", name))
+    return bool(((calls[1:] != calls[:-1]) | (values[1:] == values[:-1])).all())
+
+
+def _intro(changes: pd.DataFrame, rows: pd.DataFrame, n_calls: int) -> str:
+    told = (
+        "Call by call: the largest change of duration first, then, in the order of the plan, the calls whose duration "
+        "stays. Before and after are as the API writes them; what proves a change unfolds under its call."
+    )
+    if len(rows) == len(changes):
+        return told
+    all_calls = int(changes["call_id"].nunique())
+    return (
+        f"{told} Here are the first {plural(n_calls, 'call')} with {plural(len(rows), 'change')}, of "
+        f"{plural(all_calls, 'call')} with {plural(len(changes), 'change')}: the saved plan (plan.changes) and its "
+        "workbook have all of them."
+    )
+
+
+def _evidence(facts: DryRunFacts, calls: pd.DataFrame) -> pd.DataFrame:
+    """Return what is known of each call on both sides, one row per call in their order; what nothing tells is no column."""
+    known = facts.calls
+    if known.empty:
+        both = pd.DataFrame(index=calls.index)
+    else:
+        both = (
+            known.drop_duplicates("call_id")
+            .set_index("call_id")
+            .reindex(calls["call_id"])
+            .reset_index(drop=True)
+        )
+        both = both.rename(
+            columns={
+                name: f"{name}_call"
+                for name in ("started_at", "ended_at", "duration_seconds", "status", "call_source")
+            }
+        )
+    first_line = calls["source_file"] + ":" + calls["source_row"].astype("str")
+    sources = both["sources"].fillna(first_line) if "sources" in both else first_line
+    both = both.assign(sources=sources, match_rule=calls["match_rule"], call_uuid=calls["call_uuid"])
+    told = both.loc[:, [name for name in _EVIDENCE if name in both and both[name].notna().any()]]
+    instants = [name for name in told if isinstance(told[name].dtype, pd.DatetimeTZDtype)]
+    return told.assign(**{str(name): utc_texts(told[name]) for name in instants})

@@ -7,19 +7,23 @@ run starts from, and the verdict.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import joined, plural
+from sippet_reconcile.report.dry_run.words import WRONG_VALUES
 from sippet_reconcile.report.durations import in_words
 
-__all__ = ["CALLS_PER_READ", "DryRunFacts", "counts_of", "summary_of", "verdict_of"]
+__all__ = ["CALLS_PER_READ", "DryRunFacts", "beyond_patching", "counts_of", "summary_of", "verdict_of"]
 
 CALLS_PER_READ: Final = 50
 """Calls that one request reads again before they are corrected."""
+
+_UNEXPLAINED: Final = "unexplained"
+_LEADING: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +33,9 @@ class DryRunFacts:
     Attributes
     ----------
     plan
-        ``plan_id``, ``short_id``, ``kind``, ``created_at``, ``api_url``, ``period``,
-        ``n_compared``, ``reverts_run_id``, ``accept``, ``selection``.
+        ``plan_id``, ``short_id``, ``kind``, ``created_at``, ``api_url``, ``period`` (its
+        label), ``span`` (the `Period` itself), ``n_compared``, ``reverts_run_id``,
+        ``accept``, ``selection``.
     changes
         One row per change in plan order, with the columns of `schema.CHANGES` and
         ``started_at``, ``direction``, ``from_number``, ``to_number``, ``sip_username``.
@@ -39,12 +44,14 @@ class DryRunFacts:
     rules
         Plain values.
     approvals
-        One row per approval: ``by``, ``at``, ``note``.
+        One row per approval: ``by``, ``at``, ``note``, ``plan_id``.
     calls
         What is known of each touched call, with the columns of `plan.frames.PLAN_CALLS`: the evidence.
     disputes
         The wrong calls and the unbilled CDR calls that no correction can settle, with the
         columns of `plan.frames.DISPUTES`; without any column where the plan kept none.
+    phrases
+        Cause to how a sentence about one, and about several, wrong values goes on.
     """
 
     plan: Mapping[str, Any]
@@ -60,6 +67,13 @@ class DryRunFacts:
     rules: Mapping[str, object] = field(default_factory=dict)
     calls: pd.DataFrame = field(default_factory=pd.DataFrame)
     disputes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    phrases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def zone(self) -> str:
+        """The zone in which people read the plan's period; UTC where it has none."""
+        span = self.plan.get("span")
+        return "UTC" if span is None else str(span.timezone)
 
 
 def summary_of(facts: DryRunFacts) -> dict[str, object]:
@@ -68,19 +82,25 @@ def summary_of(facts: DryRunFacts) -> dict[str, object]:
     n_calls = int(changes["call_id"].nunique())
     n_reads = math.ceil(n_calls / CALLS_PER_READ)
     delta = changes["delta_s"].dropna()
+    wrong, unbilled = beyond_patching(facts.not_patchable)
     return {
         "plan": facts.plan["short_id"],
         "kind": facts.plan["kind"],
         "calls": n_calls,
         "changes": len(changes),
+        "calls_compared": facts.plan["n_compared"],
         "changes_by_field": counts_of(changes, "field"),
         "changes_by_explanation": counts_of(changes, "explanation"),
         "changes_by_match_rule": counts_of(changes, "match_rule"),
+        "unexplained": int(changes["explanation"].eq(_UNEXPLAINED).sum()),
         "net_s": float(delta.sum()),
         "added_s": float(delta[delta > 0].sum()),
         "removed_s": float(delta[delta < 0].sum()),
         "left_out_calls": int(facts.left_out["call_id"].nunique()),
         "left_out": counts_of(facts.left_out, "reason"),
+        "not_patchable": _calls_by_what(wrong),
+        "unbilled_calls": int(unbilled["n_calls"].sum()),
+        "unbilled_s": float(unbilled["seconds"].sum()),
         "findings": counts_of(facts.findings, "severity"),
         "requests": n_calls + n_reads,
         "requests_patch": n_calls,
@@ -99,6 +119,42 @@ def counts_of(frame: pd.DataFrame, column: str) -> dict[str, int]:
     }
 
 
+def beyond_patching(not_patchable: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of wrong values that no PATCH takes, and those of talk that no Call record bills."""
+    rows = not_patchable.reindex(columns=["what", "explanation", "n_calls", "seconds", "examples"])
+    has_seconds = rows["seconds"].notna()
+    # What has seconds is of the CDR alone; without talk, nobody needs a bill.
+    return rows.loc[~has_seconds], rows.loc[has_seconds & rows["seconds"].fillna(0).gt(0)]
+
+
+def _calls_by_what(wrong: pd.DataFrame) -> dict[str, int]:
+    """Return how many calls each kind of error that no PATCH takes has, the commonest first."""
+    sums = wrong.groupby("what")["n_calls"].sum()
+    return {str(name): int(n) for name, n in sorted(sums.items(), key=lambda item: (-item[1], str(item[0])))}
+
+
+def _causes_in_words(facts: DryRunFacts) -> list[str]:
+    """Say which causes lead, in calls, and how much nothing explains."""
+    changes = facts.changes
+    # One row per call and field, so rows of a field and cause are calls; a cause is told by its commonest field.
+    counts = changes.groupby(["explanation", "field"], sort=True).size().rename("n").reset_index()
+    counts = counts.sort_values("n", ascending=False, kind="stable").drop_duplicates("explanation")
+    unexplained = int(changes["explanation"].eq(_UNEXPLAINED).sum())
+    told: list[str] = []
+    last = ""
+    leading = counts.loc[counts["explanation"].ne(_UNEXPLAINED)].head(_LEADING)
+    for cause, name, n in zip(leading["explanation"], leading["field"], leading["n"], strict=True):
+        known = facts.phrases.get(cause, (f"is explained by {cause}", f"are explained by {cause}"))
+        one, many = WRONG_VALUES.get(name, (f"wrong {name}", f"wrong values of {name}"))
+        subject = f"{n:,}" if name == last else plural(int(n), one, many)
+        told.append(f"{subject} {known[0] if n == 1 else known[1]}")
+        last = name
+    parts = [f"{joined(told)}."] if told else []
+    if unexplained:
+        parts.append(f"No arithmetic explains {unexplained:,} of the changes.")
+    return parts
+
+
 def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
     """Return the answer in words and its tone."""
     left, n_calls = summary["left_out_calls"], summary["calls"]
@@ -111,6 +167,8 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
     parts = [
         f"{plural(n_calls, 'call')}{share} would be {what}, with {plural(summary['changes'], 'change')}."
     ]
+    if facts.plan["kind"] == "reconciliation":
+        parts += _causes_in_words(facts)
     if summary["net_s"]:
         way = "falls" if summary["net_s"] < 0 else "rises"
         both = (
@@ -125,6 +183,7 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
         )
     if stops:
         parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
-    parts.append("Nothing has been sent.")
+    took = in_words(max(summary["requests"] / facts.rate_per_s, 1), is_rough=True)
+    parts.append(f"Applying it takes about {took} at {facts.rate_text}. Nothing has been sent.")
     is_calm = not stops and not facts.findings["severity"].eq("warn").any()
     return " ".join(parts), "stop" if stops else "ok" if is_calm else "warn"

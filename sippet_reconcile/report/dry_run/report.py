@@ -7,7 +7,7 @@ its forms. Nothing here fetches, sends or decides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sippet_reconcile._display import show_value
@@ -15,14 +15,23 @@ from sippet_reconcile.report.distribution import distribution
 from sippet_reconcile.report.document import Document
 from sippet_reconcile.report.dry_run.changes import changes_section
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
-from sippet_reconcile.report.dry_run.rest import balance_section, left_out_section, not_patchable_section
+from sippet_reconcile.report.dry_run.rest import balance_section, left_out_sections, not_patchable_sections
+from sippet_reconcile.report.dry_run.review import write_review
 from sippet_reconcile.report.dry_run.sending import approvals_section, forecast_section
-from sippet_reconcile.report.dry_run.why import causes_section, findings_section, ledger_section
+from sippet_reconcile.report.dry_run.why import (
+    causes_section,
+    findings_section,
+    ledger_section,
+    when_section,
+)
+from sippet_reconcile.report.dry_run.words import without_numbers
 from sippet_reconcile.report.durations import in_words, signed_in_words
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
+
+    import pandas as pd
 
 __all__ = ["DryRunReport"]
 
@@ -37,7 +46,7 @@ class DryRunReport:
     Attributes
     ----------
     document
-        The document behind every view.
+        The document behind every view; its free texts hold no full phone number.
     facts
         The plain facts that it was made from; every change is in them.
     """
@@ -48,7 +57,10 @@ class DryRunReport:
     @classmethod
     def from_facts(cls, facts: DryRunFacts) -> DryRunReport:
         """Build the report of a plan from its plain facts."""
-        return cls(_document(facts), facts)
+        return cls(_document(_without_numbers(facts)), facts)
+
+    def _shown(self, *, mask: bool) -> Document:
+        return self.document if mask else _document(self.facts)
 
     @property
     def verdict(self) -> str:
@@ -61,22 +73,43 @@ class DryRunReport:
 
     def html(self, *, mask: bool = True) -> str:
         """Return the whole report as one HTML page; `mask` hides the middle of phone numbers."""
-        return self.document.html(mask=mask)
+        return self._shown(mask=mask).html(mask=mask)
 
     def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
         """Write one self-contained HTML file and return its path.
 
         The table of changes holds the 5,000 most significant ones.
         """
-        return self.document.to_html(path, mask=mask)
+        return self._shown(mask=mask).to_html(path, mask=mask)
+
+    def to_excel(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
+        """Write the workbook in which a person says yes or no to every change; return its path.
+
+        Its sheet ``changes`` holds every change, not only the most significant, with the columns ``approve``
+        and ``note`` to write into; `Plan.keep_reviewed` reads it back. Nothing in it is a formula, whatever the
+        data hold. Instants are UTC.
+
+        Parameters
+        ----------
+        path
+            Ends in ``.xlsx``; a file of that name is replaced once the new one is whole.
+        mask
+            Whether to hide the middle of phone numbers; the workbook is read back either way.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written, or the extra ``excel`` is not installed.
+        """
+        return write_review(self.facts, path, mask=mask)
 
     def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
         """Return the report as Markdown, and write it where a path is given."""
-        return self.document.to_markdown(path, mask=mask)
+        return self._shown(mask=mask).to_markdown(path, mask=mask)
 
     def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
         """Return the report as JSON, and write it where a path is given."""
-        return self.document.to_json(path, mask=mask)
+        return self._shown(mask=mask).to_json(path, mask=mask)
 
     def __repr__(self) -> str:
         return f"<DryRunReport of plan {self.document.summary['plan']}: {self.verdict} Next: report.to_html(path)>"
@@ -99,16 +132,19 @@ def _document(facts: DryRunFacts) -> Document:
         f"time at {facts.rate_text}": in_words(max(seconds, 1), is_rough=True) if summary["calls"] else "–",
         "approvals": summary["approvals"],
     }
+    # The order is that of the questions: can the data be trusted, why are the records wrong, does it add up, of what
+    # size and when; then each single change, what is not done, what it takes, and who answers for it.
     sections = [
         findings_section(facts),
         causes_section(facts),
         ledger_section(facts),
         distribution(facts.changes["delta_s"]),
-        left_out_section(facts),
-        not_patchable_section(facts),
+        when_section(facts),
+        changes_section(facts),
+        *left_out_sections(facts),
+        *not_patchable_sections(facts),
         forecast_section(facts, summary),
         approvals_section(facts),
-        changes_section(facts),
         balance_section(facts),
     ]
     name = {"revert": "Dry run of a revert", "corrections": "Dry run of corrections"}.get(
@@ -124,6 +160,40 @@ def _document(facts: DryRunFacts) -> Document:
         summary=summary,
         about=_about(facts),
     )
+
+
+def _without_numbers(facts: DryRunFacts) -> DryRunFacts:
+    """Return facts whose free texts tell no phone number; columns of numbers are masked where they are shown."""
+    plan = dict(facts.plan)
+    plan["selection"] = {name: _hidden(value) for name, value in plan["selection"].items()}
+    rules = {name: _hidden(value) for name, value in facts.rules.items()}
+    told = {
+        "findings": ("message", "advice"),
+        "approvals": ("note",),
+        "left_out": ("reason",),
+        "changes": ("reason",),
+    }
+    frames = {}
+    for name, columns in told.items():
+        frame = getattr(facts, name)
+        frames[name] = frame.assign(
+            **{column: _texts_hidden(frame[column]) for column in columns if column in frame}
+        )
+    return replace(facts, plan=plan, rules=rules, **frames)
+
+
+def _hidden(value: object) -> object:
+    if isinstance(value, str):
+        return without_numbers(value)
+    if isinstance(value, Mapping):
+        return {name: _hidden(one) for name, one in value.items()}
+    return [_hidden(one) for one in value] if isinstance(value, Sequence) else value
+
+
+def _texts_hidden(texts: pd.Series[str]) -> pd.Series[str]:
+    """Return texts without phone numbers, looking at each distinct one once."""
+    hidden = {text: without_numbers(text) for text in texts.dropna().unique()}
+    return texts.map(hidden).astype("str")
 
 
 def _about(facts: DryRunFacts) -> dict[str, object]:

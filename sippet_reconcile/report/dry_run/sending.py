@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import pandas as pd
+
 from sippet_reconcile._display import plural
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
 from sippet_reconcile.report.durations import in_words
@@ -37,10 +39,13 @@ def forecast_section(facts: DryRunFacts, summary: Mapping[str, object]) -> Secti
 
 
 def approvals_section(facts: DryRunFacts) -> Section:
-    """Return the section that tells who approved."""
+    """Return the section that tells who approved what, when and why."""
     if facts.approvals.empty:
         step = f"Nobody has approved plan {facts.plan['short_id']} yet. Whoever does answers for exactly this content: plan.approve in a notebook, sippet-reconcile approve in a terminal."
         return Section("Approvals", step, in_card=False)
     return Section(
-        "Approvals", "Each names this plan id; any change to the plan drops them.", facts.approvals
+        "Approvals",
+        "Each person answers for exactly this content: any change to the plan gives it another id and drops them.",
+        facts.approvals.assign(note=facts.approvals["note"].replace("", pd.NA)),
+        heads={"by": "who", "at": "when (UTC)", "note": "why", "plan_id": "for plan"},
     )

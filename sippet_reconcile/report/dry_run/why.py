@@ -11,19 +11,15 @@ import pandas as pd
 
 from sippet_reconcile.report.charts import Bar, BarChart
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, counts_of
+from sippet_reconcile.report.dry_run.words import FIELD_WORDS
 from sippet_reconcile.report.durations import signed_in_words
 from sippet_reconcile.report.section import Section
+from sippet_reconcile.report.when import day_chart, hour_chart
 
-__all__ = ["causes_section", "findings_section", "ledger_section"]
+__all__ = ["causes_section", "findings_section", "ledger_section", "when_section"]
 
 _WHY: Final = {"revert": "What is put back", "corrections": "What is corrected"}
 _CAUSES_IN_CHART: Final = 8
-_FIELD_WORDS: Final = {
-    "status": "status",
-    "duration_seconds": "duration",
-    "ended_at": "end",
-    "call_source": "source",
-}
 
 
 def findings_section(facts: DryRunFacts) -> Section | None:
@@ -59,7 +55,7 @@ def causes_section(facts: DryRunFacts) -> Section | None:
     matched = f" Matched by: {rules}." if changes["match_rule"].notna().any() else ""
     top = rows.head(_CAUSES_IN_CHART)
     bars = [
-        Bar(f"{_FIELD_WORDS.get(name, name)}: {cause}", float(n), f"{n:,}")
+        Bar(f"{FIELD_WORDS.get(name, name)}: {cause}", float(n), f"{n:,}")
         for name, cause, n in zip(top["field"], top["explanation"], top["n_calls"], strict=True)
     ]
     seconds = known.loc[known["delta_s"].notna()].groupby("explanation")["delta_s"].sum()
@@ -131,3 +127,18 @@ def ledger_section(facts: DryRunFacts) -> Section | None:
         signed=["change_s"],
         total=bool(parts),
     )
+
+
+def when_section(facts: DryRunFacts) -> Section | None:
+    """Return the section that tells when the calls were; None where no start is known."""
+    starts = facts.changes.drop_duplicates("call_id")["started_at"]
+    what = "Calls to put back" if facts.plan["kind"] == "revert" else "Calls to correct"
+    charts = [
+        day_chart(starts, facts.zone, what, period=facts.plan.get("span")),
+        hour_chart(starts, facts.zone, what),
+    ]
+    drawn = [chart for chart in charts if chart is not None]
+    if not drawn:
+        return None
+    told = "By the start that the API has. An outage shows as a peak, a rule that is wrong as a little of everything."
+    return Section("When the calls were", told, charts=drawn, in_card=False)

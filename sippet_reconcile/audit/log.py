@@ -8,12 +8,16 @@ time can hold and which the system frees when its holder dies.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.audit.card import log_document, log_line
 from sippet_reconcile.audit.export import export_parts
 from sippet_reconcile.audit.locking import holding
 from sippet_reconcile.audit.parts import (
@@ -36,8 +40,6 @@ from sippet_reconcile.schema import arrow_to_frame
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
-
-    import pandas as pd
 
     from sippet_reconcile.progress import Progress
 
@@ -78,7 +80,10 @@ class AuditLog:
         self.path = Path(path)
 
     def __repr__(self) -> str:
-        return f"<AuditLog {self.path}; next: .runs(), .verify()>"
+        return log_line(self)
+
+    def _repr_html_(self) -> str:
+        return log_document(self)._repr_html_()
 
     @property
     def head(self) -> str:
@@ -149,7 +154,7 @@ class AuditLog:
             If there is no such log.
         """
         self.parts()
-        return verify_folder(self.path, head)
+        return replace(verify_folder(self.path, head), checked_at=pd.Timestamp(datetime.now(UTC)))
 
     def require_untouched(self) -> None:
         """Refuse to go on where a record is not as it was written.

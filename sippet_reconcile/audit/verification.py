@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from sippet_reconcile._display import card, plural
+from sippet_reconcile._display import plural, visible
 from sippet_reconcile.audit.canonical import canonical_texts
+from sippet_reconcile.audit.card import check_document
 from sippet_reconcile.audit.parts import foreign_files, list_parts, read_part, shown
 from sippet_reconcile.audit.records import GENESIS, record_hash, records_of_table
 from sippet_reconcile.errors import AuditError, InputError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import pandas as pd
+
     from sippet_reconcile.audit.parts import Part
+    from sippet_reconcile.report import Document
 
 __all__ = ["AuditVerification", "require_untouched", "verify_folder"]
 
@@ -46,12 +51,17 @@ class AuditVerification:
         How many records were read and found good.
     head
         Hash of the last good record: keep it elsewhere, and pass it to a later check.
+    folder, against, checked_at
+        Which log was checked, against which head that was kept elsewhere, and when.
     """
 
     ok: bool
     problem: str | None
     n_records: int
     head: str
+    folder: str = ""
+    against: str | None = None
+    checked_at: pd.Timestamp | None = None
 
     def summary(self) -> dict[str, object]:
         """Return the result as plain values."""
@@ -61,11 +71,34 @@ class AuditVerification:
         counted = plural(self.n_records, "record")
         if self.ok:
             return f"<AuditVerification: {counted}, none changed; keep the head {self.head}>"
-        return f"<AuditVerification: NOT OK after {counted}: {self.problem}>"
+        return visible(f"<AuditVerification: NOT OK after {counted}: {self.problem}>")
 
     def _repr_html_(self) -> str:
-        title = "Audit log: untouched" if self.ok else "Audit log: not as it was written"
-        return card(title, self.summary(), tone="ok" if self.ok else "stop")
+        return check_document(self)._repr_html_()
+
+    def report(self) -> Document:
+        """Return what was found as one document."""
+        return check_document(self)
+
+    def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
+        """Write what was found as one self-contained HTML file for the month's file; return its path.
+
+        Parameters
+        ----------
+        path
+            The file; its folder is made where it is not there.
+        mask
+            Whether phone numbers are masked; an audit log has none.
+        """
+        return check_document(self).to_html(path, mask=mask)
+
+    def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return what was found as Markdown, and write it where a path is given."""
+        return check_document(self).to_markdown(path, mask=mask)
+
+    def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
+        """Return what was found as JSON, and write it where a path is given."""
+        return check_document(self).to_json(path, mask=mask)
 
 
 def verify_folder(folder: Path, head: str | None) -> AuditVerification:
@@ -78,6 +111,7 @@ def verify_folder(folder: Path, head: str | None) -> AuditVerification:
     """
     wanted = None if head is None else _checked_head(head)
     checked, seen = _verify_chain(folder, wanted)
+    checked = replace(checked, folder=str(folder), against=wanted)
     if not checked.ok:
         return checked
     problem = None

@@ -13,6 +13,7 @@ import pandas as pd
 
 from sippet_reconcile._display import joined, plural
 from sippet_reconcile.audit import Outcome
+from sippet_reconcile.audit.card import head_section
 from sippet_reconcile.report import MAX_HTML_ROWS, Bar, BarChart, Document, Section
 from sippet_reconcile.run.state import SETTLED
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.run.model import Run
 
-__all__ = ["OUTCOME_WORDS", "field_rows", "head_section", "run_document"]
+__all__ = ["OUTCOME_WORDS", "field_rows", "run_document"]
 
 OUTCOME_WORDS: Final[Mapping[Outcome, str]] = {
     Outcome.APPLIED: "sent, and it reads as it was sent",
@@ -320,26 +321,5 @@ def _sessions(run: Run) -> Section | None:
         "One run is one plan on one API; stopped or limited, it goes on when the plan is applied again.",
         _without_empty(sessions, "limit", "note", "ended_at"),
         heads={**_HEADS, "note": "what was said"},
-        in_card=False,
-    )
-
-
-def head_section(head: str, path: object) -> Section:
-    """Return the section that asks to keep the head of a log elsewhere, and says why."""
-    frame = pd.DataFrame(
-        {
-            "what": pd.Series(["head", "audit log", "to check"], dtype="str"),
-            "value": pd.Series(
-                [head, str(path), f"sippet-reconcile audit verify --audit {path} --head {head}"], dtype="str"
-            ),
-        }
-    )
-    return Section(
-        "Keep this head elsewhere",
-        "Each record of the audit log vouches for the one ahead of it, so an edit shows by itself. A log that was cut at "
-        "its end, or written anew as a whole, shows only against a head that was kept elsewhere: in the month's file, "
-        "in a mail, on paper.",
-        frame,
-        heads={"what": "what", "value": "value"},
         in_card=False,
     )

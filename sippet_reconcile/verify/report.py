@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pandas as pd
 
 from sippet_reconcile._display import joined, plural, show_value
+from sippet_reconcile.audit.card import head_section
 from sippet_reconcile.report import Document, Section
-from sippet_reconcile.run.report import head_section
 from sippet_reconcile.verify.comparison import DIFFERS, HOLDS, MISSING
 
 if TYPE_CHECKING:

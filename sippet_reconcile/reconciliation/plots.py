@@ -62,11 +62,8 @@ class ReconciliationPlots:
 
     Examples
     --------
-    >>> import sippet_reconcile as sr
-    >>> from sippet_reconcile.demo import sample_data
-    >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-    >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> rec = sample_reconciliation()
     >>> rec.plot.causes().get_title()
     'Differing calls by field and cause'
     >>> int(sum(column.get_height() for column in rec.plot.hours().patches)) == rec.summary()["calls_with_discrepancies"]

@@ -79,6 +79,23 @@ class Reconciliation:
         How many matched calls were compared.
     counts
         Rows by what became of them, as plain numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> rec = sample_reconciliation()
+    >>> rec.summary()["verdict"]
+    '288 of 2,316 compared calls differ, 284 of them in what a plan may correct.'
+    >>> rec.discrepancies["field"].value_counts().to_dict()
+    {'duration_seconds': 259, 'ended_at': 54, 'status': 50, 'started_at': 6}
+    >>> print(repr(rec.show(rec.discrepancies["call_id"][0])).partition(";")[0])
+    Call bbfbd3e5-4211-4192-91a9-d458a24dc3ab: matched
+      duration_seconds differs (zero, also answered-but-zero): 0 s in the API, 204 s in the CDR, 204 s too little
+    >>> rec.save(f"{tempfile.mkdtemp()}/october").name
+    'october'
+    >>> "62 of 259 wrong durations include ring time" in rec.to_markdown(), len(rec.to_json()) > 100_000
+    (True, True)
     """
 
     rules: Rules
@@ -166,11 +183,8 @@ class Reconciliation:
 
         Examples
         --------
-        >>> import sippet_reconcile as sr
-        >>> from sippet_reconcile.demo import sample_data
-        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> from sippet_reconcile.demo import sample_reconciliation
+        >>> rec = sample_reconciliation()
         >>> len(rec.causes.sentences), rec.causes.frame.equals(rec.rollup())
         (2, True)
         """
@@ -195,11 +209,8 @@ class Reconciliation:
 
         Examples
         --------
-        >>> import sippet_reconcile as sr
-        >>> from sippet_reconcile.demo import sample_data
-        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> from sippet_reconcile.demo import sample_reconciliation
+        >>> rec = sample_reconciliation()
         >>> rec.rollup(by=["explanation", "user"])[["explanation", "user"]].iloc[0].tolist()
         ['ring-time-included', '1001']
         """
@@ -239,11 +250,8 @@ class Reconciliation:
 
         Examples
         --------
-        >>> import sippet_reconcile as sr
-        >>> from sippet_reconcile.demo import sample_data
-        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> from sippet_reconcile.demo import sample_reconciliation
+        >>> rec = sample_reconciliation()
         >>> ledger = rec.ledger(by="direction", totals=True).query("field == 'duration_seconds'")
         >>> total = ledger[ledger["explanation"].eq("total")]
         >>> (total["before_s"] + total["change_s"]).equals(total["after_s"]), int(total["n_calls"].sum()) == rec.n_compared
@@ -330,11 +338,8 @@ class Reconciliation:
 
         Examples
         --------
-        >>> import sippet_reconcile as sr
-        >>> from sippet_reconcile.demo import sample_data
-        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> from sippet_reconcile.demo import sample_reconciliation
+        >>> rec = sample_reconciliation()
         >>> [part.title for part in rec.report().sections][:3]
         ['Findings about the data', 'Why they differ', 'The ledger']
         """
@@ -354,12 +359,10 @@ class Reconciliation:
 
         Examples
         --------
-        >>> import sippet_reconcile as sr, tempfile
+        >>> import tempfile
         >>> from pathlib import Path
-        >>> from sippet_reconcile.demo import sample_data
-        >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-        >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-        >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+        >>> from sippet_reconcile.demo import sample_reconciliation
+        >>> rec = sample_reconciliation()
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     rec.to_html(Path(folder) / "october.html").name
         'october.html'

@@ -158,11 +158,9 @@ def load_reconciliation(folder: str | os.PathLike[str]) -> Reconciliation:
     Examples
     --------
     >>> import sippet_reconcile as sr
-    >>> from sippet_reconcile.demo import sample_data
+    >>> from sippet_reconcile.demo import sample_reconciliation
     >>> import tempfile
-    >>> legs = sr.read_cdr(sample_data() / "freeswitch" / "Master.csv", timezone="Europe/London", country="GB")
-    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
-    >>> rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"))
+    >>> rec = sample_reconciliation()
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     again = sr.load_reconciliation(rec.save(f"{folder}/october"))
     ...     again.discrepancies.equals(rec.discrepancies)

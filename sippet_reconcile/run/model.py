@@ -48,6 +48,20 @@ class Run:
     reverted_by
         The runs of the same log that undid this one, wholly or in part, by the time it was
         read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sippet_reconcile.audit import Outcome
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     page = run.to_html(f"{tempfile.mkdtemp()}/run.html")
+    >>> run.count(Outcome.APPLIED), run.summary()["approved_by"], run.ended
+    (3, 'ana', 'complete')
+    >>> run.approvals[["by", "note"]].to_numpy().tolist()
+    [['ana', 'looked at all three']]
+    >>> page.name, run.report().tone, run.run_id in run.to_markdown(), run.head in run.to_json()
+    ('run.html', 'ok', True, True)
     """
 
     run_id: str

@@ -47,6 +47,20 @@ class Verification:
     reverted_by
         The runs of the same log that undid what was sent; looked for only where
         something does not hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     proof = sr.verify_run(run, client)
+    >>> proof.ok, proof.summary()["n_holds"], proof.report().tone
+    (True, 3, 'ok')
+    >>> proof.to_html(f"{tempfile.mkdtemp()}/proof.html").name
+    'proof.html'
+    >>> proof.run_id in proof.to_markdown(), proof.head in proof.to_json()
+    (True, True)
     """
 
     run_id: str

@@ -76,6 +76,19 @@ class CdrDescription:
         Why files were taken for what they are; empty unless files were named.
     notes
         What was noted about files: when they were read, and that they may have been cut.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_data
+    >>> export = sample_data() / "freeswitch" / "Master.csv"
+    >>> described = sr.describe_cdr(sr.read_cdr(export, timezone="Europe/London", country="GB"))
+    >>> described.summary()["rows"], int(described.statuses["rows"].sum())
+    (2611, 2611)
+    >>> described.to_html(Path(tempfile.mkdtemp()) / "look.html").name
+    'look.html'
     """
 
     values: Mapping[str, Any]

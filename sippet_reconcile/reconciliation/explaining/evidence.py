@@ -72,6 +72,21 @@ class Evidence:
     >>> e = Evidence("duration_seconds", Sides.of(calls, cdr_calls, pairs, Rules()), Rules(), np.array([55.5, 7.0]))
     >>> e.call_s.tolist(), e.cdr("x_trunk").tolist(), e.call("id").tolist()
     ([60.0, nan], ['south', 'north'], ['a', 'b'])
+
+    What the rules call equal is asked of the evidence, so that a test never compares by itself:
+
+    >>> e.close(e.call_s, np.array([61.0, 61.0])).tolist(), e.beyond(np.array([62.0, 7.0]), e.basis_s).tolist()
+    ([True, False], [True, False])
+    >>> e.same_second(np.array([59.5, 7.0]), e.call_s).tolist()
+    [True, False]
+    >>> at = pd.to_datetime(["2026-10-01T08:00:00Z", "2026-10-01T09:00:00Z"]).as_unit("us")
+    >>> calls = calls.assign(status=["no-answer", "completed"], ended_at=at)
+    >>> cdr_calls = cdr_calls.assign(status=["completed", "busy"], ended_at=at[::-1] + pd.Timedelta(seconds=7))
+    >>> e = Evidence("status", Sides.of(calls, cdr_calls, pairs, Rules()), Rules(), np.array([55.5, 7.0]))
+    >>> e.status_in({"no_answer"}).tolist(), e.cdr_status_in("busy", "missed").tolist()
+    ([True, False], [True, False])
+    >>> sorted(e.agreeing("no_answer")), e.gap_range_s("ended_at")[0].tolist()
+    (['noanswer'], [7.0, 7.0])
     """
 
     field: str

@@ -32,8 +32,8 @@ OCTOBER = sr.Period.month("2026-10", timezone="Europe/London")
 # The rows of data that a table shows, block by block: each cell's own text, without the buttons in it. What a block
 # says once, in a cell across its rows, is said of each of them.
 BLOCKS = """box => {
-  const own = cell => { const copy = cell.cloneNode(true); copy.querySelectorAll('button').forEach(b => b.remove());
-                        return copy.textContent.trim(); };
+  const own = cell => [...cell.childNodes].filter(n => n.nodeType === 3 || !(n.matches('button') || n.querySelector('button')))
+    .map(n => n.textContent).join('').trim();
   const width = box.querySelectorAll('thead th').length, isGrouped = box.querySelector('tbody.group') !== null, told = [];
   let block = 0;
   for (const body of box.querySelectorAll('tbody')) {
@@ -160,14 +160,21 @@ class Table:
 
     def sort(self, head: str) -> None:
         """Press a column's head."""
-        self.box.locator("thead").get_by_role("button", name=head, exact=True).click()
+        self.box.locator("thead").get_by_role("button", name=head, exact=True).press("Enter")
         self.settle()
+
+    @property
+    def order(self) -> dict[str, str]:
+        """What the table says it is sorted by: a head, and which way."""
+        return dict(
+            self.box.evaluate(
+                "box => [...box.querySelectorAll('[aria-sort]')].map(th => [th.textContent.trim(), th.ariaSort])"
+            )
+        )
 
     def settle(self) -> None:
         """Wait until the page has drawn what it was asked for."""
-        self.box.evaluate(
-            "() => new Promise(done => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 0))"
-        )
+        self.box.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 0)))")
 
     def blocks(self) -> list[list[dict[str, str]]]:
         """Return the rows of data that can be seen, one list per block: a dict by what stands above."""
@@ -187,10 +194,15 @@ class Report:
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
+    def section(self, title: str) -> Locator:
+        """Return the part of the page under a heading."""
+        return self.page.locator("section").filter(
+            has=self.page.get_by_role("heading", name=title, exact=True)
+        )
+
     def table(self, title: str = "The changes") -> Table:
         """Return the table of a section."""
-        section = self.page.locator("section").filter(has=self.page.get_by_role("heading", name=title))
-        return Table(section.locator(".table").first)
+        return Table(self.section(title).locator(".table").first)
 
 
 Open = Callable[..., Report]
@@ -268,6 +280,18 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
         audit = tmp_path_factory.mktemp("audit") / "log"
         run = sr.apply_plan(few, client, audit, rate="400/s", limit=8, progress=False)
         return Walk(legs, calls, rec, plan, run, sr.verify_run(run, client), sr.revert_run(run))
+
+
+@pytest.fixture(scope="session")
+def plan(walk: Walk) -> Any:
+    """Return a plan of 130 calls of the month: one of each kind first, as plans begin."""
+    return walk.plan.keep(list(dict.fromkeys(walk.plan.changes["call_id"]))[:130])
+
+
+@pytest.fixture(scope="session")
+def page_file(plan: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write its dry run."""
+    return plan.dry_run().to_html(tmp_path_factory.mktemp("plan") / "dry_run.html")
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,17 @@ class AuditLog:
     >>> log = AuditLog(tempfile.mkdtemp())
     >>> len(log.records()), log.verify().ok
     (0, True)
+
+    Where something was applied, it tells of it:
+
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     records, runs = run.audit.records(), run.audit.runs()
+    ...     copy = run.audit.export(f"{tempfile.mkdtemp()}/october.csv")
+    >>> records["event"].head(3).tolist(), len(records)
+    (['run-started', 'approval', 'intent'], 12)
+    >>> runs[["approved_by", "applied", "ended"]].to_numpy().tolist(), copy.name
+    ([['ana', 3, 'complete']], 'october.csv')
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -53,6 +53,19 @@ class AuditVerification:
         Hash of the last good record: keep it elsewhere, and pass it to a later check.
     folder, against, checked_at
         Which log was checked, against which head that was kept elsewhere, and when.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     check = run.audit.verify(run.head)
+    >>> check.ok, check.summary()["records"], check.head == run.head
+    (True, 12, True)
+    >>> check.to_html(f"{tempfile.mkdtemp()}/log.html").name, check.report().tone
+    ('log.html', 'ok')
+    >>> check.head in check.to_markdown(), check.head in check.to_json()
+    (True, True)
     """
 
     ok: bool

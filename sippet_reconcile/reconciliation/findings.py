@@ -77,6 +77,8 @@ class Finding:
     <Finding stop clock-offset: The CDR's clock is 7 s ahead.>
     >>> Rules(**ahead.cure).clock_offset_s
     7
+    >>> ahead.summary()["evidence_rows"], ahead.to_html().startswith("<h4>stop: clock-offset</h4>")
+    (0, True)
     """
 
     code: str
@@ -143,6 +145,15 @@ class Findings(Sequence[Finding]):
     (('empty-side', 'duplicate-rows'), 'stop', 1)
     >>> found
     <Findings: 2, of which 1 stop: empty-side; next: print(findings.to_text())>
+    >>> print(found.to_text())
+    [stop] empty-side: No calls.
+      next: Fetch the period again.
+    <BLANKLINE>
+    [info] duplicate-rows: 3 rows were sent twice.
+    >>> found.to_frame()[["severity", "code"]].to_numpy().tolist()
+    [['stop', 'empty-side'], ['info', 'duplicate-rows']]
+    >>> Findings.from_records(found.to_records()).codes == found.codes
+    True
     """
 
     def __init__(self, findings: Iterable[Finding] = (), *, checks: pd.DataFrame | None = None) -> None:

@@ -49,6 +49,23 @@ class DryRunReport:
         The document behind every view; its free texts hold no full phone number.
     facts
         The plain facts that it was made from; every change is in them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> plan = sr.build_plan(sample_reconciliation(), where="explanation == 'zero'")
+    >>> dry_run = plan.dry_run(rate="5/s")
+    >>> print(dry_run.verdict.partition(".")[0])
+    29 calls of 2,316 compared would be corrected, with 36 changes
+    >>> folder = tempfile.mkdtemp()
+    >>> dry_run.to_html(f"{folder}/dry_run.html").name, dry_run.to_excel(f"{folder}/review.xlsx").name
+    ('dry_run.html', 'review.xlsx')
+    >>> dry_run.summary()["calls"], plan.plan_id in dry_run.html(), plan.plan_id in dry_run.to_json()
+    (29, True, True)
+    >>> dry_run.to_markdown().splitlines()[0] == f"# Dry run: plan {plan.short_id}"
+    True
     """
 
     document: Document

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import plural
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import Period
-from sippet_reconcile.plan.approval import Approval, people_of
+from sippet_reconcile.plan.approval import Approval
 from sippet_reconcile.plan.card import plan_card
 from sippet_reconcile.plan.content import Content, fingerprint_of
+from sippet_reconcile.plan.counting import line_of_plan, summary_of_plan
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
 from sippet_reconcile.plan.plots import PlanPlots
 from sippet_reconcile.plan.preview import preview
@@ -302,28 +302,20 @@ class Plan:
 
         The workbook is the one that ``plan.dry_run().to_excel(path)`` wrote, masked or not, saved again by any
         program. Only ``yes`` in the column ``approve`` keeps (case and blanks do not matter), and only where all
-        rows of a call say it. Rows and columns may be sorted, filtered, hidden, moved and widened, and sheets
-        may be added; any other change is an error.
-
-        Parameters
-        ----------
-        path
-            The workbook.
+        rows of a call say it. Rows and columns may be sorted, filtered, hidden and moved, and sheets added.
 
         Returns
         -------
         Plan
-            Calls that were answered with ``no`` are in its ``left_out`` as ``rejected in review``, those without
-            an answer as ``not approved in review``, each with the note; notes of calls that stay are in
-            ``selection["review"]``. Where every call was approved and no note was written, it is this plan,
-            approvals included.
+            The other calls are in its ``left_out``, as ``rejected in review`` (no) or ``not approved in review``
+            (no answer), with the note; notes of calls that stay are in ``selection["review"]``. Where every call
+            was approved and no note was written, it is this very plan, approvals included.
 
         Raises
         ------
         SchemaError
-            If a cell holds anything else in place of what was written, a row or column is missing, added or
-            there twice, an answer is neither yes nor no, or the rows of a call disagree: with every place in
-            ``.failures``.
+            If an answer is neither yes nor no, the rows of a call disagree, or anything else was changed, added,
+            repeated or taken away: every place is in ``.failures``.
         PlanError
             If it is the workbook of another plan.
         InputError
@@ -398,32 +390,13 @@ class Plan:
 
     def summary(self) -> dict[str, object]:
         """Count what a reviewer asks first, as plain values; every view starts here."""
-        content = self._content
-        delta = content.changes["delta_s"].sum()
-        return {
-            "plan": self.short_id,
-            "kind": self.kind,
-            "calls": len(content.calls),
-            "changes": len(content.changes),
-            "net_s": float(delta) if pd.notna(delta) else 0.0,
-            "left_out": len(content.left_out),
-            "findings": len(content.findings),
-            "approved_by": ", ".join(people_of(self.approvals)) or None,
-            "api_url": self.api_url,
-            "period": None if self.period is None else self.period.label,
-            "created_at": self.created_at.isoformat(timespec="seconds"),
-        }
+        return summary_of_plan(self, self._content)
 
     def _next_step(self) -> str:
         return "apply_plan(plan, client, audit)" if self.approvals else "plan.dry_run()"
 
     def __repr__(self) -> str:
-        counts = self.summary()
-        approved = f"approved by {counts['approved_by']}" if self.approvals else "not approved"
-        return (
-            f"<Plan {self.short_id}: {plural(len(self._content.changes), 'change')} to "
-            f"{plural(len(self), 'call')}, {plural(len(self._content.left_out), 'row')} left out, {approved}; next: {self._next_step()}>"
-        )
+        return line_of_plan(self, self._content, self._next_step())
 
     def _repr_html_(self) -> str:
         return plan_card(self, self._next_step())

@@ -27,7 +27,7 @@ from sippet_reconcile.report.dry_run.review import (
     review_sheets,
 )
 from sippet_reconcile.report.workbook import compare_sheet, read_workbook
-from sippet_reconcile.report.workbook.comparing import Difference, seen
+from sippet_reconcile.report.workbook.comparing import CHANGED, Difference, seen
 from sippet_reconcile.report.workbook.reading import FORMULA
 from sippet_reconcile.report.workbook.writing import sheet_names
 
@@ -170,9 +170,10 @@ def _decisions(answered: Differences, changes: pd.DataFrame, found: list[Differe
             "at": rows.index[known],
         }
     )
+    is_known = frame["answer"].isin([_YES, _NO, ""])
     says_yes = frame["answer"].eq(_YES)
     share = says_yes.groupby(frame["call_id"]).transform("mean")
-    for at in frame.index[share.gt(0) & share.lt(1) & ~says_yes]:
+    for at in frame.index[share.gt(0) & share.lt(1) & ~says_yes & is_known]:
         row = int(frame.loc[at, "at"])
         what = (
             f"other rows of call {frame.loc[at, 'call_id']} say yes: a call is corrected whole or not at all"
@@ -195,9 +196,11 @@ def _refuse(file: Path, plan: Plan, found: list[Difference]) -> None:
 
 def _line(one: Difference) -> str:
     place = f"sheet {one.sheet!r}" + (f" {one.cell}" if one.cell else f" row {one.row}" if one.row else "")
-    column = f" ({one.column})" if one.column else ""
+    if not one.cell:
+        return f"{place}: {one.what}" + (f" ({one.expected})" if one.expected else "")
     should = f", not {one.expected}" if one.expected else ""
-    return f"{place}{column}: {one.found}{should}: {one.what}"
+    what = "" if one.what == CHANGED else f" ({one.what})"
+    return f"{place}{f' ({one.column})' if one.column else ''} holds {one.found}{should}{what}"
 
 
 def _content(content: Content, decisions: pd.DataFrame) -> Content | None:

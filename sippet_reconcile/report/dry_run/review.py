@@ -6,6 +6,7 @@ alone: `Plan.keep_reviewed` lays them out once more to find what somebody change
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -47,11 +48,11 @@ _HOW: Final = (
 )
 _HINT: Final = "Write yes to make this change. Anything else leaves the whole call as it is. A call needs yes in all of its rows."
 _WIDE: Final = {
-    "call": 37, "cause": 24, "reason": 42, "evidence": 30, "message": 70, "what to do": 60, "what is wrong": 50,
-    "examples": 60, "before": 22, "after": 22, "field": 17, "user": 18, "API has": 22, "CDR proves": 22,
+    "call": 37, "cause": 24, "reason": 50, "evidence": 30, "message": 70, "what to do": 60, "what is wrong": 50,
+    "examples": 60, "before": 28, "after": 28, "field": 17, "user": 18, "API has": 22, "CDR proves": 22,
     "CDR id": 30, "cause or standing": 34,
 }  # fmt: skip
-_WRAPPED: Final = frozenset({"reason", "message", "what to do", "examples"})
+_WRAPPED: Final = frozenset({"message", "what to do", "examples"})
 _HEADS: Final = {
     "call_id": "call",
     "delta_s": "change (s)",
@@ -109,6 +110,7 @@ def review_sheets(facts: DryRunFacts, *, mask: bool = True) -> list[WorkbookShee
 
     They depend on the content of the plan alone, not on its approvals nor on the pace of the forecast.
     """
+    facts = replace(facts, rate_text="5/s", rate_per_s=5.0, approvals=facts.approvals.iloc[:0])
     findings = facts.findings.loc[:, ["severity", "code", "message", "advice"]]
     disputes = facts.not_patchable if facts.disputes.empty else _disputes(facts.disputes, mask=mask)
     return [

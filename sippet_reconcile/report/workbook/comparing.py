@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Difference", "Differences", "compare_sheet", "seen"]
+__all__ = ["CHANGED", "Difference", "Differences", "compare_sheet", "seen"]
+
+CHANGED: Final = "was changed"
+"""What is said of a cell that holds something else."""
 
 _SEPARATOR: Final = "\x1f"
 """No cell can hold it."""
@@ -323,7 +326,7 @@ class _Rows:
                 continue
             head = column.head or column.name
             told, should = seen(mine, column), seen(ours, column)
-            what = "was changed in digits that are hidden here" if told == should else "was changed"
+            what = "was changed in digits that are hidden here" if told == should else CHANGED
             cell = f"{self._letters.get((sheet, head), '')}{number}"
             differences.append(Difference(sheet, number, cell, head, told, should, what))
         return differences

@@ -23,7 +23,7 @@ from sippet_reconcile.report.workbook.sheet import (
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["sheet_names", "write_workbook"]
 
@@ -38,7 +38,10 @@ _FORMATS: Final = {
 _WHOLE: Final = "#,##0"
 _SHADE, _ANSWER, _ANSWER_SHADE, _HEAD, _LINE = "#EEF3F8", "#FFFBE6", "#FFF3C4", "#1F3A5F", "#C9D3DE"
 _YES, _NO = {"bg_color": "#CDEBD3", "font_color": "#14532D"}, {"bg_color": "#F6D5D5", "font_color": "#7F1D1D"}
-_LANDSCAPE_FROM: Final = 5
+_LANDSCAPE_FROM, _TWO_PAGES_FROM = 5, 14
+_A4: Final = 9
+_LINE_HEIGHT: Final = 15
+_MOST_LINES: Final = 20
 
 
 def sheet_names(name: str, n_rows: int, max_rows: int = MAX_ROWS) -> list[str]:
@@ -137,11 +140,15 @@ class _Book:
             for column, w in zip(sheet.columns, sheet.are_whole(), strict=True)
         ]
         kinds = [column.kind for column in sheet.columns]
+        wrapped = {at: column.width for at, column in enumerate(sheet.columns) if column.is_wrapped}
         was: bool | None = None
         for row in range(first, first + n_rows):
             cells, is_even = next(rows)
             is_first = bool(sheet.group_by) and is_even is not was
             was = is_even
+            if wrapped and (n_lines := _lines(cells, wrapped)) > 1:
+                # Not every program works the height out for itself.
+                page.set_row(row, n_lines * _LINE_HEIGHT)
             for place, (cell, kind, styles) in enumerate(zip(cells, kinds, formats, strict=True)):
                 style = styles[is_even][is_first]
                 if not sheet.has_heads and place == 0:
@@ -161,13 +168,15 @@ class _Book:
             page.set_column(place, place, column.width)
         if len(sheet.columns) >= _LANDSCAPE_FROM:
             page.set_landscape()
-        page.set_paper(9)
-        page.fit_to_pages(1, 0)
+        page.set_paper(_A4)
+        page.fit_to_pages(1 if len(sheet.columns) < _TWO_PAGES_FROM else 2, 0)
         page.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
         # An ampersand begins a code in there.
         page.set_footer(f"&L{self._title.replace('&', '&&')}&C&A&R&P / &N")
         if sheet.has_heads:
             page.repeat_rows(0)
+            if sheet.frozen:
+                page.repeat_columns(0, sheet.frozen)
         else:
             page.hide_gridlines(2)
 
@@ -216,6 +225,8 @@ class _Book:
                 style["num_format"] = f"+{style['num_format']};-{style['num_format']};0"
             if column.is_wrapped or column.kind is Cells.ANSWER:
                 style["text_wrap"] = True
+            if column.kind is Cells.TEXT:
+                style |= {"align": "left", "indent": 1}
             if column.kind is Cells.ANSWER:
                 style |= {"bg_color": _ANSWER_SHADE if is_even else _ANSWER, "locked": False}
             elif is_even:
@@ -224,3 +235,18 @@ class _Book:
                 style |= {"top": 1, "top_color": _LINE}
             self._made[traits] = self._workbook.add_format(style)
         return self._made[traits]
+
+
+def _lines(cells: Sequence[Any], widths: Mapping[int, int]) -> int:
+    """Return how many lines the cells of a row take, where texts go on in further lines.
+
+    Examples
+    --------
+    >>> _lines(["a " * 30, None, 7], {0: 20, 1: 20})
+    4
+    """
+    # Words do not break, so that a line holds a little less than fits.
+    return min(
+        max(-(-len(text) // int(width * 0.9)) for at, width in widths.items() for text in [cells[at] or ""]),
+        _MOST_LINES,
+    )

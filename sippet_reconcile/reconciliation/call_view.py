@@ -35,6 +35,8 @@ _MISSING: Final = show_value(None)
 _TEXT_WIDTH: Final = 110
 _WIDE: Final = "70em"
 _LONGEST_CELL: Final = 40
+_SOURCE: Final = 28
+_TEXT_ROWS: Final = 12
 _TIMES: Final = ("started_at", "answered_at", "ended_at")
 _LEG_PARTS: Final = (
     ("Legs", (*_TIMES, "total_s", "billable_s", "status")),
@@ -105,9 +107,12 @@ class CallView:
         ]
         if len(self.legs):
             told = _times_shortened(self.legs)
+            further = len(told) - _TEXT_ROWS
+            more = [f"  and {further:,} more"] if further > 0 else []
             for name, columns in _LEG_PARTS:
                 known = [column for column in columns if told[column].notna().any()]
-                parts += ["", name, _as_text(told.loc[:, ["source", *known]])] if known else []
+                if known:
+                    parts += ["", name, _as_text(told.loc[:, ["source", *known]].head(_TEXT_ROWS)), *more]
         if len(self.rivals):
             parts += ["", "Rivals", _as_text(self.rivals)]
         return "\n".join(parts)
@@ -168,4 +173,8 @@ def _times_shortened(legs: pd.DataFrame) -> pd.DataFrame:
             legs[name].dt.strftime(form).astype("str") for form in ("%Y-%m-%d %H:%M:%S", "%H:%M:%S")
         )
         shown[name] = whole.mask(legs[name].dt.floor("D").eq(start.dt.floor("D")), time)
+    # The line is what a reader needs most, so a long name of a file loses its beginning.
+    shown["source"] = legs["source"].map(
+        lambda text: text if len(text) <= _SOURCE else f"…{text[1 - _SOURCE :]}"
+    )
     return legs.assign(**shown)

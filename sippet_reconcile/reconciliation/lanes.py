@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from sippet_reconcile._display import escape, shortened, visible
-from sippet_reconcile.reconciliation.ticks import SECOND, Tick, said_on, ticks_between
+from sippet_reconcile.reconciliation.ticks import SECOND, Tick, scale_name, ticks_between
 
 __all__ = ["Lane", "Look", "Picture", "Stretch"]
 
@@ -41,12 +41,12 @@ _SIGNS: Final = {
     Look.BACKWARDS: "<",
 }
 _DRAWN: Final = {
-    Look.WHOLE: "grey from start to end",
-    Look.SECONDS: "strong grey the seconds as recorded",
-    Look.RING: "pale ringing",
-    Look.TALK: "solid talk",
-    Look.MORE: "orange what is too much",
-    Look.LESS: "dashed orange what is too little",
+    Look.WHOLE: "grey start to end",
+    Look.SECONDS: "strong grey recorded seconds",
+    Look.RING: "dashed blue ringing",
+    Look.TALK: "blue talk",
+    Look.MORE: "orange too much",
+    Look.LESS: "dashed orange too little",
     Look.BACKWARDS: "red an end ahead of its start",
 }
 _ANSWER, _OPEN = "|", ">"
@@ -158,7 +158,7 @@ class Picture:
         looks = {stretch.look for lane in self.lanes for stretch in lane.stretches}
         told = [said for look, said in _DRAWN.items() if look in looks]
         told += ["▾ answered"] if any(lane.marks for lane in self.lanes) else []
-        return f"In time: {'; '.join(told)}." if told else "No instant is known."
+        return f"In time: {', '.join(told)}." if told else "No instant is known."
 
     @property
     def span_us(self) -> tuple[int, int] | None:
@@ -197,7 +197,7 @@ class Picture:
         ]
         for row, zone in enumerate(self._zones):
             y = row * _HEAD + 14
-            parts.append(_letters(0, y, shortened(f"{zone}, {said_on(span[0], zone)}", 28), opacity=".75"))
+            parts.append(_letters(0, y, scale_name(zone, span[0], _LABEL), opacity=".75"))
             parts += [
                 _letters(_x(t.at_us, span), y, t.text, opacity=".75", anchor="middle")
                 for t in Tick.named(ticks, zone, span)
@@ -209,9 +209,7 @@ class Picture:
         span = self.span_us
         labels = [shortened(visible(lane.label), _LABEL) for lane in self.lanes]
         texts = [shortened(visible(lane.text), _TEXT) for lane in self.lanes]
-        heads = (
-            [shortened(f"{zone}, {said_on(span[0], zone)}", _LABEL) for zone in self._zones] if span else []
-        )
+        heads = [scale_name(zone, span[0], _LABEL) for zone in self._zones] if span else []
         of_label = max(map(len, [*labels, *heads]), default=0)
         room = max(width - of_label - max(map(len, texts), default=0) - 4, _FEWEST)
         lines = []

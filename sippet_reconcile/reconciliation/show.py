@@ -209,7 +209,8 @@ def _in_order(legs: pd.DataFrame) -> pd.DataFrame:
 
 def _legs_shown(legs: pd.DataFrame, *, show_numbers: bool) -> pd.DataFrame:
     shown = legs.loc[:, list(_LEG_COLUMNS)]
-    return shown if show_numbers else hide_numbers(shown)
+    # However long its name, a file without its line proves nothing.
+    return shown if show_numbers else hide_numbers(shown).assign(source=shown["source"])
 
 
 def _notes(

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-__all__ = ["SECOND", "Tick", "said_on", "ticks_between"]
+__all__ = ["SECOND", "Tick", "scale_name", "ticks_between"]
 
 SECOND: Final = 1_000_000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -70,6 +70,19 @@ class Tick:
             named.append(cls(at, text))
             before = day
         return named
+
+
+def scale_name(zone: str, at_us: int, most: int) -> str:
+    """Return the zone and the date with which a scale begins; a long zone by its last part.
+
+    Examples
+    --------
+    >>> scale_name("Europe/London", 0, 26), scale_name("America/Argentina/Buenos_Aires", 0, 26)
+    ('Europe/London, 1970-01-01', 'Buenos Aires, 1969-12-31')
+    """
+    date = said_on(at_us, zone)
+    whole = f"{zone}, {date}"
+    return whole if len(whole) <= most else f"{zone.rsplit('/', 1)[-1].replace('_', ' ')}, {date}"
 
 
 def said_on(at_us: int, zone: str) -> str:

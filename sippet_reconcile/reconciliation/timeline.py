@@ -105,7 +105,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def _said(seconds: float) -> str:
-    return f"{show_value(round(seconds, 3))} s" if seconds < _EXACT_S else in_words(seconds)
+    return f"{show_value(round(seconds, 3))} s" if seconds < _EXACT_S else in_words(seconds, is_rough=True)
 
 
 def _between(start: int | None, end: int | None, look: Look) -> list[Stretch]:

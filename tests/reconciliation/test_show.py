@@ -109,7 +109,7 @@ def test_what_is_too_much_is_drawn_behind_the_seconds_and_said(reconciled, at):
     assert (more.look, more.end_us - more.start_us) == (Look.MORE, 12 * SECOND)
     assert "72 s in the API, 60 s in the CDR, 12 s too much" in str(view)
     assert "+ too much" in str(view)
-    assert "orange what is too much" in view.picture.caption
+    assert "orange too much" in view.picture.caption
 
 
 def test_what_is_missing_is_drawn_dashed_and_an_open_end_stays_open(reconciled, at):
@@ -176,6 +176,13 @@ def test_a_call_of_a_day_says_where_the_next_day_begins(reconciled, at):
     assert "10-06 00:00" in str(view)
 
 
+def test_a_long_zone_is_told_by_its_last_part_and_keeps_its_date(reconciled, at):
+    october = sr.Period.month("2026-10", timezone="America/Argentina/Buenos_Aires")
+    view = reconciled([leg(at(0), at(10), at(40), 30)], [call(at(0), at(40), 30)], october).show("id-0")
+    assert "Buenos Aires, 2026-10-05" in str(view)
+    assert "05:00:00" in str(view)
+
+
 def test_times_are_told_in_utc_and_in_the_zone_of_the_period(reconciled, at):
     october = sr.Period.month("2026-10", timezone="Europe/London")
     view = reconciled([leg(at(0), at(10), at(40), 30)], [call(at(0), at(40), 30)], october).show("id-0")
@@ -200,13 +207,16 @@ def test_many_legs_are_bounded_and_the_rest_is_counted(reconciled, at):
     assert view.picture.more == "20 further legs are not drawn."
     for told in (str(view), view._repr_html_()):
         assert "20 further legs are not drawn." in told
+    assert "and 18 more" in str(view)
+    assert "a.csv:31" in view._repr_html_()
 
 
 def test_a_long_name_of_a_file_keeps_its_line(reconciled, at):
     long = [leg(at(0), at(10), at(40), 30, source_file="export-" * 20 + ".csv", source_row=123456)]
     view = reconciled(long, [call(at(0), at(40), 30)]).show("id-0")
-    assert ".csv:123456" in view.picture.lanes[-1].label
-    assert ".csv:123456" in str(view)
+    assert view.picture.lanes[-1].label.endswith(".csv:123456")
+    # Once in time, and once in each of the two tables of legs.
+    assert str(view).count(".csv:123456") == 3
 
 
 def test_rivals_are_lanes_and_none_of_them_is_drawn_twice(reconciled, at):

@@ -30,6 +30,7 @@ __all__ = [
     "cdr_arguments",
     "cdr_options",
     "key_values",
+    "numbers_option",
     "period_from",
     "period_options",
     "progress_of",
@@ -74,6 +75,11 @@ def _together(options: Iterable[Callable[[Any], Any]]) -> Callable[[F], F]:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 rows_option = click.option(
     "--rows", type=ROWS, default=20, show_default=True, help="Rows to show of each table; a report holds all."
+)
+numbers_option = click.option(
+    "--show-numbers",
+    is_flag=True,
+    help="Write phone numbers in full into the files; they are masked otherwise.",
 )
 quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 audit_option = click.option(

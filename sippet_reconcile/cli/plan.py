@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, rows_option
+from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, numbers_option, rows_option
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say, tell
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.words import command_words
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.plan import Plan
 
-__all__ = ["approve_command", "plan_command", "show_plan"]
+__all__ = ["PlanFiles", "approve_command", "plan_command", "show_plan"]
 
 _APPROVAL = ("by", "at", "note")
 _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
@@ -32,18 +33,25 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
     short_help="Make a plan of corrections, and show its dry run.",
     help=teach(
         "Make a plan of corrections and show its dry run. SOURCE is a folder that 'diff' wrote; or an earlier plan, to "
-        "make it smaller (--keep, --drop) or to see it again; without SOURCE, --corrections is a table of "
+        "make it smaller (--keep, --drop, --reviewed) or to see it again; without SOURCE, --corrections is a table of "
         "corrections (CSV, Excel or parquet: call_id and any of status, duration_seconds, ended_at, call_source) for "
-        "the calls in --calls.",
+        "the calls in --calls. --excel writes a workbook in which a colleague says yes or no to every change, and "
+        "--reviewed reads it back: only yes keeps, and whatever else was changed in it is refused by name.",
         never="sends anything, corrects half a call, or builds on a finding that says stop unless it is accepted by name",
         example="sippet-reconcile plan october/ --out plan.parquet --report dry_run.html\n"
         "sippet-reconcile plan plan.parquet --drop 8c1f3c52-0000-4000-8000-000000000000 --out smaller.parquet\n"
+        "sippet-reconcile plan plan.parquet --excel review.xlsx\n"
+        "sippet-reconcile plan plan.parquet --reviewed review.xlsx --out reviewed.parquet\n"
         'sippet-reconcile plan --corrections fix.csv --calls calls.parquet --reason "ticket 4711" --out plan.parquet',
     ),
 )
 @click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
 @click.option("--out", type=FILE, help="The plan to write (parquet).", metavar="FILE")
 @click.option("--report", type=FILE, help="Write the dry run as one HTML file.", metavar="FILE")
+@click.option(
+    "--excel", type=FILE, help="Write the dry run as a workbook to answer in (.xlsx).", metavar="FILE"
+)
+@numbers_option
 @click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
 @click.option(
     "--field",
@@ -84,6 +92,12 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 @click.option(
     "--drop", multiple=True, metavar="CALL_ID", help="Leave such calls out of an earlier plan; repeatable."
 )
+@click.option(
+    "--reviewed",
+    type=INPUT_FILE,
+    help="Keep only the calls of an earlier plan that were approved in this workbook.",
+    metavar="FILE",
+)
 @rows_option
 @as_json
 def plan_command(
@@ -91,19 +105,45 @@ def plan_command(
     source: Path | None,
     out: Path | None,
     report: Path | None,
+    excel: Path | None,
+    show_numbers: bool,
+    reviewed: Path | None,
     rate: str,
     rows: int,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Build or load a plan, narrow it, save it, and show its dry run."""
+    if reviewed is not None and (source is None or not source.is_file()):
+        msg = "--reviewed needs the plan that the workbook is of as SOURCE"
+        raise InputError(msg)
+    if excel is not None and reviewed is not None and excel.resolve() == reviewed.resolve():
+        msg = f"--excel would write over the review in {excel}: choose another name"
+        raise InputError(msg)
     plan = _make_plan(source, options)
+    if reviewed is not None:
+        plan = _reviewed(plan, reviewed)
     for name in ("keep", "drop"):
         if options[name]:
             plan = getattr(plan, name)(list(options[name]))
     if out is not None:
         plan.save(out)
-    show_plan(plan, out=out, report=report, rate=rate, rows=rows, as_json=as_json)
+    files = PlanFiles(out, report, excel, show_numbers=show_numbers)
+    show_plan(plan, files, rate=rate, rows=rows, as_json=as_json)
+
+
+def _reviewed(plan: Plan, path: Path) -> Plan:
+    """Return the plan of the approved calls; say how many they are."""
+    smaller = plan.keep_reviewed(path)
+    if smaller is plan:
+        say(f"Every one of the {len(plan):,} calls was approved in {path}: it stays the same plan.")
+    else:
+        review = smaller.selection["review"]
+        say(
+            f"{path}: {review['kept']:,} of {len(plan):,} calls approved, {review['rejected']:,} rejected, "
+            f"{review['not_approved']:,} without an answer."
+        )
+    return smaller
 
 
 def _make_plan(source: Path | None, options: dict[str, Any]) -> Plan:
@@ -148,17 +188,26 @@ def _read_corrections(path: Path) -> pd.DataFrame:
         raise InputError(msg) from exc
 
 
-def show_plan(
-    plan: Plan, *, out: Path | None, report: Path | None, rate: str, rows: int, as_json: bool
-) -> None:
+@dataclass(frozen=True)
+class PlanFiles:
+    """Where a plan was written, and where its dry run is to be written."""
+
+    out: Path | None = None
+    report: Path | None = None
+    excel: Path | None = None
+    show_numbers: bool = False
+
+
+def show_plan(plan: Plan, files: PlanFiles, *, rate: str, rows: int, as_json: bool) -> None:
     """Show the dry run of a plan on stdout, and write it where asked."""
     from sippet_reconcile.report import document_text  # noqa: PLC0415 - only where a plan is shown
 
-    dry_run = plan.dry_run(rate=rate)
+    dry_run, mask, out = plan.dry_run(rate=rate), not files.show_numbers, files.out
     written = []
-    if report is not None:
-        dry_run.to_html(report)
-        written.append(str(report))
+    if files.report is not None:
+        written.append(str(dry_run.to_html(files.report, mask=mask)))
+    if files.excel is not None:
+        written.append(str(dry_run.to_excel(files.excel, mask=mask)))
     if as_json:
         print_json(
             {
@@ -173,6 +222,8 @@ def show_plan(
     tell(command_words(document_text(dry_run.document, max_rows=rows)))
     for path in written:
         say(f"The dry run is in {path}.")
+    if files.excel is not None and out is not None:
+        say(f"Answered, it is read back: sippet-reconcile plan {out} --reviewed {files.excel} --out SMALLER")
     if out is not None:
         following = f"Next: sippet-reconcile approve {out} --by NAME" if len(plan) else "It corrects nothing."
         say(f"The plan is in {out}. Nothing has been sent. {following}")

@@ -32,6 +32,8 @@ PHRASES: Final = (
     ("AuditLog.verify()", "sippet-reconcile audit verify"),
     ("apply_plan makes one", "sippet-reconcile apply makes one"),
     ("the file that plan.save() wrote", "the file that 'plan --out' wrote"),
+    ("the workbook that plan.dry_run().to_excel() wrote", "the workbook that 'plan --excel' wrote"),
+    ("a fresh workbook (dry_run().to_excel)", "a fresh workbook (plan --excel)"),
     ("take ids from plan.calls['call_id']", "take ids from the dry run"),
     ("look at the causes in rec.rollup() first", "look at the causes that 'diff' prints first"),
     (", or hand what pandas.read_excel(..., dtype=str) reads to cdr_from_frame", ""),

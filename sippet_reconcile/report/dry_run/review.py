@@ -15,6 +15,7 @@ import pandas as pd
 from sippet_reconcile._display import mask_number
 from sippet_reconcile._version import __version__
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
+from sippet_reconcile.report.dry_run.words import without_numbers
 from sippet_reconcile.report.durations import signed_in_words
 from sippet_reconcile.report.section import NUMBER_COLUMNS
 from sippet_reconcile.report.workbook import Cells, SheetColumn, WorkbookSheet, write_workbook
@@ -85,6 +86,7 @@ _HEADS: Final = {
     "from_e164": "from (E.164)",
     "to_e164": "to (E.164)",
 }
+_FREE_TEXTS: Final = ("message", "advice", "reason")
 _OF_CHANGES: Final = (
     "call_id", "field", "before", "after", "delta_s", "explanation", "reason", "match_rule", "started_at",
     "direction", "from_number", "to_number", "sip_username", "sources",
@@ -170,6 +172,7 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         if name in ("call_id", "field", "before", "after") or rows[name].notna().any()
     ]
     shown = rows.loc[:, names].assign(**evidence)
+    shown = _without_numbers(shown) if mask else shown
     answers = [
         SheetColumn("", APPROVE, Cells.ANSWER, width=13, choices=("yes", "no"), hint=_HINT),
         SheetColumn("", NOTE, Cells.ANSWER, width=32),
@@ -205,6 +208,7 @@ def _yes_no(ledger: pd.DataFrame) -> pd.DataFrame:
 def _plain_sheet(
     name: str, frame: pd.DataFrame, *, mask: bool, heads: dict[str, str] | None = None
 ) -> WorkbookSheet:
+    frame = _without_numbers(frame) if mask else frame
     return WorkbookSheet(name, list(_columns(frame, mask=mask, heads=heads or {})), frame)
 
 
@@ -228,6 +232,16 @@ def _columns(
             is_signed=name in ("delta_s", "change_s"),
             is_wrapped=head in _WRAPPED,
         )
+
+
+def _without_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose free texts, such as reasons and notes, tell no phone number."""
+    hidden = {
+        name: frame[name].map(without_numbers, na_action="ignore").astype("str")
+        for name in _FREE_TEXTS
+        if name in frame
+    }
+    return frame.assign(**hidden)
 
 
 def _kind_of(column: pd.Series[Any]) -> Cells:

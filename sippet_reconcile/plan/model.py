@@ -58,6 +58,23 @@ class Plan:
         SHA-256 over the canonical JSON of everything but the approvals.
     approvals
         Who approved this very content; any change drops them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> plan = sr.build_plan(sample_reconciliation(), where="explanation == 'zero'")
+    >>> plan.summary()["changes"], len(plan), next(plan.requests()).attributes
+    (36, 29, {'status': 'completed', 'duration_seconds': 149})
+    >>> plan.dry_run().summary()["net_s"], len(plan.keep(plan.changes["delta_s"] > 600))
+    (5922.0, 1)
+    >>> smaller = plan.drop(plan.calls["call_id"].head(2))
+    >>> approved = smaller.approve(by="ana", note="looked at ten of them")
+    >>> approved.plan_id == smaller.plan_id == approved.fingerprint(), smaller.plan_id == plan.plan_id
+    (True, False)
+    >>> sr.Plan.load(approved.save(f"{tempfile.mkdtemp()}/plan.parquet")).approvals[0].by
+    'ana'
     """
 
     plan_id: str
@@ -266,10 +283,17 @@ class Plan:
     def approve(self, *, by: str, note: str = "") -> Plan:
         """Return the plan with one more approval, which names the plan id.
 
+        Parameters
+        ----------
+        by
+            Who approves. The same name in other letters (case, accents, blanks, punctuation) is the same person.
+        note
+            Why, in their words; it stands in the plan file, the reports and the audit log.
+
         Raises
         ------
         InputError
-            If `by` is empty.
+            If `by` is no name, or one of the two is no text, or too long to be shown.
         """
         return replace(self, approvals=(*self.approvals, Approval.given(by, note, self.plan_id)))
 

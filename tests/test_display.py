@@ -54,3 +54,29 @@ def test_what_is_short_stays_on_one_line_and_a_wide_table_scrolls() -> None:
     assert '<td class="n">1</td>' in shown
     assert '<th class="n">n</th>' in shown
     assert shown.startswith('<div class="wide"><table>')
+
+
+def test_a_line_of_a_file_is_written_as_it_is_counted() -> None:
+    rows = pd.DataFrame({"source_row": pd.array([1234567, None], dtype="Int64"), "row": [1234567.0, 2.5]})
+    shown = html_table(rows, plain_numbers=["source_row", "row"])
+    assert shown.count(">1234567<") == 2
+    assert ">2.5<" in shown
+    assert ">–<" in shown
+
+
+def test_no_table_shows_more_than_fifty_rows_whatever_is_asked_for() -> None:
+    shown = html_table(pd.DataFrame({"n": range(80)}), max_rows=70)
+    assert shown.count("<tr>") == 51
+    assert "and 30 more" in shown
+
+
+def test_few_or_long_values_stand_beside_their_names() -> None:
+    assert 'class="facts"' not in card("t", {"a": 1, "b": 2})
+    assert 'class="facts"' in card("t", {"a": 1, "b": 2, "c": 3})
+    many = card("t", {f"v{n}": n for n in range(17)})
+    assert many.count('class="facts"') == 3
+
+
+def test_an_unknown_tone_colours_nothing_and_names_no_class() -> None:
+    assert '<div class="card">' in card("t", tone='"><script>')
+    assert '<div class="card warn">' in card("t", tone="warn")

@@ -66,6 +66,14 @@ class CallView:
         Sentences: what may be planned, what may not, and why.
     picture
         Both sides in time, as a drawing and as text.
+
+    Examples
+    --------
+    >>> from sippet_reconcile.demo import sample_reconciliation
+    >>> rec = sample_reconciliation()
+    >>> view = rec.show(rec.discrepancies["call_id"][0])
+    >>> view.bucket, view.verdict, view.legs["source"].tolist()
+    ('matched', '1 field differs: duration_seconds.', ['Master.csv:5'])
     """
 
     call_id: str | None

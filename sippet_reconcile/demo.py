@@ -147,6 +147,12 @@ class Demo:
         return self.folder / "dry_run.html"
 
     @property
+    def reports(self) -> tuple[Path, ...]:
+        """All reports in the order of the walk: the reconciliation, the dry run, the run and the proof."""
+        names = ("reconciliation.html", self.report.name, "run.html", "verification.html")
+        return tuple(self.folder / name for name in names)
+
+    @property
     def audit(self) -> Path:
         """The folder of the audit log."""
         return self.folder / "audit"
@@ -183,6 +189,7 @@ class Demo:
             "verified": bool(self.verification.ok),
             "requests": self.n_requests,
             "report": str(self.report),
+            "reports": [str(path) for path in self.reports],
             "audit": str(self.audit),
         }
 
@@ -204,6 +211,7 @@ October 2026 of an invented company was reconciled with its FreeSWITCH export.
   verified  {proof}
 
   report    {self.report}  (open it in a browser: this is what a colleague approves)
+            beside it: reconciliation.html (what differs, and why), run.html (what came of it), verification.html (the proof)
   audit log {self.audit}  (each intent, each request, each outcome)
 
 Try next:
@@ -256,6 +264,7 @@ def run_demo(
         rules = sr.Rules(duration="billable", internal_numbers=_DESKS)
         rec = sr.reconcile(legs, calls, period=october, rules=rules, progress=progress)
         rec.save(folder / "reconciliation")
+        rec.to_html(folder / "reconciliation.html")
         say("4/6  planning; nothing has been sent so far")
         plan = sr.build_plan(rec, fields=_FIELDS)
         plan.dry_run(rate=_RATE).to_html(folder / "dry_run.html")
@@ -267,6 +276,8 @@ def run_demo(
         run = sr.apply_plan(plan, client, audit, rate=_RATE, progress=progress)
         say("6/6  reading everything back")
         verification = sr.verify_run(run, client)
+        run.to_html(folder / "run.html")
+        verification.to_html(folder / "verification.html")
         return Demo(
             folder, before, api.calls, legs, rec, plan, run, verification, len(api.requests) - n_before
         )

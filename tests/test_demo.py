@@ -85,9 +85,31 @@ def test_it_tells_what_it_did_and_where_things_are(demo, steps):
     for words in (str(demo.report), str(demo.audit), f"{summary['corrected']:,} calls corrected", "Try next"):
         assert words in story
     assert summary["corrected"] == summary["planned_calls"] > 200
-    html = demo.report.read_text(encoding="utf-8")
-    assert "<html" in html
-    assert "http://" not in html.replace("http://www.w3.org", "").replace(demo.plan.api_url, "")
+    assert [path.name for path in demo.reports] == [
+        "reconciliation.html",
+        "dry_run.html",
+        "run.html",
+        "verification.html",
+    ]
+    for path in demo.reports:
+        html = path.read_text(encoding="utf-8")
+        assert path.name in story
+        assert "<html" in html
+        assert "http://" not in html.replace("http://www.w3.org", "").replace(demo.plan.api_url, "")
+    assert summary["reports"] == [str(path) for path in demo.reports]
+
+
+def test_no_report_of_the_demo_holds_a_full_number(demo):
+    numbers = pd.concat([demo.legs["from_e164"], demo.legs["to_e164"]]).dropna().unique()
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in demo.reports)
+    found = {
+        number for number in numbers if len(number) > 6 and (number in texts or f"0{number[3:]}" in texts)
+    }
+    assert len(numbers) > 50
+    assert not found
+
+
+def test_the_plan_that_it_leaves_is_the_one_it_applied(demo):
     assert sr.Plan.load(demo.folder / "plan.parquet").plan_id == demo.plan.plan_id
 
 

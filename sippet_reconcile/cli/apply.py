@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, as_json, audit_option, progress_of, quiet, rows_option
+from sippet_reconcile.cli.options import (
+    FILE,
+    as_json,
+    audit_option,
+    numbers_option,
+    progress_of,
+    quiet,
+    rows_option,
+)
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
-from sippet_reconcile.cli.plan import show_plan
+from sippet_reconcile.cli.plan import PlanFiles, show_plan
 from sippet_reconcile.cli.program import Ended, teach
+from sippet_reconcile.cli.reports import refuse_in_log, report_option, write_report
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,7 +49,7 @@ def ended(run: Run) -> Ended:
         "where it was. Ends with 4 while calls are pending or unknown, with 1 where some were not corrected.",
         never="sends a plan that is not approved or was changed, goes over the rate, or assumes what a lost answer said",
         example="sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s --limit 5\n"
-        "sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s",
+        "sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s --report run.html",
     ),
 )
 @click.argument("plan", type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -57,19 +66,31 @@ def ended(run: Run) -> Ended:
     show_default=True,
     help="What to do about a call that changed since.",
 )
-@click.option("--min-approvals", default=1, show_default=True, help="How many different people must have approved.")
+@click.option(
+    "--min-approvals", default=1, show_default=True, help="How many different people must have approved."
+)
 @click.option("--max-failures", default=10, show_default=True, help="Stop after so many failures in a row.")
+@report_option("what came of each call")
 @quiet
 @as_json
 @click.pass_context
 def apply_command(
-    context: click.Context, /, *, plan: Path, audit: Path, as_json: bool, quiet: bool, **options: Any
+    context: click.Context,
+    /,
+    *,
+    plan: Path,
+    audit: Path,
+    report: Path | None,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
 ) -> None:
     """Load the plan, apply it, and say how it ended."""
+    refuse_in_log(audit, report)
     loaded = sr.Plan.load(plan)
     with sr.Client() as client:
         run = sr.apply_plan(loaded, client, audit, progress=progress_of(quiet=quiet), **options)
-    _show_run(run, as_json=as_json)
+    _show_run(run, _reported(run, report, audit), as_json=as_json)
     code = ended(run)
     if code is Ended.PART_WAY:
         rate = options["rate"]
@@ -79,7 +100,16 @@ def apply_command(
     context.exit(code)
 
 
-def _show_run(run: Run, *, as_json: bool) -> None:
+def _reported(run: Run, report: Path | None, audit: Path) -> list[str]:
+    """Write the report of a run; how the run ended stays the answer where it cannot be written."""
+    try:
+        return write_report(run, report)
+    except InputError as exc:
+        say(f"error: {exc}; the run is in the log: sippet-reconcile audit show --audit {audit} --report FILE")
+        return []
+
+
+def _show_run(run: Run, reports: list[str], *, as_json: bool) -> None:
     outcomes = (
         run.records["outcome"].value_counts(dropna=False).rename_axis("outcome").reset_index(name="calls")
     )
@@ -89,6 +119,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
             {
                 "run_id": run.run_id,
                 "plan_id": run.plan_id,
+                "reports": reports,
                 "summary": run.summary(),
                 "outcomes": outcomes,
                 "not_corrected": wrong,
@@ -108,7 +139,7 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     help=teach(
         "Read every call that a run sent once more, and compare it with what was sent. Without RUN_ID it is the latest run. Ends with 1 where a call holds something else.",
         never="changes anything",
-        example="sippet-reconcile verify --audit audit/",
+        example="sippet-reconcile verify --audit audit/ --report proof.html",
     ),
 )
 @click.argument("run_id", required=False)
@@ -119,21 +150,33 @@ def _show_run(run: Run, *, as_json: bool) -> None:
     show_default=True,
     help="Requests, of 50 calls each: 5/s, 300/min, or limit:50/s.",
 )
+@report_option("the proof for the month's file")
 @quiet
 @as_json
 @click.pass_context
 def verify_command(
-    context: click.Context, /, *, run_id: str | None, audit: Path, rate: str, quiet: bool, as_json: bool
+    context: click.Context,
+    /,
+    *,
+    run_id: str | None,
+    audit: Path,
+    rate: str,
+    report: Path | None,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Load a run, verify it, and print what differs."""
+    refuse_in_log(audit, report)
     run = sr.load_run(audit, run_id)
     with sr.Client() as client:
         verification = sr.verify_run(run, client, rate=rate, progress=progress_of(quiet=quiet))
+    reports = write_report(verification, report)
     if as_json:
         print_json(
             {
                 "run_id": run.run_id,
                 "ok": verification.ok,
+                "reports": reports,
                 "summary": verification.summary(),
                 "calls": verification.frame,
             }
@@ -163,17 +206,28 @@ def verify_command(
 @audit_option
 @click.option("--out", required=True, type=FILE, help="The plan to write (parquet).", metavar="FILE")
 @click.option("--report", type=FILE, help="Write its dry run as one HTML file.", metavar="FILE")
+@click.option(
+    "--excel", type=FILE, help="Write its dry run as a workbook to answer in (.xlsx).", metavar="FILE"
+)
+@numbers_option
 @click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
 @rows_option
 @as_json
 def revert_command(
-    *, run_id: str | None, audit: Path, out: Path, report: Path | None, rate: str, rows: int, as_json: bool
+    *,
+    run_id: str | None,
+    audit: Path,
+    out: Path,
+    report: Path | None,
+    excel: Path | None,
+    show_numbers: bool,
+    rate: str,
+    rows: int,
+    as_json: bool,
 ) -> None:
     """Load a run, make the plan that reverts it, and save it."""
-    for target in filter(None, (out, report)):
-        if target.resolve().is_relative_to(audit.resolve()):
-            msg = f"{target} lies inside the audit log, whose readers would take it for a part: choose another folder"
-            raise InputError(msg)
+    refuse_in_log(audit, out, report, excel)
     plan = sr.revert_run(sr.load_run(audit, run_id))
     plan.save(out)
-    show_plan(plan, out=out, report=report, rate=rate, rows=rows, as_json=as_json)
+    files = PlanFiles(out, report, excel, show_numbers=show_numbers)
+    show_plan(plan, files, rate=rate, rows=rows, as_json=as_json)

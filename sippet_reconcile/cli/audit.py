@@ -11,6 +11,8 @@ import sippet_reconcile as sr
 from sippet_reconcile.cli.options import FILE, ROWS, as_json, audit_option
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.program import Ended, teach
+from sippet_reconcile.cli.reports import refuse_in_log, report_option, write_report
+from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
     from sippet_reconcile.audit import AuditVerification
@@ -68,18 +70,29 @@ def runs_command(*, audit: Path, as_json: bool) -> None:
     "show",
     short_help="Show the records of a run, or of one call.",
     help=teach(
-        "Show the records of a run, of all runs where RUN_ID is left out, or of one call with --call.",
+        "Show the records of a run, of all runs where RUN_ID is left out, or of one call with --call. --report tells a "
+        "run as a whole, the latest one without RUN_ID: what came of each call, who approved it, who ran it and when.",
         never="changes the log",
-        example="sippet-reconcile audit show --audit audit/ --call 8c1f3c52-0000-4000-8000-000000000000",
+        example="sippet-reconcile audit show --audit audit/ --call 8c1f3c52-0000-4000-8000-000000000000\n"
+        "sippet-reconcile audit show --audit audit/ --report run.html",
     ),
 )
 @click.argument("run_id", required=False)
 @audit_option
 @click.option("--call", "call_id", help="Only the records of this call.")
 @click.option("--rows", type=ROWS, default=40, show_default=True, help="Records to show.")
+@report_option("the run")
 @as_json
-def show_command(*, run_id: str | None, audit: Path, call_id: str | None, rows: int, as_json: bool) -> None:
+def show_command(
+    *, run_id: str | None, audit: Path, call_id: str | None, rows: int, report: Path | None, as_json: bool
+) -> None:
     """Show records."""
+    if report is not None and call_id:
+        msg = "--report tells a whole run, and --call asks for one call: leave one of them out"
+        raise InputError(msg)
+    refuse_in_log(audit, report)
+    if report is not None:
+        write_report(sr.load_run(audit, run_id), report)
     records = sr.AuditLog(audit).records(run_id)
     if call_id:
         records = records[records["call_id"].eq(call_id.lower())]
@@ -101,18 +114,23 @@ def show_command(*, run_id: str | None, audit: Path, call_id: str | None, rows: 
         "missing, was inserted or moved. A log that was cut at its end, or written anew as a whole, shows only against a "
         "--head that was kept elsewhere: every run prints its head.",
         never="changes or repairs the log",
-        example="sippet-reconcile audit verify --audit audit/ --head 3f0c…",
+        example="sippet-reconcile audit verify --audit audit/ --head 3f0c… --report check.html",
     ),
 )
 @audit_option
 @click.option("--head", help="The hash of a record that must be in the log.")
+@report_option("what was found")
 @as_json
 @click.pass_context
-def verify_command(context: click.Context, /, *, audit: Path, head: str | None, as_json: bool) -> None:
+def verify_command(
+    context: click.Context, /, *, audit: Path, head: str | None, report: Path | None, as_json: bool
+) -> None:
     """Check the chain."""
+    refuse_in_log(audit, report)
     check = sr.AuditLog(audit).verify(head)
+    reports = write_report(check, report)
     if as_json:
-        print_json(check.summary())
+        print_json(check.summary() | {"reports": reports})
     else:
         print_summary(check.summary(), title=_verdict(check))
     context.exit(Ended.DONE if check.ok else Ended.DIFFER)

@@ -18,7 +18,7 @@ __all__ = ["demo_command"]
     short_help="The whole walk on a sandbox, with a month of sample data.",
     help=teach(
         "Take the whole walk on this machine: a sandbox plays the API, a month of an invented company is reconciled "
-        "with its phone system's export, a plan is made, approved, applied and verified. The sample data, the report "
+        "with its phone system's export, a plan is made, approved, applied and verified. The sample data, the reports "
         "and the audit log are left in a folder (sippet-demo), to be looked at and played with.",
         never="needs a network, a token or an account, or touches a folder that is not a demo's",
         example="sippet-reconcile demo\nsippet-reconcile demo /tmp/try-it",

@@ -16,6 +16,7 @@ from sippet_reconcile.cli.options import (
     as_json,
     cdr_arguments,
     cdr_options,
+    numbers_option,
     period_from,
     period_options,
     progress_of,
@@ -25,7 +26,9 @@ from sippet_reconcile.cli.options import (
 )
 from sippet_reconcile.cli.output import print_frame, print_json, say, tell
 from sippet_reconcile.cli.program import Ended, teach
+from sippet_reconcile.cli.reports import report_option, write_report
 from sippet_reconcile.cli.words import command_words
+from sippet_reconcile.errors import InputError
 
 __all__ = ["diff_command", "print_findings"]
 
@@ -46,7 +49,8 @@ _MOST_CAUSES = 10
         "1 where the two sides differ.",
         never="talks to the API, pairs what is ambiguous, or takes a missing CDR value as evidence",
         example="sippet-reconcile diff sippet-demo/freeswitch/Master.csv --calls calls.parquet --month 2026-10 \\\n"
-        "    --timezone Europe/London --country GB --duration billable --out october/",
+        "    --timezone Europe/London --country GB --duration billable \\\n"
+        "    --out october/ --report october.html",
     ),
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CDR...")
@@ -65,6 +69,8 @@ _MOST_CAUSES = 10
 @cdr_options
 @rules_options
 @click.option("--out", type=FOLDER, help="The folder to write for 'plan'.", metavar="FOLDER")
+@report_option("what differs, why, and what proves it")
+@numbers_option
 @click.option("--rows", type=ROWS, default=20, show_default=True, help="Differences to show.")
 @quiet
 @as_json
@@ -77,6 +83,8 @@ def diff_command(
     calls: Path,
     fetched_at: str | None,
     out: Path | None,
+    report: Path | None,
+    show_numbers: bool,
     rows: int,
     as_json: bool,
     quiet: bool,
@@ -85,6 +93,9 @@ def diff_command(
     """Read, reconcile, save and print."""
     from sippet_reconcile.reconciliation.page import hide_numbers  # noqa: PLC0415 - it needs pandas
 
+    if report is not None and out is not None and report.resolve().is_relative_to(out.resolve()):
+        msg = f"{report} lies inside {out}, which is written anew each time: choose another place for the report"
+        raise InputError(msg)
     period = period_from(options, options.pop("period_timezone") or options["timezone"])
     rules = rules_from(options)
     progress = progress_of(quiet=quiet)
@@ -94,6 +105,7 @@ def diff_command(
     )
     if out is not None:
         rec.save(out)
+    reports = write_report(rec, report, mask=not show_numbers)
     differ = any(len(frame) for frame in (rec.discrepancies, rec.only_in_cdr, rec.only_in_api, rec.ambiguous))
     causes = rec.causes
     if as_json:
@@ -101,6 +113,7 @@ def diff_command(
             {
                 "agree": not differ,
                 "out": None if out is None else str(out),
+                "reports": reports,
                 "summary": rec.summary(),
                 "findings": findings_rows(rec.findings),
                 "checks": rec.findings.checks,

@@ -1,0 +1,123 @@
+"""Commands write what they found as HTML, name the files, and write none into an audit log."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+import sippet_reconcile as sr
+from sippet_reconcile.audit import AuditLog
+from sippet_reconcile.sandbox import Sandbox
+
+OTHER = "+442079460555"
+
+
+@pytest.fixture(scope="module")
+def api(sample):
+    calls = sr.read_calls(sample / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    with Sandbox(calls.query("duration_seconds > 60").head(4)) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def online(shell, api):
+    shell.env |= {"SIPPET_API_URL": api.url, "SIPPET_API_TOKEN": api.token}
+    return shell
+
+
+@pytest.fixture
+def plan(api, tmp_path):
+    """An approved plan that makes every call one second shorter than it is."""
+    with sr.Client(api.url, token=api.token) as client:
+        calls = client.get_calls(api.calls["id"])
+    shorter = calls["duration_seconds"].sub(1).astype("str")
+    fix = pd.DataFrame({"call_id": calls["id"], "duration_seconds": shorter})
+    path = tmp_path / "plan.parquet"
+    sr.plan_corrections(calls, fix, reason="ticket 4711").approve(by="ana").save(path)
+    return path
+
+
+def page(path):
+    return path.read_text(encoding="utf-8")
+
+
+def test_a_run_its_proof_and_the_check_of_its_log_are_written_and_named(online, plan, tmp_path):
+    audit = tmp_path / "audit"
+    commands = {
+        "run.html": ("apply", plan, "--rate", "400/s", "--quiet"),
+        "proof.html": ("verify", "--quiet", "--rate", "400/s"),
+        "check.html": ("audit", "verify"),
+    }
+    for name, words in commands.items():
+        told = online.json(*words, "--audit", audit, "--report", tmp_path / name)
+        assert told["reports"] == [str(tmp_path / name)]
+        assert AuditLog(audit).head in page(tmp_path / name)
+    assert "calls of the plan hold what it says" in page(tmp_path / "run.html")
+    told = online("audit", "show", "--audit", audit, "--report", tmp_path / "again.html")
+    assert f"The report is in {tmp_path / 'again.html'}." in told.stderr
+    assert "calls of the plan hold what it says" in page(tmp_path / "again.html")
+
+
+def test_without_a_report_none_is_named(online, plan, tmp_path):
+    told = online.json("apply", plan, "--audit", tmp_path / "audit", "--rate", "400/s", "--quiet")
+    assert told["reports"] == []
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_no_report_is_written_into_an_audit_log_and_nothing_is_sent_then(online, api, plan, tmp_path):
+    audit = tmp_path / "audit"
+    n_before = len(api.requests)
+    inside = ("--audit", audit, "--report", audit / "run.html")
+    assert "inside the audit log" in online("apply", plan, *inside, code=2).stderr
+    assert len(api.requests) == n_before
+    online("apply", plan, "--audit", audit, "--rate", "400/s", "--quiet")
+    for words in (("verify",), ("audit", "verify"), ("audit", "show")):
+        assert "inside the audit log" in online(*words, *inside, code=2).stderr
+    assert AuditLog(audit).verify().ok
+
+
+def test_a_run_that_went_well_is_told_so_where_its_report_cannot_be_written(online, plan, tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    words = ("apply", plan, "--audit", tmp_path / "audit", "--rate", "400/s", "--quiet")
+    done = online(*words, "--report", tmp_path / "file" / "run.html")
+    assert "cannot be written" in done.stderr
+    assert "audit show" in done.stderr
+    assert "applied" in done.stdout
+
+
+def test_a_report_tells_a_whole_run_and_not_one_call(online, tmp_path):
+    AuditLog(tmp_path / "audit").path.mkdir()
+    words = ("audit", "show", "--audit", tmp_path / "audit", "--call", "x", "--report", tmp_path / "a.html")
+    assert "leave one of them out" in online(*words, code=2).stderr
+
+
+@pytest.fixture
+def diff(shell, sample, tmp_path):
+    """Reconcile the export with a few calls that name another number; return what was written."""
+    calls = sr.read_calls(sample / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z").head(60)
+    calls = calls.assign(to_number=pd.Series([OTHER] * len(calls), dtype="str"))
+    calls.to_parquet(tmp_path / "calls.parquet")
+    export = (sample / "freeswitch" / "Master.csv", "--timezone", "Europe/London", "--country", "GB")
+
+    def run(*words, code=1):
+        return shell("diff", *export, "--calls", tmp_path / "calls.parquet", "--quiet", *words, code=code)
+
+    return run
+
+
+def test_a_reconciliation_is_written_with_masked_numbers_unless_asked_for(diff, tmp_path):
+    told = diff("--report", tmp_path / "masked.html")
+    assert f"The report is in {tmp_path / 'masked.html'}." in told.stderr
+    diff("--report", tmp_path / "full.html", "--show-numbers")
+    masked, full = page(tmp_path / "masked.html"), page(tmp_path / "full.html")
+    assert OTHER not in masked
+    assert OTHER[1:] not in masked
+    assert "+44••••••••55" in masked
+    assert full.count(OTHER) > 20
+
+
+def test_a_report_is_not_written_where_the_next_diff_would_remove_it(diff, tmp_path):
+    out = tmp_path / "october"
+    told = diff("--out", out, "--report", out / "report.html", code=2)
+    assert "written anew each time" in told.stderr
+    assert not out.exists()

@@ -128,8 +128,13 @@ def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
         "part": part,
         "is_empty": part.frame is not None and not n_rows,
         "heads": [
-            {"text": part.head(name), "css": column_class(part, name), "is_once": name in part.once}
-            for name in names
+            {
+                "text": part.head(name),
+                "css": column_class(part, name, column),
+                "is_once": name in part.once,
+                "is_key": bool(name) and name == part.group_by,
+            }
+            for name, column in zip(names, texts, strict=True)
         ],
         "body": Markup(body),  # noqa: S704 - each value was escaped where its cell was written
         "words": (part.group_word, part.row_word or "change")

@@ -9,6 +9,7 @@ lets go are left out, as they are a tenth of a large page.
 from __future__ import annotations
 
 import html
+import re
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile._display import visible
@@ -28,6 +29,7 @@ _CLASSES: Final = {
     "call_id": "id", "call_uuid": "id", "example": "id", "code": "key", "explanation": "key",
     "before": "was", "after": "new",
 }  # fmt: skip
+_SHARE: Final = re.compile(r"[−+]?\d+(?:\.\d+)?%")
 _SEVERITIES: Final = ("stop", "warn", "info")
 
 
@@ -46,9 +48,17 @@ def escaped(text: str) -> str:
     return html.escape(visible(text), quote=True)
 
 
-def column_class(part: Section, name: str) -> str:
-    """Return the class of a column's cells, which tells how they are shown; empty for plain text."""
-    return "n" if part.is_number(name) else _CLASSES.get(name, "")
+def column_class(part: Section, name: str, texts: Sequence[str]) -> str:
+    """Return the class of a column's cells, which tells how they are shown; empty for plain text.
+
+    Numbers stand to the right, and so do shares, which are text already.
+    """
+    return "n" if part.is_number(name) or _are_shares(texts) else _CLASSES.get(name, "")
+
+
+def _are_shares(texts: Sequence[str]) -> bool:
+    known = [text for text in texts if text != "–"]
+    return bool(known) and all(map(_SHARE.fullmatch, known))
 
 
 def plain_rows(part: Section, texts: Sequence[Sequence[str]], n_first: int) -> str:
@@ -98,7 +108,7 @@ def _cells(part: Section, name: str, texts: Sequence[str]) -> list[str]:
         return [
             f'<td class="badge{f" {text}" if text in _SEVERITIES else ""}">{escaped(text)}' for text in texts
         ]
-    css = column_class(part, name)
+    css = column_class(part, name, texts)
     short = f"<td class={css}>" if css else "<td>"
     long = f'<td class="{css} long">' if css else "<td class=long>"
     return [f"{short if len(text) <= _LONG else long}{escaped(text)}" for text in texts]

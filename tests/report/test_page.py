@@ -289,3 +289,12 @@ def test_text_stands_out_from_what_is_behind_it(at: int) -> None:
             assert contrast(front, back) >= 3, (front, back)
     assert contrast("card", "ink") >= 4.5
     assert contrast("card", "accent") >= 4.5
+
+
+def test_numbers_and_shares_stand_to_the_right() -> None:
+    frame = pd.DataFrame(
+        {"n": [1, 2], "share": ["12.5%", None], "text": ["5%", "x"], "none": [None, None]}, dtype="object"
+    )
+    page = page_of(Section("s", "", frame.astype({"n": "Int64"})))
+    assert [one.get("class") for one in page.attributes("th")] == ["n", "n", None, None]
+    assert [one.get("class") for one in page.attributes("td")] == ["n", "n", None, None] * 2

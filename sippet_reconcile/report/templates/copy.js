@@ -38,7 +38,7 @@ function sheetText(text, isNumber) {
   const flat = text.replace(/[\t\r\n\u000b\u000c\u0085\u2028\u2029]+/g, " ");
   if (isNumber) {
     const plain = plainNumber(flat);
-    if (plain !== "" && Number.isFinite(Number(plain))) return plain;
+    if (plain !== "" && Number.isFinite(Number(plain))) return plain + (flat.endsWith("%") ? "%" : "");
   }
   if (flat === MISSING) return "";
   if (/^[+\-\u2212]\d[\d,]*(\.\d+)?$/.test(flat)) return flat;

@@ -12,7 +12,7 @@ function textOf(cell) {
 }
 
 function plainNumber(text) {
-  return text.replace(/,/g, "").replace(/\u2212/g, "-").replace(/^\+/, "");
+  return text.replace(/,/g, "").replace(/\u2212/g, "-").replace(/^\+|%$/g, "");
 }
 
 function searchable(text) {

@@ -36,6 +36,7 @@ TAGS = {
     *("svg", "g", "rect", "line", "text", "path", "title", "desc"),
 }
 ATTRIBUTES = {
+    "scope",
     *(
         "class",
         "style",
@@ -248,6 +249,15 @@ def test_no_number_can_be_read_and_no_terminal_is_steered(shown: dict[str, Any],
     for told in (one._repr_html_(), repr(one), str(one)):
         assert not [digits for digits in DIGITS if digits in told]
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", told)
+
+
+@pytest.mark.parametrize("name", ["Plan", "DryRunReport", "Document", "Reconciliation", "CallView"])
+def test_a_terminal_has_a_page_of_its_own_with_lines_that_fit(shown: dict[str, Any], name: str) -> None:
+    lines = str(shown[name]).splitlines()
+    assert 5 < len(lines) < 150
+    sentences = [line for line in lines if not re.search(r"\S {2,}\S", line)]
+    assert max(map(len, sentences)) <= 110
+    assert "<div" not in str(shown[name])
 
 
 @pytest.mark.parametrize("name", CLASSES)

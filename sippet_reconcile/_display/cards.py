@@ -135,7 +135,9 @@ def _values(values: Mapping[str, object]) -> str:
     beside = [name for name in shown if name not in short] if len(short) >= _FEWEST else list(shown)
     across = [name for name in shown if name not in beside]
     tables = [_across(across[at : at + _MOST], shown) for at in range(0, len(across), _MOST)]
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(shown[name])}</td></tr>" for name in beside)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(shown[name])}</td></tr>' for name in beside
+    )
     return "".join(tables) + (f'<div class="wide"><table><tbody>{rows}</tbody></table></div>' if rows else "")
 
 

@@ -1,10 +1,11 @@
-"""Show a plan in a notebook: what it would do and why, the first calls, what is left out, who approved.
+"""Show a plan in a notebook or a terminal: what it would do and why, the first calls, what is left out, who approved.
 
-Input is a plan, output is one HTML fragment. Nothing is sent, fetched or changed.
+Input is a plan, output is one HTML fragment, or text. Nothing is sent, fetched or changed.
 """
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -20,20 +21,29 @@ from sippet_reconcile._display import (
     plural,
     section,
     signed,
+    text_table,
+    visible,
 )
 from sippet_reconcile.report.charts import Bar, BarChart
 from sippet_reconcile.report.durations import in_words, signed_in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sippet_reconcile.plan.model import Plan
 
-__all__ = ["plan_card"]
+__all__ = ["plan_card", "plan_text"]
 
 _BARS: Final = 8
 _CALLS: Final = 4
 _ROWS: Final = 12
 _REASONS: Final = 10
 _APPROVALS: Final = 5
+_WIDTH: Final = 110
+_UNAPPROVED: Final = (
+    "Nobody has approved this plan; plan.approve(by=…, note=…) does, and any change drops it."
+)
+_COLUMNS: Final = ("call_id", "field", "before", "after", "delta_s", "explanation")
 _HEADS: Final = ("call", "field", "before", "after", "change (s)", "cause")
 
 
@@ -47,28 +57,84 @@ def plan_card(plan: Plan, next_step: str) -> str:
         parts.append(section("Why", chart_figure(chart.title, chart.to_svg())))
         parts.append(section("The first calls, in the order in which they are sent", _first_calls(changes)))
     if len(left_out):
-        reasons = left_out.groupby("reason", as_index=False).agg(calls=("call_id", "nunique"))
-        reasons = reasons.sort_values(["calls", "reason"], ascending=[False, True], kind="stable")
-        title = f"Left out, and why ({plural(int(left_out['call_id'].nunique()), 'call')})"
-        parts.append(folded(title, html_table(reasons, max_rows=_REASONS)))
+        parts.append(folded(_left_out_title(left_out), html_table(_reasons(left_out), max_rows=_REASONS)))
     parts += [section("Approvals", _approvals(plan)), html_text(f"Next: {next_step}")]
     facts = {
         "calls": said["calls"],
         "changes": said["changes"],
         "net duration": signed_in_words(float(str(said["net_s"])), is_rough=True),
-        "calls left out": int(left_out["call_id"].nunique()),
+        "calls left out": _n_calls(left_out),
         "findings": said["findings"],
         "approvals": len(plan.approvals),
     }
-    about = (said["kind"], said["period"], said["api_url"], f"made {said['created_at']}")
     return card(
         f"Plan {plan.short_id}",
         facts,
         *parts,
-        subtitle=" · ".join(str(part) for part in about if part),
+        subtitle=_about(said),
         verdict=_verdict(plan, len(changes), float(str(said["net_s"]))),
         tone="ok" if plan.approvals else "warn",
     )
+
+
+def plan_text(plan: Plan, next_step: str) -> str:
+    """Return the same for a terminal."""
+    changes, left_out = plan.changes, plan.left_out
+    said = plan.summary()
+    verdict = _verdict(plan, len(changes), float(str(said["net_s"])))
+    blocks = [
+        "\n".join(
+            [f"Plan {plan.short_id}", *(textwrap.fill(line, _WIDTH) for line in (_about(said), verdict))]
+        )
+    ]
+    if len(changes):
+        chart = _causes(changes)
+        blocks.append(f"{chart.title}\n{chart.to_text(_WIDTH)}")
+        ids = _first_ids(changes)
+        own = changes.loc[changes["call_id"].isin(ids), list(_COLUMNS)]
+        columns = [own[name].tolist() for name in own]
+        more = _n_calls(changes) - len(ids)
+        table = text_table(list(zip(*columns, strict=True)), _HEADS)
+        rest = f"\nand {plural(more, 'further call')}" if more > 0 else ""
+        blocks.append(f"The first calls, in the order in which they are sent\n{table}{rest}")
+    if len(left_out):
+        reasons = _reasons(left_out).head(_REASONS)
+        lines = [f"  {n:,}  {reason}" for reason, n in zip(reasons["reason"], reasons["calls"], strict=True)]
+        blocks.append("\n".join([_left_out_title(left_out), *lines]))
+    given = [
+        textwrap.fill(
+            visible(f"{one.by}, {one.at}{f': {one.note}' if one.note else ''}"),
+            _WIDTH,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        )
+        for one in plan.approvals[:_APPROVALS]
+    ]
+    blocks.append("\n".join(["Approvals", *given]) if given else _UNAPPROVED)
+    return visible("\n\n".join([*blocks, f"Next: {next_step}"]))
+
+
+def _about(said: Mapping[str, object]) -> str:
+    parts = (said["kind"], said["period"], said["api_url"], f"made {said['created_at']}")
+    return " · ".join(str(part) for part in parts if part)
+
+
+def _reasons(left_out: pd.DataFrame) -> pd.DataFrame:
+    """Return how many calls are left out for each reason, the commonest first."""
+    reasons = left_out.groupby("reason", as_index=False).agg(calls=("call_id", "nunique"))
+    return reasons.sort_values(["calls", "reason"], ascending=[False, True], kind="stable")
+
+
+def _left_out_title(left_out: pd.DataFrame) -> str:
+    return f"Left out, and why ({plural(_n_calls(left_out), 'call')})"
+
+
+def _n_calls(rows: pd.DataFrame) -> int:
+    return int(rows["call_id"].nunique())
+
+
+def _first_ids(changes: pd.DataFrame) -> list[str]:
+    return list(changes["call_id"].head(_ROWS).drop_duplicates().head(_CALLS))
 
 
 def _verdict(plan: Plan, n_changes: int, net_s: float) -> str:
@@ -117,12 +183,11 @@ def _seconds(delta_s: Any) -> str:
 
 def _first_calls(changes: pd.DataFrame) -> str:
     """Return the first calls with all their changes, the id of each written once."""
-    ids = changes["call_id"].head(_ROWS).drop_duplicates().head(_CALLS).tolist()
-    n_calls = int(changes["call_id"].nunique())
+    ids = _first_ids(changes)
     rows = []
     for call_id in ids:
         own = changes.loc[changes["call_id"].eq(call_id)]
-        columns = [own[name].tolist() for name in ("field", "before", "after", "delta_s", "explanation")]
+        columns = [own[name].tolist() for name in _COLUMNS[1:]]
         for place, (field, before, after, delta_s, cause) in enumerate(zip(*columns, strict=True)):
             first = f'<td class="s" rowspan="{len(own)}">{escape(call_id)}</td>' if not place else ""
             change = "" if pd.isna(delta_s) else signed(float(delta_s))
@@ -130,7 +195,7 @@ def _first_calls(changes: pd.DataFrame) -> str:
             rows.append(f'<tr>{first}{cells}<td class="n">{change}</td><td>{escape(cause)}</td></tr>')
     heads = "".join(f'<th class="n">{h}</th>' if h.endswith("(s)") else f"<th>{h}</th>" for h in _HEADS)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="wide">{table}</div>{more_rows(n_calls - len(ids))}'
+    return f'<div class="wide">{table}</div>{more_rows(_n_calls(changes) - len(ids))}'
 
 
 def _approvals(plan: Plan) -> str:

@@ -21,7 +21,7 @@ import pandas as pd
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import Period
 from sippet_reconcile.plan.approval import Approval
-from sippet_reconcile.plan.card import plan_card
+from sippet_reconcile.plan.card import plan_card, plan_text
 from sippet_reconcile.plan.content import Content, fingerprint_of
 from sippet_reconcile.plan.counting import line_of_plan, summary_of_plan
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
@@ -421,6 +421,9 @@ class Plan:
 
     def __repr__(self) -> str:
         return line_of_plan(self, self._content, self._next_step())
+
+    def __str__(self) -> str:
+        return plan_text(self, self._next_step())
 
     def _repr_html_(self) -> str:
         return plan_card(self, self._next_step())

@@ -106,14 +106,14 @@ def _leading(causes: RollUp) -> str:
 
 def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, largest: pd.DataFrame) -> str:
     """Return the page for a terminal, in the order of the card; evidence, balance and rules are left to their frames."""
-    blocks = [textwrap.fill(said["verdict"], _WIDTH), textwrap.fill(_counted(said), _WIDTH)]
+    blocks = [_filled(said["verdict"]), _filled(_counted(said))]
     for finding in findings:
-        told = textwrap.fill(f"[{finding.severity.value}] {finding.code}: {finding.message}", _WIDTH)
+        told = _filled(f"[{finding.severity.value}] {finding.code}: {finding.message}")
         blocks.append("\n".join([told, *(_indented(f"next: {finding.advice}") if finding.advice else [])]))
     if findings.untold:
-        blocks.append(textwrap.fill(findings.untold, _WIDTH))
+        blocks.append(_filled(findings.untold))
     if causes.sentences:
-        first, second = (textwrap.fill(sentence, _WIDTH) for sentence in causes.sentences)
+        first, second = (_filled(sentence) for sentence in causes.sentences)
         blocks += [f"{first}\n{second}", f"{causes.chart.title}\n{causes.chart.to_text(_WIDTH)}"]
     if len(largest):
         largest = hide_numbers(largest)
@@ -125,8 +125,13 @@ def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, larg
     return visible("\n\n".join(blocks))
 
 
+def _filled(text: str) -> str:
+    # What is written out takes more room than what it stands for.
+    return textwrap.fill(visible(text), _WIDTH)
+
+
 def _indented(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+    return textwrap.wrap(visible(text), _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def rules_to_pin(rules: Rules, findings: Findings) -> str:

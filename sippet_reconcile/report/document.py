@@ -18,6 +18,7 @@ from sippet_reconcile.report.markdown import document_markdown
 from sippet_reconcile.report.page import document_page
 from sippet_reconcile.report.plain import document_json
 from sippet_reconcile.report.section import Section
+from sippet_reconcile.report.text import document_text
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +27,9 @@ __all__ = ["TONES", "Document"]
 
 TONES: Final = ("ok", "warn", "stop", "")
 """How a document looks upon its subject; empty is neutral."""
+
+_TEXT_ROWS: Final = 8
+_TEXT_WIDTH: Final = 110
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +81,9 @@ class Document:
 
     def __repr__(self) -> str:
         return visible(f"<Document {self.title}: {self.verdict}>")
+
+    def __str__(self) -> str:
+        return document_text(self, max_rows=_TEXT_ROWS, width=_TEXT_WIDTH)
 
     def _repr_html_(self) -> str:
         return document_card(self)

@@ -98,3 +98,19 @@ def test_an_empty_plan_and_a_plan_of_one_read_well(n_calls: int) -> None:
     else:
         assert "There is nothing to correct: the plan has no change." in told
         assert "Why" not in told
+
+
+def test_a_terminal_is_told_the_same() -> None:
+    left_out = pd.DataFrame({"call_id": ["a"], "field": ["status"], "reason": ["why-1"]})
+    left_out = left_out.assign(call_uuid=None, explanation=None)
+    told = str(plan_of(10, left_out=left_out))
+    assert "10 calls would be corrected, with 20 changes. Their total duration falls by 55 s." in told
+    assert "10 calls, −55 s" in told
+    assert "█" in told
+    assert "and 6 further calls" in told
+    assert "  1  why-1" in told
+    assert told.endswith("Next: plan.dry_run()")
+    assert "Nobody has approved" in told
+    approved = str(plan_of(1).approve(by="ana", note="October"))
+    assert ": October" in approved
+    assert "Nobody has approved" not in approved

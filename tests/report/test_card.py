@@ -78,4 +78,4 @@ def test_figures_stand_side_by_side_and_long_texts_beside_their_names() -> None:
     page = card_of(facts=facts)
     across = page[page.index('class="facts"') : page.index("</table>")]
     assert re.findall(r"<td>(.*?)</td>", across) == ["3", "4", "1"]
-    assert "<th>head</th><td>abab" in page
+    assert '<th scope="row">head</th><td>abab' in page

@@ -131,6 +131,9 @@ class DryRunReport:
     def __repr__(self) -> str:
         return f"<DryRunReport of plan {self.document.summary['plan']}: {self.verdict} Next: report.to_html(path)>"
 
+    def __str__(self) -> str:
+        return str(self.document)
+
     def _repr_html_(self) -> str:
         return self.document._repr_html_()
 

@@ -34,6 +34,12 @@ COMMANDS = [
 ]
 
 
+def block_with(words: str) -> str:
+    """Return the one block of Python that holds some words."""
+    (block,) = [block for block in PYTHON if words in block]
+    return block
+
+
 def test_the_help_is_the_programs_own() -> None:
     shown = re.search(r"<!-- help -->\s*```text\n(.*?)```\s*<!-- /help -->", README, re.DOTALL)
     assert shown is not None
@@ -69,7 +75,7 @@ def test_the_code_names_what_there_is() -> None:
 
 def test_the_walk_in_ten_lines_runs_where_the_demo_ran(tmp_path: Path) -> None:
     shutil.copytree(sample_data(), tmp_path / "sippet-demo")
-    block = PYTHON[0]
+    block = block_with("apply_plan")
     *lines, last = block.strip().replace("50/s", "400/s").splitlines()
     program = "\n".join([*lines, f"print({last})"])
     done = subprocess.run(
@@ -97,15 +103,54 @@ def test_the_questions_about_causes_are_answered_where_the_walk_ended(
 ) -> None:
     names = dict(month)
     with sr.temporary_explanations():
-        for block in PYTHON[1:3]:
-            exec(block, names)  # noqa: S102 - the README's own code
+        for words in ("rec.causes", "@sr.explanation"):
+            exec(block_with(words), names)  # noqa: S102 - the README's own code
         rec = sr.reconcile(names["legs"], names["calls"], rules=sr.Rules(duration="billable"))
     assert "[info] duration-basis" in capsys.readouterr().out  # "auto" could propose a basis
     assert rec.rollup("explanation")["explanation"].eq("half-minutes").any()
 
 
+def test_a_review_in_a_workbook_goes_as_it_says(
+    month: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    monkeypatch.chdir(tmp_path)
+    rec = sr.reconcile(month["legs"], month["calls"], rules=sr.Rules(duration="billable"))
+    names = {"plan": sr.build_plan(rec, fields="status")}
+    before, _, after = block_with("keep_reviewed").partition("# ... somebody")
+    exec(before, names)  # noqa: S102 - the README's own code
+    book = openpyxl.load_workbook("review.xlsx")
+    head, *rows = book["changes"].iter_rows()
+    places = {cell.value: at for at, cell in enumerate(head)}
+    for row in rows[:3]:
+        row[places["approve"]].value = "yes"
+    kept = [row[places["call"]].value for row in rows[:3]]
+    book.save("review.xlsx")
+    exec(f"#{after}", names)  # noqa: S102 - the README's own code
+    assert set(names["plan"].changes["call_id"]) == set(kept)
+    assert [one.by for one in names["plan"].approvals] == ["ana"]
+
+
+def test_the_picture_of_a_dry_run_is_there_and_told_in_words() -> None:
+    ((words, path),) = re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", README)
+    assert (Path(__file__).parent.parent / path).is_file()
+    assert len(words) > 200
+
+
+def test_the_parts_of_a_dry_run_are_called_what_they_are(month: dict[str, Any]) -> None:
+    rec = sr.reconcile(
+        month["legs"], month["calls"], period=month["october"], rules=sr.Rules(duration="billable")
+    )
+    titles = {part.title for part in sr.build_plan(rec).dry_run().document.sections}
+    table = README.split("| Part | What it says |")[1].split("\n\n")[0]
+    parts = [part for row in table.splitlines()[2:] for part in row.split("|")[1].strip().split("; ")]
+    assert parts[0] == "Verdict and figures"
+    own_words = {"How large, and when"}
+    assert set(parts[1:]) - own_words <= titles
+
+
 def test_without_a_cdr_only_calls_that_count_from_their_start_are_corrected(month: dict[str, Any]) -> None:
-    _, _, _, block = PYTHON
+    block = block_with("corrections_from_times")
     with pytest.raises(errors.InputError, match="the calls contradict"):
         exec(block, dict(month))  # noqa: S102 - the README's own code
     calls = month["calls"]

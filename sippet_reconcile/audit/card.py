@@ -82,7 +82,7 @@ def log_document(log: AuditLog) -> Document:
             sections=[
                 Section(
                     "What to do",
-                    "Check the path. Where it is right, .verify() names the first record that is wrong; restore the log from a backup, and write nothing into it meanwhile.",
+                    "Check the path. Where it is right, AuditLog.verify() names the first record that is wrong: restore the log from a backup, and write nothing into it meanwhile.",
                 )
             ],
         )
@@ -105,7 +105,7 @@ def _log_document(log: AuditLog) -> Document:
     return Document(
         title="Audit log",
         subtitle=str(log.path),
-        verdict=f"{plural(n_records, 'record')}{of_runs}. Whether each is as it was written, .verify() tells.",
+        verdict=f"{plural(n_records, 'record')}{of_runs}. Whether each is as it was written is not looked at here.",
         tone="warn" if is_odd else "",
         facts={
             **({"runs": len(runs)} if runs is not None else {}),

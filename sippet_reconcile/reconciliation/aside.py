@@ -147,7 +147,7 @@ def _ambiguous(rec: Reconciliation) -> Section | None:
         is_searchable=len(rivals) > 1,
         filters=["match_rule"],
         in_card=False,
-        note="rec.show(call_id) shows a call beside its rivals.",
+        note="In a notebook, rec.show of its id shows a call beside its rivals.",
     )
 
 

@@ -125,7 +125,7 @@ def differences_section(rec: Reconciliation, *, mask: bool) -> Section | None:
     if len(shown) < len(found):
         intro = (
             f"{counted}. Here are {len(shown):,} in {plural(len(calls), 'call')}, those of the most seconds; "
-            "rec.discrepancies, or the folder that rec.save writes, has all of them."
+            "rec.discrepancies, or the folder of the saved reconciliation, has all of them."
         )
     return Section(
         "The differences, call by call",

@@ -256,7 +256,7 @@ def _rules(said: Mapping[str, Any]) -> Section:
     )
     return Section(
         "The rules",
-        "As they were applied, the basis of durations settled; rec.summary()['rules_toml'] is the file to pin for the next month.",
+        "As they were applied, the basis of durations settled; the summary has them as TOML, to pin for the next month.",
         frame,
         heads={"rule": "rule", "value": "value"},
         is_detail=True,

@@ -132,7 +132,7 @@ class Run:
     def next_step(self) -> str:
         """What to do after it, in the words of a notebook."""
         if self.reverted_by:
-            return "load_run of the run that undid it"
+            return "look at the run that undid it"
         if self.count(Outcome.PENDING, Outcome.UNKNOWN, Outcome.FAILED):
             return "apply the plan again, it continues here"
         return "verify_run(run, client)"

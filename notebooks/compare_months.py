@@ -156,7 +156,8 @@ sorted(path.name for path in work.glob("*/*") if path.is_dir())
 # %% [markdown]
 # ## 1. What there is, and may it be compared?
 #
-# From here on only the two folders are read. First the log: is it as it was written?
+# From here on only the two folders are read. First the log: is it as it was written? With a head that was kept elsewhere,
+# `log.verify(head=...)` would notice a cut end, too.
 
 # %%
 log = sr.AuditLog(work / "audit")
@@ -298,7 +299,7 @@ def shown(table):
     shares = [name for name in table.columns if name in {"rate", "from", "to", "others"}]
     formats = dict.fromkeys(shares, "{:.1%}") | {"compared": "{:,.0f}", "wrong": "{:,.0f}"}
     styled = table.style.format({name: how for name, how in formats.items() if name in table})
-    return styled.bar(subset=["rate"], color="#9fc3e8", vmin=0)
+    return styled.bar(subset=["rate"], color="#5c8fd680", vmin=0)
 
 
 compared_per_month = pd.Series({name: rec.n_compared for name, rec in months.items()}).rename_axis("month")
@@ -349,7 +350,7 @@ def split(frame, by):
 causes = split(wrong, "explanation")
 shares = causes / compared_per_month
 order = shares.max(axis=1).sort_values(ascending=False).index
-shares.loc[order].style.format("{:.2%}").bar(color="#9fc3e8", vmin=0, axis=None)
+shares.loc[order].style.format("{:.2%}").bar(color="#5c8fd680", vmin=0, axis=None)
 
 # %%
 before, after = list(months)[-2:]
@@ -429,7 +430,7 @@ pd.concat(by_site)[["wrong", "compared", "rate", "from", "to", "stands out"]].st
 
 # %%
 hours, in_hour = split(wrong, "hour"), compared_by("hour")
-(hours / in_hour).style.format("{:.0%}", na_rep="–").bar(color="#9fc3e8", vmin=0, axis=None)
+(hours / in_hour).style.format("{:.0%}", na_rep="–").bar(color="#5c8fd680", vmin=0, axis=None)
 
 # %% [markdown]
 # Bars of thin hours jump about: one wrong call of four is 25 %. With ranges, what is left of them?
@@ -462,14 +463,14 @@ spread = pd.DataFrame(
 )
 spread["share of them"] = spread["most in one hour of one day"] / spread["calls"]
 spread.sort_values("share of them", ascending=False).style.format({"share of them": "{:.0%}"}).bar(
-    subset=["share of them"], color="#9fc3e8", vmin=0
+    subset=["share of them"], color="#5c8fd680", vmin=0
 )
 
 # %% [markdown]
 # A third of the crashed calls lie in one hour of one day; no other cause comes near that. Which hours were it?
 
 # %%
-in_one_hour.sort_values(ascending=False).head(4).to_frame()
+in_one_hour.sort_values(ascending=False).head(4).to_frame("calls")
 
 # %% [markdown]
 # Two hours hold most of the crashed calls: an event, and those hours are where to look in the worker's log. All other

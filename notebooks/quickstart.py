@@ -66,7 +66,7 @@ rec = sr.reconcile(legs, calls, period=october, rules=sr.Rules(duration="billabl
 rec
 
 # %% [markdown]
-# What the differences come to: two sentences and a chart. Its figures are a frame, `rec.rollup()`.
+# The card shows the largest causes; `rec.causes` shows all of them. Its figures are a frame, `rec.rollup()`.
 
 # %%
 rec.causes
@@ -135,18 +135,26 @@ run.records["outcome"].value_counts().to_frame()
 # %% [markdown]
 # ## Prove it
 #
-# Read everything back, reconcile again, and check the chain of the audit log.
+# First, read everything back:
 
 # %%
 proof = sr.verify_run(run, client)
 proof
 
-# %%
-again = sr.reconcile(legs, client.fetch_calls(october), period=october, rules=rec.rules)
-again.rollup(by=["field", "explanation"])
+# %% [markdown]
+# Then reconcile again. What is left are the starts, which the API takes no correction of, and the two calls that the
+# plan left out:
 
 # %%
-sr.AuditLog(work / "audit").verify()
+again = sr.reconcile(legs, client.fetch_calls(october), period=october, rules=rec.rules)
+again.rollup()[["field", "explanation", "n_calls"]]
+
+# %% [markdown]
+# And check the chain of the audit log against the head that the run printed. Kept elsewhere, in a ticket or a mail, it
+# shows a log that was cut, too.
+
+# %%
+sr.AuditLog(work / "audit").verify(head=run.head)
 
 # %% [markdown]
 # ## Undo it
@@ -155,7 +163,7 @@ sr.AuditLog(work / "audit").verify()
 
 # %%
 undo = sr.revert_run(run)
-undo.changes.head()
+undo.changes[["call_id", "field", "before", "after", "delta_s", "reason"]].head()
 
 # %%
 undone = sr.apply_plan(

@@ -184,7 +184,20 @@ class ColumnChart(_Drawing):
 
     Columns stand on one floor; a negative number is as tall as a positive one and
     drawn in the colour of what is taken away.
+
+    Examples
+    --------
+    >>> ColumnChart("Calls by hour", (Bar("09:00", 2, "2"), Bar("10:00", 0, "0"), Bar("11:00", 0, "0"))).description
+    '09:00: 2; nothing in the other 2'
     """
+
+    @property
+    def description(self) -> str:
+        """The whole chart in words; columns without anything are counted."""
+        full = [bar for bar in self.bars if bar.value]
+        n_empty = len(self.bars) - len(full)
+        rest = (f"nothing in the other {n_empty}" if full else "nothing",) if n_empty else ()
+        return "; ".join([*(f"{bar.label}: {bar.text}" for bar in full), *rest])
 
     @property
     def shown_ticks(self) -> tuple[int, ...]:

@@ -19,7 +19,10 @@ from sippet_reconcile.report.section import Section
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["distribution", "size_chart"]
+__all__ = ["FEW", "distribution", "size_chart"]
+
+FEW: Final = 10
+"""Below so many, a sentence says more than a picture."""
 
 # The columns of the distribution for either sign: from where, in seconds, and how the range is called.
 _STEPS: Final = ((0, "to 10 s"), (10, "10–60 s"), (60, "1–10 min"), (600, "10–60 min"), (3600, "over 1 h"))
@@ -68,8 +71,12 @@ def distribution(delta_s: pd.Series[float]) -> Section | None:
     if chart is None:
         return None
     sizes = np.abs(delta.to_numpy(dtype="float64"))
+    largest = in_words(float(sizes.max()))
     told = (
         f"{plural(len(sizes), 'duration')} would change, half of them by no more than "
-        f"{in_words(float(np.median(sizes)))}, the largest by {in_words(float(sizes.max()))}."
+        f"{in_words(float(np.median(sizes)))}, the largest by {largest}."
+        if len(sizes) > 1
+        else f"1 duration would change, by {largest}."
     )
-    return Section("How large the changes are", told, charts=[chart], in_card=False)
+    charts = [chart] if len(sizes) >= FEW else []
+    return Section("How large the changes are", told, charts=charts, in_card=False)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import json
+import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from sippet_reconcile.report import DryRunFacts, DryRunReport
+from sippet_reconcile.period import Period
+from sippet_reconcile.report import DryRunFacts, DryRunReport, document_text
 
 Make = Callable[..., DryRunFacts]
 
@@ -64,7 +71,9 @@ def test_the_forecast_counts_patches_and_reads(make_facts: Make) -> None:
     assert (summary["requests_patch"], summary["requests_read"], summary["requests"]) == (101, 3, 104)
     assert summary["minutes"] == 0.35
     text = section(report_of(facts), "Applying it")
-    assert "101 PATCH requests and 3 requests" in text.intro
+    assert "101 PATCH requests and 3 requests that read" in text.intro
+    few = section(report_of(make_facts([{}])), "Applying it").intro
+    assert few.startswith("1 PATCH request and 1 request that reads the calls again just before, 2 in all")
     assert "about 21 s at 300/min" in text.intro
     assert "webhooks" in text.note
 
@@ -161,6 +170,82 @@ def test_the_evidence_tells_both_sides_of_each_call(make_facts: Make) -> None:
     assert told["confidence"].tolist() == ["certain", "fair"]
     assert "answered_at_cdr" not in told  # what no call tells is no column
     assert "x.csv:9" in report_of(facts).html()
+
+
+def test_a_few_changes_are_told_in_a_sentence_and_many_are_drawn(make_facts: Make) -> None:
+    one = report_of(make_facts([{}]))
+    assert section(one, "How large the changes are").intro == "1 duration would change, by 10 s."
+    assert not section(one, "How large the changes are").charts
+    assert "When the calls were" not in [part.title for part in one.document.sections]
+    period = Period.month("2026-10", timezone="Asia/Kolkata")
+    late = {"started_at": pd.Timestamp("2026-10-05T20:00:00Z")}
+    many = report_of(make_facts([late] * 12, plan={"span": period}))
+    days, hours = section(many, "When the calls were").charts
+    assert [bar.label for bar in days.bars if bar.value] == ["Tuesday 2026-10-06"]
+    assert len(days.bars) == 31
+    assert [bar.label for bar in hours.bars if bar.value] == ["01:00 to 02:00"]
+
+
+CAUSES = ["ring-time-included", "zero", "unexplained", "Größe = 1 | <b>", "多い"]
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.integers(0, 12), st.sampled_from(["status", "duration_seconds", "ended_at"]),
+            st.integers(-9_999, 9_999), st.sampled_from(CAUSES), st.sampled_from(["call_uuid", "linked_id", None]),
+        ),
+        max_size=30, unique_by=lambda row: row[:2],
+    ),
+    left=st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["r1", "r2"])), max_size=8),
+)  # fmt: skip
+def test_every_view_gives_the_figures_that_follow_from_the_rows(
+    make_facts: Make, rows: Any, left: Any
+) -> None:
+    full = [
+        {"call_id": f"c{n}", "field": name, "delta_s": float(d) if name == "duration_seconds" else None,
+         "explanation": cause, "match_rule": rule}
+        for n, name, d, cause, rule in rows
+    ]  # fmt: skip
+    out = pd.DataFrame(
+        [{"call_id": f"x{n}", "call_uuid": None, "field": "status", "explanation": None, "reason": r} for n, r in left],
+        columns=["call_id", "call_uuid", "field", "explanation", "reason"],
+    ).astype("str")  # fmt: skip
+    report = report_of(make_facts(full, left_out=out))
+    seconds = [row["delta_s"] for row in full if row["delta_s"] is not None]
+    calls, causes = {row["call_id"] for row in full}, Counter((r["field"], r["explanation"]) for r in full)
+    facts = {
+        "calls to correct": f"{len(calls):,}", "changes": f"{len(full):,}",
+        "left out, wholly or in part": f"{len({n for n, _ in left}):,}",
+        "requests": f"{len(calls) + math.ceil(len(calls) / 50):,}",
+    }  # fmt: skip
+    summary = report.summary()
+    assert (summary["calls"], summary["changes"], summary["net_s"]) == (len(calls), len(full), sum(seconds))
+    assert summary["added_s"] - summary["removed_s"] == sum(map(abs, seconds))
+    assert summary["left_out"] == dict(Counter(reason for _, reason in left))
+    assert summary["unexplained"] == sum(n for (_, cause), n in causes.items() if cause == "unexplained")
+    plain, page = json.loads(report.to_json()), html.unescape(report.html())
+    markdown, text = report.to_markdown(), document_text(report.document)
+    assert plain["summary"] == summary
+    for name, value in facts.items():
+        assert str(plain["facts"][name]) == value.replace(",", "")
+        assert f"- {name}: {value}" in markdown
+        assert re.search(rf"<dt>{name}</dt>\s*<dd>{value}</dd>", page)
+        assert re.search(rf"{name} +{value}\n", text)
+    assert report.verdict == plain["verdict"]
+    assert report.verdict in page
+    assert "".join(report.verdict.split()) in "".join(text.split())  # wrapped, at hyphens too
+    if not full:
+        return
+    told = next(part for part in plain["sections"] if part["title"] == "Why the records are wrong")
+    assert {(row[0], row[1]): row[2] for row in told["rows"]} == causes
+    changes = next(part for part in plain["sections"] if part["title"] == "The changes")
+    at = [changes["columns"].index(name) for name in ("call_id", "field", "explanation")]
+    assert sorted([row[i] for i in at] for row in changes["rows"]) == sorted(
+        [row["call_id"], row["field"], row["explanation"]] for row in full
+    )
+    assert len(changes["evidence"]["rows"]) == len(calls)
 
 
 def test_what_is_left_out_is_counted_with_an_example(make_facts: Make) -> None:

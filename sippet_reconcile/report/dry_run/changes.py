@@ -36,27 +36,26 @@ _HEADS: Final[Mapping[str, str]] = {
     "delta_s": "change (s)",
     "explanation": "cause",
     "match_rule": "matched by",
-    "sources": "lines of the CDR",
-    "confidence": "how sure the match is",
+    "sources": "CDR lines",
+    "confidence": "match is",
     "n_legs_cdr": "legs",
-    "started_at_call": "API: started (UTC)",
-    "ended_at_call": "API: ended (UTC)",
+    "started_at_call": "API: started",
+    "ended_at_call": "API: ended",
     "duration_seconds_call": "API: duration (s)",
     "status_call": "API: status",
     "call_source_call": "API: source",
-    "started_at_cdr": "CDR: started (UTC)",
-    "answered_at_cdr": "CDR: answered (UTC)",
-    "ended_at_cdr": "CDR: ended (UTC)",
+    "started_at_cdr": "CDR: started",
+    "answered_at_cdr": "CDR: answered",
+    "ended_at_cdr": "CDR: ended",
     "total_s_cdr": "CDR: total (s)",
     "billable_s_cdr": "CDR: billable (s)",
     "status_cdr": "CDR: status",
-    "is_answered_cdr": "CDR: answered",
 }
 _EVIDENCE: Final = (
     "sources", "match_rule", "confidence", "n_legs_cdr",
     "started_at_call", "started_at_cdr", "ended_at_call", "ended_at_cdr",
     "duration_seconds_call", "billable_s_cdr", "total_s_cdr", "answered_at_cdr",
-    "status_call", "status_cdr", "is_answered_cdr", "call_source_call", "call_uuid",
+    "status_call", "status_cdr", "call_source_call", "call_uuid",
 )  # fmt: skip
 
 
@@ -103,6 +102,8 @@ def changes_section(facts: DryRunFacts) -> Section | None:
     # How calls were matched is a column only where it tells them apart; the evidence has it in any case.
     further += ["match_rule"] if len(rows["match_rule"].unique()) > 1 else []
     change = [name for name in _OF_CHANGE if name != "delta_s" or rows[name].notna().any()]
+    if facts.plan["kind"] != "reconciliation":
+        change.remove("explanation")  # it says the same of every change: that a person asked for it
     starts = utc_texts(rows["started_at"].dt.floor("s"))
     shown = rows.assign(started_at=starts).loc[:, [*first, *change, *further, "call_id"]]
     once = [name for name in [*first, *further, "call_id"] if _is_of_the_call(shown, name)]
@@ -129,7 +130,7 @@ def _is_of_the_call(rows: pd.DataFrame, name: str) -> bool:
 def _intro(changes: pd.DataFrame, rows: pd.DataFrame, n_calls: int) -> str:
     told = (
         "Call by call: the largest change of duration first, then, in the order of the plan, the calls whose duration "
-        "stays. Before and after are as the API writes them; what proves a change unfolds under its call."
+        "stays. Before and after are as the API writes them, all times are UTC; what proves a change unfolds under its call."
     )
     if len(rows) == len(changes):
         return told

@@ -12,6 +12,7 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
+from sippet_reconcile.report.dry_run.words import utc_texts
 from sippet_reconcile.report.durations import in_words
 from sippet_reconcile.report.section import Section
 
@@ -31,7 +32,7 @@ def forecast_section(facts: DryRunFacts, summary: Mapping[str, object]) -> Secti
     total = int(str(summary["requests"]))
     took = in_words(max(total / facts.rate_per_s, 1), is_rough=True)
     told = (
-        f"{plural(n_calls, 'PATCH request')} and {plural(int(str(summary['requests_read'])), 'request')} that read the calls "
+        f"{plural(n_calls, 'PATCH request')} and {plural(int(str(summary['requests_read'])), 'request that reads', 'requests that read')} the calls "
         f"again just before, {total:,} in all: about {took} at {facts.rate_text}. A call that changed in the meantime is "
         "skipped and reported, never overwritten."
     )
@@ -46,6 +47,9 @@ def approvals_section(facts: DryRunFacts) -> Section:
     return Section(
         "Approvals",
         "Each person answers for exactly this content: any change to the plan gives it another id and drops them.",
-        facts.approvals.assign(note=facts.approvals["note"].replace("", pd.NA)),
+        facts.approvals.assign(
+            at=utc_texts(pd.to_datetime(facts.approvals["at"], utc=True, format="ISO8601")),
+            note=facts.approvals["note"].replace("", pd.NA),
+        ),
         heads={"by": "who", "at": "when (UTC)", "note": "why", "plan_id": "for plan"},
     )

@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from sippet_reconcile.report.charts import Bar, BarChart
+from sippet_reconcile.report.distribution import FEW
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, counts_of
 from sippet_reconcile.report.dry_run.words import FIELD_WORDS
 from sippet_reconcile.report.durations import signed_in_words
@@ -75,7 +76,7 @@ def causes_section(facts: DryRunFacts) -> Section | None:
             "explanation": "cause",
             "n_calls": "calls",
             "delta_s": "change (s)",
-            "meaning": "what it means",
+            "meaning": "what it means" if facts.plan["kind"] == "reconciliation" else "reason given",
         },
         signed=["delta_s"],
     )
@@ -102,7 +103,8 @@ def ledger_section(facts: DryRunFacts) -> Section | None:
         parts += [lines, row.astype(lines.dtypes.to_dict())]
     counted = ledger.loc[~has_seconds]
     seconds = pd.concat(parts, ignore_index=True) if parts else counted
-    intro = "Every compared call is in exactly one row of a field, and before plus change gives after, row by row."
+    every = "Every call" if facts.plan["n_compared"] is None else "Every compared call"
+    intro = f"{every} is in exactly one row of a field, and before plus change gives after, row by row."
     note = ""
     if parts and len(counted):
         others = counted.groupby(["field", "is_corrected"], sort=False, as_index=False)["n_calls"].sum()
@@ -130,15 +132,15 @@ def ledger_section(facts: DryRunFacts) -> Section | None:
 
 
 def when_section(facts: DryRunFacts) -> Section | None:
-    """Return the section that tells when the calls were; None where no start is known."""
+    """Return the section that tells when the calls were; None where there are too few to tell."""
     starts = facts.changes.drop_duplicates("call_id")["started_at"]
+    if starts.notna().sum() < FEW:
+        return None
     what = "Calls to put back" if facts.plan["kind"] == "revert" else "Calls to correct"
     charts = [
         day_chart(starts, facts.zone, what, period=facts.plan.get("span")),
         hour_chart(starts, facts.zone, what),
     ]
     drawn = [chart for chart in charts if chart is not None]
-    if not drawn:
-        return None
     told = "By the start that the API has. An outage shows as a peak, a rule that is wrong as a little of everything."
     return Section("When the calls were", told, charts=drawn, in_card=False)

@@ -112,6 +112,16 @@ def test_what_is_too_much_is_drawn_behind_the_seconds_and_said(reconciled, at):
     assert "orange too much" in view.picture.caption
 
 
+def test_seconds_that_include_ringing_are_counted_from_the_start(reconciled, at):
+    view = reconciled([leg(at(0), at(10), at(70), 60)], [call(at(0), at(70), 70)], duration="total").show(
+        "id-0"
+    )
+    lanes = lanes_of(view)
+    assert lanes["its duration"].stretches == (
+        Stretch(lanes["API call"].stretches[0].start_us, lanes["API call"].stretches[0].end_us, Look.SECONDS),
+    )
+
+
 def test_what_is_missing_is_drawn_dashed_and_an_open_end_stays_open(reconciled, at):
     view = reconciled([leg(at(0), at(10), at(70), 60)], [call(at(0), None, None, status="answered")]).show(
         "id-0"

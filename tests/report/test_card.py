@@ -26,6 +26,7 @@ def test_two_sections_stand_open_and_the_others_are_folded_with_their_count() ->
     page = card_of(numbered("First"), numbered("Second"), numbered("Third"))
     assert page.index("Nothing has been sent.") < page.index("<h4>First</h4>") < page.index("<h4>Second</h4>")
     assert "<summary>Third (20 rows)</summary>" in page
+    assert "<h4>Third</h4>" not in page
     opened = page[page.index("<h4>First</h4>") : page.index("<h4>Second</h4>")]
     assert opened.count("<tr>") == 5
     assert "and 16 more" in opened

@@ -60,6 +60,15 @@ def test_fewer_people_than_asked_for_send_nothing_and_read_the_command(shell, pl
     assert not (tmp_path / "audit").exists()
 
 
+@pytest.mark.parametrize("asked", ["0", "-1", "1.5", "two"])
+def test_a_number_of_people_that_cannot_be_meant_sends_nothing(shell, plan, tmp_path, asked):
+    shell("approve", plan, "--by", "ana")
+    shell.env |= {"SIPPET_API_URL": "http://127.0.0.1:1", "SIPPET_API_TOKEN": "t" * 20}
+    said = shell("apply", plan, "--audit", tmp_path / "audit", f"--min-approvals={asked}", code=2).stderr
+    assert "min-approvals" in said.replace("_", "-")
+    assert not (tmp_path / "audit").exists()
+
+
 @pytest.mark.parametrize("words", [("--by", ""), ("--by", "\u200b"), ("--by", "ana", "--note", "x" * 10_001), ("--by", "a\u202eb")], ids=["empty", "invisible", "long", "turning"])  # fmt: skip
 def test_what_is_no_approval_leaves_the_file_as_it_was(shell, plan, words):
     before = plan.read_bytes()

@@ -45,9 +45,7 @@ def document_page(document: Document, *, mask: bool = True) -> str:
     return _template().render(
         document=document,
         sections=sections,
-        main_anchor=next(
-            (one["anchor"] for one in sections if one["part"].is_searchable and one["body"]), ""
-        ),
+        main=next((one for one in sections if one["part"].is_searchable and one["body"]), None),
         facts=[(label(k), show_value(v)) for k, v in document.facts.items()],
         about=[(label(k), show_value(v)) for k, v in document.about.items()],
         page_rows=_PAGE_ROWS,

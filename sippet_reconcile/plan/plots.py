@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from sippet_reconcile.plan.preview import facts_of
 from sippet_reconcile.report.charts import BarChart, Chart, ColumnChart
 from sippet_reconcile.report.distribution import size_chart
-from sippet_reconcile.report.dry_run.why import causes_section
+from sippet_reconcile.report.dry_run.why import causes_section, when_charts
 from sippet_reconcile.report.plots import draw
-from sippet_reconcile.report.when import day_chart, hour_chart
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PlanPlots"]
 
+_ANY_RATE: Final = "1/s"  # no picture shows a pace
 _NO_CALLS: Final = "the plan has no change"
 _NO_SECONDS: Final = "the plan changes no duration"
 _NO_STARTS: Final = "no call of the plan has a start"
@@ -73,28 +74,24 @@ class PlanPlots:
 
     def days(self, ax: Axes | None = None) -> Axes:
         """Draw how many calls would be corrected, by the day on which they started."""
-        plan = self._plan
-        chart = day_chart(plan.calls["started_at"], self._zone, "Calls to correct", period=plan.period)
-        return self._draw_calls(chart, ax, "Calls to correct by day")
+        return self._draw_when(0, ax, "by day")
 
     def hours(self, ax: Axes | None = None) -> Axes:
         """Draw how many calls would be corrected, by the hour of the day in which they started."""
-        chart = hour_chart(self._plan.calls["started_at"], self._zone, "Calls to correct")
-        return self._draw_calls(chart, ax, "Calls to correct by hour of the day")
+        return self._draw_when(1, ax, "by hour of the day")
 
     def _why(self) -> Sequence[Chart]:
-        section = causes_section(self._plan.dry_run().facts)
+        section = causes_section(facts_of(self._plan, rate=_ANY_RATE))
         return section.charts if section else ()
 
-    @property
-    def _zone(self) -> str:
-        return self._plan.period.timezone if self._plan.period else "UTC"
-
-    def _draw_calls(self, chart: ColumnChart | None, ax: Axes | None, title: str) -> Axes:
+    def _draw_when(self, place: int, ax: Axes | None, how: str) -> Axes:
+        facts = facts_of(self._plan, rate=_ANY_RATE)
+        what = "calls to put back" if self._plan.kind == "revert" else "calls to correct"
+        nothing = ColumnChart(f"{what.capitalize()} {how} ({facts.zone})", ())
         return draw(
-            chart or ColumnChart(f"{title} ({self._zone})", ()),
+            when_charts(facts)[place] or nothing,
             ax,
-            x_label=f"start of the call, time in {self._zone}",
-            y_label="calls to correct",
+            x_label=f"start of the call, time in {facts.zone}",
+            y_label=what,
             empty=_NO_STARTS if len(self._plan) else _NO_CALLS,
         )

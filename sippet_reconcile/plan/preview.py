@@ -15,18 +15,28 @@ from sippet_reconcile.report import DryRunFacts, DryRunReport
 if TYPE_CHECKING:
     from sippet_reconcile.plan.model import Plan
 
-__all__ = ["preview"]
+__all__ = ["facts_of", "preview"]
 
 _CONTEXT = ["call_id", "started_at", "direction", "from_number", "to_number", "sip_username"]
 
 
 def preview(plan: Plan, *, rate: str) -> DryRunReport:
     """Return the dry run of a plan at a pace."""
+    return DryRunReport.from_facts(facts_of_plan(plan, rate=rate))
+
+
+def facts_of_plan(plan: Plan, *, rate: str) -> DryRunFacts:
+    """Return the plain facts of a plan at a pace."""
+    return DryRunReport.from_facts(facts_of(plan, rate=rate))
+
+
+def facts_of(plan: Plan, *, rate: str) -> DryRunFacts:
+    """Return the plain facts that the dry run of a plan is made from."""
     calls, changes = plan.calls, plan.changes
     context = calls.loc[:, _CONTEXT].set_index("call_id").reindex(changes["call_id"]).reset_index(drop=True)
     given = [{"by": one.by, "at": one.at, "note": one.note, "plan_id": one.plan_id} for one in plan.approvals]
     approvals = pd.DataFrame(given, columns=["by", "at", "note", "plan_id"]).astype("str")
-    facts = DryRunFacts(
+    return DryRunFacts(
         plan={
             "plan_id": plan.plan_id,
             "short_id": plan.short_id,
@@ -54,4 +64,3 @@ def preview(plan: Plan, *, rate: str) -> DryRunReport:
         disputes=plan.disputes,
         phrases=plan.phrases,
     )
-    return DryRunReport.from_facts(facts)

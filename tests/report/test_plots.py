@@ -179,7 +179,19 @@ def test_the_pictures_of_a_plan_are_those_of_its_changes(plan: sr.Plan) -> None:
     assert min(shown.values()) < 0 < max(shown.values())
     assert heights(plan.plot.days()) == by_day(calls["started_at"])
     assert heights(plan.plot.hours()) == by_hour(calls["started_at"])
-    assert title(plan.plot.hours()) == "Calls to correct by hour of the day (Europe/London)"
+    hours = plan.plot.hours()
+    assert title(hours) == "Calls to correct by hour of the day (Europe/London)"
+    assert (hours.get_xlabel(), hours.get_ylabel()) == (
+        "start of the call, time in Europe/London",
+        "calls to correct",
+    )
+
+
+def test_a_plan_of_one_call_is_drawn_though_a_report_would_not(plan: sr.Plan) -> None:
+    one = plan.calls["call_id"].iloc[0]
+    small = plan.keep([one])
+    assert sum(heights(small.plot.days())) == sum(heights(small.plot.hours())) == 1
+    assert sum(heights(small.plot.sizes())) == small.changes["delta_s"].notna().sum()
 
 
 def of(thing: sr.Reconciliation | sr.Plan) -> list[Callable[..., Axes]]:

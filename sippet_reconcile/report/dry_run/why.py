@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from sippet_reconcile.report.charts import Bar, BarChart
+from sippet_reconcile.report.charts import Bar, BarChart, ColumnChart
 from sippet_reconcile.report.distribution import FEW
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, counts_of
 from sippet_reconcile.report.dry_run.words import FIELD_WORDS
@@ -17,7 +17,7 @@ from sippet_reconcile.report.durations import signed_in_words
 from sippet_reconcile.report.section import Section
 from sippet_reconcile.report.when import day_chart, hour_chart
 
-__all__ = ["causes_section", "findings_section", "ledger_section", "when_section"]
+__all__ = ["causes_section", "findings_section", "ledger_section", "when_charts", "when_section"]
 
 _WHY: Final = {"revert": "What is put back", "corrections": "What is corrected"}
 _CAUSES_IN_CHART: Final = 8
@@ -133,14 +133,18 @@ def ledger_section(facts: DryRunFacts) -> Section | None:
 
 def when_section(facts: DryRunFacts) -> Section | None:
     """Return the section that tells when the calls were; None where there are too few to tell."""
-    starts = facts.changes.drop_duplicates("call_id")["started_at"]
-    if starts.notna().sum() < FEW:
+    if facts.changes.drop_duplicates("call_id")["started_at"].notna().sum() < FEW:
         return None
-    what = "Calls to put back" if facts.plan["kind"] == "revert" else "Calls to correct"
-    charts = [
-        day_chart(starts, facts.zone, what, period=facts.plan.get("span")),
-        hour_chart(starts, facts.zone, what),
-    ]
-    drawn = [chart for chart in charts if chart is not None]
+    drawn = [chart for chart in when_charts(facts) if chart is not None]
     told = "By the start that the API has. An outage shows as a peak, a rule that is wrong as a little of everything."
     return Section("When the calls were", told, charts=drawn, in_card=False)
+
+
+def when_charts(facts: DryRunFacts) -> tuple[ColumnChart | None, ColumnChart | None]:
+    """Return the calls by day and by hour of the day; None each where no start is known."""
+    starts = facts.changes.drop_duplicates("call_id")["started_at"]
+    what = "Calls to put back" if facts.plan["kind"] == "revert" else "Calls to correct"
+    return (
+        day_chart(starts, facts.zone, what, period=facts.plan.get("span")),
+        hour_chart(starts, facts.zone, what),
+    )

@@ -281,6 +281,39 @@ def test_a_long_list_of_what_is_left_out_says_where_the_rest_is(make_facts: Make
     assert "5,001 calls left out" in report.verdict
 
 
+def test_what_a_reviewer_wrote_stands_with_its_call(make_facts: Make) -> None:
+    review = {
+        "kept": 2,
+        "rejected": 2,
+        "not_approved": 0,
+        "notes": {"call-1": "checked <b>twice</b>, 020 7946 0123"},
+    }
+    left = pd.DataFrame(
+        {"call_id": ["a", "b"], "call_uuid": None, "field": "status", "explanation": None,
+         "reason": ["rejected in review: ask Zoë", "rejected in review: no"]}, dtype="str",
+    )  # fmt: skip
+    report = report_of(make_facts([{}, {}], left_out=left, plan={"selection": {"review": review}}))
+    assert report.summary()["left_out"] == {"rejected in review": 2}
+    assert section(report, "Left out, and why").cells(9) == [["rejected in review", "status", "2", "a"]]
+    assert "ask Zoë" in report.to_markdown()
+    assert report.document.about["asked: review"] == "kept = 2; rejected = 2; not_approved = 0"
+    assert section(report, "The changes").evidence["note"].isna().tolist() == [True, False]
+    assert "checked &lt;b&gt;twice&lt;/b&gt;, 02• •••• ••23" in report.html()
+
+
+@pytest.mark.parametrize("kind", ["reconciliation", "corrections", "revert"])
+def test_changes_of_which_nothing_more_is_known_are_told_in_every_view(make_facts: Make, kind: str) -> None:
+    names = ["call_uuid", "explanation", "match_rule", "source_file", "source_row", "started_at", "direction",
+             "from_number", "to_number", "sip_username", "reason", "before", "before_s", "delta_s"]  # fmt: skip
+    bare = dict.fromkeys(names) | {"started_at": pd.NaT, "field": "status", "after": "completed"}
+    report = report_of(make_facts([bare, bare], plan={"kind": kind, "n_compared": None, "period": None}))
+    part = section(report, "The changes")
+    assert part.evidence is None
+    for text in (report.html(), report.to_markdown(), report.to_json(), report._repr_html_()):
+        assert "2 calls would be" in text
+    assert "Applying it takes" in report.verdict
+
+
 def disputed(rows: list[dict[str, Any]]) -> pd.DataFrame:
     names = ["kind", "call_id", "cdr_id", "field", "value_call", "value_cdr", "explanation", "seconds", "direction",
              "from_number", "to_number", "sip_username", "match_rule", "source_file"]  # fmt: skip

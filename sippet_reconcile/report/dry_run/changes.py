@@ -36,6 +36,7 @@ _HEADS: Final[Mapping[str, str]] = {
     "delta_s": "change (s)",
     "explanation": "cause",
     "match_rule": "matched by",
+    "note": "reviewer's note",
     "sources": "CDR lines",
     "confidence": "match is",
     "n_legs_cdr": "legs",
@@ -52,7 +53,7 @@ _HEADS: Final[Mapping[str, str]] = {
     "status_cdr": "CDR: status",
 }
 _EVIDENCE: Final = (
-    "sources", "match_rule", "confidence", "n_legs_cdr",
+    "note", "sources", "match_rule", "confidence", "n_legs_cdr",
     "started_at_call", "started_at_cdr", "ended_at_call", "ended_at_cdr",
     "duration_seconds_call", "billable_s_cdr", "total_s_cdr", "answered_at_cdr",
     "status_call", "status_cdr", "call_source_call", "call_uuid",
@@ -142,8 +143,11 @@ def _intro(changes: pd.DataFrame, rows: pd.DataFrame, n_calls: int) -> str:
     )
 
 
-def _evidence(facts: DryRunFacts, calls: pd.DataFrame) -> pd.DataFrame:
-    """Return what is known of each call on both sides, one row per call in their order; what nothing tells is no column."""
+def _evidence(facts: DryRunFacts, calls: pd.DataFrame) -> pd.DataFrame | None:
+    """Return what is known of each call on both sides, one row per call in their order; None where nothing is.
+
+    What nothing tells is no column.
+    """
     known = facts.calls
     if known.empty:
         both = pd.DataFrame(index=calls.index)
@@ -162,7 +166,12 @@ def _evidence(facts: DryRunFacts, calls: pd.DataFrame) -> pd.DataFrame:
         )
     first_line = calls["source_file"] + ":" + calls["source_row"].astype("str")
     sources = both["sources"].fillna(first_line) if "sources" in both else first_line
-    both = both.assign(sources=sources, match_rule=calls["match_rule"], call_uuid=calls["call_uuid"])
+    notes = calls["call_id"].map(facts.plan["selection"].get("review", {}).get("notes", {})).astype("str")
+    both = both.assign(
+        note=notes, sources=sources, match_rule=calls["match_rule"], call_uuid=calls["call_uuid"]
+    )
     told = both.loc[:, [name for name in _EVIDENCE if name in both and both[name].notna().any()]]
+    if told.empty:
+        return None
     instants = [name for name in told if isinstance(told[name].dtype, pd.DatetimeTZDtype)]
     return told.assign(**{str(name): utc_texts(told[name]) for name in instants})

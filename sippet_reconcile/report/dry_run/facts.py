@@ -14,7 +14,7 @@ from typing import Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import joined, plural
-from sippet_reconcile.report.dry_run.words import WRONG_VALUES
+from sippet_reconcile.report.dry_run.words import WRONG_VALUES, kinds_of_reasons
 from sippet_reconcile.report.durations import in_words
 
 __all__ = ["CALLS_PER_READ", "DryRunFacts", "beyond_patching", "counts_of", "summary_of", "verdict_of"]
@@ -97,7 +97,9 @@ def summary_of(facts: DryRunFacts) -> dict[str, object]:
         "added_s": float(delta[delta > 0].sum()),
         "removed_s": float(delta[delta < 0].sum()),
         "left_out_calls": int(facts.left_out["call_id"].nunique()),
-        "left_out": counts_of(facts.left_out, "reason"),
+        "left_out": counts_of(
+            facts.left_out.assign(reason=kinds_of_reasons(facts.left_out["reason"])), "reason"
+        ),
         "not_patchable": _calls_by_what(wrong),
         "unbilled_calls": int(unbilled["n_calls"].sum()),
         "unbilled_s": float(unbilled["seconds"].sum()),

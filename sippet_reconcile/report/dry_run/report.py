@@ -227,7 +227,11 @@ def _about(facts: DryRunFacts) -> dict[str, object]:
         "reverts_run": plan["reverts_run_id"],
         "accepted_findings": ", ".join(plan["accept"]) or None,
     }
-    about |= {f"asked: {name}": _in_line(value) for name, value in plan["selection"].items()}
+    asked = dict(plan["selection"])
+    if review := asked.pop("review", None):
+        # A reviewer's notes stand with their calls.
+        asked["review"] = {name: value for name, value in review.items() if name != "notes"}
+    about |= {f"asked: {name}": _in_line(value) for name, value in asked.items()}
     about |= {f"rule: {name}": _in_line(value) for name, value in facts.rules.items()}
     return {name: value for name, value in about.items() if value not in (None, "")}
 

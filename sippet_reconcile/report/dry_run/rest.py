@@ -11,7 +11,7 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, beyond_patching
-from sippet_reconcile.report.dry_run.words import bounded, utc_texts
+from sippet_reconcile.report.dry_run.words import bounded, kinds_of_reasons, utc_texts
 from sippet_reconcile.report.durations import in_words
 from sippet_reconcile.report.page import MAX_HTML_ROWS
 from sippet_reconcile.report.section import Section
@@ -40,7 +40,8 @@ def left_out_sections(facts: DryRunFacts) -> list[Section]:
     if left.empty:
         return []
     whole = left.assign(field=left["field"].fillna(_WHOLE))
-    rows = whole.groupby(["reason", "field"], as_index=False, dropna=False).agg(
+    counted = whole.assign(reason=kinds_of_reasons(whole["reason"]))
+    rows = counted.groupby(["reason", "field"], as_index=False, dropna=False).agg(
         n_calls=("call_id", "nunique"), example=("call_id", "min")
     )
     rows = rows.sort_values(["n_calls", "reason", "field"], ascending=[False, True, True], kind="stable")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FIELD_WORDS", "WRONG_VALUES", "bounded", "utc_texts", "without_numbers"]
+__all__ = ["FIELD_WORDS", "WRONG_VALUES", "bounded", "kinds_of_reasons", "utc_texts", "without_numbers"]
 
 FIELD_WORDS: Final[Mapping[str, str]] = {
     "status": "status",
@@ -38,6 +38,8 @@ _NUMBER: Final = re.compile(
     r"(?<![\w.-])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[ ()./-]?\d|[ (]{2}\d|\) ?\d){6,}(?![\w-])"
 )
 """Seven digits or more as people write phone numbers; neither a date nor a part of an id."""
+
+_REVIEWED: Final = re.compile(r"^((?:rejected|not approved) in review): .*$", re.DOTALL)
 
 
 def without_numbers(text: str) -> str:
@@ -71,6 +73,17 @@ def utc_texts(instants: pd.Series[Any]) -> pd.Series[str]:
     printed = np.datetime_as_string(values, unit="ms" if has_fraction else "s")
     texts = np.char.replace(printed, "T", " ")
     return pd.Series(texts, index=instants.index, dtype="str").mask(instants.isna())
+
+
+def kinds_of_reasons(reasons: pd.Series[str]) -> pd.Series[str]:
+    """Return reasons as they are counted: what a reviewer wrote beside a call is told with the call alone.
+
+    Examples
+    --------
+    >>> kinds_of_reasons(pd.Series(["rejected in review: ask Zoë", "dropped in review"])).tolist()
+    ['rejected in review', 'dropped in review']
+    """
+    return reasons.str.replace(_REVIEWED, r"\1", regex=True)
 
 
 def bounded(shown: int, total: int, what: str, where: str) -> str:

@@ -17,7 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from sippet_reconcile._display import label, plural, shortened, show_value, visible
-from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows
+from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows, within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,7 +165,7 @@ def _filters(part: Section, columns: Mapping[str, Sequence[str]]) -> list[dict[s
     names = list(columns)
     found = []
     for name in part.filters:
-        choices = sorted(set(columns.get(name, ())), key=lambda text: (text == "–", text))
+        choices = sorted(set(map(within, columns.get(name, ()))), key=lambda text: (text == "–", text))
         if 1 < len(choices) <= _MAX_CHOICES:
             shown = [(one, shortened(one, _MAX_LABEL)) for one in choices]
             found.append({"column": names.index(name), "head": part.head(name), "choices": shown})

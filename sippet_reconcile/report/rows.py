@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.report.section import Section
 
-__all__ = ["MAX_CELL", "column_class", "escaped", "grouped_rows", "plain_rows"]
+__all__ = ["MAX_CELL", "column_class", "escaped", "grouped_rows", "plain_rows", "within"]
 
 MAX_CELL: Final = 2_000
 """Characters of one value that a page shows at most."""
@@ -43,9 +43,14 @@ def escaped(text: str) -> str:
     >>> escaped("a" * 2_500)[-30:]
     'aaaaaaa… (500 more characters)'
     """
-    if len(text) > MAX_CELL:
-        text = f"{text[:MAX_CELL]}… ({len(text) - MAX_CELL:,} more characters)"
-    return html.escape(visible(text), quote=True)
+    return html.escape(visible(within(text)), quote=True)
+
+
+def within(text: str) -> str:
+    """Return a text as a cell holds it: one that is too long is cut, and says by how much."""
+    if len(text) <= MAX_CELL:
+        return text
+    return f"{text[:MAX_CELL]}… ({len(text) - MAX_CELL:,} more characters)"
 
 
 def column_class(part: Section, name: str, texts: Sequence[str]) -> str:

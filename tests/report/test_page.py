@@ -184,9 +184,11 @@ def test_a_masked_page_holds_no_full_number_in_cells_evidence_or_choices() -> No
 
 
 def test_a_value_of_a_megabyte_is_cut_and_says_how_much_is_missing() -> None:
-    text = Document("t", "v", "", [Section("s", "", pd.DataFrame({"a": ["é" * 1_000_000]}))]).html()
+    frame = pd.DataFrame({"a": ["é" * 1_000_000, "b"]})
+    text = Document("t", "v", "", [Section("s", "", frame, is_searchable=True, filters=["a"])]).html()
     assert len(text) < 60_000
     assert f"{'é' * MAX_CELL}… (998,000 more characters)</tr>" in text
+    assert f'value="={"é" * MAX_CELL}… (998,000 more characters)"' in text, "a choice is what the cell holds"
     assert escaped("a" * MAX_CELL) == "a" * MAX_CELL
 
 

@@ -125,6 +125,8 @@ def test_the_call_with_the_largest_change_comes_first_with_all_its_rows(make_fac
     assert part.group_by == "call_id"
     assert {"call_id", "started_at", "from_number"} <= set(part.once)
     assert part.evidence["sources"].tolist() == ["october.csv:41"] * 5
+    assert part.frame["source"].tolist() == ["october.csv:41"] * 6
+    assert "october.csv:41" in document_text(report_of(make_facts(rows)).document)
 
 
 def test_a_column_that_differs_within_a_call_is_not_written_once(make_facts: Make) -> None:

@@ -26,7 +26,7 @@ __all__ = ["changes_section", "most_significant"]
 
 _OF_CALL: Final = ("started_at", "from_number", "to_number")
 _OF_CHANGE: Final = ("field", "before", "after", "delta_s", "explanation")
-_FURTHER: Final = ("direction", "sip_username")
+_FURTHER: Final = ("direction", "sip_username", "source")
 _HEADS: Final[Mapping[str, str]] = {
     "call_id": "call",
     "started_at": "started (UTC)",
@@ -37,6 +37,7 @@ _HEADS: Final[Mapping[str, str]] = {
     "explanation": "cause",
     "match_rule": "matched by",
     "note": "reviewer's note",
+    "source": "CDR line",
     "sources": "CDR lines",
     "confidence": "match is",
     "n_legs_cdr": "legs",
@@ -97,6 +98,8 @@ def changes_section(facts: DryRunFacts) -> Section | None:
     if changes.empty:
         return None
     rows = changes.iloc[most_significant(changes, MAX_HTML_ROWS)].reset_index(drop=True)
+    # Views without evidence to unfold, a terminal's, have the line of the first leg at least.
+    rows = rows.assign(source=rows["source_file"] + ":" + rows["source_row"].astype("str"))
     calls = rows.drop_duplicates("call_id").reset_index(drop=True)
     # A revert knows of a call what the audit log holds: what no row tells is no column.
     first, further = ([name for name in names if rows[name].notna().any()] for names in (_OF_CALL, _FURTHER))
@@ -164,8 +167,7 @@ def _evidence(facts: DryRunFacts, calls: pd.DataFrame) -> pd.DataFrame | None:
                 for name in ("started_at", "ended_at", "duration_seconds", "status", "call_source")
             }
         )
-    first_line = calls["source_file"] + ":" + calls["source_row"].astype("str")
-    sources = both["sources"].fillna(first_line) if "sources" in both else first_line
+    sources = both["sources"].fillna(calls["source"]) if "sources" in both else calls["source"]
     notes = calls["call_id"].map(facts.plan["selection"].get("review", {}).get("notes", {})).astype("str")
     both = both.assign(
         note=notes, sources=sources, match_rule=calls["match_rule"], call_uuid=calls["call_uuid"]

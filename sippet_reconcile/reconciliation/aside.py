@@ -14,6 +14,7 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import Section
+from sippet_reconcile.report.dry_run.words import utc_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +47,7 @@ _ONLY_IN_API: Final = (
     "call_id",
 )
 _HEADS: Final = {
-    "started_at": "started",
+    "started_at": "started (UTC)",
     "from_number": "from",
     "to_number": "to",
     "sip_username": "user",
@@ -54,7 +55,7 @@ _HEADS: Final = {
     "billable_s": "after the answer (s)",
     "total_s": "with ringing (s)",
     "duration_seconds": "duration (s)",
-    "ended_at": "ended",
+    "ended_at": "ended (UTC)",
     "call_source": "call source",
     "source": "row of the export",
     "call_id": "call",
@@ -120,7 +121,8 @@ def _one_side(
         ]
     )
     seconds = float(rows[by].sum())
-    # Only one of the two sides has seconds that nobody was billed for; the other's are as the API has them.
+    instants = [name for name in ("started_at", "ended_at") if name in shown]
+    shown = shown.assign(**{name: utc_texts(shown[name].dt.floor("s")) for name in instants})
     return Section(
         title,
         f"{plural(len(rows), 'call')} of {seconds:,.0f} s {told}.{_rest(rows, frame)}",

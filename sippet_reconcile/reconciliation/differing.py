@@ -16,6 +16,7 @@ from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.groups import column_codes
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import MAX_HTML_ROWS, Section
+from sippet_reconcile.report.dry_run.words import utc_texts
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -25,55 +26,40 @@ if TYPE_CHECKING:
 
 __all__ = ["differences_section", "most_significant", "places_of_legs"]
 
-_OF_CALL: Final = (
-    "started_at", "direction", "from_number", "to_number", "sip_username", "match_rule", "confidence", "call_id",
-)  # fmt: skip
+_FIRST: Final = ("started_at", "from_number", "to_number")
 _OF_FIELD: Final = (
-    "field",
-    "value_call",
-    "value_cdr",
-    "delta_s",
-    "explanation",
-    "also",
-    "is_patchable",
-    "why_not",
-)
-_MAYBE: Final = (
-    "direction",
-    "from_number",
-    "to_number",
-    "sip_username",
-    "also",
-    "why_not",
-    "match_rule",
-    "confidence",
-)
+    "field", "value_call", "value_cdr", "delta_s", "explanation", "is_patchable", "also",
+)  # fmt: skip
+_FURTHER: Final = ("direction", "sip_username", "match_rule", "call_id")
+_OF_CALL: Final = (*_FIRST, *_FURTHER)
+_MAYBE: Final = ("from_number", "to_number", "also", "direction", "sip_username")
 _PROOF: Final = (
     "started_at", "answered_at", "ended_at", "total_s", "billable_s", "status", "cause", "n_legs", "cdr_id",
 )  # fmt: skip
 _HEADS: Final = {
     "call_id": "call",
-    "started_at": "started",
+    "started_at": "started (UTC)",
     "from_number": "from",
     "to_number": "to",
     "sip_username": "user",
     "match_rule": "matched by",
-    "confidence": "how sure",
+    "confidence": "match is",
     "value_call": "the API says",
     "value_cdr": "the CDR says",
     "delta_s": "CDR − API (s)",
     "explanation": "cause",
     "also": "further causes",
     "is_patchable": "correctable",
-    "why_not": "why not",
-    "sources": "rows of the export",
+    "sources": "CDR lines",
+    "started_at_cdr": "CDR: started",
+    "answered_at_cdr": "CDR: answered",
+    "ended_at_cdr": "CDR: ended",
+    "total_s_cdr": "CDR: total (s)",
+    "billable_s_cdr": "CDR: billable (s)",
+    "status_cdr": "CDR: status",
+    "cause_cdr": "the system's words",
+    "n_legs_cdr": "legs",
     "cdr_id": "CDR call",
-    "answered_at": "answered",
-    "ended_at": "ended",
-    "total_s": "with ringing (s)",
-    "billable_s": "after the answer (s)",
-    "cause": "the system's words",
-    "n_legs": "legs",
 }
 _SOURCES: Final = 10
 
@@ -117,9 +103,16 @@ def differences_section(rec: Reconciliation, *, mask: bool) -> Section | None:
     n_calls = rec.summary()["calls_with_discrepancies"]
     shown = found.iloc[most_significant(found)].reset_index(drop=True)
     calls = shown.drop_duplicates("call_id", ignore_index=True)
-    columns = shown.loc[:, [*_OF_CALL, *_OF_FIELD]]
+    columns = shown.loc[:, [*_FIRST, *_OF_FIELD, *_FURTHER]]
     empty = [name for name in _MAYBE if columns[name].isna().all()]
-    columns = columns.drop(columns=empty)
+    # How calls were matched is a column only where it tells them apart; the evidence has it in any case.
+    empty += ["match_rule"] if len(columns["match_rule"].unique()) == 1 else []
+    standing = shown["why_not"].fillna("no").mask(shown["is_patchable"].fillna(value=False), "yes")
+    columns = (
+        columns.assign(is_patchable=standing)
+        .drop(columns=empty)
+        .assign(started_at=utc_texts(columns["started_at"].dt.floor("s")))
+    )
     counted = f"{plural(len(found), 'difference')} in {plural(n_calls, 'call')}"
     intro = f"{counted}, those of the most seconds first."
     if len(shown) < len(found):
@@ -152,7 +145,9 @@ def _evidence(rec: Reconciliation, calls: pd.DataFrame) -> pd.DataFrame:
     cdr_calls = rec.cdr_calls
     at = match_positions(text_array(calls["cdr_id"]), text_array(cdr_calls["cdr_id"]))
     held = cdr_calls.loc[:, list(_PROOF)].take(np.maximum(at, 0)).reset_index(drop=True)
-    return held.assign(sources=places_of_legs(rec, calls["cdr_id"]))
+    held = held.rename(columns={name: f"{name}_cdr" for name in _PROOF if name != "cdr_id"})
+    sources = places_of_legs(rec, calls["cdr_id"])
+    return pd.concat([sources.rename("sources"), calls[["match_rule", "confidence"]], held], axis=1)
 
 
 def places_of_legs(rec: Reconciliation, cdr_ids: pd.Series[str]) -> pd.Series[str]:
@@ -161,11 +156,17 @@ def places_of_legs(rec: Reconciliation, cdr_ids: pd.Series[str]) -> pd.Series[st
     of = match_positions(text_array(legs["cdr_id"]), text_array(cdr_ids))
     rows = np.flatnonzero(of >= 0)
     own = legs[["source_file", "source_row"]].take(rows)
-    places = own["source_file"].fillna("?").astype("str") + ":" + own["source_row"].astype("str").fillna("?")
-    call = pd.Series(of[rows], index=places.index)
-    nth = call.groupby(call).cumcount()
-    n_legs = call.value_counts()
-    joined = places.loc[nth.lt(_SOURCES)].groupby(call).agg(", ".join)
-    more = (n_legs - _SOURCES).loc[lambda n: n.gt(0)]
-    joined = joined.where(~joined.index.isin(more.index), joined + " and " + more.astype("str") + " more")
-    return joined.reindex(range(len(cdr_ids))).astype("str")
+    call = pd.Series(of[rows])
+    is_named = call.groupby(call).cumcount().lt(_SOURCES).to_numpy("bool")
+    more = np.bincount(of[rows], minlength=len(cdr_ids)) - _SOURCES
+    named = own.loc[is_named]
+    lines = named["source_row"].astype("str").fillna("?")
+    places = named["source_file"].fillna("?").astype("str") + ":" + lines
+    told: list[list[str]] = [[] for _ in range(len(cdr_ids))]
+    for place, at in zip(places.tolist(), of[rows][is_named].tolist(), strict=True):
+        told[at].append(place)
+    texts = [
+        f"{', '.join(names)} and {n:,} more" if n > 0 else ", ".join(names) or None
+        for names, n in zip(told, more.tolist(), strict=True)
+    ]
+    return pd.Series(texts, dtype="str")

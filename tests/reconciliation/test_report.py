@@ -100,8 +100,9 @@ def test_each_difference_stands_with_its_call_and_what_proves_it(mixed):
         ["id-0", "duration_seconds"],
         ["id-1", "from_number"],
     ]
+    assert part.frame["is_patchable"].tolist() == ["yes", "the API does not let it be corrected"]
     assert part.evidence["sources"].tolist() == ["a.csv:2", "a.csv:3"]
-    assert part.evidence["billable_s"].tolist() == [60, 60]
+    assert part.evidence["billable_s_cdr"].tolist() == [60, 60]
 
 
 def test_each_leg_of_a_call_is_named(reconciled, at):

@@ -276,22 +276,39 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
         rec = sr.reconcile(legs, calls, period=OCTOBER, rules=sr.Rules(duration="billable"))
         plan = sr.build_plan(rec, fields=["duration_seconds", "ended_at", "status"])
         plan = plan.approve(by="ana", note="October billing")
-        few = plan.keep(list(dict.fromkeys(plan.changes["call_id"]))[:12]).approve(by="ana", note="a canary")
+        few = first_calls(plan, 12).approve(by="ana", note="a canary")
         audit = tmp_path_factory.mktemp("audit") / "log"
         run = sr.apply_plan(few, client, audit, rate="400/s", limit=8, progress=False)
         return Walk(legs, calls, rec, plan, run, sr.verify_run(run, client), sr.revert_run(run))
 
 
+def first_calls(plan: Any, n: int) -> Any:
+    """Return a plan of the first calls of another: one of each kind first, as plans begin."""
+    return plan.keep(list(dict.fromkeys(plan.changes["call_id"]))[:n])
+
+
 @pytest.fixture(scope="session")
 def plan(walk: Walk) -> Any:
-    """Return a plan of 130 calls of the month: one of each kind first, as plans begin."""
-    return walk.plan.keep(list(dict.fromkeys(walk.plan.changes["call_id"]))[:130])
+    """Return a plan of a few calls of the month, every kind of change among them."""
+    return first_calls(walk.plan, 40)
 
 
 @pytest.fixture(scope="session")
 def page_file(plan: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write its dry run."""
     return plan.dry_run().to_html(tmp_path_factory.mktemp("plan") / "dry_run.html")
+
+
+@pytest.fixture(scope="session")
+def long_plan(walk: Walk) -> Any:
+    """Return a plan of more calls than a page begins with."""
+    return first_calls(walk.plan, 130)
+
+
+@pytest.fixture(scope="session")
+def long_file(long_plan: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write its dry run."""
+    return long_plan.dry_run().to_html(tmp_path_factory.mktemp("long") / "dry_run.html")
 
 
 @pytest.fixture(scope="session")

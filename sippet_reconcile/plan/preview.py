@@ -22,11 +22,6 @@ _CONTEXT = ["call_id", "started_at", "direction", "from_number", "to_number", "s
 
 def preview(plan: Plan, *, rate: str) -> DryRunReport:
     """Return the dry run of a plan at a pace."""
-    return DryRunReport.from_facts(facts_of_plan(plan, rate=rate))
-
-
-def facts_of_plan(plan: Plan, *, rate: str) -> DryRunFacts:
-    """Return the plain facts of a plan at a pace."""
     return DryRunReport.from_facts(facts_of(plan, rate=rate))
 
 

@@ -59,15 +59,23 @@ _HEADS: Final = {
 }
 
 
-def run_document(run: Run) -> Document:
-    """Return the document of a run."""
+def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
+    """Return the document of a run.
+
+    Parameters
+    ----------
+    run
+        The run.
+    most
+        Values that each list of calls holds at most.
+    """
     summary = run.summary()
     records = run.records
     sections = [
         _outcomes(run),
         _reasons(records),
-        _not_corrected(records),
-        _every_call(records),
+        _not_corrected(records, most),
+        _every_call(records, most),
         _approvals(run),
         _sessions(run),
         head_section(run.head, run.audit.path),
@@ -187,26 +195,30 @@ def _without_empty(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     return frame.drop(columns=[name for name in names if frame[name].isna().all()])
 
 
-def _not_corrected(records: pd.DataFrame) -> Section | None:
+def _not_corrected(records: pd.DataFrame, most: int) -> Section | None:
     """Return the calls that were not corrected; those that nobody tried are in the list of all."""
     left = records.loc[~records["outcome"].isin(_NOT_LISTED)]
     if left.empty:
         return None
     return _listing(
-        "Calls that were not corrected", "What was planned, and what was found instead.", left, in_card=True
+        "Calls that were not corrected",
+        "What was planned, and what was found instead.",
+        left,
+        most,
+        in_card=True,
     )
 
 
-def _every_call(records: pd.DataFrame) -> Section | None:
+def _every_call(records: pd.DataFrame, most: int) -> Section | None:
     if records.empty:
         return None
     told = "In the order of the plan, each with its last state over all sessions."
-    return _listing("Every call", told, records, in_card=False)
+    return _listing("Every call", told, records, most, in_card=False)
 
 
-def _listing(title: str, intro: str, records: pd.DataFrame, *, in_card: bool) -> Section:
+def _listing(title: str, intro: str, records: pd.DataFrame, most: int, *, in_card: bool) -> Section:
     """Return a section of calls, one row per field, as many calls as a document holds."""
-    calls, rows = field_rows(records)
+    calls, rows = field_rows(records, most)
     counted = plural(len(records), "call")
     rest = (
         f" The first {len(calls):,} of {counted} are here; run.records and the audit log have all of them."

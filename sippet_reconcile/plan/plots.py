@@ -34,7 +34,8 @@ class PlanPlots:
     """The pictures of a plan; each method draws one and returns its axes.
 
     Every method takes ``ax``, matplotlib axes to draw into; without it new ones are made,
-    which a notebook shows by itself. They need the extra ``plots``. No picture has a phone
+    which a notebook shows by itself and ``ax.figure.savefig("chart.png")`` writes anywhere.
+    They need the extra ``plots``. No picture has a phone
     number in it.
 
     Examples

@@ -25,7 +25,19 @@ from sippet_reconcile.reconciliation.charts import (
 from sippet_reconcile.reconciliation.groups import day_or_hour_codes
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import ColumnChart
-from sippet_reconcile.report.plots import BLUE, axes_for, draw, say_nothing, set_label, set_ticks, set_title
+from sippet_reconcile.report.plots import (
+    AS_WIDE_AS_A_REPORT,
+    BLUE,
+    SMALL_PT,
+    axes_for,
+    count_whole,
+    draw,
+    say_nothing,
+    set_label,
+    set_ticks,
+    set_title,
+    width_pt,
+)
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -47,7 +59,7 @@ _BUCKETS: Final = {
     "only in the CDR": "#d9a441",
 }
 _OVER_LEGEND: Final = 26  # points between axes and title, with the legend between them
-_MOST_TICKS: Final = 16
+_TICK_PT: Final = 26  # from one label of a day to the next
 _SPAN: Final = (5, 25, 50, 75, 95)
 """Percentiles of a box: its whiskers, its ends and the line in it."""
 
@@ -57,7 +69,8 @@ class ReconciliationPlots:
     """The pictures of a reconciliation; each method draws one and returns its axes.
 
     Every method takes ``ax``, matplotlib axes to draw into; without it new ones are made,
-    which a notebook shows by itself. They need the extra ``plots``. No picture has a phone
+    which a notebook shows by itself and ``ax.figure.savefig("chart.png")`` writes anywhere.
+    They need the extra ``plots``. No picture has a phone
     number in it.
 
     Examples
@@ -105,7 +118,9 @@ class ReconciliationPlots:
         """
         rec = self._rec
         ax = axes_for(ax)
-        set_title(ax, f"Calls by day and what became of them ({rec.timezone})", pad=_OVER_LEGEND)
+        is_wide = width_pt(ax) >= AS_WIDE_AS_A_REPORT
+        pad = _OVER_LEGEND * (1 if is_wide else 1.6)
+        set_title(ax, f"Calls by day and what became of them ({rec.timezone})", pad=pad)
         set_label(ax.set_xlabel, f"day in {rec.timezone}")
         set_label(ax.set_ylabel, "calls")
         days, counts = self._by_day()
@@ -116,15 +131,24 @@ class ReconciliationPlots:
         for (name, colour), height in zip(_BUCKETS.items(), counts, strict=True):
             ax.bar(range(len(days)), height, bottom=below, width=0.8, color=colour, label=name)
             below += height
-        ax.legend(
-            fontsize="small", frameon=False, ncols=len(_BUCKETS), loc="lower left", bbox_to_anchor=(0, 1)
+        legend = ax.legend(
+            fontsize=SMALL_PT,
+            frameon=False,
+            ncols=len(_BUCKETS) if is_wide else len(_BUCKETS) // 2,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
         )
-        every = -(-len(days) // _MOST_TICKS)
+        legend.set_in_layout(False)  # else it would press the axes together where they are narrow
+        ends = f"{days[0]:%Y-%m-%d} to {days[-1]:%Y-%m-%d}"
+        set_label(ax.set_xlabel, f"day, {ends} ({rec.timezone})")
+        every = -(-len(days) // max(int(width_pt(ax) / _TICK_PT), 1))
         ticks = [
             f"{day.day}" if at and day.day != 1 else f"{day.day} {day:%b}" for at, day in enumerate(days)
         ]
         set_ticks(ax.set_xticks, range(0, len(days), every), ticks[::every])
+        ax.tick_params(axis="x", labelsize=SMALL_PT)
         ax.spines[["top", "right"]].set_visible(False)
+        count_whole(ax.yaxis, counts.ravel().tolist())
         return ax
 
     def start_gaps(self, ax: Axes | None = None) -> Axes:

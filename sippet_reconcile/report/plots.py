@@ -24,7 +24,20 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.text import Text
 
-__all__ = ["BLUE", "axes_for", "draw", "say_nothing", "set_label", "set_ticks", "set_title", "written"]
+__all__ = [
+    "AS_WIDE_AS_A_REPORT",
+    "BLUE",
+    "SMALL_PT",
+    "axes_for",
+    "count_whole",
+    "draw",
+    "say_nothing",
+    "set_label",
+    "set_ticks",
+    "set_title",
+    "width_pt",
+    "written",
+]
 
 BLUE: Final = "#4a87c7"
 _COLOURS: Final = {"pos": BLUE, "neg": "#c46a35", "quiet": "#9a9a9a"}
@@ -35,11 +48,13 @@ _HEIGHT: Final = 3.4
 _ROW: Final = 0.3
 _EDGES: Final = 1.1  # inches above and below horizontal bars
 _LONGEST_LABEL: Final = 48
-_AS_WIDE_AS_A_REPORT: Final = 420  # points from which on there is as much room as in a report
-_SMALL_PT: Final = 8
+AS_WIDE_AS_A_REPORT: Final = 420  # points from which on there is as much room as in a report
+SMALL_PT: Final = 8
 _LEAST_PT: Final = 5
 _LABEL_PT: Final = 10
 _TITLE_PT: Final = 11
+_NUMBER_PT: Final = 60  # from one number along an axis to the next, at least
+_MOST_NUMBERS: Final = 8
 _MARGIN_PT: Final = 72  # that labels have beside axes; longer ones take from them
 _OF_A_ROW: Final = 0.62  # of the height of a row is its label
 _LETTER: Final = 0.6  # width of a letter by the size of its font, at most
@@ -144,7 +159,7 @@ def say_nothing(ax: Axes, text: str) -> None:
 
 def set_title(ax: Axes, text: str, *, pad: float | None = None) -> None:
     """Write the title, on as many lines as it takes, some points above the axes."""
-    letters = max(int(_width_pt(ax) / (_TITLE_PT * _LETTER)), _FEWEST)
+    letters = max(int(width_pt(ax) / (_TITLE_PT * _LETTER)), _FEWEST)
     _plain(ax.set_title(fill(written(text), letters), fontsize=_TITLE_PT, pad=pad))
 
 
@@ -228,7 +243,7 @@ def _draw_bars(chart: BarChart, ax: Axes) -> None:
         places, values, height=0.7, color=[_tone(bar.value, is_quiet=bar.is_quiet) for bar in chart.bars]
     )
     texts = [written(bar.text) for bar in chart.bars]
-    for text in ax.bar_label(drawn, texts, padding=4, fontsize=min(size_pt, _SMALL_PT)):
+    for text in ax.bar_label(drawn, texts, padding=4, fontsize=min(size_pt, SMALL_PT)):
         _plain(text)
     set_ticks(ax.set_yticks, places, [bar.label for bar in chart.bars])
     ax.set_ylim(place - 0.4, -0.6)
@@ -238,14 +253,14 @@ def _draw_bars(chart: BarChart, ax: Axes) -> None:
     if min(values) < 0:
         ax.spines["left"].set_visible(False)
         ax.axvline(0, color=ax.spines["left"].get_edgecolor(), linewidth=0.8)
-    _count_whole(ax.xaxis, values)
+    count_whole(ax.xaxis, values, most=max(int(width_pt(ax) / _NUMBER_PT), 2))
 
 
 def _make_room(ax: Axes, values: Sequence[float], texts: Sequence[str]) -> None:
     """Widen the axis so that the numbers beside the bars fit into it."""
-    longest = max(map(len, texts)) * _SMALL_PT * _LETTER + 10
+    longest = max(map(len, texts)) * SMALL_PT * _LETTER + 10
     labels_pt = max(len(label.get_text()) for label in ax.get_yticklabels()) * _LABEL_PT * _LETTER
-    room = min(longest / max(_width_pt(ax) - max(labels_pt - _MARGIN_PT, 0), 1.0), _MOST_ROOM)
+    room = min(longest / max(width_pt(ax) - max(labels_pt - _MARGIN_PT, 0), 1.0), _MOST_ROOM)
     low, high = min([0.0, *values]), max([0.0, *values])
     if low < 0:
         room = min(room, _MOST_ROOM / 2)
@@ -258,12 +273,12 @@ def _draw_columns(chart: ColumnChart, ax: Axes) -> None:
     heights = [abs(bar.value) for bar in chart.bars]
     tones = [_tone(bar.value, is_quiet=bar.is_quiet) for bar in chart.bars]
     drawn = ax.bar(range(len(heights)), heights, width=0.72, color=tones)
-    column_pt = _width_pt(ax) / len(heights)
-    is_wide = _width_pt(ax) >= _AS_WIDE_AS_A_REPORT
+    column_pt = width_pt(ax) / len(heights)
+    is_wide = width_pt(ax) >= AS_WIDE_AS_A_REPORT
     texts = [written(bar.text) for bar in chart.bars]
     has_room = chart.shown_values if is_wide or _fits(texts, column_pt) else ()
     above = [text if place in has_room else "" for place, text in enumerate(texts)]
-    for text in ax.bar_label(drawn, above, padding=2, fontsize=_SMALL_PT):
+    for text in ax.bar_label(drawn, above, padding=2, fontsize=SMALL_PT):
         _plain(text)
     places = list(chart.shown_ticks)
     if all(chart.bars[place].tick.isdigit() for place in places):
@@ -273,16 +288,16 @@ def _draw_columns(chart: ColumnChart, ax: Axes) -> None:
     set_ticks(ax.set_xticks, places, labels)
     apart_pt = column_pt * min([b - a for a, b in pairwise(places)], default=1)
     is_turned = not _fits([written(text) for text in labels], apart_pt)
-    ax.tick_params(axis="x", length=0, labelsize=_SMALL_PT)
+    ax.tick_params(axis="x", length=0, labelsize=SMALL_PT)
     if is_turned:
         for label in ax.get_xticklabels():
             label.set(rotation=45, ha="right", rotation_mode="anchor")
     ax.margins(x=0.01, y=0.12)
     ax.spines[["top", "right"]].set_visible(False)
-    _count_whole(ax.yaxis, heights)
+    count_whole(ax.yaxis, heights)
 
 
-def _width_pt(ax: Axes) -> float:
+def width_pt(ax: Axes) -> float:
     """Return how wide axes are, in points."""
     return ax.get_window_extent().width * 72 / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
 
@@ -293,12 +308,13 @@ def _height_pt(ax: Axes) -> float:
 
 def _fits(texts: Sequence[str], room_pt: float) -> bool:
     """Tell whether texts beside each other have room."""
-    return max(map(len, texts), default=0) * _SMALL_PT * _NARROW_LETTER <= room_pt
+    return max(map(len, texts), default=0) * SMALL_PT * _NARROW_LETTER <= room_pt
 
 
-def _count_whole(axis: Axis, values: Sequence[float]) -> None:
-    """Let an axis of counts have no half calls."""
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 - an extra
+def count_whole(axis: Axis, values: Sequence[float], *, most: int = _MOST_NUMBERS) -> None:
+    """Let an axis of counts have no half calls, and thousands be told apart."""
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter  # noqa: PLC0415 - an extra
 
     if all(float(value).is_integer() for value in values):
-        axis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+        axis.set_major_locator(MaxNLocator(nbins=most, integer=True))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

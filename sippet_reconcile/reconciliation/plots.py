@@ -70,8 +70,7 @@ class ReconciliationPlots:
 
     Every method takes ``ax``, matplotlib axes to draw into; without it new ones are made,
     which a notebook shows by itself and ``ax.figure.savefig("chart.png")`` writes anywhere.
-    They need the extra ``plots``. No picture has a phone
-    number in it.
+    They need the extra ``plots``. No picture has a phone number in it.
 
     Examples
     --------

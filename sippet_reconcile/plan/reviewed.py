@@ -17,7 +17,7 @@ from sippet_reconcile._display import plural
 from sippet_reconcile._excel import MAX_ROWS
 from sippet_reconcile.errors import PlanError, SchemaError
 from sippet_reconcile.plan.making import content_of_calls
-from sippet_reconcile.plan.preview import preview
+from sippet_reconcile.plan.preview import facts_of
 from sippet_reconcile.report.dry_run.review import (
     APPROVE,
     CHANGES_SHEET,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.plan.model import Plan
     from sippet_reconcile.report.workbook import Differences, ReadSheet
 
-__all__ = ["NOT_APPROVED", "REJECTED", "reviewed_content"]
+__all__ = ["NOT_APPROVED", "REJECTED", "decisions_of", "reviewed_content"]
 
 REJECTED: Final = "rejected in review"
 """The reason of a call that was answered with no."""
@@ -79,7 +79,7 @@ def reviewed_content(
         If it is the workbook of another plan.
     """
     file = Path(path)
-    facts = preview(plan, rate="5/s").facts
+    facts = facts_of(plan, rate="5/s")
     written = {sheet.name: sheet for sheet in review_sheets(facts)}
     names = {name: sheet_names(name, len(sheet.frame), max_rows) for name, sheet in written.items()}
     further = f"{CHANGES_SHEET} {len(names[CHANGES_SHEET]) + 1}"
@@ -110,7 +110,7 @@ def reviewed_content(
         if sheet.name == CHANGES_SHEET:
             answered = differences
             rows = sheet.frame[["call_id", "field"]]
-    decisions = None if answered is None else _decisions(answered, rows, found)
+    decisions = None if answered is None else decisions_of(answered, rows, found)
     if found or decisions is None:
         _refuse(file, plan, found)
         msg = f"{file} holds no answers"
@@ -142,7 +142,7 @@ def _refuse_other_plans(file: Path, plan: Plan, told: dict[str, str]) -> None:
     raise PlanError(msg)
 
 
-def _decisions(answered: Differences, changes: pd.DataFrame, found: list[Difference]) -> pd.DataFrame:
+def decisions_of(answered: Differences, changes: pd.DataFrame, found: list[Difference]) -> pd.DataFrame:
     """Return a row per row of the workbook: ``call_id``, ``answer`` and ``note``; tell what is no answer."""
     rows = answered.rows
     if not answered.answers:

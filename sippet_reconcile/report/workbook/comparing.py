@@ -7,6 +7,7 @@ columns may stand in any order.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,7 @@ _MOST_PAIRED: Final = 300
 
 _LONGEST: Final = 80
 _NOTHING: Final = "nothing"
+_ID: Final = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,11 @@ def seen(text: str, column: SheetColumn | None = None) -> str:
         return f"the formula {shortened(text[1:], _LONGEST)!r}"
     if column is not None and column.kind is Cells.INSTANT:
         text = _instant(text)
-    told = mask_number(text) if column is not None and column.is_phone else str(mask_like_number(text))
-    return repr(shortened(told, _LONGEST))
+    if column is not None and column.is_phone:
+        text = mask_number(text)
+    elif not _ID.fullmatch(text):
+        text = str(mask_like_number(text))
+    return repr(shortened(text, _LONGEST))
 
 
 def _instant(text: str) -> str:
@@ -155,6 +160,8 @@ def _places(written: WorkbookSheet, sheet: ReadSheet, found: list[Difference]) -
     """Return where each head stands, and how many rows come ahead of the table's own; note which is not there."""
     n_columns = len(written.columns)
     if not written.has_heads:
+        for at in range(n_columns, len(sheet.columns)):
+            found += _beside(sheet, at)
         return {column.name: at for at, column in enumerate(written.columns)}, 0
     has_first = bool(sheet.rows) and sheet.rows[0] == 1
     texts = [part[0].as_py().strip() if has_first else "" for part in sheet.columns]

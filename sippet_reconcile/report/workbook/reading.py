@@ -11,6 +11,7 @@ what it came to when the file was saved, and a formula in place of a value has t
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ import pyarrow as pa
 
 from sippet_reconcile._excel import LARGEST_EXACT
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.report.workbook.sheet import DAY_ZERO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,6 @@ _SPARE_COLUMNS: Final = 64
 """Columns that are read beside those of the table: what stands there is a changed cell as well."""
 
 _ROWS_AT_A_TIME: Final = 10_000
-_EPOCH: Final = DAY_ZERO.tz_localize(None).to_pydatetime()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +78,10 @@ def canonical(value: object) -> str:
         return "TRUE" if value else "FALSE"
     if isinstance(value, int | float):
         return str(int(value)) if abs(value) < LARGEST_EXACT and value == int(value) else repr(float(value))
-    if isinstance(value, dt.datetime):
-        return canonical((value - _EPOCH) / dt.timedelta(days=1))
-    if isinstance(value, dt.timedelta):
-        return canonical(value / dt.timedelta(days=1))
-    if isinstance(value, dt.time):
-        return canonical((dt.datetime.combine(_EPOCH, value) - _EPOCH) / dt.timedelta(days=1))
+    if isinstance(value, dt.date | dt.time | dt.timedelta):
+        from openpyxl.utils.datetime import to_excel  # noqa: PLC0415 - whoever has such a value has read it with it
+
+        return canonical(to_excel(value))
     return FORMULA + str(getattr(value, "text", None) or "an array formula")
 
 
@@ -113,7 +110,9 @@ def read_workbook(path: Path, names: Sequence[str], *, n_columns: int, n_rows: i
         msg = 'reading a workbook needs a further library: pip install "sippet-reconcile[excel]"'
         raise InputError(msg) from exc
     limit = _BASE_BYTES + _BYTES_PER_ROW * n_rows
-    with _told(path):
+    with _told(path), warnings.catch_warnings():
+        # Of what spreadsheets add that the reader does not know; none of it is read here.
+        warnings.simplefilter("ignore")
         _refuse_bomb(path, limit)
         book = openpyxl.load_workbook(path, read_only=True, data_only=False, keep_links=False)
         try:

@@ -28,42 +28,41 @@ __all__ = ["Run"]
 class Run:
     """One plan as it was carried out on one API, with what came of each call.
 
-        Attributes
-        ----------
-        run_id, plan_id, api_url
-            Which run of which plan on which API.
-        audit
-            The log it is kept in.
-        ended
-            How the latest session ended: ``complete``, ``limit``, ``interrupted``, or the
-            kind of reason it stopped for; None where it still runs or died.
-        stopped
-            Why the latest session stopped part-way, as a sentence; None where it did not.
-        head
-            The hash of the run's last record. Keep it elsewhere: only against it does a
-            cut end of the log show.
-        reverts_run_id
-            The run that this one undoes; None where it is no revert.
-        started_by
-            Who ran it: user and machine of each session, each once.
-        reverted_by
-            The runs of the same log that undid this one, wholly or in part, by the time it was
-            read.
+    Attributes
+    ----------
+    run_id, plan_id, api_url
+        Which run of which plan on which API.
+    audit
+        The log it is kept in.
+    ended
+        How the latest session ended: ``complete``, ``limit``, ``interrupted``, or the
+        kind of reason it stopped for; None where it still runs or died.
+    stopped
+        Why the latest session stopped part-way, as a sentence; None where it did not.
+    head
+        The hash of the run's last record. Keep it elsewhere: only against it does a
+        cut end of the log show.
+    reverts_run_id
+        The run that this one undoes; None where it is no revert.
+    started_by
+        Who ran it: user and machine of each session, each once.
+    reverted_by
+        The runs of the same log that undid this one, wholly or in part, by the time it was
+        read.
 
-        Examples
-        --------
-        >>> import tempfile
-        >>> from sippet_reconcile._display import MAX_ROWS
-    from sippet_reconcile.audit import Outcome
-        >>> from sippet_reconcile.demo import sample_run
-        >>> with sample_run() as (run, client):
-        ...     page = run.to_html(f"{tempfile.mkdtemp()}/run.html")
-        >>> run.count(Outcome.APPLIED), run.summary()["approved_by"], run.ended
-        (3, 'ana', 'complete')
-        >>> run.approvals[["by", "note"]].to_numpy().tolist()
-        [['ana', 'looked at all three']]
-        >>> page.name, run.report().tone, run.run_id in run.to_markdown(), run.head in run.to_json()
-        ('run.html', 'ok', True, True)
+    Examples
+    --------
+    >>> import tempfile
+    >>> from sippet_reconcile.audit import Outcome
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
+    ...     page = run.to_html(f"{tempfile.mkdtemp()}/run.html")
+    >>> run.count(Outcome.APPLIED), run.summary()["approved_by"], run.ended
+    (3, 'ana', 'complete')
+    >>> run.approvals[["by", "note"]].to_numpy().tolist()
+    [['ana', 'looked at all three']]
+    >>> page.name, run.report().tone, run.run_id in run.to_markdown(), run.head in run.to_json()
+    ('run.html', 'ok', True, True)
     """
 
     run_id: str

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["changes_section", "most_significant"]
 
-_OF_CALL: Final = ("started_at", "from_number", "to_number")
 _OF_CHANGE: Final = ("field", "before", "after", "delta_s", "explanation")
-_FURTHER: Final = ("direction", "sip_username", "source")
+# What stands further to the right than a window is wide is who called whom, not what would change and why.
+_FURTHER: Final = ("from_number", "to_number", "direction", "sip_username", "source")
 _HEADS: Final[Mapping[str, str]] = {
     "call_id": "call",
     "started_at": "started (UTC)",
@@ -102,7 +102,9 @@ def changes_section(facts: DryRunFacts) -> Section | None:
     rows = rows.assign(source=rows["source_file"] + ":" + rows["source_row"].astype("str"))
     calls = rows.drop_duplicates("call_id").reset_index(drop=True)
     # A revert knows of a call what the audit log holds: what no row tells is no column.
-    first, further = ([name for name in names if rows[name].notna().any()] for names in (_OF_CALL, _FURTHER))
+    first, further = (
+        [name for name in names if rows[name].notna().any()] for names in (("started_at",), _FURTHER)
+    )
     # How calls were matched is a column only where it tells them apart; the evidence has it in any case.
     further += ["match_rule"] if len(rows["match_rule"].unique()) > 1 else []
     change = [name for name in _OF_CHANGE if name != "delta_s" or rows[name].notna().any()]

@@ -20,9 +20,9 @@ import sippet_reconcile as sr
 from sippet_reconcile.errors import InputError, PlanError, SchemaError
 from sippet_reconcile.plan import Plan
 from sippet_reconcile.plan.preview import facts_of
-from sippet_reconcile.plan.reviewed import decisions_of
+from sippet_reconcile.plan.reviewed import decisions_of, reviewed_content
 from sippet_reconcile.report.dry_run.review import review_sheets
-from sippet_reconcile.report.workbook import ReadSheet, WorkbookSheet, compare_sheet
+from sippet_reconcile.report.workbook import ReadSheet, WorkbookSheet, compare_sheet, write_workbook
 from sippet_reconcile.report.workbook.comparing import Difference
 
 Make = Callable[..., Any]
@@ -412,3 +412,23 @@ def test_a_plan_without_changes_has_a_workbook_too(make_rec: Make, tmp_path: Pat
     path = empty.dry_run().to_excel(tmp_path / "r.xlsx")
     assert empty.keep_reviewed(path) is empty
     assert pd.read_excel(path, sheet_name="changes").empty
+
+
+def test_changes_on_several_sheets_are_read_back_together(make_calls: Make, tmp_path: Path) -> None:
+    calls = make_calls([{}] * 60)
+    fix = pd.DataFrame({"call_id": calls["id"], "duration_seconds": 70})
+    large = sr.plan_corrections(calls, fix, reason="ticket 4711")
+    sheets = review_sheets(facts_of(large, rate="5/s"))
+    path = write_workbook(sheets, tmp_path / "r.xlsx", title="t", max_rows=26)
+    opened = openpyxl.load_workbook(path)
+    kept = [opened[name]["C7"].value for name in ("changes", "changes 2", "changes 3")]
+    for name in ("changes", "changes 2", "changes 3"):
+        opened[name]["A7"] = "yes"
+    opened.save(path)
+    content = reviewed_content(large, large._content, path, max_rows=26)
+    assert content is not None
+    assert sorted(content.changes["call_id"]) == sorted(kept)
+    del opened["changes 2"]
+    opened.save(path)
+    with pytest.raises(SchemaError, match="sheet 'changes 2': the sheet is missing"):
+        reviewed_content(large, large._content, path, max_rows=26)

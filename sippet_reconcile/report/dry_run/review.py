@@ -49,7 +49,7 @@ _HOW: Final = (
 )
 _HINT: Final = "Write yes to make this change. Anything else leaves the whole call as it is. A call needs yes in all of its rows."
 _WIDE: Final = {
-    "call": 37, "cause": 24, "reason": 50, "evidence": 30, "message": 70, "what to do": 60, "what is wrong": 50,
+    "call": 37, "cause": 28, "reason": 50, "evidence": 30, "message": 70, "what to do": 60, "what is wrong": 50,
     "examples": 60, "before": 28, "after": 28, "field": 17, "user": 18, "API has": 22, "CDR proves": 22,
     "CDR id": 30, "cause or standing": 34,
 }  # fmt: skip

@@ -286,7 +286,9 @@ def kill_resume_and_revert(lab, nursery, folder, seed, *, kills, largest=50):
 
 
 @posix_only
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 10))]
+)
 def test_a_killed_run_loses_no_fact_resumes_and_can_be_undone(lab, nursery, tmp_path, seed):
     kill_resume_and_revert(lab, nursery, tmp_path, seed, kills=[1, 2], largest=30)
 

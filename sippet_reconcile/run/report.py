@@ -37,6 +37,7 @@ OUTCOME_WORDS: Final[Mapping[Outcome, str]] = {
 }
 """What an outcome means, of one call."""
 
+_NOT_SENT: Final = "(not sent)"
 _DONE: Final = [outcome.value for outcome in SETTLED]
 _NOT_LISTED: Final = [*_DONE, Outcome.PENDING.value]
 _HEADS: Final = {
@@ -80,7 +81,8 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
         _sessions(run),
         head_section(run.head, run.audit.path),
     ]
-    sent_by = {name: summary[name] for name in ("approved_by", "started_by") if summary[name]}
+    who = {"approved_by": "approved by", "started_by": "who ran it"}
+    sent_by = {word: summary[name] for name, word in who.items() if summary[name]}
     about = ("run_id", "plan_id", "api_url", "started_at", "last_at", "ended", "reverts_run_id")
     return Document(
         title=f"Run {run.run_id}",
@@ -93,7 +95,7 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
             "PATCH requests": int(records["n_attempts"].sum()),
             "sessions": run.n_sessions,
             **sent_by,
-            "head of the audit log": run.head,
+            "head of the audit log after the run": run.head,
         },
         sections=[part for part in sections if part is not None],
         about={name: summary[name] for name in about if summary[name] is not None}
@@ -258,8 +260,8 @@ def field_rows(records: pd.DataFrame, most: int = MAX_HTML_ROWS) -> tuple[pd.Dat
     -------
     tuple of DataFrame
         The calls that have rows; and ``call_id``, ``outcome``, ``confirmed_by``, ``at``,
-        ``field``, ``before``, ``after``, ``observed``, as text in API form, null as "null".
-        What was not to be changed, and was found changed, has no ``after``.
+        ``field``, ``before``, ``after``, ``observed``, as text in API form, null as missing.
+        What was not to be changed, and was found changed, has "(not sent)" as its ``after``.
     """
     rows: list[dict[str, Any]] = []
     n_calls = 0
@@ -291,17 +293,17 @@ def _fields(row: Mapping[Any, Any]) -> list[dict[str, Any]]:
             **about,
             "field": name,
             "before": before.get(name, reread.get(name)),
-            "after": after.get(name),
+            "after": after.get(name) if name in after else _NOT_SENT,
             "observed": observed.get(name),
         }
         for name in [*after, *moved]
     ] or [{**about, "field": None, "before": None, "after": None, "observed": None}]
 
 
-def _values(text: object) -> dict[str, str]:
+def _values(text: object) -> dict[str, str | None]:
     """Return the JSON values of a record as they are shown."""
     values: dict[str, object] = json.loads(text) if isinstance(text, str) else {}
-    return {name: "null" if value is None else str(value) for name, value in (values or {}).items()}
+    return {name: None if value is None else str(value) for name, value in (values or {}).items()}
 
 
 def _proof(calls: pd.DataFrame) -> pd.DataFrame:

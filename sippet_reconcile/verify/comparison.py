@@ -17,7 +17,7 @@ from sippet_reconcile.values import same_value
 if TYPE_CHECKING:
     from sippet_reconcile.apply.decisions import Texts
 
-__all__ = ["DIFFERS", "HOLDS", "MISSING", "VERIFICATION", "compared", "expected_of"]
+__all__ = ["DIFFERS", "HOLDS", "MISSING", "VERIFICATION", "compared", "expected_of", "with_undoing"]
 
 HOLDS: Final = "holds"
 DIFFERS: Final = "differs"
@@ -34,6 +34,7 @@ VERIFICATION: Final = FrameSchema(
         Column("expected", Kind.TEXT, "what was sent, in API form; missing = null"),
         Column("observed", Kind.TEXT, "what the call holds now; missing = null, or no such call"),
         Column("verdict", Kind.TEXT, "holds, differs, or missing where the API shows no such call"),
+        Column("undone_by", Kind.TEXT, "of what differs, the run that put back what the call holds now"),
     ),
 )
 
@@ -75,6 +76,41 @@ def compared(
         else:
             is_same = same_value(row["field"], row["expected"], observed, decimals=decimals)
             verdict = HOLDS if is_same else DIFFERS
-        rows.append({**row, "observed": observed, "verdict": verdict})
+        rows.append({**row, "observed": observed, "verdict": verdict, "undone_by": None})
     columns = {name: pd.Series([row[name] for row in rows], dtype="str") for name in VERIFICATION.names}
     return conform(pd.DataFrame(columns), VERIFICATION)
+
+
+def with_undoing(
+    frame: pd.DataFrame, put_back: dict[str, list[dict[str, Any]]], decimals: dict[str, int]
+) -> pd.DataFrame:
+    """Return the comparison in which each value that was put back names the run that did so.
+
+    A value that differs from what that run sent, too, was changed by somebody else.
+
+    Parameters
+    ----------
+    frame
+        `VERIFICATION`.
+    put_back
+        Run to what it sent, as `expected_of` returns it; of several that sent what a call holds, the last counts.
+    decimals
+        As for `compared`.
+    """
+    sent = {
+        (row["call_id"], row["field"]): (run_id, row["expected"])
+        for run_id, rows in put_back.items()
+        for row in rows
+    }
+    told = []
+    for call_id, field, observed, verdict in zip(
+        frame["call_id"], frame["field"], _plain(frame["observed"]), frame["verdict"], strict=True
+    ):
+        run_id, value = sent.get((call_id, field), (None, None))
+        is_undone = verdict == DIFFERS and run_id is not None
+        told.append(run_id if is_undone and same_value(field, value, observed, decimals=decimals) else None)
+    return frame.assign(undone_by=pd.Series(told, index=frame.index, dtype="str"))
+
+
+def _plain(texts: pd.Series[str]) -> list[str | None]:
+    return [text if isinstance(text, str) else None for text in texts]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import joined, plural
+from sippet_reconcile.plan.approval import people_named
 from sippet_reconcile.verify.comparison import DIFFERS, HOLDS, MISSING
 from sippet_reconcile.verify.report import verification_document
 
@@ -99,12 +100,13 @@ class Verification:
             f"n_{verdict}": int(self._frame["verdict"].eq(verdict).sum())
             for verdict in (HOLDS, DIFFERS, MISSING)
         }
+        counts["n_undone"] = int(self._frame["undone_by"].notna().sum())
         return {
             "ok": self.ok,
             "run_id": self.run_id,
             "plan_id": self.plan_id,
             "api_url": self.api_url,
-            "approved_by": ", ".join(self._approvals["by"].dropna().unique()) or None,
+            "approved_by": ", ".join(people_named(self._approvals["by"].dropna())) or None,
             "started_by": ", ".join(self.started_by) or None,
             "verified_at": self.verified_at.isoformat(),
             "n_calls": int(self._frame["call_id"].nunique()),
@@ -121,12 +123,16 @@ class Verification:
 
     def _verdict(self) -> str:
         counts = self.summary()
-        n_fields, n_missing = int(str(counts["n_fields"])), int(str(counts[f"n_{MISSING}"]))
+        n_fields, n_missing, n_differs = (
+            int(str(counts[name])) for name in ("n_fields", f"n_{MISSING}", f"n_{DIFFERS}")
+        )
         sent = f"{plural(n_fields, 'value')} sent to {plural(int(str(counts['n_calls'])), 'call')}"
         if self.ok:
             verdict = f"OK, {sent}, all of them hold"
         else:
-            verdict = f"NOT OK, {sent}, {counts['n_differs']} differ, {n_missing} are missing"
+            n_holds = n_fields - n_differs - n_missing
+            missing = f", {n_missing:,} {'is' if n_missing == 1 else 'are'} missing" if n_missing else ""
+            verdict = f"NOT OK, {sent}: {_verb(n_holds, 'hold')}, {_verb(n_differs, 'differ')}{missing}"
         if self.n_unsettled:
             verdict += f", {plural(self.n_unsettled, 'call')} of the plan not corrected"
         if self.ended is None:
@@ -134,12 +140,23 @@ class Verification:
                 "; the run is not over: it still runs, or died and is continued by applying its plan again"
             )
         if self.reverted_by:
-            verdict += f"; undone since by run {', '.join(self.reverted_by)}"
+            verdict += f"; {self._undoing(n_differs, n_missing)}"
         if n_missing and n_missing == n_fields:
             verdict += (
                 "; other calls are visible, so the token lives, but it may be one of another organisation"
             )
         return verdict
+
+    def _undoing(self, n_differs: int, n_missing: int) -> str:
+        """Say how much of what does not hold was put back by a later run."""
+        n_undone = int(self._frame["undone_by"].notna().sum())
+        undone = f"undone since by run {joined(self.reverted_by)}"
+        if not n_undone:
+            return f"{undone}, but none of this is what that run put back"
+        if n_undone == n_differs + n_missing:
+            return f"all that differs was {undone}"
+        rest = n_differs + n_missing - n_undone
+        return f"{n_undone:,} {undone}, the other {rest:,} {'was' if rest == 1 else 'were'} not"
 
     @property
     def verdict(self) -> str:
@@ -172,3 +189,7 @@ class Verification:
     def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
         """Return the proof as JSON, and write it where a path is given."""
         return verification_document(self).to_json(path, mask=mask)
+
+
+def _verb(count: int, verb: str) -> str:
+    return f"{count:,} {verb}{'s' if count == 1 else ''}"

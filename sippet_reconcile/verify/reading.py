@@ -20,9 +20,9 @@ from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.apply.traffic import IDS_PER_READ
 from sippet_reconcile.errors import InputError, UnexpectedResponseError
 from sippet_reconcile.progress import reporting
-from sippet_reconcile.run import SENT, SETTLED, Run
+from sippet_reconcile.run import SENT, SETTLED, Run, load_run
 from sippet_reconcile.values import learn_decimals
-from sippet_reconcile.verify.comparison import HOLDS, compared, expected_of
+from sippet_reconcile.verify.comparison import HOLDS, compared, expected_of, with_undoing
 from sippet_reconcile.verify.model import Verification
 
 if TYPE_CHECKING:
@@ -86,12 +86,14 @@ def verify_run(run: Run, client: Client, *, rate: str = "5/s", progress: Progres
         raise InputError(msg)
     reader = _Reader(client, parse_rate(rate))
     records = run.records
-    sent = records.loc[records["outcome"].isin([outcome.value for outcome in SENT])]
+    sent = _sent(run)
     at = pd.Timestamp(datetime.now(UTC))
     expected = expected_of(sent)
     with reporting(progress, unit="call") as report:
         rows = reader.read(sent["call_id"].tolist(), report)
     frame = compared(expected, rows, reader.decimals)
+    reverted_by = () if frame["verdict"].eq(HOLDS).all() else _reverts_of(run)
+    put_back = {run_id: expected_of(_sent(load_run(run.audit, run_id))) for run_id in reverted_by}
     return Verification(
         run_id=run.run_id,
         plan_id=run.plan_id,
@@ -104,10 +106,16 @@ def verify_run(run: Run, client: Client, *, rate: str = "5/s", progress: Progres
         audit_path=run.audit.path,
         sent_from=run.started_at,
         sent_until=run.last_at,
-        reverted_by=() if frame["verdict"].eq(HOLDS).all() else _reverts_of(run),
-        _frame=frame,
+        reverted_by=reverted_by,
+        _frame=with_undoing(frame, put_back, reader.decimals),
         _approvals=run.approvals,
     )
+
+
+def _sent(run: Run) -> pd.DataFrame:
+    """Return the records of the calls that a run wrote, or may have written."""
+    records = run.records
+    return records.loc[records["outcome"].isin([outcome.value for outcome in SENT])]
 
 
 class _Reader:

@@ -22,14 +22,25 @@ __all__ = ["verification_document"]
 _HEADS: Final = {
     "call_id": "call",
     "call_uuid": "call UUID",
-    "outcome": "came of it",
+    "undone_by": "undone by run",
+    "undone": "of these, undone",
     "expected": "sent",
     "observed": "holds now",
     "n_values": "values",
 }
-_COLUMNS: Final = ("verdict", "field", "expected", "observed", "outcome", "call_id")
-_FACTS: Final = ("n_calls", "n_fields", f"n_{HOLDS}", f"n_{DIFFERS}", f"n_{MISSING}", "n_unsettled", "head")
-_SAID: Final = {"n_fields": "values", "n_unsettled": "calls not corrected", "head": "head of the audit log"}
+_COLUMNS: Final = ("verdict", "field", "expected", "observed", "undone_by", "outcome", "call_id")
+_FACTS: Final = (
+    "n_calls", "n_fields", f"n_{HOLDS}", f"n_{DIFFERS}", f"n_{MISSING}", "n_undone", "n_unsettled", "head",
+)  # fmt: skip
+_SAID: Final = {
+    "n_fields": "values",
+    f"n_{HOLDS}": "hold",
+    f"n_{DIFFERS}": "differ",
+    "n_undone": "undone by a later run",
+    "n_unsettled": "calls not corrected",
+    "head": "head of the audit log after the run",
+}
+_NO_VALUE: Final = " A dash is no value."
 
 
 def verification_document(proof: Verification) -> Document:
@@ -47,8 +58,12 @@ def verification_document(proof: Verification) -> Document:
         title=f"Verification of run {proof.run_id}",
         subtitle=proof.api_url,
         verdict=proof.verdict,
-        tone="stop" if not proof.ok else "warn" if proof.n_unsettled or proof.ended is None else "ok",
-        facts={_SAID.get(name, name.removeprefix("n_")): summary[name] for name in _FACTS},
+        tone=_tone(proof),
+        facts={
+            _SAID.get(name, name.removeprefix("n_")): summary[name]
+            for name in _FACTS
+            if name != "n_undone" or proof.reverted_by
+        },
         sections=[part for part in sections if part is not None],
         about={name: summary[name] for name in about if summary[name] is not None}
         | {"verified_at": proof.verified_at},
@@ -56,12 +71,22 @@ def verification_document(proof: Verification) -> Document:
     )
 
 
+def _tone(proof: Verification) -> str:
+    """Return how bad it is: what was undone on purpose alarms nobody, though it does not hold."""
+    frame = proof.frame
+    if not (frame["verdict"].eq(HOLDS) | frame["undone_by"].notna()).all():
+        return "stop"
+    return "ok" if proof.ok and not proof.n_unsettled and proof.ended is not None else "warn"
+
+
 def _shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return rows as people read them: null is written out, and what no call holds is missing."""
-    is_gone = frame["verdict"].eq(MISSING)
-    return frame.assign(
-        expected=frame["expected"].fillna("null"), observed=frame["observed"].fillna("null").mask(is_gone)
-    ).loc[:, list(_COLUMNS)]
+    names = [name for name in _COLUMNS if name != "undone_by" or frame[name].notna().any()]
+    return frame.loc[:, names]
+
+
+def _dashes(frame: pd.DataFrame) -> str:
+    """Say what a dash is, where the values have one."""
+    return _NO_VALUE if frame[["expected", "observed"]].isna().any(axis=None) else ""
 
 
 def _wrong(proof: Verification) -> Section | None:
@@ -69,10 +94,15 @@ def _wrong(proof: Verification) -> Section | None:
     wrong = frame.loc[~frame["verdict"].eq(HOLDS)]
     if wrong.empty:
         return None
-    if proof.reverted_by:
+    if wrong["undone_by"].notna().all():
         why = (
-            f"Undone since by run {joined(proof.reverted_by)}, which put back what was there before wherever nobody had "
-            "changed it in the meantime."
+            f"All of it was undone since by run {joined(proof.reverted_by)}, which put back what was there before: "
+            "each of these values is what that run sent."
+        )
+    elif proof.reverted_by:
+        why = (
+            f"Run {joined(proof.reverted_by)} put back what was there before; what it put back names it. "
+            "The other values somebody changed since, or they were never written."
         )
     else:
         why = (
@@ -98,10 +128,10 @@ def _values(proof: Verification) -> Section | None:
 def _listing(title: str, intro: str, frame: pd.DataFrame, *, in_card: bool) -> Section:
     return Section(
         title,
-        intro,
+        f"{intro}{_dashes(frame)}",
         _shown(frame).reset_index(drop=True),
         heads=_HEADS,
-        filters=["verdict", "field", "outcome"],
+        filters=["verdict", "field", "undone_by", "outcome"],
         is_searchable=True,
         group_by="call_id",
         row_word="value",
@@ -124,6 +154,9 @@ def _by_field(proof: Verification) -> Section | None:
         verdict: counts.get(verdict, pd.Series(0, counts.index)).astype("Int64").array
         for verdict in (HOLDS, DIFFERS, MISSING)
     }
+    if proof.reverted_by:
+        undone = frame["undone_by"].notna().groupby(frame["field"]).sum()
+        rows["undone"] = undone.reindex(counts.index).astype("Int64").array
     return Section("By field", "", pd.DataFrame(rows), heads=_HEADS)
 
 

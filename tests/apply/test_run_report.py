@@ -147,8 +147,8 @@ def test_values_stand_one_per_row_as_people_read_them(tmp_path):
         ["field", "before", "after", "observed"]
     ].to_numpy().tolist() == [
         ["duration_seconds", "30", "60", "60"],
-        ["ended_at", "null", "2026-10-01T08:01:00Z", "2026-10-01T08:01:00Z"],
-        ["status", "completed", None, "failed"],
+        ["ended_at", None, "2026-10-01T08:01:00Z", "2026-10-01T08:01:00Z"],
+        ["status", "completed", "(not sent)", "failed"],
     ]
 
 
@@ -278,10 +278,10 @@ def make_proof(tmp_path, rows, **changed):
     return replace(proof, **changed)
 
 
-def value(n, name="duration_seconds", verdict="holds", expected="60", observed="60"):
+def value(n, name="duration_seconds", verdict="holds", expected="60", observed="60", undone_by=None):
     return {
         "call_id": f"call-{n}", "outcome": "applied", "field": name, "expected": expected, "observed": observed,
-        "verdict": verdict,
+        "verdict": verdict, "undone_by": undone_by,
     }  # fmt: skip
 
 
@@ -297,8 +297,9 @@ def test_what_does_not_hold_stands_first_and_each_call_together(tmp_path):
     assert titles(document)[0] == "What does not hold"
     wrong = section(document, "What does not hold").frame
     assert wrong["call_id"].tolist() == ["call-1", "call-3"]
-    assert wrong["observed"].isna().tolist() == [False, True], "null is a value, a call that is gone has none"
-    assert wrong["observed"].iloc[0] == "null"
+    assert wrong["verdict"].tolist() == ["differs", "missing"], "no value, and no call, are told apart"
+    assert "dash is no value" in section(document, "What does not hold").intro
+    assert "undone_by" not in wrong
     every = section(document, "Every value that was sent")
     assert every.frame["call_id"].tolist() == ["call-1", "call-1", "call-3", "call-0", "call-2"]
     assert every.group_by == "call_id"
@@ -310,6 +311,27 @@ def test_what_does_not_hold_stands_first_and_each_call_together(tmp_path):
         1,
     ]
     assert document.tone == "stop"
+
+
+def test_what_was_undone_on_purpose_is_told_apart_from_what_somebody_changed(tmp_path):
+    undone = value(0, verdict="differs", observed="30", undone_by="run-2")
+    changed = value(1, verdict="differs", observed="45")
+    proof = make_proof(tmp_path, [undone, value(2)], reverted_by=("run-2",))
+    assert (proof.ok, proof.report().tone) == (False, "warn"), "it does not hold, and nobody need be alarmed"
+    assert proof.verdict == (
+        "NOT OK, 2 values sent to 2 calls: 1 holds, 1 differs; all that differs was undone since by run run-2."
+    )
+    both = make_proof(tmp_path, [undone, changed, value(2)], reverted_by=("run-2",))
+    assert both.report().tone == "stop"
+    assert both.verdict.endswith("2 differ; 1 undone since by run run-2, the other 1 was not.")
+    assert section(both.report(), "What does not hold").frame["undone_by"].fillna("nobody").tolist() == [
+        "run-2",
+        "nobody",
+    ]
+    assert section(both.report(), "By field").frame["undone"].tolist() == [1]
+    assert both.summary()["n_undone"] == 1
+    stranger = make_proof(tmp_path, [changed], reverted_by=("run-2",))
+    assert stranger.verdict.endswith("but none of this is what that run put back.")
 
 
 def test_the_proof_names_who_sent_what_and_when(tmp_path):

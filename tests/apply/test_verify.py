@@ -178,6 +178,12 @@ def test_a_run_that_was_undone_is_not_proved_and_it_is_said_which_run_did_it(lab
     assert proof.reverted_by == (back.run_id,)
     assert f"undone since by run {back.run_id}" in repr(proof)
     assert proof.summary()["reverted_by"] == back.run_id
+    assert proof.frame["undone_by"].tolist() == [back.run_id] * 2
+    assert not proof.ok
+    lab.sandbox.change_call(lab.id_of(1), duration_seconds=45)
+    later = verify_run(run, lab.client, rate=lab.fast)
+    assert later.frame["undone_by"].fillna("somebody else").tolist() == [back.run_id, "somebody else"]
+    lab.sandbox.change_call(lab.id_of(1), duration_seconds=int(proof.frame["observed"].iloc[1]))
     assert verify_run(back, lab.client).ok
 
 

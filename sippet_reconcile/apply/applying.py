@@ -244,7 +244,7 @@ def _checked(options: Options, rate_per_s: float) -> Options:
 def _checked_plan(plan: Plan, client: Client, min_approvals: int) -> str:
     """Return the API's URL, having refused a plan that must not be sent there."""
     if isinstance(min_approvals, bool) or not isinstance(min_approvals, int) or min_approvals < 1:
-        msg = f"min_approvals must be a whole number from 1, got {min_approvals!r}: no plan is applied unapproved"
+        msg = f"min_approvals={min_approvals!r} is no whole number from 1: no plan is applied unapproved"
         raise InputError(msg)
     short = plan.short_id
     if plan.fingerprint() != plan.plan_id:

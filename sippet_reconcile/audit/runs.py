@@ -11,6 +11,7 @@ import pandas as pd
 
 from sippet_reconcile.audit.notes import json_object
 from sippet_reconcile.audit.records import Event, Outcome
+from sippet_reconcile.plan.approval import people_named
 from sippet_reconcile.schema import Column, FrameSchema, Kind, conform
 
 if TYPE_CHECKING:
@@ -85,11 +86,17 @@ def list_runs(records: pd.DataFrame) -> pd.DataFrame:
         **{outcome.value: counts.get(outcome.value, 0) for outcome in _OUTCOMES},
         "without_outcome": n_calls - n_known,
         "ended": latest["reason"].where(latest["event"].eq(Event.RUN_ENDED.value)),
-        "approved_by": _names(events.loc[is_approval], latest.index),
+        "approved_by": _people(events.loc[is_approval], latest.index),
         "started_by": _names(starts, latest.index),
         "head": latest["hash"],
     }
     return conform(pd.DataFrame(columns, index=latest.index).reset_index(drop=True), RUNS)
+
+
+def _people(approvals: pd.DataFrame, runs: pd.Index[int]) -> pd.Series[str]:
+    """Return who approved each run, each person once, however they signed."""
+    signed = approvals.dropna(subset="by").groupby("run")["by"]
+    return signed.agg(lambda names: "; ".join(people_named(names))).reindex(runs).astype("str")
 
 
 def _names(events: pd.DataFrame, runs: pd.Index[int]) -> pd.Series[str]:

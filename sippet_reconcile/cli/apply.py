@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from sippet_reconcile.cli.options import (
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
 from sippet_reconcile.cli.plan import PlanFiles, show_plan
 from sippet_reconcile.cli.program import Ended, teach
-from sippet_reconcile.cli.reports import refuse_in_log, report_option, write_report
+from sippet_reconcile.cli.reports import refuse_in_log, refuse_overwriting, report_option, write_report
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ __all__ = ["apply_command", "ended", "revert_command", "verify_command"]
 
 _SETTLED = ("applied", "already")
 _LEFT = ("pending", "unknown")
+_GOING_ON = ("rate", "concurrency", "on_drift", "min_approvals", "max_failures")
 
 
 def ended(run: Run) -> Ended:
@@ -87,17 +89,29 @@ def apply_command(
 ) -> None:
     """Load the plan, apply it, and say how it ended."""
     refuse_in_log(audit, report)
+    refuse_overwriting({"--report": report}, [plan])
     loaded = sr.Plan.load(plan)
     with sr.Client() as client:
         run = sr.apply_plan(loaded, client, audit, progress=progress_of(quiet=quiet), **options)
     _show_run(run, _reported(run, report, audit), as_json=as_json)
     code = ended(run)
     if code is Ended.PART_WAY:
-        rate = options["rate"]
-        say(f"Calls are left. To go on: sippet-reconcile apply {plan} --audit {audit} --rate {rate}")
+        say(f"Calls are left. To go on: sippet-reconcile apply {plan} --audit {audit} {_again(context)}")
     else:
         say(f"Next: sippet-reconcile verify --audit {audit}")
     context.exit(code)
+
+
+def _again(context: click.Context) -> str:
+    """Return the options that go on as it began: the rate, and whatever else was asked for but the limit."""
+    asked = {
+        option.opts[0]: value
+        for option in context.command.params
+        if option.name in _GOING_ON
+        and (value := context.params[option.name]) is not None
+        and (option.name == "rate" or value != option.default)
+    }
+    return " ".join(f"{flag} {shlex.quote(str(value))}" for flag, value in asked.items())
 
 
 def _reported(run: Run, report: Path | None, audit: Path) -> list[str]:
@@ -227,7 +241,7 @@ def revert_command(
 ) -> None:
     """Load a run, make the plan that reverts it, and save it."""
     refuse_in_log(audit, out, report, excel)
+    refuse_overwriting({"--out": out, "--report": report, "--excel": excel}, [])
     plan = sr.revert_run(sr.load_run(audit, run_id))
-    plan.save(out)
     files = PlanFiles(out, report, excel, show_numbers=show_numbers)
     show_plan(plan, files, rate=rate, rows=rows, as_json=as_json)

@@ -26,9 +26,8 @@ from sippet_reconcile.cli.options import (
 )
 from sippet_reconcile.cli.output import print_frame, print_json, say, tell
 from sippet_reconcile.cli.program import Ended, teach
-from sippet_reconcile.cli.reports import report_option, write_report
+from sippet_reconcile.cli.reports import refuse_in_folder, refuse_overwriting, report_option, write_report
 from sippet_reconcile.cli.words import command_words
-from sippet_reconcile.errors import InputError
 
 __all__ = ["diff_command", "print_findings"]
 
@@ -93,9 +92,8 @@ def diff_command(
     """Read, reconcile, save and print."""
     from sippet_reconcile.reconciliation.page import hide_numbers  # noqa: PLC0415 - it needs pandas
 
-    if report is not None and out is not None and report.resolve().is_relative_to(out.resolve()):
-        msg = f"{report} lies inside {out}, which is written anew each time: choose another place for the report"
-        raise InputError(msg)
+    refuse_in_folder(out, {"--report": report})
+    refuse_overwriting({"--report": report}, [calls, options["rules"], *paths])
     period = period_from(options, options.pop("period_timezone") or options["timezone"])
     rules = rules_from(options)
     progress = progress_of(quiet=quiet)

@@ -18,7 +18,12 @@ from sippet_reconcile.errors import InputError
 __all__ = ["doctor_command"]
 
 _PACKAGES = ("pandas", "pyarrow", "httpx", "phonenumbers", "starlette", "uvicorn")
-_EXTRAS = {"openpyxl": "to read corrections from a workbook", "ipywidgets": "for progress bars in notebooks"}
+_EXTRAS = {
+    "xlsxwriter": "to write workbooks; extra 'excel'",
+    "openpyxl": "to read workbooks; extra 'excel'",
+    "matplotlib": "for rec.plot and plan.plot; extra 'plots'",
+    "ipywidgets": "for progress bars in notebooks; extra 'notebook'",
+}
 
 
 @click.command(

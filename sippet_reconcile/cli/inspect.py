@@ -21,6 +21,7 @@ from sippet_reconcile.cli.options import (
 )
 from sippet_reconcile.cli.output import frame_rows, print_frame, print_json, say, tell
 from sippet_reconcile.cli.program import teach
+from sippet_reconcile.cli.reports import refuse_overwriting
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError, ReconcileError
 
@@ -72,6 +73,7 @@ def inspect_command(
     if report is not None and not paths:
         msg = "--report is about CDR files: name them"
         raise InputError(msg)
+    refuse_overwriting({"--report": report}, [calls, *paths])
     result: dict[str, Any] = {}
     if paths:
         texts, arguments = [str(path) for path in paths], cdr_arguments(options)

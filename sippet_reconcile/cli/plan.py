@@ -12,6 +12,7 @@ import sippet_reconcile as sr
 from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, numbers_option, rows_option
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say, tell
 from sippet_reconcile.cli.program import teach
+from sippet_reconcile.cli.reports import refuse_in_folder, refuse_overwriting
 from sippet_reconcile.cli.words import command_words
 from sippet_reconcile.errors import InputError
 
@@ -117,17 +118,18 @@ def plan_command(
     if reviewed is not None and (source is None or not source.is_file()):
         msg = "--reviewed needs the plan that the workbook is of as SOURCE"
         raise InputError(msg)
-    if excel is not None and reviewed is not None and excel.resolve() == reviewed.resolve():
-        msg = f"--excel would write over the review in {excel}: choose another name"
-        raise InputError(msg)
+    writes = {"--out": out, "--report": report, "--excel": excel}
+    refuse_overwriting(writes, [reviewed, *(options[name] for name in ("calls", "corrections", "rules"))])
+    if source is not None and source.is_dir():
+        refuse_in_folder(source, writes)
+    else:  # a smaller plan may take the place of the one that it was made from
+        refuse_overwriting({"--report": report, "--excel": excel}, [source])
     plan = _make_plan(source, options)
     if reviewed is not None:
         plan = _reviewed(plan, reviewed)
     for name in ("keep", "drop"):
         if options[name]:
             plan = getattr(plan, name)(list(options[name]))
-    if out is not None:
-        plan.save(out)
     files = PlanFiles(out, report, excel, show_numbers=show_numbers)
     show_plan(plan, files, rate=rate, rows=rows, as_json=as_json)
 
@@ -182,15 +184,21 @@ def _read_corrections(path: Path) -> pd.DataFrame:
         if path.suffix in {".xlsx", ".xlsm"}:
             return pd.read_excel(path, dtype="str", keep_default_na=False, na_values=[""])
         return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-    except (ImportError, OSError, ValueError) as exc:
-        # pandas says ValueError for what is no table, ImportError where the reader of a format is not installed.
+    except ImportError as exc:
+        msg = (
+            f'reading the workbook {path} needs a further library: pip install "sippet-reconcile[excel]", '
+            "or save it as CSV"
+        )
+        raise InputError(msg) from exc
+    except (OSError, ValueError) as exc:
+        # pandas says ValueError for what is no table.
         msg = f"the corrections in {path} cannot be read: {exc}"
         raise InputError(msg) from exc
 
 
 @dataclass(frozen=True)
 class PlanFiles:
-    """Where a plan was written, and where its dry run is to be written."""
+    """Where a plan and its dry run are to be written."""
 
     out: Path | None = None
     report: Path | None = None
@@ -199,15 +207,20 @@ class PlanFiles:
 
 
 def show_plan(plan: Plan, files: PlanFiles, *, rate: str, rows: int, as_json: bool) -> None:
-    """Show the dry run of a plan on stdout, and write it where asked."""
+    """Write the dry run of a plan and the plan itself where asked, and show the dry run on stdout.
+
+    The plan comes last: where a dry run cannot be written, nobody is left with a plan that nobody saw.
+    """
     from sippet_reconcile.report import document_text  # noqa: PLC0415 - only where a plan is shown
 
     dry_run, mask, out = plan.dry_run(rate=rate), not files.show_numbers, files.out
     written = []
+    if files.excel is not None:  # first, because it may need a library that is not there
+        written.append(str(dry_run.to_excel(files.excel, mask=mask)))
     if files.report is not None:
         written.append(str(dry_run.to_html(files.report, mask=mask)))
-    if files.excel is not None:
-        written.append(str(dry_run.to_excel(files.excel, mask=mask)))
+    if out is not None:
+        plan.save(out)
     if as_json:
         print_json(
             {

@@ -19,7 +19,7 @@ from sippet_reconcile.plan.validation import is_unicode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["LONGEST_NAME", "LONGEST_NOTE", "Approval", "people_of"]
+__all__ = ["LONGEST_NAME", "LONGEST_NOTE", "Approval", "people_named", "people_of"]
 
 LONGEST_NAME: Final = 200
 """Characters that the name of a person may have."""
@@ -214,7 +214,18 @@ def people_of(approvals: Iterable[Approval]) -> list[str]:
     >>> people_of(Approval(by, "", "", "") for by in ("Ana", "ben", "ANA."))
     ['Ana', 'ben']
     """
-    names: dict[str, str] = {}
-    for approval in approvals:
-        names.setdefault(approval.person, approval.by)
-    return list(names.values())
+    return people_named(approval.by for approval in approvals)
+
+
+def people_named(names: Iterable[str]) -> list[str]:
+    """Return names, each person's first one only.
+
+    Examples
+    --------
+    >>> people_named(["Ana", "ben", "ANA."])
+    ['Ana', 'ben']
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(_person(name), name)
+    return list(first.values())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sippet_reconcile._display import MAX_ROWS
 from sippet_reconcile.audit import Outcome
+from sippet_reconcile.plan.approval import people_named
 from sippet_reconcile.run.report import run_document
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Run:
             "run_id": self.run_id,
             "plan_id": self.plan_id,
             "api_url": self.api_url,
-            "approved_by": ", ".join(self._approvals["by"].dropna().unique()) or None,
+            "approved_by": ", ".join(people_named(self._approvals["by"].dropna())) or None,
             "started_by": ", ".join(self.started_by) or None,
             "n_calls": len(self._records),
             **counts,

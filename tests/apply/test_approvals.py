@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sippet_reconcile as sr
 from sippet_reconcile.audit import AuditLog, Outcome
 from sippet_reconcile.errors import InputError, PlanError, PlanNotApprovedError
 from sippet_reconcile.plan import Approval, Plan
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import RUN_APPROVALS, load_run
+from sippet_reconcile.verify import verify_run
 
 OCTOBER = "2026-10-20T08:00:00+00:00"
 
@@ -172,6 +174,16 @@ def test_a_run_tells_who_approved_it_and_who_ran_it(desk):
     pd.testing.assert_frame_equal(load_run(desk.audit).approvals, run.approvals)
     (listed,) = AuditLog(desk.audit).runs().to_dict("records")
     assert (listed["approved_by"], listed["started_by"]) == ("ana; ben", operator)
+
+
+def test_who_approved_twice_is_told_once_and_stands_in_the_log_as_often_as_they_did(desk):
+    run = desk.apply(approved(desk.unapproved, "ana", "ANA.", "ben"))
+    assert run.approvals["by"].tolist() == ["ana", "ANA.", "ben"]
+    assert run.summary()["approved_by"] == "ana, ben"
+    with sr.Client(desk.sandbox.url, token=desk.sandbox.token) as client:
+        proof = verify_run(run, client)
+    assert proof.summary()["approved_by"] == "ana, ben"
+    assert AuditLog(desk.audit).runs()["approved_by"].tolist() == ["ana; ben"]
 
 
 def test_an_approval_dated_last_month_is_no_moment_of_the_run(desk):

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
@@ -99,6 +100,15 @@ def test_doctor_is_content_with_a_sandbox(online, api):
     assert told["api"]["url"] == api.url
     assert told["installation"]["sippet-reconcile"] == sr.__version__
     assert api.token not in online("doctor").stdout
+
+
+def test_doctor_knows_the_library_of_each_extra(shell):
+    settings = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    extras = settings["project"]["optional-dependencies"]
+    told = shell("doctor", code=2).stdout
+    for extra in ("excel", "plots"):
+        for library in (wanted.partition(">")[0] for wanted in extras[extra]):
+            assert library in told, f"{library}, extra {extra!r}"
 
 
 def test_a_wrong_token_ends_with_the_code_of_the_api_and_is_not_shown(online):

@@ -65,7 +65,7 @@ def test_a_number_of_people_that_cannot_be_meant_sends_nothing(shell, plan, tmp_
     shell("approve", plan, "--by", "ana")
     shell.env |= {"SIPPET_API_URL": "http://127.0.0.1:1", "SIPPET_API_TOKEN": "t" * 20}
     said = shell("apply", plan, "--audit", tmp_path / "audit", f"--min-approvals={asked}", code=2).stderr
-    assert "min-approvals" in said.replace("_", "-")
+    assert "--min-approvals" in said
     assert not (tmp_path / "audit").exists()
 
 

@@ -119,5 +119,54 @@ def test_a_reconciliation_is_written_with_masked_numbers_unless_asked_for(diff, 
 def test_a_report_is_not_written_where_the_next_diff_would_remove_it(diff, tmp_path):
     out = tmp_path / "october"
     told = diff("--out", out, "--report", out / "report.html", code=2)
-    assert "written anew each time" in told.stderr
+    assert "which 'diff' writes anew each time" in told.stderr
     assert not out.exists()
+
+
+def test_no_command_writes_a_report_over_a_file_that_it_reads(online, diff, plan, sample, tmp_path):
+    calls, export = tmp_path / "calls.parquet", tmp_path / "Master.csv"
+    export.write_bytes((sample / "freeswitch" / "Master.csv").read_bytes())
+    before = {path: path.read_bytes() for path in (calls, export, plan)}
+    assert f"--report would write over {calls}" in diff("--report", calls, code=2).stderr
+    inspect = ("inspect", export, "--timezone", "Europe/London", "--quiet", "--report", export)
+    assert f"--report would write over {export}" in online(*inspect, code=2).stderr
+    applied = ("apply", plan, "--audit", tmp_path / "audit", "--report", plan)
+    assert f"--report would write over {plan}" in online(*applied, code=2).stderr
+    assert not (tmp_path / "audit").exists()
+    for option in ("--report", "--excel"):
+        assert f"{option} would write over {plan}" in online("plan", plan, option, plan, code=2).stderr
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_no_two_files_of_a_command_share_a_name(online, plan, tmp_path):
+    audit, one = tmp_path / "audit", tmp_path / "one.parquet"
+    online("apply", plan, "--audit", audit, "--rate", "400/s", "--quiet")
+    for words in (("plan", plan), ("revert", "--audit", audit)):
+        said = online(*words, "--out", one, "--report", one, code=2).stderr
+        assert f"--out and --report both name {one}: give each a file of its own" in said
+        assert not one.exists()
+
+
+def test_a_plan_may_be_made_smaller_in_its_place_and_lies_in_no_folder_that_diff_writes_anew(
+    shell, diff, plan, tmp_path
+):
+    before = sr.Plan.load(plan)
+    shell("plan", plan, "--drop", before.changes["call_id"].iloc[0], "--out", plan)
+    assert len(sr.Plan.load(plan)) == len(before) - 1
+    october = tmp_path / "october"
+    diff("--out", october)
+    said = shell("plan", october, "--out", october / "plan.parquet", code=2).stderr
+    assert "which 'diff' writes anew each time" in said
+
+
+def test_where_a_dry_run_cannot_be_written_no_plan_is(shell, plan, tmp_path):
+    smaller = tmp_path / "smaller.parquet"
+    shell("plan", plan, "--out", smaller, "--excel", tmp_path / "review.xls", code=2)
+    assert not smaller.exists()
+
+
+def test_a_run_that_was_limited_goes_on_with_all_that_was_asked_of_it(online, plan, tmp_path):
+    online("approve", plan, "--by", "ben")
+    words = ("apply", plan, "--audit", tmp_path / "audit", "--rate", "400/s", "--quiet")
+    said = online(*words, "--limit", 1, "--min-approvals", 2, "--max-failures", 3, code=4).stderr
+    assert f"--audit {tmp_path / 'audit'} --rate 400/s --min-approvals 2 --max-failures 3\n" in said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import openpyxl
 import pandas as pd
 import pytest
@@ -55,6 +57,12 @@ def test_a_changed_cell_is_refused_in_words_of_the_command_line(shell, fix, tmp_
     assert not (tmp_path / "x.parquet").exists()
 
 
+def test_corrections_in_a_workbook_name_the_extra_that_reads_them(shell, fix, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openpyxl", None)  # as where it is not installed
+    said = shell("plan", *fix, code=2).stderr
+    assert 'pip install "sippet-reconcile[excel]", or save it as CSV' in said
+
+
 def test_numbers_are_in_full_only_where_asked(shell, fix, tmp_path):
     masked, full = tmp_path / "masked.xlsx", tmp_path / "full.xlsx"
     told = shell.json("plan", *fix, "--excel", masked)
@@ -71,7 +79,7 @@ def test_numbers_are_in_full_only_where_asked(shell, fix, tmp_path):
         (["--reviewed", "review.xlsx"], "--reviewed needs the plan that the workbook is of as SOURCE"),
         (
             ["plan.parquet", "--reviewed", "review.xlsx", "--excel", "review.xlsx"],
-            "would write over the review",
+            "--excel would write over review.xlsx",
         ),
         (["plan.parquet", "--excel", "review.csv"], "is written as .xlsx"),
     ],

@@ -7,6 +7,7 @@ written: what was looked at is what is sent.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,15 +16,18 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile._excel import MAX_ROWS
+from sippet_reconcile._version import __version__
 from sippet_reconcile.errors import PlanError, SchemaError
 from sippet_reconcile.plan.making import content_of_calls
 from sippet_reconcile.plan.preview import facts_of
 from sippet_reconcile.report.dry_run.review import (
     APPROVE,
+    CALL,
     CHANGES_SHEET,
     NOTE,
     NUMBERS,
     PLAN_ID,
+    WRITTEN_BY,
     review_sheets,
 )
 from sippet_reconcile.report.workbook import compare_sheet, read_workbook
@@ -33,6 +37,7 @@ from sippet_reconcile.report.workbook.writing import sheet_names
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Collection, Sequence
 
     from sippet_reconcile.plan.content import Content
     from sippet_reconcile.plan.model import Plan
@@ -82,10 +87,10 @@ def reviewed_content(
     facts = facts_of(plan, rate="5/s")
     written = {sheet.name: sheet for sheet in review_sheets(facts)}
     names = {name: sheet_names(name, len(sheet.frame), max_rows) for name, sheet in written.items()}
-    further = f"{CHANGES_SHEET} {len(names[CHANGES_SHEET]) + 1}"
+    own_names = {one for several in names.values() for one in several}
     read = read_workbook(
         file,
-        [*(one for several in names.values() for one in several), further],
+        own_names,
         n_columns=max(len(sheet.columns) for sheet in written.values()),
         n_rows=sum(len(sheet.frame) for sheet in written.values()),
     )
@@ -93,15 +98,14 @@ def reviewed_content(
     told = _summary_of(by_name.get("summary"))
     _refuse_other_plans(file, plan, told)
     sheets = review_sheets(facts, mask=told.get(NUMBERS) != "in full")
-    found: list[Difference] = []
-    if further in by_name:
-        found.append(Difference(further, None, "", "", "a sheet", "no such sheet", "the sheet was added"))
+    found = _further_answers(read, own_names)
     answered: Differences | None = None
     for sheet in sheets:
         own = [by_name[name] for name in names[sheet.name] if name in by_name]
         gone = [name for name in names[sheet.name] if name not in by_name]
         found += [
-            Difference(name, None, "", "", "nothing", "the sheet", "the sheet is missing") for name in gone
+            Difference(name, None, "", "", "nothing", "", "the sheet is missing or was renamed")
+            for name in gone
         ]
         if gone:
             continue
@@ -112,10 +116,28 @@ def reviewed_content(
             rows = sheet.frame[["call_id", "field"]]
     decisions = None if answered is None else decisions_of(answered, rows, found)
     if found or decisions is None:
-        _refuse(file, plan, found)
+        _refuse(file, plan, found, told.get(WRITTEN_BY, ""))
         msg = f"{file} holds no answers"
         raise PlanError(msg)
     return _content(content, decisions)
+
+
+def _further_answers(read: Sequence[ReadSheet], own_names: Collection[str]) -> list[Difference]:
+    """Return the sheets that look like the one that is answered in: which of them counts, nobody can tell."""
+    heads = {APPROVE, CALL}
+    further = [
+        Difference(
+            sheet.name, sheet.rows[at], "", "", "heads", "", "is a copy of the sheet that is answered in"
+        )
+        for sheet in read
+        if sheet.name not in own_names
+        for at, texts in enumerate(zip(*(column.to_pylist() for column in sheet.columns), strict=True))
+        if heads <= {text.strip().casefold() for text in texts}
+    ]
+    twice = [name for name, count in Counter(sheet.name for sheet in read).items() if count > 1]
+    return further + [
+        Difference(name, None, "", "", "sheets", "", "the sheet is there twice") for name in twice
+    ]
 
 
 def _summary_of(sheet: ReadSheet | None) -> dict[str, str]:
@@ -148,7 +170,8 @@ def decisions_of(answered: Differences, changes: pd.DataFrame, found: list[Diffe
     if not answered.answers:
         return pd.DataFrame({"call_id": [], "answer": [], "note": []}, dtype="str")
     texts = answered.answers[APPROVE]
-    words = texts.str.strip().str.casefold()
+    # Not casefold(): that makes other letters of these, too.
+    words = texts.str.strip().str.lower()
     notes = answered.answers[NOTE]
 
     def tell(at: int, head: str, text: str, expected: str, what: str) -> None:
@@ -182,14 +205,18 @@ def decisions_of(answered: Differences, changes: pd.DataFrame, found: list[Diffe
     return frame
 
 
-def _refuse(file: Path, plan: Plan, found: list[Difference]) -> None:
+def _refuse(file: Path, plan: Plan, found: list[Difference], written_by: str) -> None:
     """Raise for everything that was found, all at once."""
     failures = pd.DataFrame([vars(one) for one in found], columns=_COLUMNS).astype({"row": "Int64"})
     lines = [_line(one) for one in found[:_TOLD]]
     more = f"; and {len(found) - _TOLD:,} more" if len(found) > _TOLD else ""
+    ours = f"sippet-reconcile {__version__}"
+    other = (
+        "" if written_by in ("", ours) else f" It was written by {seen(written_by)}, and this is {ours!r}."
+    )
     msg = (
         f"{file} cannot be taken as the review of plan {plan.short_id}, {plural(len(found), 'thing')} to put right: "
-        f"{'; '.join(lines)}{more}. Put it right there, or answer in a fresh workbook (dry_run().to_excel); see .failures"
+        f"{'; '.join(lines)}{more}.{other} Put it right there, or answer in a fresh workbook (dry_run().to_excel); see .failures"
     )
     raise SchemaError(msg, failures=failures)
 

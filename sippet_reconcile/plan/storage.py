@@ -37,6 +37,7 @@ __all__ = ["read_plan", "write_plan"]
 
 _PREFIX: Final = "sippet_reconcile."
 _LARGE: Final = ("calls", "left_out", "disputes")
+_SMALL: Final = ("ledger", "findings", "balance", "not_patchable")
 _METADATA_LIMIT: Final = (
     2**31 - 1
 )  # Arrow's default of 100 MB is too little for the calls of a very large plan
@@ -81,7 +82,7 @@ def write_plan(path: Path, plan_id: str, approvals: tuple[Approval, ...], conten
     """
     signed = [approval.to_dict() for approval in approvals]
     frames = content.frames
-    small = {name: plain_frame(frame) for name, frame in frames.items() if name not in {"changes", *_LARGE}}
+    small = {name: plain_frame(frames[name]) for name in _SMALL}
     metadata: dict[str, str] = {
         "plan_id": plan_id,
         "schema_version": str(content.version),
@@ -203,6 +204,10 @@ def _content_of(table: pa.Table, metadata: dict[str, str]) -> Content:
     small: dict[str, Any] = {
         name: frame_from_plain(columns) for name, columns in json.loads(metadata["frames"]).items()
     }
+    if set(small) != set(_SMALL):
+        # What a plan of this version does not have is not under its id.
+        msg = "the frames are not those of a plan"
+        raise PlanError(msg)
     unknown = {"disputes"} if metadata["schema_version"] == "1" else set()
     large = {name: _unpacked(metadata[name]) for name in _LARGE if name not in unknown}
     return Content(changes=changes, plain=json.loads(metadata["plain"]), **small, **large)

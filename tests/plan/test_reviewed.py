@@ -260,7 +260,11 @@ def test_a_formula_that_gives_the_right_value_is_a_changed_cell(plan: Plan, book
 def test_a_word_that_is_neither_yes_nor_no_is_named(plan: Plan, book: Any, ids: Make) -> None:
     sheet = book[1]["changes"]
     n = rows_of(sheet)[ids(2), "duration_seconds"]
-    for value, told in (("maybe", "'maybe'"), ("=TRUE", "the formula '=TRUE'"), (True, "'TRUE'"), (1, "'1'")):
+    for value, told in (
+        ("maybe", "'maybe'"), ("=TRUE", "the formula '=TRUE'"), (True, "'TRUE'"), (1, "'1'"), ("ja", "'ja'"),
+        ("ye\u017f", "'ye\u017f'"), ("yes\u200b", r"'yes\u200b'"), ("\uff39\uff25\uff33", "'\uff39\uff25\uff33'"),
+        ("+442079460123", "'+44••••••••23'"),
+    ):  # fmt: skip
         sheet.cell(n, 1).value = value
         with pytest.raises(SchemaError) as caught:
             plan.keep_reviewed(again(book))
@@ -289,7 +293,14 @@ def change(what: str, book: Any) -> None:
     elif what == "a sheet deleted":
         del book["ledger"]
     elif what == "a further sheet of changes":
-        book.copy_worksheet(sheet).title = "changes 2"
+        book.copy_worksheet(sheet).title = "changes (2)"
+    elif what == "a further sheet below a title":
+        copy = book.copy_worksheet(sheet)
+        copy.title = "for Bob"
+        copy.insert_rows(1, 2)
+        sheet.sheet_state = "hidden"
+    elif what == "a sheet renamed":
+        sheet.title = "Changes"
 
 
 @pytest.mark.parametrize(
@@ -302,9 +313,11 @@ def change(what: str, book: Any) -> None:
         ("a column renamed", r"E1 holds 'was' \(is no column of this sheet\).*renamed \('before'\)"),
         ("a column repeated", r"1 \(after\) holds 'after' \(is there twice\)"),
         ("a cell beside the table", r"4 holds 'look here', not nothing \(stands beside the table\)"),
-        ("a row ahead of the heads", r"the column is missing or was renamed"),
+        ("a row ahead of the heads", r"1 thing to put right: sheet 'changes' row 1: does not hold the heads"),
         ("a sheet deleted", r"sheet 'ledger': the sheet is missing"),
-        ("a further sheet of changes", r"sheet 'changes 2': the sheet was added"),
+        ("a sheet renamed", r"sheet 'changes': the sheet is missing or was renamed"),
+        ("a further sheet of changes", r"sheet 'changes \(2\)' row 1: is a copy of the sheet that is answered in"),
+        ("a further sheet below a title", r"sheet 'for Bob' row 3: is a copy of the sheet that is answered in"),
     ],
 )  # fmt: skip
 def test_rows_columns_and_sheets_that_come_or_go_are_named(

@@ -145,6 +145,18 @@ def test_any_edit_is_refused(plan: Plan, tmp_path: Path, edit: Callable[[pa.Tabl
         Plan.load(path)
 
 
+def test_what_a_plan_of_its_version_does_not_have_is_no_way_past_its_id(tmp_path: Path) -> None:
+    path = tmp_path / "plan.parquet"
+    path.write_bytes((Path(__file__).parents[1] / "saved" / "plan-v1.parquet").read_bytes())
+    foreign = [{"name": "kind", "dtype": "str", "values": ["unbilled"]}]
+    rewrite(
+        path,
+        lambda t: with_metadata(t, "frames", lambda s: json.dumps({**json.loads(s), "disputes": foreign})),
+    )
+    with pytest.raises(PlanError, match="edited"):
+        Plan.load(path)
+
+
 def test_rewriting_without_an_edit_is_no_edit(plan: Plan, tmp_path: Path) -> None:
     path = plan.save(tmp_path / "plan.parquet")
     rewrite(path, lambda table: table)

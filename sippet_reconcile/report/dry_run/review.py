@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["APPROVE", "CHANGES_SHEET", "NOTE", "NUMBERS", "PLAN_ID", "review_sheets", "write_review"]
+__all__ = [
+    "APPROVE",
+    "CALL",
+    "CHANGES_SHEET",
+    "NOTE",
+    "NUMBERS",
+    "PLAN_ID",
+    "WRITTEN_BY",
+    "review_sheets",
+    "write_review",
+]
 
 CHANGES_SHEET: Final = "changes"
 """The sheet that is answered in."""
@@ -33,8 +43,11 @@ CHANGES_SHEET: Final = "changes"
 APPROVE, NOTE = "approve", "note"
 """The heads of the two columns that are the reviewer's own."""
 
-PLAN_ID, NUMBERS = "plan id", "numbers"
-"""Labels on the summary by which a workbook tells which plan it is of, and whether numbers are masked."""
+CALL: Final = "call"
+"""The head of the column that says which call a row is of."""
+
+PLAN_ID, NUMBERS, WRITTEN_BY = "plan id", "numbers", "written by"
+"""Labels on the summary by which a workbook tells which plan it is of, whether numbers are masked, and who wrote it."""
 
 _MASKED, _IN_FULL = "masked", "in full"
 _NUMBER_COLUMNS: Final = frozenset({*NUMBER_COLUMNS, "from_e164", "to_e164"})
@@ -43,7 +56,8 @@ _UTC: Final = " (UTC)"
 _HOW: Final = (
     "On the sheet “changes”, write yes or no beside every change, and a note where you want to be remembered: "
     "only a call all of whose rows say yes is kept.",
-    "Sort, filter, hide and move as you like, but change no other cell and delete no row: that is refused, by name.",
+    "Sort, filter, hide and move whole rows as you like, never the answers alone: they would stand beside other changes, "
+    "and nobody could tell. Change no other cell and delete no row: that is refused, by name.",
     "Save it and hand it back: plan.keep_reviewed(path), or sippet-reconcile plan PLAN --reviewed FILE --out SMALLER, "
     "makes the plan of what you said yes to, which is then approved and applied.",
 )
@@ -55,7 +69,7 @@ _WIDE: Final = {
 }  # fmt: skip
 _WRAPPED: Final = frozenset({"message", "what to do", "examples"})
 _HEADS: Final = {
-    "call_id": "call",
+    "call_id": CALL,
     "delta_s": "change (s)",
     "explanation": "cause",
     "match_rule": "matched by",
@@ -145,7 +159,7 @@ def _summary(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         "instants": "UTC, in every column and text",
         NUMBERS: _MASKED if mask else _IN_FULL,
         PLAN_ID: plan["plan_id"],
-        "written by": f"sippet-reconcile {__version__}",
+        WRITTEN_BY: f"sippet-reconcile {__version__}",
     }
     told = {label: text for label, text in lines.items() if text not in (None, "")}
     frame = pd.DataFrame({"what": list(told), "told": [str(text) for text in told.values()]}, dtype="str")

@@ -165,6 +165,10 @@ def _places(written: WorkbookSheet, sheet: ReadSheet, found: list[Difference]) -
         return {column.name: at for at, column in enumerate(written.columns)}, 0
     has_first = bool(sheet.rows) and sheet.rows[0] == 1
     texts = [part[0].as_py().strip() if has_first else "" for part in sheet.columns]
+    if not {text.casefold() for text in texts} & {head.casefold() for head in written.heads}:
+        what = "does not hold the heads of the columns, which belong there"
+        found.append(Difference(sheet.name, 1, "", "", "no heads", "", what))
+        return {}, 1
     counts = Counter(texts)
     places: dict[str, int] = {}
     for at, text in enumerate(texts):

@@ -15,16 +15,15 @@ import warnings
 import zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-from xml.etree.ElementTree import ParseError
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import pyarrow as pa
 
-from sippet_reconcile._excel import LARGEST_EXACT
+from sippet_reconcile._excel import LARGEST_EXACT, MAX_ROWS
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 __all__ = ["FORMULA", "ReadSheet", "canonical", "read_workbook"]
@@ -39,6 +38,15 @@ _SPARE_COLUMNS: Final = 64
 """Columns that are read beside those of the table: what stands there is a changed cell as well."""
 
 _ROWS_AT_A_TIME: Final = 10_000
+
+_FIRST_ROWS: Final = 50
+"""Rows that are read of a sheet nobody asked for: enough to find the heads of a copy of one that was."""
+
+_LOCKS: Final = ("~${}", ".~lock.{}#")
+"""How Excel and LibreOffice name the file that says that one of them has another file open."""
+
+_OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
+"""What a file in an old format begins with, and one that is under a password."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,15 +93,15 @@ def canonical(value: object) -> str:
     return FORMULA + str(getattr(value, "text", None) or "an array formula")
 
 
-def read_workbook(path: Path, names: Sequence[str], *, n_columns: int, n_rows: int) -> list[ReadSheet]:
-    """Read some sheets of a workbook.
+def read_workbook(path: Path, names: Collection[str], *, n_columns: int, n_rows: int) -> list[ReadSheet]:
+    """Read the sheets of a workbook, in the order in which it has them.
 
     Parameters
     ----------
     path
-        An ``.xlsx`` file.
+        An ``.xlsx`` file, whatever its name.
     names
-        The sheets that are wanted; those that the file lacks are left away, others are not read.
+        The sheets that are wanted; of others the first fifty rows are read, for what they are.
     n_columns
         Columns of the widest of them.
     n_rows
@@ -102,7 +110,8 @@ def read_workbook(path: Path, names: Sequence[str], *, n_columns: int, n_rows: i
     Raises
     ------
     InputError
-        If the file is no workbook, unfolds too far, or the library that reads workbooks is missing.
+        If the file is no workbook, is open in another program, unfolds too far, or the library that reads
+        workbooks is missing.
     """
     try:
         import openpyxl  # noqa: PLC0415 - an extra
@@ -110,13 +119,17 @@ def read_workbook(path: Path, names: Sequence[str], *, n_columns: int, n_rows: i
         msg = 'reading a workbook needs a further library: pip install "sippet-reconcile[excel]"'
         raise InputError(msg) from exc
     limit = _BASE_BYTES + _BYTES_PER_ROW * n_rows
-    with _told(path), warnings.catch_warnings():
+    with _told(path), path.open("rb") as file, warnings.catch_warnings():
         # Of what spreadsheets add that the reader does not know; none of it is read here.
         warnings.simplefilter("ignore")
-        _refuse_bomb(path, limit)
-        book = openpyxl.load_workbook(path, read_only=True, data_only=False, keep_links=False)
+        _refuse_open(path)
+        _refuse_bomb(path, file, limit)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=False, keep_links=False)
         try:
-            return [_read(book[name], n_columns) for name in names if name in book.sheetnames]
+            return [
+                _read(sheet, n_columns, MAX_ROWS if sheet.title in names else _FIRST_ROWS)
+                for sheet in book.worksheets
+            ]
         finally:
             book.close()
 
@@ -129,24 +142,44 @@ def _told(path: Path) -> Iterator[None]:
     except FileNotFoundError as exc:
         msg = f"there is no workbook at {path}"
         raise InputError(msg) from exc
+    except PermissionError as exc:
+        msg = f"{path} cannot be read ({exc.strerror or exc}): close it where it is open, or look who may read it"
+        raise InputError(msg) from exc
     except zipfile.BadZipFile as exc:
         msg = f"{path} is no workbook (.xlsx); save it as “Excel workbook”, not as CSV, .xls or .ods"
         raise InputError(msg) from exc
-    # All of what openpyxl raises for a part that is missing, is no XML, or is not what a workbook has there.
-    except (
-        OSError, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, ParseError,
-        NotImplementedError, zipfile.LargeZipFile,
-    ) as exc:  # fmt: skip
+    except InputError:
+        raise
+    # What a part that is missing, is no XML or does not unfold, or is not what a workbook has there, makes openpyxl,
+    # zipfile, zlib and the XML parser raise: exceptions of their own that share no class below this one.
+    except Exception as exc:
         msg = f"{path} cannot be read as a workbook ({type(exc).__name__}); save it once more as .xlsx"
         raise InputError(msg) from exc
 
 
-def _refuse_bomb(path: Path, limit: int) -> None:
+def _refuse_open(path: Path) -> None:
+    """Refuse a file that another program has open: the last word may not be saved yet."""
+    for lock in (path.with_name(form.format(path.name)) for form in _LOCKS):
+        if lock.exists():
+            msg = (
+                f"{path} is open in another program, and what was answered last may not be in it yet: save and close "
+                f"it there. If nobody has it open, delete what a program left behind, {lock.name}"
+            )
+            raise InputError(msg)
+
+
+def _refuse_bomb(path: Path, file: BinaryIO, limit: int) -> None:
     """Refuse a file that would unfold to far more than the workbook it shall be.
 
     zipfile reads no more of a part than its entry says, so what the entries say can be relied on.
     """
-    with zipfile.ZipFile(path) as archive:
+    if file.read(len(_OLE)) == _OLE:
+        msg = (
+            f"{path} is under a password, or in the old format .xls; save it as “Excel workbook” (.xlsx) "
+            "without a password"
+        )
+        raise InputError(msg)
+    with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
     total = sum(part.file_size for part in parts)
     if total > limit or len(parts) > _MOST_PARTS:
@@ -157,7 +190,7 @@ def _refuse_bomb(path: Path, limit: int) -> None:
         raise InputError(msg)
 
 
-def _read(sheet: Any, n_columns: int) -> ReadSheet:
+def _read(sheet: Any, n_columns: int, max_rows: int) -> ReadSheet:
     """Return the texts of one sheet, blank rows left away."""
     width = n_columns + _SPARE_COLUMNS
     if hasattr(sheet, "reset_dimensions"):
@@ -171,7 +204,12 @@ def _read(sheet: Any, n_columns: int) -> ReadSheet:
             chunks[place].append(pa.array(texts, pa.large_string()))
         waiting.clear()
 
-    for number, row in enumerate(sheet.iter_rows(max_col=width), start=1):
+    # No spreadsheet has more rows; a file that numbers one higher would be filled up to it.
+    last: object = None
+    for number, row in enumerate(sheet.iter_rows(max_col=width, max_row=max_rows), start=1):
+        if row is last:
+            continue  # the reader fills a gap with one and the same empty row
+        last = row
         texts = [_text_of(cell) for cell in row]
         if any(texts):
             numbers.append(number)

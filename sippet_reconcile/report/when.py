@@ -150,7 +150,7 @@ def _counted(places: NDArray[Any], size: int) -> list[int]:
 
 
 def _by_day(days: NDArray[np.datetime64], first: np.datetime64, last: np.datetime64) -> tuple[Bar, ...]:
-    every: Sequence[date] = np.arange(first, last + 1).tolist()
+    every: Sequence[date] = np.arange(first, last + np.timedelta64(1, "D")).tolist()
     counts = _counted((days - first).astype("int64"), len(every))
     is_one_month = (every[0].year, every[0].month) == (every[-1].year, every[-1].month)
     return tuple(
@@ -165,7 +165,7 @@ def _by_day(days: NDArray[np.datetime64], first: np.datetime64, last: np.datetim
 
 def _by_month(days: NDArray[np.datetime64], first: date, n_months: int) -> tuple[Bar, ...]:
     begin = np.datetime64(first, "M")
-    every: Sequence[date] = (begin + np.arange(n_months)).tolist()
+    every: Sequence[date] = (begin + np.arange(n_months).astype("timedelta64[M]")).tolist()
     counts = _counted((days.astype("datetime64[M]") - begin).astype("int64"), n_months)
     return tuple(
         _bar(

@@ -4,9 +4,16 @@ Where a thing is, in the order in which data go through (imports point down this
 
 ``steps``
     `reconcile`: the steps in their order, nothing decided.
-``storage``, ``result``, ``counts``, ``overview``, ``show``, ``frames``, ``page``
-    What a reconciliation hands out: the object, its folder, its counts, what it says first, one call, its frames, parts
-    of pages.
+``storage``, ``result``, ``counts``, ``summary``, ``frames``
+    What a reconciliation hands out: the object, its folder, its counts, what it says of itself, its frames.
+``report``, ``uncompared``, ``differences``
+    The whole document: verdict and causes, what was not compared, every difference with its proof.
+``overview``, ``page``
+    What it says first in a notebook or a terminal, and the parts of such pages.
+``show``, ``call_view``, ``timeline``, ``lanes``, ``ticks``
+    One call: its rows gathered, the view of them, and the picture of both sides in time.
+``plots``, ``charts``
+    Pictures for matplotlib, and the charts that they share with the report.
 ``rollup``, ``ledger``, ``groups``
     What the differences come to: by cause in a frame, a chart and two sentences; and in a ledger that ties out.
 ``diagnosing``

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import mask_number, plural
-from sippet_reconcile.reconciliation.aside import aside_sections, balance_section, statuses_section
 from sippet_reconcile.reconciliation.charts import days_of_differing, hours_of_differing, sizes_of_differing
-from sippet_reconcile.reconciliation.differing import differences_section
+from sippet_reconcile.reconciliation.differences import differences_section
 from sippet_reconcile.reconciliation.findings import Finding, Findings
 from sippet_reconcile.reconciliation.page import SHOWN_ROWS, hide_numbers, readable, shares_in_per_cent
+from sippet_reconcile.reconciliation.uncompared import balance_section, statuses_section, uncompared_sections
 from sippet_reconcile.report import Document, Section, in_words, signed_in_words
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def reconciliation_document(rec: Reconciliation, *, mask: bool = True) -> Docume
         *_ledgers(rec),
         *_charts(rec),
         differences_section(rec, mask=mask),
-        *aside_sections(rec, mask=mask),
+        *uncompared_sections(rec, mask=mask),
         statuses_section(rec),
         balance_section(rec),
         *_proofs(rec.findings, mask=mask),

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile.reconciliation import differing
-from sippet_reconcile.reconciliation.differing import most_significant
+from sippet_reconcile.reconciliation.differences import differences_section
 from sippet_reconcile.report import MAX_HTML_ROWS
+from sippet_reconcile.report.significance import most_significant
 
 CALLER, CALLED, EVIL = "+442079460123", "+442079460777", "<b>&\"x'</b>"
 
@@ -191,7 +191,7 @@ def test_the_most_significant_calls_are_kept_whole_and_the_rest_is_counted():
     found = pd.DataFrame(
         {"call_id": [f"c{k // 3}" for k in range(n)], "delta_s": pd.array(delta, dtype="Float64")}
     )
-    rows = most_significant(found)
+    rows = most_significant(found, MAX_HTML_ROWS)
     kept = found.iloc[rows]
     assert len(rows) == MAX_HTML_ROWS - MAX_HTML_ROWS % 3
     assert kept.groupby("call_id").size().eq(3).all()
@@ -201,11 +201,9 @@ def test_the_most_significant_calls_are_kept_whole_and_the_rest_is_counted():
     assert (kept["call_id"].ne(kept["call_id"].shift()).sum()) == kept["call_id"].nunique()
 
 
-def test_what_is_not_shown_is_counted_and_said_where_to_find(reconciled, at, monkeypatch):
-    pick = differing.most_significant
-    monkeypatch.setattr(differing, "most_significant", lambda found: pick(found, 2))
+def test_what_is_not_shown_is_counted_and_said_where_to_find(reconciled, at):
     rec = reconciled([leg(at, n) for n in range(5)], [call(at, n, duration_seconds=70 + n) for n in range(5)])
-    part = section(rec.report(), "The differences, call by call")
+    part = differences_section(rec, mask=True, most=2)
     assert part.frame["call_id"].tolist() == ["id-4", "id-3"]
     assert part.intro.startswith("5 differences in 5 calls. Here are 2 in 2 calls")
     assert "rec.discrepancies" in part.intro

@@ -14,14 +14,14 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import Section
-from sippet_reconcile.report.dry_run.words import utc_texts
+from sippet_reconcile.report.columns import source_lines, utc_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sippet_reconcile.reconciliation.result import Reconciliation
 
-__all__ = ["aside_sections", "balance_section", "statuses_section"]
+__all__ = ["balance_section", "statuses_section", "uncompared_sections"]
 
 MAX_ROWS: Final = 1000
 """Rows that the report holds of each kind of what was not compared."""
@@ -73,7 +73,7 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
-def aside_sections(rec: Reconciliation, *, mask: bool) -> list[Section]:
+def uncompared_sections(rec: Reconciliation, *, mask: bool) -> list[Section]:
     """Return the sections that tell what only one side has, what is ambiguous and what is excluded."""
     sections = [
         _one_side(
@@ -112,8 +112,7 @@ def _one_side(
     size = rows[by].to_numpy("float64", na_value=-1.0)
     shown = rows.take(np.argsort(-size, kind="stable")[:MAX_ROWS])
     if "source" in columns:
-        lines = shown["source_row"].astype("str").fillna("?")
-        shown = shown.assign(source=shown["source_file"].fillna("?").astype("str") + ":" + lines)
+        shown = shown.assign(source=source_lines(shown))
     shown = shown.loc[:, [name for name in columns if name in shown]].reset_index(drop=True)
     shown = shown.drop(
         columns=[

@@ -13,18 +13,16 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.keys import match_positions
-from sippet_reconcile.reconciliation.groups import column_codes
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import MAX_HTML_ROWS, Section
-from sippet_reconcile.report.dry_run.words import utc_texts
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.report.columns import source_lines, utc_texts
+from sippet_reconcile.report.significance import most_significant
+from sippet_reconcile.schema import take, text_array
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sippet_reconcile.reconciliation.result import Reconciliation
 
-__all__ = ["differences_section", "most_significant", "places_of_legs"]
+__all__ = ["differences_section"]
 
 _FIRST: Final = ("started_at", "from_number", "to_number")
 _OF_FIELD: Final = (
@@ -64,44 +62,13 @@ _HEADS: Final = {
 _SOURCES: Final = 10
 
 
-def most_significant(found: pd.DataFrame, most: int = MAX_HTML_ROWS) -> NDArray[np.int64]:
-    """Return the rows of the calls whose durations differ most, call by call.
-
-    Parameters
-    ----------
-    found
-        Discrepancies: one row per call and field.
-    most
-        Rows at most; the last call is left out rather than cut.
-
-    Examples
-    --------
-    >>> found = pd.DataFrame({"call_id": ["a", "b", "a", "c"], "delta_s": [None, 5.0, -60.0, None]})
-    >>> most_significant(found.astype({"delta_s": "Float64"})).tolist(), most_significant(found, 2).tolist()
-    ([0, 2, 1, 3], [0, 2])
-    """
-    call = column_codes(found["call_id"])
-    n_calls = int(call.max(initial=-1)) + 1
-    size = np.full(n_calls, -1.0)
-    np.maximum.at(size, call, found["delta_s"].abs().to_numpy("float64", na_value=-1.0))
-    first = np.full(n_calls, len(found), np.int64)
-    np.minimum.at(first, call, np.arange(len(found)))
-    ranked = np.lexsort((first, -size))
-    n_rows = np.cumsum(np.bincount(call, minlength=n_calls)[ranked])
-    chosen = ranked[: int(np.searchsorted(n_rows, most, side="right"))]
-    rank = np.full(n_calls, n_calls, np.int64)
-    rank[chosen] = np.arange(len(chosen))
-    rows = np.flatnonzero(rank[call] < n_calls)
-    return rows[np.argsort(rank[call[rows]], kind="stable")]
-
-
-def differences_section(rec: Reconciliation, *, mask: bool) -> Section | None:
+def differences_section(rec: Reconciliation, *, mask: bool, most: int = MAX_HTML_ROWS) -> Section | None:
     """Return the section that tells every difference; None where nothing differs."""
     found = rec.discrepancies
     if found.empty:
         return None
     n_calls = rec.summary()["calls_with_discrepancies"]
-    shown = found.iloc[most_significant(found)].reset_index(drop=True)
+    shown = found.iloc[most_significant(found, most)].reset_index(drop=True)
     calls = shown.drop_duplicates("call_id", ignore_index=True)
     columns = shown.loc[:, [*_FIRST, *_OF_FIELD, *_FURTHER]]
     empty = [name for name in _MAYBE if columns[name].isna().all()]
@@ -144,13 +111,14 @@ def _evidence(rec: Reconciliation, calls: pd.DataFrame) -> pd.DataFrame:
     """Return what the CDR holds of each call, one row per call."""
     cdr_calls = rec.cdr_calls
     at = match_positions(text_array(calls["cdr_id"]), text_array(cdr_calls["cdr_id"]))
-    held = cdr_calls.loc[:, list(_PROOF)].take(np.maximum(at, 0)).reset_index(drop=True)
-    held = held.rename(columns={name: f"{name}_cdr" for name in _PROOF if name != "cdr_id"})
-    sources = places_of_legs(rec, calls["cdr_id"])
+    held = take(cdr_calls, _PROOF, at).rename(
+        columns={name: f"{name}_cdr" for name in _PROOF if name != "cdr_id"}
+    )
+    sources = _places_of_legs(rec, calls["cdr_id"])
     return pd.concat([sources.rename("sources"), calls[["match_rule", "confidence"]], held], axis=1)
 
 
-def places_of_legs(rec: Reconciliation, cdr_ids: pd.Series[str]) -> pd.Series[str]:
+def _places_of_legs(rec: Reconciliation, cdr_ids: pd.Series[str]) -> pd.Series[str]:
     """Return file and line of the legs of each CDR call, joined by commas."""
     legs = rec.legs
     of = match_positions(text_array(legs["cdr_id"]), text_array(cdr_ids))
@@ -159,9 +127,7 @@ def places_of_legs(rec: Reconciliation, cdr_ids: pd.Series[str]) -> pd.Series[st
     call = pd.Series(of[rows])
     is_named = call.groupby(call).cumcount().lt(_SOURCES).to_numpy("bool")
     more = np.bincount(of[rows], minlength=len(cdr_ids)) - _SOURCES
-    named = own.loc[is_named]
-    lines = named["source_row"].astype("str").fillna("?")
-    places = named["source_file"].fillna("?").astype("str") + ":" + lines
+    places = source_lines(own.loc[is_named]).fillna("?:?")
     told: list[list[str]] = [[] for _ in range(len(cdr_ids))]
     for place, at in zip(places.tolist(), of[rows][is_named].tolist(), strict=True):
         told[at].append(place)

@@ -15,6 +15,7 @@ from sippet_reconcile._display import joined, plural
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.audit.card import head_section
 from sippet_reconcile.report import MAX_HTML_ROWS, Bar, BarChart, Document, Section
+from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.run.state import SETTLED
 
 if TYPE_CHECKING:
@@ -176,6 +177,8 @@ def _reasons(records: pd.DataFrame) -> Section | None:
     if left.empty:
         return None
     keys = ["outcome", "http_status", "error_code"]
+    # The example of a group is its first call of which anything was said.
+    left = left.sort_values("error_detail", key=lambda said: said.isna(), kind="stable")
     rows = left.groupby(keys, dropna=False, as_index=False).agg(
         n_calls=("call_id", "size"), example=("call_id", "first"), error_detail=("error_detail", "first")
     )
@@ -308,10 +311,8 @@ def _values(text: object) -> dict[str, str | None]:
 
 def _proof(calls: pd.DataFrame) -> pd.DataFrame:
     """Return why each call was to be changed, from which evidence, and what the API said; one row per call."""
-    lines = calls["source_row"].astype("str").fillna("?")
-    source = (calls["source_file"] + ":" + lines).astype("str")
     names = ["explanation", "reason", "http_status", "error_code", "error_detail", "request_id", "n_attempts"]
-    return calls[names].assign(source=source).reset_index(drop=True)
+    return calls[names].assign(source=source_lines(calls)).reset_index(drop=True)
 
 
 def _approvals(run: Run) -> Section | None:

@@ -136,6 +136,15 @@ def test_what_was_not_corrected_comes_ahead_of_every_call_with_its_reason(tmp_pa
     assert len(section(document, "Every call").frame) == 5
 
 
+def test_what_was_said_of_the_example_was_said_of_that_call(tmp_path):
+    silent = record(0, "rejected", http_status=422, error_code="invalid")
+    told = record(1, "rejected", http_status=422, error_code="invalid", error_detail="ended before it began")
+    reasons = section(make_run(tmp_path, [silent, told]).report(), "Not corrected, and why").frame
+    assert reasons[["n_calls", "example", "error_detail"]].to_numpy().tolist() == [
+        [2, "call-1", "ended before it began"]
+    ]
+
+
 def test_values_stand_one_per_row_as_people_read_them(tmp_path):
     sent = {"duration_seconds": 60, "ended_at": "2026-10-01T08:01:00Z"}
     held = {"duration_seconds": 30, "ended_at": None}
@@ -278,7 +287,7 @@ def make_proof(tmp_path, rows, **changed):
     return replace(proof, **changed)
 
 
-def value(n, name="duration_seconds", verdict="holds", expected="60", observed="60", undone_by=None):
+def value(n, name="duration_seconds", verdict="holds", expected="60", observed="60", *, undone_by=None):
     return {
         "call_id": f"call-{n}", "outcome": "applied", "field": name, "expected": expected, "observed": observed,
         "verdict": verdict, "undone_by": undone_by,

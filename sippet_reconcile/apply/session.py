@@ -161,7 +161,8 @@ class Session:
         asked = {"rate": options.rate, "limit": options.limit, "on_drift": options.on_drift}
         is_first = self._state.n_sessions == 0
         entries = [self._scribe.started(at, self._plan, self._calls, is_first=is_first, options=asked)]
-        approvals = map(self._scribe.approval, self._plan.approvals)
+        plan = self._plan
+        approvals = (self._scribe.approval(one) for one in plan.approvals if one.plan_id == plan.plan_id)
         entries += [
             entry for entry in approvals if (entry.by, entry.at, entry.note) not in self._state.approvals
         ]

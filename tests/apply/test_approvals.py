@@ -83,6 +83,10 @@ def test_an_approval_of_another_plan_counts_for_nothing(desk):
         approved(desk.unapproved, "ana"), approvals=(*approved(desk.unapproved, "ana").approvals, *strays)
     )
     refused(desk, mixed, "approved by ana, and 2", min_approvals=2)
+    desk.apply(mixed)
+    assert events(desk, "approval")["by"].tolist() == ["ana"], (
+        "nor does the log say that they approved this one"
+    )
 
 
 def test_what_a_smaller_plan_was_is_not_what_was_approved(desk):

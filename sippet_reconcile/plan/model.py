@@ -7,32 +7,27 @@ dry run, hands out the requests, and is saved to one file. Nothing here sends an
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from sippet_reconcile.errors import InputError
 from sippet_reconcile.period import Period
 from sippet_reconcile.plan.approval import Approval
 from sippet_reconcile.plan.card import plan_card, plan_text
-from sippet_reconcile.plan.content import Content, fingerprint_of
+from sippet_reconcile.plan.content import fingerprint_of
 from sippet_reconcile.plan.counting import line_of_plan, summary_of_plan
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
+from sippet_reconcile.plan.parts import PlanParts
 from sippet_reconcile.plan.plots import PlanPlots
 from sippet_reconcile.plan.preview import preview
-from sippet_reconcile.plan.requests import PlannedRequest, patch_of
+from sippet_reconcile.plan.requests import PlannedRequest, requests_of
 from sippet_reconcile.plan.reviewed import reviewed_content
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.values import parse_value
 
 if TYPE_CHECKING:
     import os
@@ -42,22 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan"]
 
-SHORT: Final = 12
-"""Digits of a plan id that are enough for people."""
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Plan:
+class Plan(PlanParts):
     """A reviewable, frozen set of changes; one PATCH per call carries all its fields.
 
     Frames are handed out as copies. A plan is as confidential as the CDR it came from.
 
-    Attributes
-    ----------
-    plan_id
-        SHA-256 over the canonical JSON of everything but the approvals.
-    approvals
-        Who approved this very content; any change drops them.
+    What it holds is in the attributes of `PlanParts`.
 
     Examples
     --------
@@ -76,10 +63,6 @@ class Plan:
     >>> sr.Plan.load(approved.save(f"{tempfile.mkdtemp()}/plan.parquet")).approvals[0].by
     'ana'
     """
-
-    plan_id: str
-    approvals: tuple[Approval, ...]
-    _content: Content
 
     @classmethod
     def from_changes(
@@ -150,115 +133,6 @@ class Plan:
         )
         return cls(fingerprint_of(content), (), content)
 
-    @property
-    def short_id(self) -> str:
-        """The first twelve digits of the plan id."""
-        return self.plan_id[:SHORT]
-
-    @property
-    def changes(self) -> pd.DataFrame:
-        """One row per call and field, in plan order (`schema.CHANGES`); a copy."""
-        return self._content.changes.copy()
-
-    @property
-    def calls(self) -> pd.DataFrame:
-        """One row per touched call: as fetched, the CDR side, every source line; a copy."""
-        return self._content.calls.copy()
-
-    @property
-    def left_out(self) -> pd.DataFrame:
-        """One row per call and field that is not corrected, with the ``reason``; a copy."""
-        return self._content.left_out.copy()
-
-    @property
-    def findings(self) -> pd.DataFrame:
-        """One row per finding about the data the plan came from; a copy."""
-        return self._content.findings.copy()
-
-    @property
-    def ledger(self) -> pd.DataFrame:
-        """Calls and seconds before, changed and after, by field and cause; a copy."""
-        return self._content.ledger.copy()
-
-    @property
-    def balance(self) -> pd.DataFrame:
-        """Where every leg and every call of the reconciliation ended up; a copy."""
-        return self._content.balance.copy()
-
-    @property
-    def not_patchable(self) -> pd.DataFrame:
-        """What is wrong and cannot be corrected through the API, counted, with examples; a copy."""
-        return self._content.not_patchable.copy()
-
-    @property
-    def disputes(self) -> pd.DataFrame:
-        """What no correction settles, row by row, most seconds first (`plan.frames.DISPUTES`); a copy.
-
-        One row per call and field that is wrong and cannot be patched, and one per CDR call
-        with talk that has no Call record; at most 100,000 of them. `not_patchable` counts all.
-        A plan of version 1 has none.
-        """
-        return self._content.disputes.copy()
-
-    @property
-    def kind(self) -> str:
-        """``reconciliation``, ``corrections`` or ``revert``."""
-        return str(self._content.plain["kind"])
-
-    @property
-    def created_at(self) -> pd.Timestamp:
-        """When the plan was made."""
-        return pd.Timestamp(self._content.plain["created_at"])
-
-    @property
-    def api_url(self) -> str | None:
-        """The API whose calls the plan corrects; None where the calls did not say."""
-        url: str | None = self._content.plain["api_url"]
-        return url
-
-    @property
-    def period(self) -> Period | None:
-        """The period of the reconciliation, if it had one."""
-        values = self._content.plain["period"]
-        return None if values is None else Period.from_dict(values)
-
-    @property
-    def rules(self) -> Rules:
-        """The rules, resolved, under which the changes were decided."""
-        return Rules.from_dict(self._content.plain["rules"])
-
-    @property
-    def accept(self) -> tuple[str, ...]:
-        """Codes of the findings that were accepted."""
-        return tuple(self._content.plain["accept"])
-
-    @property
-    def selection(self) -> dict[str, Any]:
-        """What was asked for: ``fields``, ``where``, ``statuses`` and the guards, as plain values."""
-        return json.loads(json.dumps(self._content.plain["selection"]))
-
-    @property
-    def phrases(self) -> dict[str, list[str]]:
-        """How a sentence about one, or about several, changes of each cause goes on; a plan of version 1 has none."""
-        return json.loads(json.dumps(self._content.plain.get("phrases", {})))
-
-    @property
-    def n_compared(self) -> int | None:
-        """How many calls were compared; None where the plan comes from no comparison."""
-        count: int | None = self._content.plain["n_compared"]
-        return count
-
-    @property
-    def reverts_run_id(self) -> str | None:
-        """The run that this plan undoes; None where it undoes none."""
-        run_id: str | None = self._content.plain["reverts_run_id"]
-        return run_id
-
-    @property
-    def schema_version(self) -> int:
-        """The version of what a saved plan holds."""
-        return int(self._content.plain["schema_version"])
-
     def fingerprint(self) -> str:
         """Recompute the plan id from the content, to be compared with `plan_id`."""
         return fingerprint_of(self._content)
@@ -274,11 +148,7 @@ class Plan:
         PlannedRequest
             One per call, with all its fields.
         """
-        changes = self._content.changes
-        together = changes.iloc[np.argsort(pd.factorize(changes["call_id"])[0], kind="stable")]
-        rows = zip(together["call_id"], together["field"], together["after"], strict=True)
-        for call_id, own in groupby(rows, key=itemgetter(0)):
-            yield patch_of(call_id, {name: parse_value(name, after) for _, name, after in own})
+        return requests_of(self._content.changes)
 
     def approve(self, *, by: str, note: str = "") -> Plan:
         """Return the plan with one more approval, which names the plan id.
@@ -402,10 +272,7 @@ class Plan:
         InputError
             If a rate card is given, or the rate cannot be read.
         """
-        if rate_card is not None:
-            msg = "a dry run cannot show money yet; leave rate_card out"
-            raise InputError(msg)
-        return preview(self, rate=rate)
+        return preview(self, rate=rate, rate_card=rate_card)
 
     @property
     def plot(self) -> PlanPlots:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from sippet_reconcile.api.pacing import parse_rate
+from sippet_reconcile.errors import InputError
 from sippet_reconcile.report import DryRunFacts, DryRunReport
 
 if TYPE_CHECKING:
@@ -20,8 +21,11 @@ __all__ = ["facts_of", "preview"]
 _CONTEXT = ["call_id", "started_at", "direction", "from_number", "to_number", "sip_username"]
 
 
-def preview(plan: Plan, *, rate: str) -> DryRunReport:
-    """Return the dry run of a plan at a pace."""
+def preview(plan: Plan, *, rate: str, rate_card: object = None) -> DryRunReport:
+    """Return the dry run of a plan at a pace; a rate card is refused as long as no report shows money."""
+    if rate_card is not None:
+        msg = "a dry run cannot show money yet; leave rate_card out"
+        raise InputError(msg)
     return DryRunReport.from_facts(facts_of(plan, rate=rate))
 
 

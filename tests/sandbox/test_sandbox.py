@@ -19,7 +19,7 @@ import pytest
 
 from sippet_reconcile.errors import InputError, SchemaError
 from sippet_reconcile.sandbox import Faults, Sandbox, Switches
-from sippet_reconcile.sandbox.server import _Server
+from sippet_reconcile.sandbox.listening import LoopbackServer
 from sippet_reconcile.schema import CALLS, check_frame
 
 FIRST = "11111111-1111-4111-8111-111111111111"
@@ -293,7 +293,7 @@ def test_stopping_breaks_what_is_in_flight_and_leaves_no_thread(document):
 
 @pytest.mark.parametrize("n_steps", range(6))
 def test_stopping_closes_what_was_accepted_at_the_very_last(document, monkeypatch, n_steps):
-    main_loop, is_over, may_go_on = _Server.main_loop, threading.Event(), threading.Event()
+    main_loop, is_over, may_go_on = LoopbackServer.main_loop, threading.Event(), threading.Event()
 
     async def ended_late(server):
         await main_loop(server)
@@ -302,7 +302,7 @@ def test_stopping_closes_what_was_accepted_at_the_very_last(document, monkeypatc
         for _ in range(n_steps):
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(_Server, "main_loop", ended_late)
+    monkeypatch.setattr(LoopbackServer, "main_loop", ended_late)
     sandbox = Sandbox(document).start()
     stopping = threading.Thread(target=sandbox.stop)
     stopping.start()

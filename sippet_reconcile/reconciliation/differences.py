@@ -15,8 +15,8 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import MAX_HTML_ROWS, Section
+from sippet_reconcile.report.bounds import most_significant
 from sippet_reconcile.report.columns import source_lines, utc_texts
-from sippet_reconcile.report.significance import most_significant
 from sippet_reconcile.schema import take, text_array
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from sippet_reconcile.reconciliation.findings import Finding, Findings
 from sippet_reconcile.reconciliation.page import SHOWN_ROWS, hide_numbers, readable, shares_in_per_cent
 from sippet_reconcile.reconciliation.uncompared import balance_section, statuses_section, uncompared_sections
 from sippet_reconcile.report import Document, Section, in_words, signed_in_words
+from sippet_reconcile.report.bounds import bounded
 
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.result import Reconciliation
@@ -149,9 +150,8 @@ def _proofs(findings: Findings, *, mask: bool) -> list[Section]:
         if not len(rows) or not len(rows.columns):
             continue
         shown = readable(rows.head(_PROOF_ROWS))
-        intro = finding.message
-        if len(rows) > len(shown):
-            intro += f" {len(shown):,} of {len(rows):,} rows are shown; rec.findings[{finding.code!r}].evidence has all of them."
+        where = f"rec.findings[{finding.code!r}].evidence"
+        intro = f"{finding.message}{bounded(len(shown), len(rows), 'row', where)}"
         sections.append(
             Section(
                 f"Evidence: {finding.code}",

@@ -14,6 +14,7 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import Section
+from sippet_reconcile.report.bounds import bounded
 from sippet_reconcile.report.columns import source_lines, utc_texts
 
 if TYPE_CHECKING:
@@ -100,10 +101,6 @@ def uncompared_sections(rec: Reconciliation, *, mask: bool) -> list[Section]:
     return [part for part in sections if part is not None]
 
 
-def _rest(frame: pd.DataFrame, name: str) -> str:
-    return f" {MAX_ROWS:,} are shown; {name} has all of them." if len(frame) > MAX_ROWS else ""
-
-
 def _one_side(
     title: str, told: str, rows: pd.DataFrame, columns: Sequence[str], *, by: str, frame: str, mask: bool
 ) -> Section | None:
@@ -124,7 +121,7 @@ def _one_side(
     shown = shown.assign(**{name: utc_texts(shown[name].dt.floor("s")) for name in instants})
     return Section(
         title,
-        f"{plural(len(rows), 'call')} of {seconds:,.0f} s {told}.{_rest(rows, frame)}",
+        f"{plural(len(rows), 'call')} of {seconds:,.0f} s {told}.{bounded(len(shown), len(rows), 'call', frame)}",
         hide_numbers(shown) if mask else shown,
         heads=_HEADS,
         filters=[name for name in ("status", "direction") if name in shown],
@@ -137,12 +134,13 @@ def _ambiguous(rec: Reconciliation) -> Section | None:
     rivals = rec.ambiguous
     if rivals.empty:
         return None
+    shown = rivals.head(MAX_ROWS)
     n_calls, n_cdr = rec.summary()["ambiguous_calls"], rec.summary()["ambiguous_cdr_calls"]
     return Section(
         "Ambiguous",
         f"{plural(n_calls, 'call')} and {plural(n_cdr, 'CDR call')} fit each other in more than one way, or not well "
-        f"enough to be believed: never decided by cleverness, never changed.{_rest(rivals, 'rec.ambiguous')}",
-        rivals.head(MAX_ROWS),
+        f"enough to be believed: never decided by cleverness, never changed.{bounded(len(shown), len(rivals), 'pair', 'rec.ambiguous')}",
+        shown,
         heads=_HEADS,
         signed=["start_gap_s"],
         is_searchable=len(rivals) > 1,

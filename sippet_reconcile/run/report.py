@@ -15,6 +15,7 @@ from sippet_reconcile._display import joined, plural
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.audit.card import head_section
 from sippet_reconcile.report import MAX_HTML_ROWS, Bar, BarChart, Document, Section
+from sippet_reconcile.report.bounds import bounded
 from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.run.state import SETTLED
 
@@ -224,18 +225,12 @@ def _every_call(records: pd.DataFrame, most: int) -> Section | None:
 def _listing(title: str, intro: str, records: pd.DataFrame, most: int, *, in_card: bool) -> Section:
     """Return a section of calls, one row per field, as many calls as a document holds."""
     calls, rows = field_rows(records, most)
-    counted = plural(len(records), "call")
-    rest = (
-        f" The first {len(calls):,} of {counted} are here; run.records and the audit log have all of them."
-        if len(calls) < len(records)
-        else ""
-    )
     once = ["outcome", "at", "confirmed_by", "call_id"]
     frame = rows[[*once[:3], "field", "before", "after", "observed", "call_id"]]
     frame = _without_empty(frame, "confirmed_by", "observed", "at")
     return Section(
         title,
-        f"{intro}{rest}",
+        f"{intro}{bounded(len(calls), len(records), 'call', 'run.records')}",
         frame,
         heads=_HEADS,
         filters=["outcome", "field"],

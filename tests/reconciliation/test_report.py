@@ -13,7 +13,7 @@ import pytest
 import sippet_reconcile as sr
 from sippet_reconcile.reconciliation.differences import differences_section
 from sippet_reconcile.report import MAX_HTML_ROWS
-from sippet_reconcile.report.significance import most_significant
+from sippet_reconcile.report.bounds import most_significant
 
 CALLER, CALLED, EVIL = "+442079460123", "+442079460777", "<b>&\"x'</b>"
 

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.report.bounds import most_significant
+from sippet_reconcile.report.columns import source_lines, utc_texts
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
-from sippet_reconcile.report.dry_run.words import utc_texts
 from sippet_reconcile.report.page import MAX_HTML_ROWS
 from sippet_reconcile.report.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-__all__ = ["changes_section", "most_significant"]
+__all__ = ["changes_section"]
 
 _OF_CHANGE: Final = ("field", "before", "after", "delta_s", "explanation")
 # What stands further to the right than a window is wide is who called whom, not what would change and why.
@@ -61,37 +59,6 @@ _EVIDENCE: Final = (
 )  # fmt: skip
 
 
-def most_significant(changes: pd.DataFrame, most: int) -> NDArray[np.intp]:
-    """Return the positions of the changes that a report shows, the rows of a call together.
-
-    The call with the largest change of seconds, up or down, comes first; then, in plan
-    order, those whose seconds do not change. Calls are never cut in two; the first one is
-    there in any case.
-
-    Parameters
-    ----------
-    changes
-        `schema.CHANGES` in plan order.
-    most
-        Rows at most.
-
-    Examples
-    --------
-    >>> changes = pd.DataFrame({"call_id": ["a", "b", "c", "b"], "delta_s": [5.0, None, None, -9.0]})
-    >>> most_significant(changes, 3).tolist(), most_significant(changes, 1).tolist()
-    ([1, 3, 0], [1, 3])
-    """
-    codes, calls = pd.factorize(changes["call_id"])
-    largest = np.full(len(calls), -1.0)
-    np.maximum.at(largest, codes, changes["delta_s"].abs().to_numpy(dtype="float64", na_value=-1.0))
-    order = np.argsort(-largest, kind="stable")
-    place = np.empty(len(order), np.intp)
-    place[order] = np.arange(len(order))
-    ends = np.cumsum(np.bincount(codes, minlength=len(order))[order])
-    n_calls = max(int(np.searchsorted(ends, most, side="right")), 1)
-    return np.argsort(place[codes], kind="stable")[: ends[n_calls - 1]]
-
-
 def changes_section(facts: DryRunFacts) -> Section | None:
     """Return the section that tells every change, the largest first; None where there is nothing to tell."""
     changes = facts.changes
@@ -99,7 +66,7 @@ def changes_section(facts: DryRunFacts) -> Section | None:
         return None
     rows = changes.iloc[most_significant(changes, MAX_HTML_ROWS)].reset_index(drop=True)
     # Views without evidence to unfold, a terminal's, have the line of the first leg at least.
-    rows = rows.assign(source=rows["source_file"] + ":" + rows["source_row"].astype("str"))
+    rows = rows.assign(source=source_lines(rows))
     calls = rows.drop_duplicates("call_id").reset_index(drop=True)
     # A revert knows of a call what the audit log holds: what no row tells is no column.
     first, further = (

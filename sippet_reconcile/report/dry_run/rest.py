@@ -10,8 +10,10 @@ from typing import Final
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.report.bounds import bounded
+from sippet_reconcile.report.columns import source_lines, utc_texts
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, beyond_patching
-from sippet_reconcile.report.dry_run.words import bounded, kinds_of_reasons, utc_texts
+from sippet_reconcile.report.dry_run.words import kinds_of_reasons
 from sippet_reconcile.report.durations import in_words
 from sippet_reconcile.report.page import MAX_HTML_ROWS
 from sippet_reconcile.report.section import Section
@@ -19,6 +21,7 @@ from sippet_reconcile.report.section import Section
 __all__ = ["balance_section", "left_out_sections", "not_patchable_sections"]
 
 _WHOLE: Final = "the whole call"
+_SAVED: Final = " of the saved plan"
 _HEADS: Final = {
     "call_id": "call",
     "explanation": "cause",
@@ -57,7 +60,7 @@ def left_out_sections(facts: DryRunFacts) -> list[Section]:
         ),
         Section(
             "Left out, call by call",
-            f"Each field that is not corrected, with its reason.{bounded(len(shown), len(left), 'rows', 'plan.left_out')}",
+            f"Each field that is not corrected, with its reason.{bounded(len(shown), len(left), 'row', f'plan.left_out{_SAVED}')}",
             shown.loc[:, ["call_id", "call_uuid", "field", "explanation", "reason"]],
             is_searchable=True,
             filters=["reason", "field", "explanation"],
@@ -92,7 +95,7 @@ def _unbilled(facts: DryRunFacts) -> list[Section]:
     intro = (
         f"{plural(n_calls, 'call')} of the CDR, {in_words(seconds)} of talk, without a Call record to correct: nobody is "
         f"billed for {'it' if n_calls == 1 else 'them'} on the platform. The longest first."
-        f"{bounded(len(rows), n_calls, 'calls', 'plan.disputes')}"
+        f"{bounded(len(rows), n_calls, 'call', f'plan.disputes{_SAVED}')}"
     )
     columns = [
         "started_at",
@@ -114,7 +117,7 @@ def _wrong(facts: DryRunFacts) -> list[Section]:
     total = int(beyond_patching(facts.not_patchable)[0]["n_calls"].sum())
     intro = (
         f"{plural(total, 'value')} of Call records that the CDR contradicts and that no PATCH may change, the calls with "
-        f"the most talk first.{bounded(len(rows), total, 'values', 'plan.disputes')}"
+        f"the most talk first.{bounded(len(rows), total, 'value', f'plan.disputes{_SAVED}')}"
     )
     columns = [
         "started_at", "seconds", "field", "value_call", "value_cdr", "explanation", "match_rule", "source", "call_id",
@@ -125,8 +128,7 @@ def _wrong(facts: DryRunFacts) -> list[Section]:
 
 
 def _listed(title: str, intro: str, rows: pd.DataFrame, columns: list[str], filters: list[str]) -> Section:
-    source = rows["source_file"] + ":" + rows["source_row"].astype("str")
-    frame = rows.assign(source=source, started_at=utc_texts(rows["started_at"])).loc[:, columns]
+    frame = rows.assign(source=source_lines(rows), started_at=utc_texts(rows["started_at"])).loc[:, columns]
     return Section(
         title,
         intro,

@@ -11,8 +11,8 @@ from typing import Final
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.report.columns import utc_texts
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
-from sippet_reconcile.report.dry_run.words import utc_texts
 from sippet_reconcile.report.durations import in_words
 from sippet_reconcile.report.section import Section
 

@@ -1,6 +1,6 @@
-"""Choose the calls that a bounded list shows: those whose duration differs most, each with all of its rows.
+"""Bound the lists of a document: which rows a list shows, and how it says where the others are.
 
-Input are rows of calls with seconds; output are positions of rows.
+Input are rows of calls with seconds, or counts; output are positions of rows, or a sentence.
 """
 
 from __future__ import annotations
@@ -9,13 +9,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sippet_reconcile._display import plural
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["most_significant"]
+__all__ = ["bounded", "most_significant"]
+
+
+def bounded(shown: int, total: int, what: str, where: str) -> str:
+    """Say how many of a list's rows are shown and where all of them are; nothing where all are shown.
+
+    Examples
+    --------
+    >>> bounded(5000, 12345, "row", "plan.left_out of the saved plan")
+    ' The first 5,000 of 12,345 rows are here; plan.left_out of the saved plan has all of them.'
+    >>> bounded(3, 3, "row", "plan.left_out of the saved plan")
+    ''
+    """
+    if shown >= total:
+        return ""
+    return f" The first {shown:,} of {plural(total, what)} are here; {where} has all of them."
 
 
 def most_significant(rows: pd.DataFrame, most: int) -> NDArray[np.int64]:

@@ -196,7 +196,9 @@ class Plan(PlanParts):
 
         The workbook is the one that ``plan.dry_run().to_excel(path)`` wrote, masked or not, saved again by any
         program. Only ``yes`` in the column ``approve`` keeps (case and blanks do not matter), and only where all
-        rows of a call say it. Rows and columns may be sorted, filtered, hidden and moved, and sheets added.
+        rows of a call say it. Whole rows and columns may be sorted, filtered, hidden and moved, and sheets added,
+        but for a copy of the one that is answered in. Answers that were sorted without their rows stand beside
+        other changes, which nobody can tell from the file.
 
         Returns
         -------
@@ -213,7 +215,7 @@ class Plan(PlanParts):
         PlanError
             If it is the workbook of another plan.
         InputError
-            If the file cannot be read as a workbook.
+            If the file cannot be read as a workbook, or is open in another program.
 
         Examples
         --------

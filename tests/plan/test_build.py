@@ -384,16 +384,22 @@ def test_inputs_are_not_changed(make_rec: Make) -> None:
 )
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_order_of_rows_decides_nothing(make_rec: Make, seed: int) -> None:
-    rec = make_rec([RING, RING, OPEN, RING, VOICEMAIL, OPEN], known_statuses=("completed", "voice-mail"))
+    late = {
+        "started_at": ("2026-10-05T10:00:00Z", "2026-10-05T10:05:00Z", "late"),
+        "to_number": ("1", "2", "other"),
+    }
+    rows = [RING, RING, OPEN, RING, VOICEMAIL, OPEN, {"wrong": late}, {"wrong": late}]
+    rec = make_rec(rows, known_statuses=("completed", "voice-mail"))
+    rec.only_in_cdr = rec.cdr_calls.assign(cdr_id=[f"lone-{n}" for n in range(len(rows))])
     expected = build_plan(rec)
     shuffle = np.random.default_rng(seed)
-    for name in ("discrepancies", "calls", "cdr_calls", "legs"):
+    for name in ("discrepancies", "calls", "cdr_calls", "legs", "only_in_cdr"):
         frame = getattr(rec, name)
         setattr(rec, name, frame.iloc[shuffle.permutation(len(frame))])
     plan = build_plan(rec)
-    pd.testing.assert_frame_equal(plan.changes, expected.changes)
-    pd.testing.assert_frame_equal(plan.calls, expected.calls)
-    pd.testing.assert_frame_equal(plan.left_out, expected.left_out)
+    for name in ("changes", "calls", "left_out", "disputes", "not_patchable", "ledger"):
+        pd.testing.assert_frame_equal(getattr(plan, name), getattr(expected, name))
+    assert plan.phrases == expected.phrases
 
 
 def test_the_first_calls_show_each_field_and_cause_once(make_rec: Make) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile._display.tables import escape
-from sippet_reconcile._display.text import label, show_value
+from sippet_reconcile._display.text import label, show_value, unbroken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ _STYLE: Final = """<style>
 .sippet.sippet .card>h4:first-child{margin:0 0 .1em;opacity:.75;font-size:.95em}
 .sippet.sippet p{margin:.25em 0}
 .sippet.sippet .sub,.sippet.sippet .more{opacity:.75}
-.sippet.sippet .said{font-size:1.15em;line-height:1.35;margin:.15em 0 .4em}
+.sippet.sippet .said{font-size:1.15em;line-height:1.35;margin:.15em 0 .2em}.sippet.sippet .then{margin:0 0 .4em}
 .sippet.sippet table{border-collapse:collapse;color:inherit;font-size:.95em;margin:.3em 0 .5em;table-layout:auto}
 .sippet.sippet thead{border:0}.sippet.sippet tbody tr{background:none}
 .sippet.sippet th,.sippet.sippet td{border:0;border-bottom:1px solid rgba(128,128,128,.3);padding:.18em .7em .18em 0;text-align:left;vertical-align:top;line-height:1.35}
@@ -65,12 +65,14 @@ _FEWEST, _MOST = 3, 8
 
 def html_text(text: str) -> str:
     """Return a paragraph of escaped text."""
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{escape(unbroken(text))}</p>"
 
 
 def headline(text: str) -> str:
-    """Return the sentence that comes first, which is the answer."""
-    return f'<p class="said"><strong>{escape(text)}</strong></p>'
+    """Return what comes first: the sentence that is the answer, which stands out, and what goes with it."""
+    answer, stop, rest = unbroken(text).partition(". ")
+    more = f'<p class="then">{escape(rest)}</p>' if rest else ""
+    return f'<p class="said"><strong>{escape(answer + stop.strip())}</strong></p>{more}'
 
 
 def paragraphs(sentences: Sequence[str]) -> str:

@@ -35,15 +35,16 @@ def escape(value: object) -> str:
     return html.escape(show_value(value), quote=True)
 
 
-def more_rows(count: int) -> str:
-    """Say how many rows a table left away; nothing where it left none.
+def more_rows(count: int, word: str = "") -> str:
+    """Say how many rows a table left away, or how many of what the rows tell; nothing where it left none.
 
     Examples
     --------
-    >>> more_rows(1204), more_rows(0)
-    ('<div class="more">and 1,204 more</div>', '')
+    >>> more_rows(1204), more_rows(0), more_rows(2, "call")
+    ('<div class="more">and 1,204 more</div>', '', '<div class="more">and 2 more calls</div>')
     """
-    return f'<div class="more">and {count:,} more</div>' if count > 0 else ""
+    of = "" if not word else f" {word if count == 1 else word + 's'}"
+    return f'<div class="more">and {count:,} more{of}</div>' if count > 0 else ""
 
 
 def _is_number(dtype: Any) -> bool:

@@ -13,11 +13,12 @@ import pandas as pd
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["joined", "label", "plural", "shortened", "show_value", "signed", "text_table", "visible"]
+__all__ = [
+    "joined", "label", "plural", "shortened", "show_value", "signed", "text_table", "unbroken", "visible",
+]  # fmt: skip
 
 _PER_CENT: Final = re.compile(r"\d+(?:\.\d+)?%")
-
-
+_DURATION: Final = re.compile(r"\d[\d,.]* (?:h|min|s)\b(?: \d+ (?:min|s)\b)*")
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -58,6 +59,17 @@ def show_value(value: object) -> str:
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
     return visible(str(value))
+
+
+def unbroken(text: str) -> str:
+    r"""Return a text whose durations no line end parts, for HTML.
+
+    Examples
+    --------
+    >>> unbroken("falls by 3 h 20 min 6 s (5 s added) in 12 calls").replace("\N{NO-BREAK SPACE}", "_")
+    'falls by 3_h_20_min_6_s (5_s added) in 12 calls'
+    """
+    return _DURATION.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:

@@ -253,7 +253,7 @@ def _how_matched(
     if pair is None:
         return []
     gap: Any = cdr["started_at"] - pd.Timedelta(seconds=float(rec.rules.clock_offset_s)) - call["started_at"]
-    apart = "" if pd.isna(gap) else f", starts {show_value(abs(gap.total_seconds()))} s apart"
+    apart = "" if pd.isna(gap) else f", starts {show_value(round(abs(gap.total_seconds()), 3))} s apart"
     sure = _text(pair["confidence"])
     how = f"Matched by {pair['match_rule']}{apart}"
     return [f"{how}; confidence {sure}: {_SURE[sure]}." if sure in _SURE else f"{how}."]

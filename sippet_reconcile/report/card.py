@@ -82,7 +82,8 @@ def _told(part: Section) -> str:
     if part.frame is None:
         return part.title
     n_rows = len(part.frame) - (1 if part.total else 0)
-    return f"{part.title} ({plural(n_rows, 'row')})"
+    word = part.row_word or ("change" if part.group_by else "row")
+    return f"{part.title} ({plural(n_rows, word)})"
 
 
 def _card_table(part: Section, max_rows: int) -> str:

@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from sippet_reconcile._display import label, plural, shortened, show_value, visible
+from sippet_reconcile._display.text import unbroken
 from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows, within
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["unbroken"] = unbroken
     return environment.get_template("document.html.j2")
 
 

@@ -27,7 +27,7 @@ MAX_CELL: Final = 2_000
 _LONG: Final = 48  # a longer value may be broken into lines
 _CLASSES: Final = {
     "call_id": "id", "call_uuid": "id", "example": "id", "code": "key", "explanation": "key",
-    "before": "was", "after": "new",
+    "before": "was", "after": "new", "cdr_id": "id", "run_id": "id", "reverts_run_id": "id", "undone_by": "id",
 }  # fmt: skip
 _SHARE: Final = re.compile(r"[−+]?\d+(?:\.\d+)?%")
 _SEVERITIES: Final = ("stop", "warn", "info")
@@ -56,9 +56,11 @@ def within(text: str) -> str:
 def column_class(part: Section, name: str, texts: Sequence[str]) -> str:
     """Return the class of a column's cells, which tells how they are shown; empty for plain text.
 
-    Numbers stand to the right, and so do shares, which are text already.
+    Numbers stand to the right, and so do shares, which are text already. Ids and instants stay on one line.
     """
-    return "n" if part.is_number(name) or _are_shares(texts) else _CLASSES.get(name, "")
+    if part.is_number(name) or _are_shares(texts):
+        return "n"
+    return _CLASSES.get(name, "key" if part.is_instant(name) else "")
 
 
 def _are_shares(texts: Sequence[str]) -> bool:

@@ -163,6 +163,10 @@ class Section:
         dtype = self.frame[name].dtype if self.frame is not None else object
         return bool(pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype))
 
+    def is_instant(self, name: str) -> bool:
+        """Tell whether a column holds instants."""
+        return self.frame is not None and isinstance(self.frame[name].dtype, pd.DatetimeTZDtype)
+
 
 def number_cells(frame: pd.DataFrame) -> dict[str, list[bool]]:
     """Tell which cells hold phone numbers or users, by column: a column of numbers, or a value of such a field.

@@ -64,6 +64,7 @@ def changes_section(facts: DryRunFacts) -> Section | None:
     changes = facts.changes
     if changes.empty:
         return None
+    dash = " A dash is no value." if changes[["before", "after"]].isna().any(axis=None) else ""
     rows = changes.iloc[most_significant(changes, MAX_HTML_ROWS)].reset_index(drop=True)
     # Views without evidence to unfold, a terminal's, have the line of the first leg at least.
     rows = rows.assign(source=source_lines(rows))
@@ -82,7 +83,7 @@ def changes_section(facts: DryRunFacts) -> Section | None:
     once = [name for name in [*first, *further, "call_id"] if _is_of_the_call(shown, name)]
     return Section(
         "The changes",
-        _intro(changes, rows, len(calls)),
+        _intro(changes, rows, len(calls)) + dash,
         shown,
         is_searchable=True,
         filters=["field", "explanation", "match_rule", "direction"],

@@ -157,6 +157,10 @@ def _causes_in_words(facts: DryRunFacts) -> list[str]:
     return parts
 
 
+def _whose(n_calls: int) -> str:
+    return "Its duration" if n_calls == 1 else "Their total duration"
+
+
 def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
     """Return the answer in words and its tone."""
     left, n_calls = summary["left_out_calls"], summary["calls"]
@@ -164,7 +168,8 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
     if n_calls == 0:
         extra = f" {plural(left, 'call')} left out; see why below." if left else ""
         return f"There is nothing to correct: the plan has no change.{extra}", "warn" if left else "ok"
-    what = "put back to what they were" if facts.plan["kind"] == "revert" else "corrected"
+    was = "it was" if n_calls == 1 else "they were"
+    what = f"put back to what {was}" if facts.plan["kind"] == "revert" else "corrected"
     share = f" of {facts.plan['n_compared']:,} compared" if facts.plan["n_compared"] else ""
     parts = [
         f"{plural(n_calls, 'call')}{share} would be {what}, with {plural(summary['changes'], 'change')}."
@@ -178,14 +183,16 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
             if summary["added_s"] and summary["removed_s"]
             else ""
         )
-        parts.append(f"Their total duration {way} by {in_words(summary['net_s'])}{both}.")
+        parts.append(f"{_whose(n_calls)} {way} by {in_words(summary['net_s'])}{both}.")
     elif summary["added_s"]:
         parts.append(
-            f"Their total duration stays: {in_words(summary['added_s'])} added, and as much taken away."
+            f"{_whose(n_calls)} stays: {in_words(summary['added_s'])} added, and as much taken away."
         )
     if stops:
         parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
     took = in_words(max(summary["requests"] / facts.rate_per_s, 1), is_rough=True)
     parts.append(f"Applying it takes about {took} at {facts.rate_text}. Nothing has been sent.")
+    by = list(dict.fromkeys(facts.approvals["by"].dropna())) if len(facts.approvals) else []
+    parts.append(f"Approved by {joined(by)}." if by else "Nobody has approved it yet.")
     is_calm = not stops and not facts.findings["severity"].eq("warn").any()
     return " ".join(parts), "stop" if stops else "ok" if is_calm else "warn"

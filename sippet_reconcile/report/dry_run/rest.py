@@ -22,11 +22,16 @@ __all__ = ["balance_section", "left_out_sections", "not_patchable_sections"]
 
 _WHOLE: Final = "the whole call"
 _SAVED: Final = " of the saved plan"
+_LEFT: Final = {
+    "reconciliation": "Differences of {} were found and are not corrected.",
+    "corrections": "{} of the list are not corrected, wholly or in part.",
+    "revert": "{} of the run are not put back, wholly or in part.",
+}
 _HEADS: Final = {
     "call_id": "call",
     "explanation": "cause",
-    "value_call": "API has",
-    "value_cdr": "CDR proves",
+    "value_call": "the API says",
+    "value_cdr": "the CDR says",
     "started_at": "started (UTC)",
     "seconds": "talk (s)",
     "from_number": "from",
@@ -53,8 +58,8 @@ def left_out_sections(facts: DryRunFacts) -> list[Section]:
     return [
         Section(
             "Left out, and why",
-            f"Differences of {plural(n_calls, 'call')} were found and are not corrected. A call may also be among the changes, "
-            "with its other fields.",
+            f"{_LEFT[facts.plan['kind']].format(plural(n_calls, 'call'))} A call may also be among the changes, with its "
+            "other fields.",
             rows.astype({"n_calls": "Int64"}),
             heads={"n_calls": "calls"},
         ),
@@ -135,7 +140,7 @@ def _listed(title: str, intro: str, rows: pd.DataFrame, columns: list[str], filt
         frame.reset_index(drop=True),
         is_searchable=True,
         filters=filters,
-        heads={**_HEADS, "source": "evidence"},
+        heads={**_HEADS, "source": "CDR line"},
         is_detail=True,
         in_card=False,
     )
@@ -146,7 +151,7 @@ def balance_section(facts: DryRunFacts) -> Section | None:
     if facts.balance.empty:
         return None
     return Section(
-        "Where every record ended up",
+        "Where every row ended up",
         "The balance of the reconciliation behind this plan: nothing is dropped silently.",
         facts.balance,
         is_detail=True,

@@ -11,7 +11,6 @@ from typing import Final
 import pandas as pd
 
 from sippet_reconcile._display import plural
-from sippet_reconcile.report.columns import utc_texts
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
 from sippet_reconcile.report.durations import in_words
 from sippet_reconcile.report.section import Section
@@ -48,8 +47,8 @@ def approvals_section(facts: DryRunFacts) -> Section:
         "Approvals",
         "Each person answers for exactly this content: any change to the plan gives it another id and drops them.",
         facts.approvals.assign(
-            at=utc_texts(pd.to_datetime(facts.approvals["at"], utc=True, format="ISO8601")),
+            at=pd.to_datetime(facts.approvals["at"], utc=True, format="ISO8601"),
             note=facts.approvals["note"].replace("", pd.NA),
         ),
-        heads={"by": "who", "at": "when (UTC)", "note": "why", "plan_id": "for plan"},
+        heads={"by": "who", "at": "when", "note": "why", "plan_id": "for plan"},
     )

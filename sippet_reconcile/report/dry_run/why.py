@@ -9,6 +9,7 @@ from typing import Final
 
 import pandas as pd
 
+from sippet_reconcile._display import plural
 from sippet_reconcile.report.charts import Bar, BarChart, ColumnChart
 from sippet_reconcile.report.distribution import FEW
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, counts_of
@@ -34,7 +35,7 @@ def findings_section(facts: DryRunFacts) -> Section | None:
         "What was noticed about the data as a whole, before any single difference.",
         facts.findings.loc[:, ["severity", "code", "message", "advice"]],
         note=note,
-        heads={"advice": "what to do"},
+        heads={"code": "finding", "message": "what was seen", "advice": "what to do"},
     )
 
 
@@ -55,28 +56,36 @@ def causes_section(facts: DryRunFacts) -> Section | None:
     )
     matched = f" Matched by: {rules}." if changes["match_rule"].notna().any() else ""
     top = rows.head(_CAUSES_IN_CHART)
+    is_told = facts.plan["kind"] == "reconciliation"  # else the cause of all is that a person asked for it
     bars = [
-        Bar(f"{FIELD_WORDS.get(name, name)}: {cause}", float(n), f"{n:,}")
+        Bar(
+            f"{FIELD_WORDS.get(name, name)}: {cause}" if is_told else FIELD_WORDS.get(name, name),
+            float(n),
+            plural(n, "call"),
+        )
         for name, cause, n in zip(top["field"], top["explanation"], top["n_calls"], strict=True)
     ]
     seconds = known.loc[known["delta_s"].notna()].groupby("explanation")["delta_s"].sum()
     seconds = seconds.loc[seconds.abs().sort_values(ascending=False, kind="stable").index].head(
         _CAUSES_IN_CHART
     )
-    charts = [BarChart("Calls by field and cause", tuple(bars))]
-    if len(seconds):
+    few = f", the {len(top)} most frequent of {len(rows)}" if len(top) < len(rows) else ""
+    charts = [BarChart(f"Calls by field and cause{few}" if is_told else "Calls by field", tuple(bars))]
+    if len(seconds) and is_told:
         drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in seconds.items())
         charts.append(BarChart("Seconds added or taken away, by cause", drawn))
     return Section(
         _WHY.get(facts.plan["kind"], "Why the records are wrong"),
         f"A call may need more than one change.{matched}",
-        rows.astype({"n_calls": "Int64", "delta_s": "Float64"}),
+        rows.astype({"n_calls": "Int64", "delta_s": "Float64"}).drop(
+            columns=[] if is_told else ["explanation"]
+        ),
         charts=charts,
         heads={
             "explanation": "cause",
             "n_calls": "calls",
             "delta_s": "change (s)",
-            "meaning": "what it means" if facts.plan["kind"] == "reconciliation" else "reason given",
+            "meaning": "what it means" if is_told else "reason given",
         },
         signed=["delta_s"],
     )

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["differences_section"]
 
-_FIRST: Final = ("started_at", "from_number", "to_number")
+# What both sides say and why they differ comes before who called whom: a window shows the cause.
+_FIRST: Final = ("started_at",)
 _OF_FIELD: Final = (
     "field", "value_call", "value_cdr", "delta_s", "explanation", "is_patchable", "also",
 )  # fmt: skip
-_FURTHER: Final = ("direction", "sip_username", "match_rule", "call_id")
+_FURTHER: Final = ("from_number", "to_number", "direction", "sip_username", "match_rule", "call_id")
 _OF_CALL: Final = (*_FIRST, *_FURTHER)
 _MAYBE: Final = ("from_number", "to_number", "also", "direction", "sip_username")
 _PROOF: Final = (

@@ -16,11 +16,12 @@ from sippet_reconcile._display import (
     chart_figure,
     escape,
     folded,
+    html_table,
     html_text,
     paragraphs,
     plural,
     section,
-    show_value,
+    signed,
     text_table,
     visible,
 )
@@ -44,6 +45,16 @@ _BARS: Final = 8
 """Causes that the chart of a card shows at most, and then their figures."""
 
 _ROWS: Final = 5
+_SECONDS: Final = "CDR − API (s)"
+_HEADS: Final = {
+    "call_id": "call",
+    "field": "field",
+    "value_call": "the API says",
+    "value_cdr": "the CDR says",
+    "delta_s": _SECONDS,
+    "explanation": "cause",
+    "source": "CDR line",
+}
 
 
 def _counted(said: dict[str, Any]) -> str:
@@ -75,7 +86,7 @@ def overview_html(
     if causes.sentences:
         parts.append(section("Causes", _leading(causes)))
     if len(largest):
-        table = compact_table(hide_numbers(largest), max_rows=_ROWS, n_rows=said["discrepancies"])
+        table = html_table(_readable(largest), max_rows=_ROWS, right=[_SECONDS], n_rows=said["discrepancies"])
         parts.append(section("Largest discrepancies", table))
     parts.append(
         folded(
@@ -116,13 +127,20 @@ def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, larg
         first, second = (_filled(sentence) for sentence in causes.sentences)
         blocks += [f"{first}\n{second}", f"{causes.chart.title}\n{causes.chart.to_text(_WIDTH)}"]
     if len(largest):
-        largest = hide_numbers(largest)
-        heads = [str(name) for name in largest.columns]
-        columns = [[str(v) if name == "source_row" else v for v in largest[name].tolist()] for name in heads]
-        rows = [[show_value(value) for value in row] for row in zip(*columns, strict=True)]
-        table = text_table(rows, heads, right=("delta_s", "source_row"))
+        shown = _readable(largest)
+        heads = [str(name) for name in shown.columns]
+        rows = zip(*(shown[name].tolist() for name in heads), strict=True)
+        table = text_table(rows, heads, right=[_SECONDS])
         blocks.append(f"Largest discrepancies\n{table}")
     return visible("\n\n".join(blocks))
+
+
+def _readable(largest: pd.DataFrame) -> pd.DataFrame:
+    """Return discrepancies as the report shows them: its heads, signs, and where the CDR is."""
+    shown = hide_numbers(largest)
+    line = shown["source_file"] + ":" + shown["source_row"].astype("str")
+    seconds = shown["delta_s"].map(signed, na_action="ignore").astype("str")
+    return shown.assign(delta_s=seconds, source=line)[list(_HEADS)].rename(columns=_HEADS)
 
 
 def _filled(text: str) -> str:

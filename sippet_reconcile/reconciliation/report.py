@@ -70,7 +70,7 @@ def reconciliation_document(rec: Reconciliation, *, mask: bool = True) -> Docume
             for part in (said["period"] or "no period: everything that was handed in", rec.api_url)
             if part
         ),
-        verdict=said["verdict"],
+        verdict=_verdict(rec, said),
         tone="stop" if said["stops"] else "warn" if said["discrepancies"] else "ok",
         facts=_facts(said),
         sections=[part for part in sections if part is not None],
@@ -78,7 +78,8 @@ def reconciliation_document(rec: Reconciliation, *, mask: bool = True) -> Docume
             name: said[name]
             for name in ("period", "api_url", "fetched_at", "legs", "calls")
             if said[name] is not None
-        },
+        }
+        | ({"fetched_at": pd.Timestamp(said["fetched_at"])} if said["fetched_at"] else {}),
         summary=said,
     )
 
@@ -93,6 +94,18 @@ def _summary(rec: Reconciliation, *, mask: bool) -> dict[str, Any]:
                 said[name] = said[name].replace(f'"{number}"', f'"{hidden}"')
         said["rules"] |= {"internal_numbers": [mask_number(n) for n in rec.rules.internal_numbers]}
     return said
+
+
+def _verdict(rec: Reconciliation, said: Mapping[str, Any]) -> str:
+    """Return the answer and its cause: what says stop, or else what the differences come from; and what to do next."""
+    told = [str(said["verdict"])]
+    if said["stops"]:
+        told += [finding.message for finding in rec.findings.stops]
+    elif rec.causes.sentences:
+        told.append(rec.causes.sentences[0])
+        if said["patchable_calls"]:
+            told.append("Next: a plan, with build_plan in a notebook or sippet-reconcile plan.")
+    return " ".join(told)
 
 
 def _facts(said: Mapping[str, Any]) -> dict[str, object]:
@@ -186,7 +199,8 @@ def _causes(rec: Reconciliation) -> Section | None:
     frame = shares_in_per_cent(causes.frame)
     return Section(
         "Why they differ",
-        " ".join(causes.sentences),
+        # The first of them is in the verdict, unless a finding has to be settled ahead of it.
+        " ".join(causes.sentences if rec.findings.stops else causes.sentences[1:]),
         frame,
         charts=[causes.chart],
         heads={

@@ -90,7 +90,7 @@ def _verdict(rec: Reconciliation, differing: Mapping[str, Any]) -> str:
         correctable = differing["patchable_calls"]
         said = f"{n_differing:,} of {compared} differ, {correctable:,} of them in what a plan may correct."
     elif rec.n_compared:
-        said = f"All of {compared} agree."
+        said = f"All {compared} agree." if rec.n_compared > 1 else "The one compared call agrees."
     else:
         said = "Nothing could be compared."
     stops = rec.findings.stops.codes

@@ -188,10 +188,19 @@ def test_the_page_keeps_dates_on_one_line_and_folds_away_what_proves_it(rec):
     assert page.rindex("<details>") > page.index("Largest discrepancies")
 
 
+def test_the_largest_discrepancies_are_told_in_the_words_and_signs_of_the_report(rec):
+    for shown in (rec._repr_html_(), str(rec)):
+        table = shown[shown.index("Largest discrepancies") :]
+        for head in ("the API says", "the CDR says", "CDR − API (s)", "cause", "CDR line"):
+            assert head in table
+        assert "value_call" not in table
+        assert "source_file" not in table
+
+
 def test_a_reader_meets_the_verdict_then_findings_then_causes_then_differences(rec):
-    page = rec._repr_html_()
+    page = rec._repr_html_().replace("\N{NO-BREAK SPACE}", " ")
     order = [
-        rec.summary()["verdict"],
+        rec.summary()["verdict"].partition(". ")[0],
         "Findings",
         *rec.causes.sentences,
         "<svg",

@@ -30,13 +30,23 @@ _MOST_PARTS: Final = 2_000
 """Parts that are read for a card; whoever has more asks for the runs."""
 
 _SIZES: Final = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
-_RUN: Final = ("run_id", "started_at", "last_at", "n_calls", "applied", "already")
-_LEFT: Final = ("drifted", "rejected", "missing", "failed", "altered", "unknown", "without_outcome")
+_RUN: Final = ("run_id", "started_at", "last_at", "n_calls")
+_OUTCOMES: Final = (
+    "applied",
+    "already",
+    "drifted",
+    "rejected",
+    "missing",
+    "failed",
+    "altered",
+    "unknown",
+    "without_outcome",
+)
 _WHO: Final = ("ended", "approved_by", "started_by", "reverts_run_id")
 _HEADS: Final = {
     "run_id": "run",
-    "started_at": "from",
-    "last_at": "until",
+    "started_at": "began",
+    "last_at": "last heard of",
     "n_calls": "calls",
     "without_outcome": "not settled",
     "ended": "how it ended",
@@ -115,7 +125,7 @@ def _log_document(log: AuditLog) -> Document:
             "size": _size(parts),
             "head": head,
         },
-        sections=[*_strangers(log), *_runs(runs), Section("Where to go from here", _NEXT)],
+        sections=[*_strangers(log), *_runs(runs, is_short=True), Section("Where to go from here", _NEXT)],
     )
 
 
@@ -127,12 +137,13 @@ def _strangers(log: AuditLog) -> list[Section]:
     return [Section("Files that do not belong here", told)]
 
 
-def _runs(runs: pd.DataFrame | None) -> list[Section]:
-    """Return the runs, the latest first; outcomes that none had are no column."""
+def _runs(runs: pd.DataFrame | None, *, is_short: bool = False) -> list[Section]:
+    """Return the runs, the latest first; outcomes that none had are no column, and a card has the columns that fit."""
     if runs is None or runs.empty:
         return []
-    names = [*_RUN, *(name for name in _LEFT if runs[name].fillna(0).any())]
-    names += [name for name in _WHO if runs[name].notna().any()]
+    names = [name for name in _RUN if not (is_short and name == "last_at")]
+    names += [name for name in _OUTCOMES if runs[name].fillna(0).any()]
+    names += [name for name in _WHO if runs[name].notna().any() and not (is_short and name == "started_by")]
     latest_first = runs.iloc[::-1][names].reset_index(drop=True)
     return [Section("Runs, the latest first", frame=latest_first, heads=_HEADS)]
 

@@ -20,11 +20,13 @@ from sippet_reconcile._display import (
     more_rows,
     plural,
     section,
+    show_value,
     signed,
     text_table,
     visible,
 )
 from sippet_reconcile.report.charts import Bar, BarChart
+from sippet_reconcile.report.dry_run.words import FIELD_WORDS
 from sippet_reconcile.report.durations import in_words, signed_in_words
 
 if TYPE_CHECKING:
@@ -92,9 +94,10 @@ def plan_text(plan: Plan, next_step: str) -> str:
         blocks.append(f"{chart.title}\n{chart.to_text(_WIDTH)}")
         ids = _first_ids(changes)
         own = changes.loc[changes["call_id"].isin(ids), list(_COLUMNS)]
+        own = own.assign(delta_s=own["delta_s"].map(signed, na_action="ignore").astype("str"))
         columns = [own[name].tolist() for name in own]
         more = _n_calls(changes) - len(ids)
-        table = text_table(list(zip(*columns, strict=True)), _HEADS)
+        table = text_table(list(zip(*columns, strict=True)), _HEADS, right=[_HEADS[4]])
         rest = f"\nand {plural(more, 'further call')}" if more > 0 else ""
         blocks.append(f"The first calls, in the order in which they are sent\n{table}{rest}")
     if len(left_out):
@@ -103,7 +106,7 @@ def plan_text(plan: Plan, next_step: str) -> str:
         blocks.append("\n".join([_left_out_title(left_out), *lines]))
     given = [
         textwrap.fill(
-            visible(f"{one.by}, {one.at}{f': {one.note}' if one.note else ''}"),
+            visible(f"{one.by}, {_instant(one.at)}{f': {one.note}' if one.note else ''}"),
             _WIDTH,
             initial_indent="  ",
             subsequent_indent="    ",
@@ -115,8 +118,14 @@ def plan_text(plan: Plan, next_step: str) -> str:
 
 
 def _about(said: Mapping[str, object]) -> str:
-    parts = (said["kind"], said["period"], said["api_url"], f"made {said['created_at']}")
+    parts = (said["kind"], said["period"], said["api_url"], f"made {_instant(said['created_at'])}")
     return " · ".join(str(part) for part in parts if part)
+
+
+def _instant(text: object) -> str:
+    """Return an instant as people read it; as it stands where it is none."""
+    at = pd.to_datetime(str(text), utc=True, errors="coerce")
+    return str(text) if pd.isna(at) else show_value(at)
 
 
 def _reasons(left_out: pd.DataFrame) -> pd.DataFrame:
@@ -141,9 +150,11 @@ def _verdict(plan: Plan, n_changes: int, net_s: float) -> str:
     """Return what applying the plan would do, in words."""
     if not n_changes:
         return "There is nothing to correct: the plan has no change."
-    done = "put back to what they were" if plan.kind == "revert" else "corrected"
+    is_one = len(plan) == 1
+    done = f"put back to what {'it was' if is_one else 'they were'}" if plan.kind == "revert" else "corrected"
     share = f" of {plan.n_compared:,} compared" if plan.n_compared else ""
-    way = f" Their total duration {'falls' if net_s < 0 else 'rises'} by {in_words(net_s)}." if net_s else ""
+    whose = "Its duration" if is_one else "Their total duration"
+    way = f" {whose} {'falls' if net_s < 0 else 'rises'} by {in_words(net_s)}." if net_s else ""
     approved = "" if plan.approvals else " Nobody has approved it yet."
     return (
         f"{plural(len(plan), 'call')}{share} would be {done}, with {plural(n_changes, 'change')}.{way}"
@@ -162,7 +173,7 @@ def _causes(changes: pd.DataFrame) -> BarChart:
     )
     shown = rows if len(rows) <= _BARS else rows.head(_BARS - 1)
     bars = [
-        Bar(f"{field}: {cause}", float(n), _counted(int(n), delta_s))
+        Bar(f"{FIELD_WORDS.get(field, field)}: {cause}", float(n), _counted(int(n), delta_s))
         for field, cause, n, delta_s in shown.itertuples(index=False)
     ]
     rest = rows.iloc[len(shown) :]
@@ -195,7 +206,7 @@ def _first_calls(changes: pd.DataFrame) -> str:
             rows.append(f'<tr>{first}{cells}<td class="n">{change}</td><td>{escape(cause)}</td></tr>')
     heads = "".join(f'<th class="n">{h}</th>' if h.endswith("(s)") else f"<th>{h}</th>" for h in _HEADS)
     table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="wide">{table}</div>{more_rows(_n_calls(changes) - len(ids))}'
+    return f'<div class="wide">{table}</div>{more_rows(_n_calls(changes) - len(ids), "call")}'
 
 
 def _approvals(plan: Plan) -> str:
@@ -206,8 +217,8 @@ def _approvals(plan: Plan) -> str:
         )
     given = pd.DataFrame(
         {
-            "by": [one.by for one in plan.approvals],
-            "when": [one.at for one in plan.approvals],
+            "who": [one.by for one in plan.approvals],
+            "when": [_instant(one.at) for one in plan.approvals],
             "why": [one.note or None for one in plan.approvals],
         }
     )

@@ -53,7 +53,7 @@ _HEADS: Final = {
     "error_code": "code",
     "error_detail": "what was said",
     "explanation": "cause",
-    "source": "row of the export",
+    "source": "CDR line",
     "request_id": "request id",
     "meaning": "what it means",
     "started_by": "who ran it",
@@ -318,7 +318,7 @@ def _approvals(run: Run) -> Section | None:
         "Approvals",
         f"As the audit log has them, all of plan {run.plan_id}.",
         approvals,
-        heads={"at": "when", "note": "why"},
+        heads={"by": "who", "at": "when", "note": "why"},
     )
 
 

@@ -23,7 +23,7 @@ _HEADS: Final = {
     "call_id": "call",
     "call_uuid": "call UUID",
     "undone_by": "undone by run",
-    "undone": "of these, undone",
+    "undone": "undone since",
     "expected": "sent",
     "observed": "holds now",
     "n_values": "values",
@@ -169,5 +169,5 @@ def _who(proof: Verification) -> Section:
         f"have been. They were read back at {show_value(proof.verified_at)}."
     )
     return Section(
-        "Who, when and what", told, proof.approvals, heads={"by": "approved by", "at": "when", "note": "why"}
+        "Who, when and what", told, proof.approvals, heads={"by": "who", "at": "when", "note": "why"}
     )

@@ -67,12 +67,15 @@ def test_causes_are_drawn_and_what_is_less_common_is_one_bar() -> None:
     assert told.count("<rect") == 8
     assert "17 further causes" in told
     # The first and the thirteenth call share a cause: 1 + 13 seconds.
-    assert "duration_seconds: cause-0: 2 calls, −14 s" in told
+    assert "duration: cause-0: 2 calls, −14 s" in told
 
 
 def test_who_approved_stands_in_the_card_escaped() -> None:
     plan = plan_of(1).approve(by="ana", note=EVIL)
     page = plan._repr_html_()
+    at = pd.Timestamp(plan.approvals[0].at).strftime("%Y-%m-%d %H:%M:%S UTC")
+    assert at in page, "an instant is written as in every report"
+    assert at in str(plan)
     assert "&lt;b&gt;" in page
     assert EVIL not in page
     assert "Nobody has approved" not in said(plan)

@@ -15,6 +15,7 @@ import pytest
 import sippet_reconcile as sr
 
 ROOT = Path(__file__).parent.parent
+MAP = ROOT / "sippet_reconcile" / "reconciliation" / "__init__.py"
 SOURCES = sorted((ROOT / "sippet_reconcile").rglob("*.py"))
 SHIPPED = [
     path
@@ -103,6 +104,23 @@ def test_the_source_archive_holds_what_the_repository_holds() -> None:
     included = {name.strip("/") for name in settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]}
     added_by_itself = {"pyproject.toml", ".gitignore", ".gitattributes"}
     assert {path.split("/")[0] for path in SHIPPED} - added_by_itself <= included
+
+
+def rooms(package: str) -> set[str]:
+    """Return the modules and packages of a package."""
+    folder = ROOT / "sippet_reconcile" / package
+    return {path.stem for path in folder.iterdir() if path.stem.isidentifier()} - {"__init__", "__pycache__"}
+
+
+def test_the_map_of_reconciling_names_every_module_once() -> None:
+    named = re.findall(r"``(\w+)``", ast.get_docstring(ast.parse(MAP.read_text("utf-8"))) or "")
+    assert sorted(named) == sorted(rooms("reconciliation"))
+
+
+def test_the_guide_to_reports_names_every_module() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Adding to a report")[2]
+    named = re.findall(r"`(?:report/)?(\w+)(?:\.py|/)`", guide.partition("**A section**")[0])
+    assert sorted({*named, "report"}) == sorted({*rooms("report"), "report"})
 
 
 @pytest.mark.parametrize(

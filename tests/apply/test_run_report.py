@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
@@ -82,21 +81,6 @@ def section(document, title):
 
 def titles(document):
     return [part.title for part in document.sections]
-
-
-class Tags(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.seen = set()
-
-    def handle_starttag(self, tag, _attrs):
-        self.seen.add(tag)
-
-
-def tags_of(page):
-    tags = Tags()
-    tags.feed(page)
-    return tags.seen
 
 
 def test_every_outcome_is_said_in_words(tmp_path):
@@ -260,9 +244,8 @@ def test_values_of_a_run_are_escaped_in_every_view(tmp_path):
     ]
     run = make_run(tmp_path, rows)
     for page in (run.report().html(), run._repr_html_()):
-        assert "<b>&" not in page
+        assert "<b>" not in page
         assert "&lt;b&gt;" in page
-    assert "b" not in tags_of(run.report().html())
     assert "<b>" not in run.to_markdown()
     assert json.loads(run.to_json())["summary"]["n_calls"] == 1
 

@@ -72,8 +72,12 @@ def _near_zones(name: str) -> list[str]:
 class Period:
     """A half-open span of time, ``start <= t < end``.
 
-    Both ends are aware instants and are kept in UTC; ``timezone`` is the zone in
-    which people read the span (a month begins at midnight *there*).
+    Attributes
+    ----------
+    start, end
+        Aware instants, kept in UTC; the end is no longer part of the span.
+    timezone
+        The zone in which people read the span: a month begins at midnight *there*.
 
     Examples
     --------

@@ -2,10 +2,11 @@
 
 The rule, for what the package and its sandbox export, and for what their steps hand out:
 
-- each class and function, exceptions included, has an example of its own;
+- each class and function, exceptions included, has an example of its own, which uses it and shows something;
 - each method that users call is called in an example: its own, or that of its class;
 - each property has a docstring: frames and counts need no example to be read;
-- a function documents all of its parameters; a method all of them, or, where one sentence says it, none.
+- a function documents all of its parameters in their order; a method all of them, or, where one sentence says it, none;
+- each field of a dataclass is told: in a section, in a sentence, or beneath it.
 
 The examples run with the suite, which collects the docstrings of the whole package.
 """
@@ -14,24 +15,30 @@ from __future__ import annotations
 
 import ast
 import doctest
+import importlib
 import inspect
+import pkgutil
 import re
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import sippet_reconcile as sr
-from sippet_reconcile import sandbox
+from sippet_reconcile import demo, sandbox
 from sippet_reconcile.api import ApiDescription, CheckResult
 from sippet_reconcile.audit import AuditVerification
 from sippet_reconcile.cdr import Candidate, CdrDescription
 from sippet_reconcile.plan import Approval, PlannedRequest
+from sippet_reconcile.plan.plots import PlanPlots
 from sippet_reconcile.reconciliation import Findings
 from sippet_reconcile.reconciliation.call_view import CallView
+from sippet_reconcile.reconciliation.plots import ReconciliationPlots
 from sippet_reconcile.reconciliation.rollup import RollUp
 from sippet_reconcile.report import Document
 
@@ -40,9 +47,12 @@ SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}$", re.MULTILINE)
 
 HANDED_OUT = (
     ApiDescription, Approval, AuditVerification, CallView, Candidate, CdrDescription, CheckResult, Document,
-    Findings, PlannedRequest, RollUp,
+    Findings, PlannedRequest, PlanPlots, ReconciliationPlots, RollUp,
 )  # fmt: skip
 """What the public steps return, besides the classes that are exported themselves."""
+
+INSIDE = frozenset({"BarChart", "Entry"})
+"""What a public name hands to the package's own steps: a chart is drawn by whatever shows it."""
 
 FOR_OTHER_MODULES = frozenset({
     "AuditLog.parts", "AuditLog.require_untouched", "AuditLog.writing",
@@ -54,10 +64,12 @@ FOR_OTHER_MODULES = frozenset({
 
 
 def exported() -> dict[str, Any]:
-    """Return every class and function that the package and its sandbox export."""
+    """Return every class and function that the package and its sandbox export, and the samples to try them on."""
     found = {}
-    for module in (sr, sandbox):
+    for module in (sr, sandbox, demo):
         for name in module.__all__:
+            if module is demo and not name.startswith("sample_"):
+                continue
             thing = getattr(module, name)
             if inspect.isclass(thing) or inspect.isfunction(thing):
                 found[name] = thing
@@ -92,6 +104,9 @@ PROPERTIES = {
     for name, thing in members(kind).items()
     if isinstance(thing, property | cached_property)
 }
+
+
+HELD = {name: thing.fget if isinstance(thing, property) else thing.func for name, thing in PROPERTIES.items()}
 
 
 def doc_of(thing: Any) -> str:
@@ -134,9 +149,9 @@ def test_the_parameters_of_a_docstring_are_those_of_the_signature(name: str) -> 
     told = names_of(doc_of(function), "Parameters")
     taken = [word for word in inspect.signature(function).parameters if word not in {"self", "cls"}]
     if name in FOR_OTHER_MODULES:
-        assert set(told) <= set(taken)
+        assert told == [word for word in taken if word in told]
     elif told or name in FUNCTIONS:
-        assert sorted(told) == sorted(taken)
+        assert told == taken
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -154,10 +169,57 @@ def test_what_a_class_says_that_it_has_it_has(name: str) -> None:
         assert set(told) == set(inspect.signature(kind).parameters)
 
 
+@pytest.mark.parametrize("name", [name for name, kind in CLASSES.items() if is_dataclass(kind)])
+def test_each_field_of_a_dataclass_is_told(name: str) -> None:
+    kind = CLASSES[name]
+    told = {word for base in kind.__mro__[:-1] for word in words_about_fields(base)}
+    assert [own.name for own in fields(kind) if not own.name.startswith("_") and own.name not in told] == []
+
+
+def words_about_fields(kind: Any) -> set[str]:
+    """Return the fields that a class explains: in a section, in a sentence, or in a text beneath them."""
+    doc = doc_of(kind)
+    body = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    beneath = {
+        above.target.id
+        for above, text in pairwise(body.body)
+        if isinstance(above, ast.AnnAssign)
+        and isinstance(above.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+    named = {*names_of(doc, "Attributes"), *names_of(doc, "Parameters"), *re.findall(r"``(\w+)``", doc)}
+    return beneath | named
+
+
+def test_each_class_that_a_step_hands_out_is_documented_as_well() -> None:
+    ours = {
+        name
+        for module in pkgutil.walk_packages(sr.__path__, "sippet_reconcile.")
+        for name, thing in vars(importlib.import_module(module.name)).items()
+        if inspect.isclass(thing) and thing.__module__.startswith("sippet_reconcile")
+    }
+    returned = {
+        (word, name)
+        for name, function in {**FUNCTIONS, **METHODS, **HELD}.items()
+        if name not in FOR_OTHER_MODULES
+        for word in re.findall(r"\b[A-Z]\w+", str(inspect.signature(function).return_annotation))
+    }
+    assert {(word, name) for word, name in returned if word in ours - set(CLASSES) - INSIDE} == set()
+
+
 @pytest.mark.parametrize("name", [*CLASSES, *FUNCTIONS])
-def test_each_public_class_and_function_has_an_example(name: str) -> None:
+def test_each_public_class_and_function_has_an_example_that_uses_it_and_shows_something(name: str) -> None:
     doc = doc_of({**CLASSES, **FUNCTIONS}[name])
-    assert doctest.DocTestParser().get_examples(doc), f"{name} has no example"
+    examples = doctest.DocTestParser().get_examples(doc)
+    assert any(example.want.strip() not in {"", "..."} for example in examples), f"{name} shows nothing"
+    if name in FUNCTIONS:
+        assert name in called_in(doc)
+    else:
+        # What a step hands out is used without its name.
+        used = {name, *members(CLASSES[name]), *getattr(CLASSES[name], "__annotations__", {})}
+        assert used & set(re.findall(r"\w+", "".join(example.source + example.want for example in examples)))
 
 
 @pytest.mark.parametrize("name", sorted(set(METHODS) - FOR_OTHER_MODULES))

@@ -90,6 +90,21 @@ class CheckResult:
 
     Whether calls may be *written* is not checked: nothing is ever sent to find out.
 
+    Attributes
+    ----------
+    url
+        The API that was asked.
+    reachable
+        Whether anything answered.
+    authenticated, sees_calls
+        Whether the token was taken, and whether it shows any call; None where that could not be told.
+    clock_difference_s
+        The server's clock minus this machine's, in seconds; None where it said no time.
+    statuses, patchable
+        As the server describes itself; see `ApiDescription`.
+    problems
+        What is amiss, a sentence each, with what to do.
+
     Examples
     --------
     >>> from sippet_reconcile import Client

@@ -61,9 +61,11 @@ def iter_cdr(
 
     Parameters
     ----------
+    paths
+        As in `read_cdr`.
     rows
         The rows of each batch; only the last one may have fewer.
-    paths, format, timezone, country, keep, columns, dayfirst, delimiter, status_map
+    format, timezone, country, keep, columns, dayfirst, delimiter, status_map
         As in `read_cdr`.
     internal_numbers, strip_prefixes, progress
         As in `read_cdr`.

@@ -181,11 +181,11 @@ def cdr_from_frame(
     df
         One row per record; it is not changed and its index is not looked at. Columns
         are found by name; typed columns are read as an export would print them.
+    format, columns, timezone, country, keep, dayfirst, status_map, internal_numbers, strip_prefixes
+        As in `read_cdr`.
     source
         What ``source_file`` says. ``source_row`` counts rows from 1, ``source_sha256``
         covers the content.
-    format, columns, timezone, country, keep, dayfirst, status_map, internal_numbers, strip_prefixes
-        As in `read_cdr`.
 
     Returns
     -------

@@ -47,6 +47,13 @@ class PlanPlots:
     >>> plan = sr.plan_corrections(calls, fix, reason="ticket 4711")
     >>> [int(bar.get_width()) for bar in plan.plot.causes().patches]
     [3]
+    >>> ax = plan.plot.seconds()
+    >>> ax.get_title(), ax.get_xlabel()
+    ('Seconds added or taken away, by cause', 'change of duration (s)')
+    >>> plan.plot.days().get_title()
+    'Calls to correct by hour, Wednesday 30 September 2026 (UTC)'
+    >>> [int(sum(bar.get_height() for bar in ax.patches)) for ax in (plan.plot.sizes(), plan.plot.hours())]
+    [3, 3]
     """
 
     _plan: Plan

@@ -80,6 +80,10 @@ class ReconciliationPlots:
     'Differing calls by field and cause'
     >>> int(sum(column.get_height() for column in rec.plot.hours().patches)) == rec.summary()["calls_with_discrepancies"]
     True
+    >>> rec.plot.days().get_title(), rec.plot.sizes().get_ylabel()
+    ('Differing calls by day, 1 to 31 October 2026 (Europe/London)', 'durations that differ')
+    >>> rec.plot.buckets().get_title(), rec.plot.start_gaps().get_title()
+    ('Calls by day and what became of them (Europe/London)', 'Starts of the CDR against those of the API, by file')
     """
 
     _rec: Reconciliation

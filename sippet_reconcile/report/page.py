@@ -13,7 +13,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-import jinja2
 from markupsafe import Markup
 
 from sippet_reconcile._display import label, plural, shortened, show_value, visible
@@ -22,6 +21,8 @@ from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows,
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import jinja2
 
     from sippet_reconcile.report.document import Document
     from sippet_reconcile.report.section import Section
@@ -64,6 +65,8 @@ def _asset(name: str) -> str:
 
 @cache
 def _template() -> jinja2.Template:
+    import jinja2  # noqa: PLC0415 - only where a page is written
+
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_asset),
         autoescape=True,

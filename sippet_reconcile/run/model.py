@@ -35,6 +35,10 @@ class Run:
         Which run of which plan on which API.
     audit
         The log it is kept in.
+    started_at, last_at
+        When its first session started, and when its last record was written.
+    n_sessions
+        How often it was started.
     ended
         How the latest session ended: ``complete``, ``limit``, ``interrupted``, or the
         kind of reason it stopped for; None where it still runs or died.

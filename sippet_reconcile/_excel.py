@@ -7,8 +7,6 @@ the cell. One row at a time is in memory.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
 import tempfile
 from contextlib import contextmanager
@@ -18,7 +16,6 @@ from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
 __all__ = [
@@ -26,7 +23,6 @@ __all__ = [
     "MAX_CHARS",
     "MAX_ROWS",
     "fitted",
-    "instead_of",
     "open_workbook",
     "plain_text",
 ]
@@ -89,38 +85,6 @@ def open_workbook(sink: BinaryIO, *, instead: str) -> Iterator[Any]:
         finally:
             for sheet in workbook.worksheets():
                 sheet.row_data_fh.close()
-
-
-@contextmanager
-def instead_of(target: Path) -> Iterator[BinaryIO]:
-    """Open a file beside another one, which it replaces once it is whole.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written, or not be replaced because another program holds it open.
-    """
-    aside = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # The name begins with a dot; mkstemp makes it readable by its owner alone.
-        handle, aside = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "w+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, target)  # noqa: PTH105 - the temporary file has a name only
-        aside = None
-    except PermissionError as exc:
-        msg = f"{target} cannot be written ({exc.strerror or exc}): close it where it is open, or choose another name"
-        raise InputError(msg) from exc
-    except OSError as exc:
-        msg = f"{target} cannot be written ({exc.strerror or exc}): free space or choose another place"
-        raise InputError(msg) from exc
-    finally:
-        if aside is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(aside)  # noqa: PTH108
 
 
 def plain_text(text: str) -> str:

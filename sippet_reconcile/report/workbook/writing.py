@@ -11,7 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._excel import MAX_ROWS, instead_of, open_workbook
+from sippet_reconcile._excel import MAX_ROWS, open_workbook
+from sippet_reconcile._files import instead_of
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report.workbook.sheet import (
     MS_PER_DAY,

@@ -17,7 +17,15 @@ from sippet_reconcile._display.cards import (
     paragraphs,
     section,
 )
-from sippet_reconcile._display.masking import hide_middle, mask_digits, mask_like_number, mask_number
+from sippet_reconcile._display.masking import (
+    hide_middle,
+    mask_digits,
+    mask_in_id,
+    mask_in_name,
+    mask_like_number,
+    mask_number,
+    mask_text,
+)
 from sippet_reconcile._display.tables import MAX_ROWS, escape, html_table, more_rows
 from sippet_reconcile._display.text import (
     joined,
@@ -44,8 +52,11 @@ __all__ = [
     "joined",
     "label",
     "mask_digits",
+    "mask_in_id",
+    "mask_in_name",
     "mask_like_number",
     "mask_number",
+    "mask_text",
     "more_rows",
     "paragraphs",
     "plural",

@@ -20,9 +20,13 @@ __all__ = [
 _PER_CENT: Final = re.compile(r"\d+(?:\.\d+)?%")
 _DURATION: Final = re.compile(r"\d[\d,.]* (?:h|min|s)\b(?: \d+ (?:min|s)\b)*")
 _UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
+    "|(?<=[0-9A-Za-z])[\u200c\u200d]|[\u200c\u200d](?=[0-9A-Za-z])"
 )
-"""What steers a terminal or turns text round instead of being text, and halves of surrogate pairs."""
+"""What steers a terminal, turns text round or takes no room instead of being text, and halves of surrogate pairs.
+
+What joins the letters of other scripts and the parts of an emoji stays where it does so.
+"""
 
 
 def visible(text: str) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile._display import card, html_text, show_value
+from sippet_reconcile._display import card, html_text, mask_text, show_value
 from sippet_reconcile.api.description import ApiDescription
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind
 from sippet_reconcile.api.reading import read_window
@@ -147,13 +147,19 @@ class CheckResult:
 
     def __repr__(self) -> str:
         told = ", ".join(
-            f"{name} {show_value(value)}" for name, value in self.summary().items() if value is not None
+            f"{name} {mask_text(show_value(value))}"
+            for name, value in self.summary().items()
+            if value is not None
         )
         return f"<CheckResult {'ok' if self.ok else 'NOT ok'}: {told}>"
 
     def _repr_html_(self) -> str:
-        values = {name: value for name, value in self.summary().items() if name not in {"url", "problems"}}
-        problems = "".join(html_text(problem) for problem in self.problems)
+        values = {
+            name: mask_text(value) if isinstance(value, str) else value
+            for name, value in self.summary().items()
+            if name not in {"url", "problems"}
+        }
+        problems = "".join(html_text(mask_text(problem)) for problem in self.problems)
         title = "The API can be read" if self.ok else "The API cannot be used yet"
         return card(title, values, problems, subtitle=self.url, tone="ok" if self.ok else "stop")
 

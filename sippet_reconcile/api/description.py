@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._display import card, show_value
+from sippet_reconcile._display import card, mask_text, show_value
 from sippet_reconcile.api.documents import DocumentError, load_json
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of
 
@@ -52,11 +52,15 @@ class ApiDescription:
         }
 
     def __repr__(self) -> str:
-        told = "; ".join(f"{name}: {show_value(value)}" for name, value in self.summary().items())
+        told = "; ".join(f"{name}: {mask_text(show_value(value))}" for name, value in self.summary().items())
         return f"<ApiDescription {told}>"
 
     def _repr_html_(self) -> str:
-        return card("What the API says of itself", self.summary(), tone="ok" if self.available else "warn")
+        values = {
+            name: mask_text(value) if isinstance(value, str) else value
+            for name, value in self.summary().items()
+        }
+        return card("What the API says of itself", values, tone="ok" if self.available else "warn")
 
 
 def _resolved(document: dict[str, Any], schema: Any) -> dict[str, Any]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["frame_rows", "plain", "print_frame", "print_json", "print_summary", "say", "tell"]
 
-_NUMBERS = ("from_number", "to_number", "from_e164", "to_e164")
 _LINES = ("source_row", "seq", "http_status")
 _MOST_ROWS = 40
 _LONGEST = 70
@@ -87,7 +86,8 @@ def print_frame(
 
     `n_rows` is how many there are in all, where `frame` has the first of them only.
     """
-    from sippet_reconcile._display import label, mask_number, text_table  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile._display import label, text_table  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile.report.section import hidden_numbers  # noqa: PLC0415
 
     names = [str(name) for name in columns or frame.columns if name in frame.columns]
     if title:
@@ -95,12 +95,10 @@ def print_frame(
     if not len(frame):
         tell("(none)", err=err)
         return
-    shown = frame.head(most)
+    shown = hidden_numbers(frame.head(most))
 
     def cells(name: str) -> list[Any]:
         values = shown[name].tolist()
-        if name in _NUMBERS:
-            return [mask_number(v) if isinstance(v, str) else v for v in values]
         if name in _LINES:
             return [str(v) if isinstance(v, int) else v for v in values]
         if name.startswith("share"):
@@ -116,7 +114,7 @@ def print_frame(
 
 def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:
     """Write names and plain values on stdout; nested values become one line each."""
-    from sippet_reconcile._display import label, show_value  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile._display import label, mask_text, show_value  # noqa: PLC0415 - it needs pandas
 
     if title:
         tell(title)
@@ -129,4 +127,4 @@ def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> Non
             text = ", ".join(show_value(item) for item in value) or "–"
         else:
             text = show_value(value)
-        tell(f"  {names[name].ljust(width)}  {text}")
+        tell(f"  {names[name].ljust(width)}  {mask_text(text)}")

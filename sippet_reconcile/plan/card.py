@@ -17,6 +17,7 @@ from sippet_reconcile._display import (
     folded,
     html_table,
     html_text,
+    mask_text,
     more_rows,
     plural,
     section,
@@ -28,6 +29,7 @@ from sippet_reconcile._display import (
 from sippet_reconcile.report.charts import Bar, BarChart
 from sippet_reconcile.report.dry_run.words import FIELD_WORDS
 from sippet_reconcile.report.durations import in_words, signed_in_words
+from sippet_reconcile.report.section import hidden_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +95,7 @@ def plan_text(plan: Plan, next_step: str) -> str:
         chart = _causes(changes)
         blocks.append(f"{chart.title}\n{chart.to_text(_WIDTH)}")
         ids = _first_ids(changes)
-        own = changes.loc[changes["call_id"].isin(ids), list(_COLUMNS)]
+        own = hidden_numbers(changes.loc[changes["call_id"].isin(ids), list(_COLUMNS)])
         own = own.assign(delta_s=own["delta_s"].map(signed, na_action="ignore").astype("str"))
         columns = [own[name].tolist() for name in own]
         more = _n_calls(changes) - len(ids)
@@ -106,7 +108,7 @@ def plan_text(plan: Plan, next_step: str) -> str:
         blocks.append("\n".join([_left_out_title(left_out), *lines]))
     given = [
         textwrap.fill(
-            visible(f"{one.by}, {_instant(one.at)}{f': {one.note}' if one.note else ''}"),
+            visible(mask_text(f"{one.by}, {_instant(one.at)}{f': {one.note}' if one.note else ''}")),
             _WIDTH,
             initial_indent="  ",
             subsequent_indent="    ",
@@ -131,7 +133,7 @@ def _instant(text: object) -> str:
 def _reasons(left_out: pd.DataFrame) -> pd.DataFrame:
     """Return how many calls are left out for each reason, the commonest first."""
     reasons = left_out.groupby("reason", as_index=False).agg(calls=("call_id", "nunique"))
-    return reasons.sort_values(["calls", "reason"], ascending=[False, True], kind="stable")
+    return hidden_numbers(reasons.sort_values(["calls", "reason"], ascending=[False, True], kind="stable"))
 
 
 def _left_out_title(left_out: pd.DataFrame) -> str:
@@ -181,7 +183,7 @@ def _causes(changes: pd.DataFrame) -> BarChart:
         n, delta_s = int(rest["n_calls"].sum()), rest["delta_s"].sum(min_count=1)
         label = plural(len(rest), "further cause")
         bars.append(Bar(label, float(n), f"{plural(n, 'change')}{_seconds(delta_s)}", is_quiet=True))
-    return BarChart("Calls by field and cause", tuple(bars))
+    return BarChart("Calls by field and cause", tuple(bars)).masked()
 
 
 def _counted(n_calls: int, delta_s: Any) -> str:
@@ -197,7 +199,7 @@ def _first_calls(changes: pd.DataFrame) -> str:
     ids = _first_ids(changes)
     rows = []
     for call_id in ids:
-        own = changes.loc[changes["call_id"].eq(call_id)]
+        own = hidden_numbers(changes.loc[changes["call_id"].eq(call_id)])
         columns = [own[name].tolist() for name in _COLUMNS[1:]]
         for place, (field, before, after, delta_s, cause) in enumerate(zip(*columns, strict=True)):
             first = f'<td class="s" rowspan="{len(own)}">{escape(call_id)}</td>' if not place else ""
@@ -212,9 +214,7 @@ def _first_calls(changes: pd.DataFrame) -> str:
 def _approvals(plan: Plan) -> str:
     """Return who approved, when and why; what has no approval says so."""
     if not plan.approvals:
-        return html_text(
-            "Nobody has approved this plan; plan.approve(by=…, note=…) does, and any change drops it."
-        )
+        return html_text(_UNAPPROVED)
     given = pd.DataFrame(
         {
             "who": [one.by for one in plan.approvals],
@@ -222,4 +222,4 @@ def _approvals(plan: Plan) -> str:
             "why": [one.note or None for one in plan.approvals],
         }
     )
-    return html_table(given, max_rows=_APPROVALS)
+    return html_table(hidden_numbers(given), max_rows=_APPROVALS)

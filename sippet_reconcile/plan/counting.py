@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from sippet_reconcile._display import plural
+from sippet_reconcile._display import mask_text, plural
 from sippet_reconcile.plan.approval import people_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ def summary_of_plan(plan: Plan, content: Content) -> dict[str, object]:
 def line_of_plan(plan: Plan, content: Content, next_step: str) -> str:
     """Return the one line of a plan that ends in the next step."""
     approved = (
-        f"approved by {summary_of_plan(plan, content)['approved_by']}" if plan.approvals else "not approved"
+        f"approved by {mask_text(str(summary_of_plan(plan, content)['approved_by']))}"
+        if plan.approvals
+        else "not approved"
     )
     return (
         f"<Plan {plan.short_id}: {plural(len(content.changes), 'change')} to {plural(len(plan), 'call')}, "

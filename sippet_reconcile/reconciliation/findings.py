@@ -20,6 +20,7 @@ from sippet_reconcile._display import (
     escape,
     folded,
     html_text,
+    mask_text,
     plural,
     section,
     text_table,
@@ -89,7 +90,7 @@ class Finding:
     cure: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return visible(f"<Finding {self.severity.value} {self.code}: {self.message}>")
+        return visible(f"<Finding {self.severity.value} {self.code}: {mask_text(self.message)}>")
 
     def summary(self) -> dict[str, object]:
         """Return plain values: everything but the evidence, which is counted."""
@@ -104,15 +105,17 @@ class Finding:
 
     def to_html(self) -> str:
         """Return the finding as an escaped part of a page, evidence limited and numbers masked."""
-        return section(f"{self.severity.value}: {self.code}", html_text(self.message), *self._parts())
+        return section(
+            f"{self.severity.value}: {self.code}", html_text(mask_text(self.message)), *self._parts()
+        )
 
     def _parts(self) -> list[str]:
-        advice = [f"<p><b>Next:</b> {escape(self.advice)}</p>"] if self.advice else []
+        advice = [f"<p><b>Next:</b> {escape(mask_text(self.advice))}</p>"] if self.advice else []
         return [*advice, shown_evidence(self)]
 
     def _repr_html_(self) -> str:
         title = f"Finding: {self.code} ({self.severity.value})"
-        return card(title, None, *self._parts(), verdict=self.message, tone=_tone([self]))
+        return card(title, None, *self._parts(), verdict=mask_text(self.message), tone=_tone([self]))
 
 
 def _tone(findings: Sequence[Finding]) -> str:
@@ -316,7 +319,7 @@ class Findings(Sequence[Finding]):
     def to_text(self) -> str:
         """Return every finding with its advice, its cure as a rule, and the first rows of its evidence."""
         said = [_as_text(finding) for finding in self._items] or ["No findings."]
-        return visible("\n\n".join([*said, *([self.untold] if self.untold else [])]))
+        return visible("\n\n".join([*said, *([mask_text(self.untold)] if self.untold else [])]))
 
     def __str__(self) -> str:
         return self.to_text()
@@ -332,7 +335,7 @@ class Findings(Sequence[Finding]):
         subtitle = f"{stops} of them make a plan impossible until fixed or accepted" if stops else None
         parts = [findings_table(self)]
         if cures := self.cures_toml():
-            parts.append(folded("Rules as measured, not applied", f"<pre>{escape(cures)}</pre>"))
+            parts.append(folded("Rules as measured, not applied", f"<pre>{escape(mask_text(cures))}</pre>"))
         return card(title, None, *parts, subtitle=subtitle, tone=_tone(self._items))
 
 
@@ -353,12 +356,15 @@ def _plain(value: object) -> str | None:
 
 
 def _as_text(finding: Finding) -> str:
-    lines = [f"[{finding.severity.value}] {finding.code}: {finding.message}"]
+    lines = [f"[{finding.severity.value}] {finding.code}: {mask_text(finding.message)}"]
     if finding.advice:
-        lines.append(f"  next: {finding.advice}")
+        lines.append(f"  next: {mask_text(finding.advice)}")
     cure = [line for line in Findings([finding]).cures_toml().splitlines() if not line.startswith("#")]
     if cure:
-        lines += ["  as a rule, measured and not applied:", *(f"    {line}".rstrip() for line in cure)]
+        lines += [
+            "  as a rule, measured and not applied:",
+            *(f"    {mask_text(line)}".rstrip() for line in cure),
+        ]
     evidence = finding.evidence
     if len(evidence) and len(evidence.columns):
         head = shares_in_per_cent(hide_numbers(readable(evidence.head(SHOWN_ROWS))))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
-from sippet_reconcile._display import escape, shortened, visible
+from sippet_reconcile._display import escape, mask_in_id, mask_text, shortened, visible
 from sippet_reconcile.reconciliation.ticks import SECOND, Tick, scale_name, ticks_between
 
 __all__ = ["Lane", "Look", "Picture", "Stretch"]
@@ -143,6 +143,13 @@ class Picture:
     lanes: tuple[Lane, ...]
     zone: str = "UTC"
     more: str = ""
+
+    def masked(self) -> Self:
+        """Return the picture without any phone number in its texts."""
+        lanes = tuple(
+            replace(lane, label=mask_in_id(lane.label), text=mask_text(lane.text)) for lane in self.lanes
+        )
+        return replace(self, title=mask_in_id(self.title), lanes=lanes)
 
     @property
     def description(self) -> str:

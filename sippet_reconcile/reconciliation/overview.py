@@ -18,6 +18,7 @@ from sippet_reconcile._display import (
     folded,
     html_table,
     html_text,
+    mask_text,
     paragraphs,
     plural,
     section,
@@ -97,7 +98,7 @@ def overview_html(
     checks = findings.checks
     if len(checks):
         parts.append(folded("What was looked for", compact_table(checks, max_rows=MAX_ROWS)))
-    parts.append(folded("Rules to pin", f"<pre>{escape(said['proposed_rules_toml'])}</pre>"))
+    parts.append(folded("Rules to pin", f"<pre>{escape(mask_text(said['proposed_rules_toml']))}</pre>"))
     tone = "stop" if said["stops"] else "warn" if said["discrepancies"] else "ok"
     subtitle = said["period"] or "no period: everything that was handed in"
     return card("Reconciliation", None, *parts, subtitle=subtitle, verdict=said["verdict"], tone=tone)
@@ -111,21 +112,24 @@ def _leading(causes: RollUp) -> str:
         bars = tuple(bar for bar in chart.bars if bar.value >= least)[:_BARS]
         title = f"{chart.title}, the {len(bars)} largest of {len(causes.frame)}"
         chart = replace(chart, title=title, bars=bars)
-    figures = folded("All of them in figures", compact_table(causes.frame, max_rows=MAX_ROWS))
-    return paragraphs(causes.sentences) + chart_figure(chart.title, chart.to_svg()) + figures
+    figures = folded("All of them in figures", compact_table(hide_numbers(causes.frame), max_rows=MAX_ROWS))
+    sentences = [mask_text(sentence) for sentence in causes.sentences]
+    return paragraphs(sentences) + chart_figure(chart.title, chart.masked().to_svg()) + figures
 
 
 def overview_text(said: dict[str, Any], findings: Findings, causes: RollUp, largest: pd.DataFrame) -> str:
     """Return the page for a terminal, in the order of the card; evidence, balance and rules are left to their frames."""
     blocks = [_filled(said["verdict"]), _filled(_counted(said))]
     for finding in findings:
-        told = _filled(f"[{finding.severity.value}] {finding.code}: {finding.message}")
-        blocks.append("\n".join([told, *(_indented(f"next: {finding.advice}") if finding.advice else [])]))
+        told = _filled(f"[{finding.severity.value}] {finding.code}: {mask_text(finding.message)}")
+        blocks.append(
+            "\n".join([told, *(_indented(f"next: {mask_text(finding.advice)}") if finding.advice else [])])
+        )
     if findings.untold:
-        blocks.append(_filled(findings.untold))
+        blocks.append(_filled(mask_text(findings.untold)))
     if causes.sentences:
-        first, second = (_filled(sentence) for sentence in causes.sentences)
-        blocks += [f"{first}\n{second}", f"{causes.chart.title}\n{causes.chart.to_text(_WIDTH)}"]
+        first, second = (_filled(mask_text(sentence)) for sentence in causes.sentences)
+        blocks += [f"{first}\n{second}", f"{causes.chart.title}\n{causes.chart.masked().to_text(_WIDTH)}"]
     if len(largest):
         shown = _readable(largest)
         heads = [str(name) for name in shown.columns]

@@ -7,7 +7,6 @@ open; what proves it is folded away.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -16,12 +15,11 @@ from sippet_reconcile._display import (
     escape,
     folded,
     html_table,
-    mask_like_number,
-    mask_number,
+    mask_text,
     plural,
     shortened,
 )
-from sippet_reconcile.report.section import NUMBER_COLUMNS
+from sippet_reconcile.report.section import hidden_numbers
 
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.findings import Finding, Findings
@@ -39,7 +37,6 @@ __all__ = [
 SHOWN_ROWS: Final = 10
 """Rows of evidence that a finding shows; all of them stay in its frame."""
 
-_SIDES: Final = ("value_call", "value_cdr")
 _LONGEST: Final = 120
 
 _COLOURS: Final = {"stop": "#c62828", "warn": "#ef8f00", "info": "#5c8fd6"}
@@ -85,22 +82,13 @@ def hide_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     >>> hide_numbers(rows)["value_call"].tolist()
     ['02•••••••23', '2026-10-01T09:00:00Z']
     """
-    shown: dict[str, pd.Series[str]] = {}
-    for name in frame.columns:
-        texts = frame[name]
-        if not isinstance(texts.dtype, pd.StringDtype):
-            continue
-        hide: Callable[[object], object] = str
-        if name in NUMBER_COLUMNS:
-            hide = mask_number
-        elif name == "value" or str(name).startswith("x_"):  # a trunk, say, may be named by its number
-            hide = mask_like_number
-        hidden = texts.map(hide, na_action="ignore").astype("str")
-        if name in _SIDES and "field" in frame.columns:
-            masked = texts.map(mask_number, na_action="ignore").astype("str")
-            hidden = hidden.mask(frame["field"].isin(NUMBER_COLUMNS), masked)
-        shown[str(name)] = hidden.map(_cut, na_action="ignore").astype("str")
-    return frame.assign(**shown)
+    shown = hidden_numbers(frame)
+    texts = {
+        str(name): shown[name].map(_cut, na_action="ignore").astype("str")
+        for name in shown.columns
+        if isinstance(shown[name].dtype, pd.StringDtype)
+    }
+    return shown.assign(**texts)
 
 
 def _cut(text: str) -> str:
@@ -124,13 +112,13 @@ def findings_table(findings: Findings) -> str:
 
     The evidence is folded away below; what too few rows could tell is one quiet line.
     """
-    quiet = f'<p class="more">{escape(findings.untold)}</p>' if findings.untold else ""
+    quiet = f'<p class="more">{escape(mask_text(findings.untold))}</p>' if findings.untold else ""
     if not len(findings):
         return quiet
     cell = '<td style="white-space:nowrap">'
     rows = "".join(
         f'<tr>{cell}<span style="color:{_COLOURS[finding.severity.value]}">●</span> {escape(finding.severity.value)}</td>'
-        f"{cell}<b>{escape(finding.code)}</b></td><td>{escape(finding.message)}</td><td>{escape(finding.advice)}</td></tr>"
+        f"{cell}<b>{escape(finding.code)}</b></td><td>{escape(mask_text(finding.message))}</td><td>{escape(mask_text(finding.advice))}</td></tr>"
         for finding in findings
     )
     heads = "".join(f"<th>{name}</th>" for name in ("severity", "finding", "what was seen", "what to do"))

@@ -13,7 +13,16 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import card, chart_figure, folded, joined, paragraphs, plural, signed
+from sippet_reconcile._display import (
+    card,
+    chart_figure,
+    folded,
+    joined,
+    mask_text,
+    paragraphs,
+    plural,
+    signed,
+)
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.explaining.explain import find_explanation
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
@@ -25,7 +34,7 @@ from sippet_reconcile.reconciliation.groups import (
     sum_seconds,
     word_series,
 )
-from sippet_reconcile.reconciliation.page import compact_table
+from sippet_reconcile.reconciliation.page import compact_table, hide_numbers
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import Bar, BarChart
 
@@ -312,15 +321,21 @@ class RollUp:
         """Return the sentences and the chart for a terminal."""
         if not self.sentences:
             return "Nothing differs."
-        return "\n".join([*self.sentences, "", self.chart.title, self.chart.to_text(width)])
+        chart = self.chart.masked()
+        return "\n".join([*map(mask_text, self.sentences), "", chart.title, chart.to_text(width)])
 
     def to_html(self) -> str:
         """Return the sentences, the chart and, folded away, its figures as part of a page; nothing where nothing differs."""
         if not self.sentences:
             return ""
-        chart = self.chart
-        figures = folded("The figures of this chart", compact_table(self.frame, max_rows=len(self.frame)))
-        return paragraphs(self.sentences) + chart_figure(chart.title, chart.to_svg()) + figures
+        chart = self.chart.masked()
+        table = compact_table(hide_numbers(self.frame), max_rows=len(self.frame))
+        figures = folded("The figures of this chart", table)
+        return (
+            paragraphs([mask_text(sentence) for sentence in self.sentences])
+            + chart_figure(chart.title, chart.to_svg())
+            + figures
+        )
 
     def __str__(self) -> str:
         return self.to_text()

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import mask_number, show_value
+from sippet_reconcile._display import mask_in_id, mask_in_name, mask_text, show_value
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.reconciliation.balance import START_TOO_FAR
 from sippet_reconcile.reconciliation.call_view import CallView
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.reconciliation.timeline import call_picture
-from sippet_reconcile.report.section import NUMBER_COLUMNS
+from sippet_reconcile.report.section import hidden_numbers
 from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
@@ -110,6 +110,20 @@ def show_call(rec: Reconciliation, wanted: str, *, show_numbers: bool) -> CallVi
     bucket, reason = str(row["bucket"]), _text(row["reason"])
     shown = found if show_numbers else hide_numbers(found)
     ordered = _in_order(own_legs)
+    picture = call_picture(
+        call,
+        cdr,
+        ordered if show_numbers else ordered.assign(source=ordered["source"].map(mask_in_name)),
+        found,
+        rules=rec.rules,
+        zone=rec.timezone,
+        rivals=_rival_rows(ambiguous, rivals, calls, cdr_calls) if len(rivals) else None,
+    )
+    notes = tuple(_notes(rec, bucket, reason, shown, call=call, cdr=cdr))
+    rivals = rivals.reset_index(drop=True)
+    if not show_numbers:
+        picture, notes, rivals = picture.masked(), tuple(map(mask_text, notes)), hide_numbers(rivals)
+        cdr_id, reason = mask_in_id(cdr_id) if cdr_id else cdr_id, mask_text(reason) if reason else reason
     return CallView(
         call_id,
         cdr_id,
@@ -117,18 +131,10 @@ def show_call(rec: Reconciliation, wanted: str, *, show_numbers: bool) -> CallVi
         reason,
         _both_sides(call, cdr, show_numbers=show_numbers),
         _legs_shown(ordered, show_numbers=show_numbers),
-        rivals.reset_index(drop=True),
+        rivals,
         shown,
-        tuple(_notes(rec, bucket, reason, shown, call=call, cdr=cdr)),
-        call_picture(
-            call,
-            cdr,
-            ordered,
-            found,
-            rules=rec.rules,
-            zone=rec.timezone,
-            rivals=_rival_rows(ambiguous, rivals, calls, cdr_calls) if len(rivals) else None,
-        ),
+        notes,
+        picture,
     )
 
 
@@ -187,16 +193,21 @@ def _find_cdr(cdr_calls: pd.DataFrame, legs: pd.DataFrame, wanted: str) -> str |
 def _both_sides(
     call: pd.Series[Any] | None, cdr: pd.Series[Any] | None, *, show_numbers: bool
 ) -> pd.DataFrame:
+    if not show_numbers:
+        call, cdr = (None if side is None else _row_hidden(side) for side in (call, cdr))
     rows: list[tuple[str, str, str]] = []
     for attribute, of_call, of_cdr in _SIDES:
         shown: list[str] = []
         for side, name in ((call, of_call), (cdr, of_cdr)):
             value = None if side is None or name is None else side[name]
-            if isinstance(value, str) and attribute in NUMBER_COLUMNS and not show_numbers:
-                value = mask_number(value)
             shown.append(show_value(value))
         rows.append((attribute, shown[0], shown[1]))
     return pd.DataFrame(rows, columns=["attribute", "api", "cdr"], dtype="str")
+
+
+def _row_hidden(row: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a row with the middle of its phone numbers hidden."""
+    return hidden_numbers(row.to_frame().T).iloc[0]
 
 
 def _in_order(legs: pd.DataFrame) -> pd.DataFrame:
@@ -210,7 +221,7 @@ def _in_order(legs: pd.DataFrame) -> pd.DataFrame:
 def _legs_shown(legs: pd.DataFrame, *, show_numbers: bool) -> pd.DataFrame:
     shown = legs.loc[:, list(_LEG_COLUMNS)]
     # However long its name, a file without its line proves nothing.
-    return shown if show_numbers else hide_numbers(shown).assign(source=shown["source"])
+    return shown if show_numbers else hide_numbers(shown).assign(source=shown["source"].map(mask_in_name))
 
 
 def _notes(

@@ -21,6 +21,7 @@ from sippet_reconcile._display import (
     plural,
     section,
 )
+from sippet_reconcile.report.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,7 @@ def document_card(document: Document) -> str:
 
     An open section shows its first chart and few rows, so that a card fits a screen.
     """
+    document = masked(document)
     shown = [part for part in document.sections if part.in_card and not part.is_detail]
     opened = [section(part.title, *_opened(part)) for part in shown[:_OPEN]]
     rest = [folded(_told(part), *_body(part, _CARD_ROWS)) for part in shown[_OPEN:]]

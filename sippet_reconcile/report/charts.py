@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
-from sippet_reconcile._display import visible
+from sippet_reconcile._display import mask_text, visible
 
 __all__ = ["Bar", "BarChart", "Chart", "ColumnChart"]
 
@@ -75,6 +75,20 @@ def _axis(zero: float, first: int, end: int) -> str:
 class _Drawing:
     title: str
     bars: tuple[Bar, ...]
+
+    def masked(self) -> Self:
+        """Return the chart without any phone number in its texts."""
+        bars = tuple(
+            replace(
+                bar,
+                label=mask_text(bar.label),
+                text=mask_text(bar.text),
+                tick=mask_text(bar.tick),
+                group=mask_text(bar.group),
+            )
+            for bar in self.bars
+        )
+        return replace(self, title=mask_text(self.title), bars=bars)
 
     @property
     def description(self) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile._display import visible
+from sippet_reconcile._display import mask_text, visible
+from sippet_reconcile._files import instead_of
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report.card import document_card
 from sippet_reconcile.report.markdown import document_markdown
@@ -80,7 +81,7 @@ class Document:
             raise InputError(msg)
 
     def __repr__(self) -> str:
-        return visible(f"<Document {self.title}: {self.verdict}>")
+        return visible(mask_text(f"<Document {self.title}: {self.verdict}>"))
 
     def __str__(self) -> str:
         return document_text(self, max_rows=_TEXT_ROWS, width=_TEXT_WIDTH)
@@ -129,13 +130,11 @@ class Document:
 
 
 def _write(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text as a file that is there as a whole or not at all, readable by its owner alone."""
     target = Path(path)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except OSError as exc:
-        msg = f"the report cannot be written to {target}: {exc.strerror or exc}"
-        raise InputError(msg) from exc
+    with instead_of(target) as file:
+        # What is half of a surrogate pair in data is written out, so that any program can read the file.
+        file.write(text.encode("utf-8", "backslashreplace"))
     return target
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from sippet_reconcile._display import label, show_value
+from sippet_reconcile._display import label, show_value, visible
+from sippet_reconcile.report.masking import masked
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document
@@ -22,6 +23,7 @@ _MARKDOWN_ROWS: Final = 100
 
 def document_markdown(document: Document, *, mask: bool = True) -> str:
     """Return the whole document as Markdown."""
+    document = masked(document) if mask else document
     lines = [f"# {_markdown(document.title)}", ""]
     lines += [f"*{_markdown(document.subtitle)}*", ""] if document.subtitle else []
     lines += [f"**{_markdown(document.verdict)}**", ""]
@@ -43,12 +45,20 @@ def document_markdown(document: Document, *, mask: bool = True) -> str:
     return "\n".join(lines)
 
 
-_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]|#~$]|(?<=[A-Za-z]):(?=//)|(?i:(?<=\bwww)\.))")
+"""What is markup, a formula, or makes an address of what stands around it."""
+_ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 def _markdown(text: str) -> str:
-    """Return text that Markdown shows as it is: no markup, no HTML, one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("\\<", "&lt;").replace("\\>", "&gt;")
+    r"""Return text that Markdown shows as it is: no markup, no HTML, no link, one line.
+
+    Examples
+    --------
+    >>> _markdown("<b> & [x](http://a.example)\nwww.b.example")
+    '&lt;b&gt; &amp; \\[x\\](http\\://a.example) www\\.b.example'
+    """
+    return _SPECIAL.sub(r"\\\1", " ".join(visible(text).split())).translate(_ENTITIES)
 
 
 def _markdown_table(part: Section, *, mask: bool) -> list[str]:

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from sippet_reconcile._display import label, plural, shortened, show_value, visible
 from sippet_reconcile._display.text import unbroken
+from sippet_reconcile.report.masking import masked
 from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows, within
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _SCRIPTS: Final = ("tables.js", "copy.js", "report.js")
 
 def document_page(document: Document, *, mask: bool = True) -> str:
     """Return the whole document as one HTML page, phone numbers masked unless they are to be seen."""
+    document = masked(document) if mask else document
     styles = ["".join(map(_asset, _STYLES)), _margins(document.title)]
     scripts = [_asset("early.js"), "".join(map(_asset, _SCRIPTS))]
     sections = [_prepared(part, f"s{at}", mask=mask) for at, part in enumerate(document.sections)]

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import mask_number
-from sippet_reconcile.report.section import number_cells
+from sippet_reconcile._display import mask_text, visible
+from sippet_reconcile.report.masking import masked
+from sippet_reconcile.report.section import hidden_values
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document
@@ -26,6 +27,7 @@ _JSON_ROWS: Final = 5000
 
 def document_json(document: Document, *, mask: bool = True) -> str:
     """Return the whole document as JSON."""
+    document = masked(document) if mask else document
     plain = {
         "title": document.title,
         "subtitle": document.subtitle,
@@ -36,7 +38,8 @@ def document_json(document: Document, *, mask: bool = True) -> str:
         "sections": [_section_plain(part, mask=mask) for part in document.sections],
         "about": _plain(document.about),
     }
-    return json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False)
+    # What nobody sees is escaped as JSON does it: the document stays the same.
+    return visible(json.dumps(plain, ensure_ascii=False, indent=2, allow_nan=False))
 
 
 def _plain(value: object) -> Any:
@@ -70,18 +73,9 @@ def _section_plain(part: Section, *, mask: bool) -> dict[str, Any]:
 def _table_plain(frame: pd.DataFrame, *, mask: bool) -> dict[str, Any]:
     """Return the first rows of a table as plain values."""
     rows = frame.head(_JSON_ROWS)
-    hidden = number_cells(rows) if mask else {}
-    columns = []
-    for name in map(str, rows.columns):
-        values = rows[name].tolist()
-        flags = hidden.get(name, [False] * len(values))
-        columns.append(
-            [
-                mask_number(v) if flag and isinstance(v, str) else _plain(v)
-                for v, flag in zip(values, flags, strict=True)
-            ]
-        )
+    columns = hidden_values(rows) if mask else [rows.iloc[:, at].tolist() for at in range(rows.shape[1])]
+    columns = [[_plain(value) for value in values] for values in columns]
     return {
-        "columns": [str(name) for name in rows.columns],
+        "columns": [mask_text(str(name)) if mask else str(name) for name in rows.columns],
         "rows": [list(row) for row in zip(*columns, strict=True)],
     }

@@ -13,7 +13,7 @@ from itertools import groupby, pairwise
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, Final
 
-from sippet_reconcile._display import shortened, visible
+from sippet_reconcile._display import mask_text, shortened, visible
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report.charts import BarChart, Chart, ColumnChart
 
@@ -191,7 +191,7 @@ def written(text: str) -> str:
     ('a\\u001b[1m\\nb', 'Zoë: −5 s', '\\u6f22')
     """
     known = _letters()
-    one_line = visible(text).replace("\n", "\\n").replace("\t", " ")
+    one_line = visible(mask_text(text)).replace("\n", "\\n").replace("\t", " ")
     return "".join(
         sign if ord(sign) in known else sign.encode("unicode_escape").decode("ascii") for sign in one_line
     )

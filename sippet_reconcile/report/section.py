@@ -7,19 +7,19 @@ numbers masked, from which every view is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import label, mask_number, show_value
+from sippet_reconcile._display import label, mask_in_id, mask_in_name, mask_number, mask_text, show_value
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.charts import Chart
 
-__all__ = ["NUMBER_COLUMNS", "Section", "number_cells"]
+__all__ = ["NUMBER_COLUMNS", "Section", "hidden_numbers", "hidden_values"]
 
 NUMBER_COLUMNS: Final = ("from_number", "to_number", "sip_username")
 """Columns that are masked wherever they are shown; a user name is often a number."""
@@ -27,8 +27,16 @@ NUMBER_COLUMNS: Final = ("from_number", "to_number", "sip_username")
 _MASKED: Final = re.compile(r"(?:from|to)_(?:number|e164)|sip_username")
 """Names that begin so hold numbers, whichever side they are of."""
 
-_VALUES: Final = frozenset({"before", "after", "value_call", "value_cdr"})
+_VALUES: Final = frozenset({"before", "after", "observed", "value_call", "value_cdr"})
 """Columns whose content is that of the field which their row names."""
+
+_IDS: Final = frozenset({"call_id", "call_uuid", "cdr_id", "conversation_id", "leg_id", "call_key", "linked_id", "id", "example", "examples",
+                         "plan_id", "run_id", "reverts_run_id", "request_id", "hash", "prev_hash", "head", "sha256", "record_hash"})  # fmt: skip
+"""Columns that somebody looks up: of these, only what is certainly a phone number is masked."""
+
+_NAMES_OF_FILES: Final = frozenset({"source", "sources", "source_file", "file"})
+_MEASURED: Final = re.compile(r"\w+_(?:at|s|seconds)(?:_cdr|_call)?")
+"""Columns, and fields, of instants and durations."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,19 +142,15 @@ class Section:
         return (ends - starts)[:n_blocks].tolist()
 
     def _texts(self, frame: pd.DataFrame, *, mask: bool) -> list[list[str]]:
-        hidden = number_cells(frame) if mask else {}
-        texts = []
-        for name in map(str, frame.columns):
-            values = frame[name].tolist()
-            flags = hidden.get(name, [False] * len(values))
-            texts.append(
-                [self._cell(name, value, mask=flag) for value, flag in zip(values, flags, strict=True)]
-            )
-        return texts
+        columns = (
+            hidden_values(frame) if mask else [frame.iloc[:, at].tolist() for at in range(frame.shape[1])]
+        )
+        return [
+            [self._cell(name, value) for value in values]
+            for name, values in zip(map(str, frame.columns), columns, strict=True)
+        ]
 
-    def _cell(self, name: str, value: object, *, mask: bool) -> str:
-        if mask:
-            return mask_number(value)
+    def _cell(self, name: str, value: object) -> str:
         if isinstance(value, str):
             return show_value(value)
         if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
@@ -168,25 +172,73 @@ class Section:
         return self.frame is not None and isinstance(self.frame[name].dtype, pd.DatetimeTZDtype)
 
 
-def number_cells(frame: pd.DataFrame) -> dict[str, list[bool]]:
-    """Tell which cells hold phone numbers or users, by column: a column of numbers, or a value of such a field.
+def hidden_values(frame: pd.DataFrame) -> list[list[object]]:
+    """Return the values of each column with the middle of every phone number hidden.
+
+    A column of numbers or users is masked whatever stands in it, and so is a value of such a field.
+    Ids and names of files lose only what can be nothing else than a number; instants and
+    durations, nothing.
 
     Examples
     --------
-    >>> rows = {"field": ["status", "to_number"], "value_call": ["busy", "+442079460123"], "to_number_cdr": ["1", "2"]}
-    >>> number_cells(pd.DataFrame(rows))
-    {'value_call': [False, True], 'to_number_cdr': [True, True]}
+    >>> rows = {"field": ["status", "to_number"], "value_call": ["busy", "1234567"], "to_number_cdr": ["12345", ""]}
+    >>> hidden_values(pd.DataFrame(rows))[1:]
+    [['busy', '12•••67'], ['12•45', '']]
+    >>> hidden_values(pd.DataFrame({"cause": ["asked 020 7946 0123"], "leg_id": ["02079460123"], "at_s": ["1234567.5"]}))
+    [['asked 02• •••• ••23'], ['02079460123'], ['1234567.5']]
     """
-    by_field: list[bool] = []
+    fields: list[object] = []
     if "field" in frame and not _VALUES.isdisjoint(frame.columns):
-        by_field = [isinstance(name, str) and bool(_MASKED.match(name)) for name in frame["field"].tolist()]
-    found = {}
-    for name in map(str, frame.columns):
-        if _MASKED.match(name):
-            found[name] = [True] * len(frame)
-        elif by_field and name in _VALUES:
-            found[name] = by_field
+        fields = frame["field"].tolist()
+    found: list[list[object]] = []
+    for at, name in enumerate(map(str, frame.columns)):
+        values = frame.iloc[:, at].tolist()
+        if not any(isinstance(value, str) for value in values):
+            found.append(values)
+        elif fields and name in _VALUES:
+            hide = {field: _mask_of(field) if isinstance(field, str) else mask_text for field in fields}
+            found.append(
+                [
+                    hide[field](value) if isinstance(value, str) else value
+                    for field, value in zip(fields, values, strict=True)
+                ]
+            )
+        else:
+            shown = {
+                value: _mask_of(name)(value)
+                for value in dict.fromkeys(value for value in values if isinstance(value, str))
+            }
+            found.append([shown[value] if isinstance(value, str) else value for value in values])
     return found
+
+
+def hidden_numbers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame as it may be shown: its texts with the middle of every phone number hidden.
+
+    Examples
+    --------
+    >>> rows = {"source": ["a.csv:12345678"], "x_trunk": ["SIP/02079460123-0f"], "from_number": ["79460123"]}
+    >>> hidden_numbers(pd.DataFrame(rows, dtype="str")).iloc[0].tolist()
+    ['a.csv:12345678', 'SIP/02•••••••23-0f', '79••••23']
+    """
+    columns = {
+        at: pd.Series(values, index=frame.index, dtype=frame.dtypes.iloc[at])
+        for at, values in enumerate(hidden_values(frame))
+        if any(isinstance(value, str) for value in values)
+    }
+    parts = [columns.get(at, frame.iloc[:, at]) for at in range(frame.shape[1])]
+    return pd.concat(parts, axis="columns", keys=frame.columns) if columns else frame
+
+
+def _mask_of(name: str) -> Callable[[str], str]:
+    """Return what hides the numbers in the texts of a column or a field."""
+    if _MASKED.match(name):
+        return mask_number
+    if name in _NAMES_OF_FILES:
+        return mask_in_name
+    if name in _IDS:
+        return mask_in_id
+    return str if _MEASURED.fullmatch(name) else mask_text
 
 
 def _begins(keys: pd.Series) -> np.ndarray:

@@ -10,6 +10,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile._display import label, show_value, text_table, visible
+from sippet_reconcile.report.masking import masked
 
 if TYPE_CHECKING:
     from sippet_reconcile.report.document import Document
@@ -45,6 +46,7 @@ def document_text(document: Document, *, max_rows: int = 20, width: int | None =
     <BLANKLINE>
       calls  3
     """
+    document = masked(document)
     said = textwrap.fill(document.verdict, width or _WIDTH)
     blocks = ["\n".join(part for part in (document.title, document.subtitle, said) if part)]
     if document.facts:

@@ -7,7 +7,7 @@ its forms. Nothing here fetches, sends or decides.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sippet_reconcile._display import show_value
@@ -24,14 +24,12 @@ from sippet_reconcile.report.dry_run.why import (
     ledger_section,
     when_section,
 )
-from sippet_reconcile.report.dry_run.words import without_numbers
 from sippet_reconcile.report.durations import in_words, signed_in_words
+from sippet_reconcile.report.masking import masked
 
 if TYPE_CHECKING:
     import os
     from pathlib import Path
-
-    import pandas as pd
 
 __all__ = ["DryRunReport"]
 
@@ -46,7 +44,7 @@ class DryRunReport:
     Attributes
     ----------
     document
-        The document behind every view; its free texts hold no full phone number.
+        The document behind every view; its texts hold no full phone number, and its views mask those in its tables.
     facts
         The plain facts that it was made from; every change is in them.
 
@@ -74,7 +72,7 @@ class DryRunReport:
     @classmethod
     def from_facts(cls, facts: DryRunFacts) -> DryRunReport:
         """Build the report of a plan from its plain facts."""
-        return cls(_document(_without_numbers(facts)), facts)
+        return cls(masked(_document(facts)), facts)
 
     def _shown(self, *, mask: bool) -> Document:
         return self.document if mask else _document(self.facts)
@@ -180,40 +178,6 @@ def _document(facts: DryRunFacts) -> Document:
         summary=summary,
         about=_about(facts),
     )
-
-
-def _without_numbers(facts: DryRunFacts) -> DryRunFacts:
-    """Return facts whose free texts tell no phone number; columns of numbers are masked where they are shown."""
-    plan = dict(facts.plan)
-    plan["selection"] = {name: _hidden(value) for name, value in plan["selection"].items()}
-    rules = {name: _hidden(value) for name, value in facts.rules.items()}
-    told = {
-        "findings": ("message", "advice"),
-        "approvals": ("note",),
-        "left_out": ("reason",),
-        "changes": ("reason",),
-    }
-    frames = {}
-    for name, columns in told.items():
-        frame = getattr(facts, name)
-        frames[name] = frame.assign(
-            **{column: _texts_hidden(frame[column]) for column in columns if column in frame}
-        )
-    return replace(facts, plan=plan, rules=rules, **frames)
-
-
-def _hidden(value: object) -> object:
-    if isinstance(value, str):
-        return without_numbers(value)
-    if isinstance(value, Mapping):
-        return {name: _hidden(one) for name, one in value.items()}
-    return [_hidden(one) for one in value] if isinstance(value, Sequence) else value
-
-
-def _texts_hidden(texts: pd.Series[str]) -> pd.Series[str]:
-    """Return texts without phone numbers, looking at each distinct one once."""
-    hidden = {text: without_numbers(text) for text in texts.dropna().unique()}
-    return texts.map(hidden).astype("str")
 
 
 def _about(facts: DryRunFacts) -> dict[str, object]:

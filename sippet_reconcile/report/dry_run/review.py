@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import mask_number
+from sippet_reconcile._display import mask_text
 from sippet_reconcile._version import __version__
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
-from sippet_reconcile.report.dry_run.words import without_numbers
 from sippet_reconcile.report.durations import signed_in_words
-from sippet_reconcile.report.section import NUMBER_COLUMNS
+from sippet_reconcile.report.section import NUMBER_COLUMNS, hidden_numbers
 from sippet_reconcile.report.workbook import Cells, SheetColumn, WorkbookSheet, write_workbook
 
 if TYPE_CHECKING:
@@ -100,7 +99,6 @@ _HEADS: Final = {
     "from_e164": "from (E.164)",
     "to_e164": "to (E.164)",
 }
-_FREE_TEXTS: Final = ("message", "advice", "reason")
 _OF_CHANGES: Final = (
     "call_id", "field", "before", "after", "delta_s", "explanation", "reason", "match_rule", "started_at",
     "direction", "from_number", "to_number", "sip_username", "sources",
@@ -128,7 +126,7 @@ def review_sheets(facts: DryRunFacts, *, mask: bool = True) -> list[WorkbookShee
     """
     facts = replace(facts, rate_text="5/s", rate_per_s=5.0, approvals=facts.approvals.iloc[:0])
     findings = facts.findings.loc[:, ["severity", "code", "message", "advice"]]
-    disputes = facts.not_patchable if facts.disputes.empty else _disputes(facts.disputes, mask=mask)
+    disputes = facts.not_patchable if facts.disputes.empty else _disputes(facts.disputes)
     return [
         _summary(facts, mask=mask),
         _changes(facts, mask=mask),
@@ -162,7 +160,10 @@ def _summary(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         WRITTEN_BY: f"sippet-reconcile {__version__}",
     }
     told = {label: text for label, text in lines.items() if text not in (None, "")}
-    frame = pd.DataFrame({"what": list(told), "told": [str(text) for text in told.values()]}, dtype="str")
+    frame = pd.DataFrame(
+        {"what": list(told), "told": [mask_text(str(text)) if mask else str(text) for text in told.values()]},
+        dtype="str",
+    )
     columns = [SheetColumn("what", "", width=28), SheetColumn("told", "", width=100, is_wrapped=True)]
     return WorkbookSheet("summary", columns, frame, has_heads=False, key=("what",))
 
@@ -186,7 +187,7 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         if name in ("call_id", "field", "before", "after") or rows[name].notna().any()
     ]
     shown = rows.loc[:, names].assign(**evidence)
-    shown = _without_numbers(shown) if mask else shown
+    shown = hidden_numbers(shown) if mask else shown
     answers = [
         SheetColumn("", APPROVE, Cells.ANSWER, width=13, choices=("yes", "no"), hint=_HINT),
         SheetColumn("", NOTE, Cells.ANSWER, width=32),
@@ -201,15 +202,10 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
     )
 
 
-def _disputes(disputes: pd.DataFrame, *, mask: bool) -> pd.DataFrame:
-    """Return the disputes with one column of evidence, and numbers masked also where they are values of fields."""
+def _disputes(disputes: pd.DataFrame) -> pd.DataFrame:
+    """Return the disputes with one column of evidence."""
     where = disputes["source_file"].fillna("?") + ":" + disputes["source_row"].astype("str").fillna("?")
     rows = disputes.assign(sources=where.where(disputes["source_file"].notna()))
-    if mask:
-        is_number = rows["field"].isin(_NUMBER_COLUMNS)
-        for name in ("value_call", "value_cdr"):
-            masked = rows.loc[is_number, name].map(mask_number, na_action="ignore")
-            rows = rows.assign(**{name: rows[name].where(~is_number, masked)})
     return rows.drop(columns=["source_file", "source_row"])
 
 
@@ -222,7 +218,7 @@ def _yes_no(ledger: pd.DataFrame) -> pd.DataFrame:
 def _plain_sheet(
     name: str, frame: pd.DataFrame, *, mask: bool, heads: dict[str, str] | None = None
 ) -> WorkbookSheet:
-    frame = _without_numbers(frame) if mask else frame
+    frame = hidden_numbers(frame) if mask else frame
     return WorkbookSheet(name, list(_columns(frame, mask=mask, heads=heads or {})), frame)
 
 
@@ -246,16 +242,6 @@ def _columns(
             is_signed=name in ("delta_s", "change_s"),
             is_wrapped=head in _WRAPPED,
         )
-
-
-def _without_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose free texts, such as reasons and notes, tell no phone number."""
-    hidden = {
-        name: frame[name].map(without_numbers, na_action="ignore").astype("str")
-        for name in _FREE_TEXTS
-        if name in frame
-    }
-    return frame.assign(**hidden)
 
 
 def _kind_of(column: pd.Series[Any]) -> Cells:

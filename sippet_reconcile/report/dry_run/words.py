@@ -1,4 +1,4 @@
-"""Say in words what a dry run says more than once: instants, causes, texts without phone numbers.
+"""Say in words what a dry run says more than once: instants, causes, kinds of reasons.
 
 Input are values and columns; output is text.
 """
@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import hide_middle
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-__all__ = ["FIELD_WORDS", "WRONG_VALUES", "bounded", "kinds_of_reasons", "utc_texts", "without_numbers"]
+__all__ = ["FIELD_WORDS", "WRONG_VALUES", "bounded", "kinds_of_reasons", "utc_texts"]
 
 FIELD_WORDS: Final[Mapping[str, str]] = {
     "status": "status",
@@ -34,25 +32,7 @@ WRONG_VALUES: Final[Mapping[str, tuple[str, str]]] = {
     "call_source": ("wrong source", "wrong sources"),
 }
 
-_NUMBER: Final = re.compile(
-    r"(?<![\w.-])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[ ()./-]?\d|[ (]{2}\d|\) ?\d){6,}(?![\w-])"
-)
-"""Seven digits or more as people write phone numbers; neither a date nor a part of an id."""
-
 _REVIEWED: Final = re.compile(r"^((?:rejected|not approved) in review): .*$", re.DOTALL)
-
-
-def without_numbers(text: str) -> str:
-    """Return a text in which the middle of whatever may be a phone number is hidden.
-
-    Examples
-    --------
-    >>> without_numbers("from_number == '+442079460123' and started_at > '2026-10-05'")
-    "from_number == '+44••••••••23' and started_at > '2026-10-05'"
-    >>> without_numbers("ticket 4711, 8c1f3c52-0000-4000-8000-000000000001")
-    'ticket 4711, 8c1f3c52-0000-4000-8000-000000000001'
-    """
-    return _NUMBER.sub(lambda found: hide_middle(found[0]), text)
 
 
 def utc_texts(instants: pd.Series[Any]) -> pd.Series[str]:

@@ -117,7 +117,9 @@ def test_the_sandbox_binds_to_loopback_alone():
             if isinstance(node, ast.Call) and dotted(node.func).endswith(
                 (".bind", "create_server", "start_server")
             ):
-                assert "_HOST" in ast.unparse(node) or "sock" in ast.unparse(node), ast.unparse(node)
+                assert "(HOST, " in ast.unparse(node) or "sock" in ast.unparse(node), ast.unparse(node)
+            if isinstance(node, ast.AnnAssign) and dotted(node.target) == "HOST":
+                assert ast.unparse(node.value) == "'127.0.0.1'"
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert node.value not in {"0.0.0.0", "::", "*"}  # noqa: S104 - looked for, not used
 

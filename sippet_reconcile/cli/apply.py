@@ -72,7 +72,7 @@ def ended(run: Run) -> Ended:
     "--min-approvals", default=1, show_default=True, help="How many different people must have approved."
 )
 @click.option("--max-failures", default=10, show_default=True, help="Stop after so many failures in a row.")
-@report_option("what came of each call")
+@report_option("what came of each call, without any phone number,")
 @quiet
 @as_json
 @click.pass_context
@@ -164,7 +164,7 @@ def _show_run(run: Run, reports: list[str], *, as_json: bool) -> None:
     show_default=True,
     help="Requests, of 50 calls each: 5/s, 300/min, or limit:50/s.",
 )
-@report_option("the proof for the month's file")
+@report_option("the proof for the month's file, without any phone number,")
 @quiet
 @as_json
 @click.pass_context

@@ -81,7 +81,7 @@ def runs_command(*, audit: Path, as_json: bool) -> None:
 @audit_option
 @click.option("--call", "call_id", help="Only the records of this call.")
 @click.option("--rows", type=ROWS, default=40, show_default=True, help="Records to show.")
-@report_option("the run")
+@report_option("the run, without any phone number,")
 @as_json
 def show_command(
     *, run_id: str | None, audit: Path, call_id: str | None, rows: int, report: Path | None, as_json: bool
@@ -119,7 +119,7 @@ def show_command(
 )
 @audit_option
 @click.option("--head", help="The hash of a record that must be in the log.")
-@report_option("what was found")
+@report_option("what was found, without any phone number,")
 @as_json
 @click.pass_context
 def verify_command(

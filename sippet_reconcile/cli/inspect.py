@@ -52,7 +52,9 @@ _MOST_LOOKS: Final = 3
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[CDR]...")
 @cdr_options
 @click.option("--calls", type=INPUT_FILE, help="Call records to look at instead, or as well.", metavar="FILE")
-@click.option("--report", type=FILE, help="Write the description as one HTML file.", metavar="FILE")
+@click.option(
+    "--report", type=FILE, help="Write the description as one HTML file; numbers are masked.", metavar="FILE"
+)
 @click.option("--rows", type=ROWS, default=5, show_default=True, help="Rows to show as they were read.")
 @quiet
 @as_json
@@ -74,7 +76,7 @@ def inspect_command(
         msg = "--report is about CDR files: name them"
         raise InputError(msg)
     refuse_overwriting({"--report": report}, [calls, *paths])
-    result: dict[str, Any] = {}
+    result: dict[str, Any] = {"reports": [str(report)] if report is not None else []}
     if paths:
         texts, arguments = [str(path) for path in paths], cdr_arguments(options)
         try:

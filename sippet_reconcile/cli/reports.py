@@ -26,7 +26,10 @@ class _WritesHtml(Protocol):
 
 
 def report_option(what: str) -> Callable[[Any], Any]:
-    """Return the option ``--report``, which writes something as one HTML file."""
+    """Return the option ``--report``, which writes something as one HTML file.
+
+    Where a command has no ``--show-numbers``, what it writes holds no phone number that could be shown.
+    """
     return click.option("--report", type=FILE, help=f"Write {what} as one HTML file.", metavar="FILE")
 
 

@@ -62,7 +62,7 @@ _NARROW_LETTER: Final = 0.5  # and by and large, figures and hyphens among them
 _FEWEST: Final = 20  # letters to a line of a title
 _MOST_ROOM: Final = 0.6  # of the axes' width for the numbers beside bars
 _MISSING: Final = (
-    "this picture needs matplotlib, which is not installed: pip install 'sippet-reconcile[plots]'"
+    'this picture needs matplotlib, which is not installed: pip install "sippet-reconcile[plots]"'
 )
 
 

@@ -170,3 +170,16 @@ def test_a_run_that_was_limited_goes_on_with_all_that_was_asked_of_it(online, pl
     words = ("apply", plan, "--audit", tmp_path / "audit", "--rate", "400/s", "--quiet")
     said = online(*words, "--limit", 1, "--min-approvals", 2, "--max-failures", 3, code=4).stderr
     assert f"--audit {tmp_path / 'audit'} --rate 400/s --min-approvals 2 --max-failures 3\n" in said
+
+
+def test_machines_read_where_the_description_of_an_export_is(shell, sample, tmp_path):
+    words = ("inspect", sample / "freeswitch" / "Master.csv", "--timezone", "Europe/London", "--quiet")
+    told = shell.json(*words, "--report", tmp_path / "look.html")
+    assert told["reports"] == [str(tmp_path / "look.html")]
+
+
+@pytest.mark.parametrize("words", [("apply",), ("verify",), ("audit", "show"), ("audit", "verify")])
+def test_a_command_that_can_show_no_numbers_says_so_instead_of_an_option(shell, words):
+    told = " ".join(shell(*words, "--help").stdout.split())
+    assert "without any phone number" in told
+    assert "--show-numbers" not in told

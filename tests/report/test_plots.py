@@ -301,7 +301,7 @@ def test_without_matplotlib_the_error_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.axes", None)
     for method in (*of(rec), *of(plan)):
-        with pytest.raises(InputError, match=r"pip install 'sippet-reconcile\[plots\]'"):
+        with pytest.raises(InputError, match=r'pip install "sippet-reconcile\[plots\]"'):
             method()
 
 

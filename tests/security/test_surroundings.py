@@ -95,6 +95,7 @@ def test_plans_calls_and_reconciliations_are_for_their_owner_alone(calls, plan, 
     assert mode(write_calls(calls, tmp_path / "calls.parquet")) == 0o600
     assert mode(plan.save(tmp_path / "plan.parquet")) == 0o600
     assert mode(plan.dry_run().to_excel(tmp_path / "review.xlsx")) == 0o600
+    assert mode(plan.dry_run().to_html(tmp_path / "dry_run.html")) == 0o600
     folder = rec.save(tmp_path / "october")
     assert mode(folder) == 0o700
     # Saved again over files that everybody could read, they are for their owner again.

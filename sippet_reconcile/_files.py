@@ -31,8 +31,8 @@ def instead_of(target: Path) -> Iterator[BinaryIO]:
     Raises
     ------
     InputError
-        If the file cannot be written: there is no room, no permission or no such name; what is there is no
-        file, or is held open by another program, or may not be written.
+        If the file cannot be written: there is no room, no permission or no such name; it would lie in
+        an audit log; or what is there is no file, is held open by another program or may not be written.
     """
     aside = None
     try:
@@ -58,6 +58,11 @@ def instead_of(target: Path) -> Iterator[BinaryIO]:
                 os.unlink(aside)  # noqa: PTH108
 
 
+def _is_log(folder: Path) -> bool:
+    """Tell whether a folder is an audit log: everything else in it would break who reads all of it as parquet."""
+    return (folder / "_lock").exists() and any(folder.glob("part-*.parquet"))
+
+
 def _refuse_what_is_no_file(target: Path) -> None:
     """Raise where a folder, a device or a pipe stands, or a file that is protected: a new name would hide it."""
     try:
@@ -67,6 +72,12 @@ def _refuse_what_is_no_file(target: Path) -> None:
     except UnicodeEncodeError as exc:  # half of a surrogate pair
         msg = f"{str(target)!r} cannot be written ({exc.reason}): choose another name"
         raise InputError(msg) from exc
+    if any(map(_is_log, target.absolute().parents)):
+        msg = (
+            f"{target} cannot be written, as it lies inside an audit log, whose readers would take it for a part: "
+            "choose another folder"
+        )
+        raise InputError(msg)
     is_there, is_file = target.exists(), target.is_file()
     if is_there and not is_file:
         what = "a folder" if target.is_dir() else "no ordinary file"

@@ -208,6 +208,16 @@ def test_what_cannot_be_written_is_an_input_error_and_leaves_what_is_there(tmp_p
     assert kept.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["a.html", "deeper/a.html"])
+def test_a_report_never_lies_among_the_parts_of_an_audit_log(tmp_path: Path, name: str) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "_lock").touch()
+    pd.DataFrame({"seq": [1]}).to_parquet(tmp_path / "log" / "part-000000000001-000000000001.parquet")
+    with pytest.raises(sr.InputError, match="inside an audit log"):
+        Document("t", "v", "ok").to_html(tmp_path / "log" / name)
+    assert len(pd.read_parquet(tmp_path / "log")) == 1
+
+
 def test_a_device_is_no_place_for_a_report() -> None:
     with pytest.raises(sr.InputError, match="no ordinary file"):
         Document("t", "v", "ok").to_html("/dev/null")

@@ -154,8 +154,10 @@ def test_nothing_that_a_run_leaves_or_shows_holds_the_token(sandbox, secret, cre
             shown.append(copied.decode("latin-1") if isinstance(copied, bytes) else repr(copied))
     for name, one in {"dry": dry, "run": run, "proof": proof}.items():
         one.to_html(tmp_path / f"{name}.html")
-    dry.to_json(tmp_path / "dry.json")
-    dry.to_markdown(tmp_path / "dry.md")
+    for name, one in {"dry": dry, "run": run, "proof": proof, "log": log.verify()}.items():
+        one.to_html(tmp_path / f"{name}_full.html", mask=False)
+        one.to_json(tmp_path / f"{name}.json")
+        one.to_markdown(tmp_path / f"{name}.md")
     plan.save(tmp_path / "plan.parquet")
     undo.save(tmp_path / "undo.parquet")
     for ending in ("parquet", "csv", "jsonl"):

@@ -25,7 +25,7 @@ Make = Callable[..., DryRunFacts]
 MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 SHEETS = ["summary", "changes", "findings", "ledger", "left out", "disputes"]
 HEADS = ["approve", "note", "call", "field", "before", "after", "change (s)", "cause", "matched by", "started (UTC)",
-         "direction", "from (masked)", "to (masked)", "user (masked)", "evidence"]  # fmt: skip
+         "direction", "from (masked)", "to (masked)", "user (masked)", "CDR lines"]  # fmt: skip
 
 TEXTS = {
     '=HYPERLINK("http://example.com","x")': '=HYPERLINK("http://example.com","x")',
@@ -77,7 +77,7 @@ def test_the_sheets_are_those_of_a_review_and_empty_ones_have_their_heads(
     path = written(make_facts([{}]), tmp_path)
     assert openpyxl.load_workbook(path).sheetnames == SHEETS
     assert cells(path, "changes")[0] == HEADS
-    assert cells(path, "findings") == [["severity", "code", "message", "what to do"]]
+    assert cells(path, "findings") == [["severity", "finding", "what was seen", "what to do"]]
 
 
 def test_the_summary_says_what_is_reviewed_and_how(make_facts: Make, tmp_path: Path) -> None:
@@ -87,6 +87,7 @@ def test_the_summary_says_what_is_reviewed_and_how(make_facts: Make, tmp_path: P
     assert (told["calls"], told["changes"], told["period"]) == ("1", "1", "October")
     assert told["numbers"] == "masked"
     assert "1 call of 1,000 compared" in told["verdict"]
+    assert "approved" not in told["verdict"], "a workbook is of the content alone, whoever approved it"
     assert "write yes or no" in told["how to review"]
 
 
@@ -99,7 +100,7 @@ def test_a_text_from_data_is_a_text_in_its_cell(make_facts: Make, tmp_path: Path
         "call_id": "call",
         "explanation": "cause",
         "match_rule": "matched by",
-        "source_file": "evidence",
+        "source_file": "CDR lines",
     }.get(name, name)
     end = ":41" if name == "source_file" else ""
     assert column(path, head) == [f"{shown}{end}" for shown in TEXTS.values()]
@@ -211,7 +212,7 @@ def test_numbers_are_masked_everywhere_unless_asked_for(make_facts: Make, tmp_pa
     assert b"44\xe2\x80\xa2" in hidden
     path = written(facts, tmp_path, mask=False)
     assert column(path, "from") == ["+442079460123"]
-    assert column(path, "API has", "disputes") == [f"+{number}"]
+    assert column(path, "the API says", "disputes") == [f"+{number}"]
     assert dict(cells(path, "summary"))["numbers"] == "in full"
 
 
@@ -221,7 +222,7 @@ def test_the_evidence_of_a_call_stands_beside_its_changes(make_facts: Make, tmp_
          "answered_at_cdr": pd.to_datetime(["2026-10-05T10:00:10Z"]).as_unit("us")}
     )  # fmt: skip
     path = written(replace(make_facts([{}, {}]), calls=calls), tmp_path)
-    assert column(path, "evidence") == ["a.csv:2; a.csv:9", "october.csv:41"]
+    assert column(path, "CDR lines") == ["a.csv:2; a.csv:9", "october.csv:41"]
     assert column(path, "CDR billable (s)") == [61.5, None]
     assert column(path, "CDR answer (UTC)")[0] == dt.datetime(2026, 10, 5, 10, 0, 10)  # noqa: DTZ001 - a cell has no zone
 

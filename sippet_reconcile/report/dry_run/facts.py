@@ -17,7 +17,15 @@ from sippet_reconcile._display import joined, plural
 from sippet_reconcile.report.dry_run.words import WRONG_VALUES, kinds_of_reasons
 from sippet_reconcile.report.durations import in_words
 
-__all__ = ["CALLS_PER_READ", "DryRunFacts", "beyond_patching", "counts_of", "summary_of", "verdict_of"]
+__all__ = [
+    "CALLS_PER_READ",
+    "DryRunFacts",
+    "approval_of",
+    "beyond_patching",
+    "counts_of",
+    "summary_of",
+    "verdict_of",
+]
 
 CALLS_PER_READ: Final = 50
 """Calls that one request reads again before they are corrected."""
@@ -157,6 +165,14 @@ def _causes_in_words(facts: DryRunFacts) -> list[str]:
     return parts
 
 
+def approval_of(facts: DryRunFacts) -> str:
+    """Say who approved what would be sent; nothing where nothing would be."""
+    if facts.changes.empty:
+        return ""
+    by = list(dict.fromkeys(facts.approvals["by"].dropna()))
+    return f"Approved by {joined(by)}." if by else "Nobody has approved it yet."
+
+
 def _whose(n_calls: int) -> str:
     return "Its duration" if n_calls == 1 else "Their total duration"
 
@@ -192,7 +208,5 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
         parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
     took = in_words(max(summary["requests"] / facts.rate_per_s, 1), is_rough=True)
     parts.append(f"Applying it takes about {took} at {facts.rate_text}. Nothing has been sent.")
-    by = list(dict.fromkeys(facts.approvals["by"].dropna())) if len(facts.approvals) else []
-    parts.append(f"Approved by {joined(by)}." if by else "Nobody has approved it yet.")
     is_calm = not stops and not facts.findings["severity"].eq("warn").any()
     return " ".join(parts), "stop" if stops else "ok" if is_calm else "warn"

@@ -14,7 +14,7 @@ from sippet_reconcile._display import show_value
 from sippet_reconcile.report.distribution import distribution
 from sippet_reconcile.report.document import Document
 from sippet_reconcile.report.dry_run.changes import changes_section
-from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
+from sippet_reconcile.report.dry_run.facts import DryRunFacts, approval_of, summary_of, verdict_of
 from sippet_reconcile.report.dry_run.rest import balance_section, left_out_sections, not_patchable_sections
 from sippet_reconcile.report.dry_run.review import write_review
 from sippet_reconcile.report.dry_run.sending import approvals_section, forecast_section
@@ -171,7 +171,7 @@ def _document(facts: DryRunFacts) -> Document:
     return Document(
         title=f"{name}: plan {plan['short_id']}",
         subtitle=" · ".join(str(part) for part in (plan["period"], plan["api_url"]) if part),
-        verdict=verdict,
+        verdict=f"{verdict} {approval_of(facts)}".strip(),
         tone=tone,
         facts=headline,
         sections=[part for part in sections if part is not None],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile._display import mask_text
+from sippet_reconcile._display import mask_text, plural
 from sippet_reconcile._version import __version__
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
 from sippet_reconcile.report.durations import signed_in_words
@@ -62,11 +62,11 @@ _HOW: Final = (
 )
 _HINT: Final = "Write yes to make this change. Anything else leaves the whole call as it is. A call needs yes in all of its rows."
 _WIDE: Final = {
-    "call": 37, "cause": 28, "reason": 50, "evidence": 30, "message": 70, "what to do": 60, "what is wrong": 50,
-    "examples": 60, "before": 28, "after": 28, "field": 17, "user": 18, "API has": 22, "CDR proves": 22,
+    "call": 37, "cause": 28, "reason": 50, "CDR lines": 30, "what was seen": 70, "what to do": 60, "what is wrong": 50,
+    "examples": 60, "before": 28, "after": 28, "field": 17, "user": 18, "the API says": 22, "the CDR says": 22,
     "CDR id": 30, "cause or standing": 34,
 }  # fmt: skip
-_WRAPPED: Final = frozenset({"message", "what to do", "examples"})
+_WRAPPED: Final = frozenset({"what was seen", "what to do", "examples"})
 _HEADS: Final = {
     "call_id": CALL,
     "delta_s": "change (s)",
@@ -75,7 +75,7 @@ _HEADS: Final = {
     "from_number": "from",
     "to_number": "to",
     "sip_username": "user",
-    "sources": "evidence",
+    "sources": "CDR lines",
     "started_at": "started",
     "started_at_cdr": "CDR start",
     "answered_at_cdr": "CDR answer",
@@ -85,6 +85,8 @@ _HEADS: Final = {
     "status_cdr": "CDR status",
     "n_legs_cdr": "CDR legs",
     "call_uuid": "call uuid",
+    "code": "finding",
+    "message": "what was seen",
     "advice": "what to do",
     "is_corrected": "corrected",
     "n_calls": "calls",
@@ -93,8 +95,8 @@ _HEADS: Final = {
     "after_s": "after (s)",
     "seconds": "talk (s)",
     "what": "what is wrong",
-    "value_call": "API has",
-    "value_cdr": "CDR proves",
+    "value_call": "the API says",
+    "value_cdr": "the CDR says",
     "cdr_id": "CDR id",
     "from_e164": "from (E.164)",
     "to_e164": "to (E.164)",
@@ -148,7 +150,7 @@ def _summary(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         "calls": f"{summary['calls']:,}",
         "changes": f"{summary['changes']:,}",
         "net duration": signed_in_words(float(str(summary["net_s"]))),
-        "left out, wholly or in part": f"{summary['left_out_calls']:,} calls",
+        "left out, wholly or in part": plural(summary["left_out_calls"], "call"),
         "accepted findings": ", ".join(plan["accept"]),
         "period": plan["period"],
         "API": plan["api_url"],

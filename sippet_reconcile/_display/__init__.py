@@ -35,6 +35,7 @@ from sippet_reconcile._display.text import (
     show_value,
     signed,
     text_table,
+    unbroken,
     visible,
 )
 
@@ -65,5 +66,6 @@ __all__ = [
     "show_value",
     "signed",
     "text_table",
+    "unbroken",
     "visible",
 ]

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from markupsafe import Markup
 
-from sippet_reconcile._display import label, plural, shortened, show_value, visible
-from sippet_reconcile._display.text import unbroken
+from sippet_reconcile._display import label, plural, shortened, show_value, unbroken, visible
 from sippet_reconcile.report.masking import masked
 from sippet_reconcile.report.rows import column_class, grouped_rows, plain_rows, within
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.plan.frames import DISPUTES, NOT_PATCHABLE, PLAN_CALLS, is_among, to_schema
+from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.schema import PATCHABLE, Bucket, take, text_array
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ __all__ = [
     "calls_of_plan",
     "disputes_of",
     "not_patchable_of",
-    "source_lines",
 ]
 
 MAX_DISPUTES: Final = 100_000
@@ -41,6 +41,9 @@ UNBILLED: Final = "unbilled"
 
 EXAMPLES: Final = 3
 """How many examples stand for a kind of error that cannot be corrected."""
+
+_NOWHERE: Final = "?:?"
+"""What stands for the place of a row that has neither file nor line."""
 
 _FROM_CALL: Final = (
     "status",
@@ -63,13 +66,6 @@ _FROM_CDR: Final = (
     "is_answered",
     "n_legs",
 )
-
-
-def source_lines(legs: pd.DataFrame) -> pd.Series[str]:
-    """Return ``file:line`` of each leg; what is not known is a question mark."""
-    files = legs["source_file"].fillna("?").astype("str")
-    lines = legs["source_row"].astype("Int64").astype("str").fillna("?")
-    return files + ":" + lines
 
 
 def calls_of_plan(ids: pd.Series[str], rows: pd.DataFrame, rec: ReconciliationLike) -> pd.DataFrame:
@@ -106,7 +102,7 @@ def _sources_of(cdr_ids: pd.Series[str], legs: pd.DataFrame) -> pd.Series[Any]:
     positions = match_positions(text_array(legs["cdr_id"].reset_index(drop=True)), text_array(cdr_ids))
     ours = take(legs, ["cdr_id", "source_file", "source_row"], np.flatnonzero(positions >= 0))
     ours = ours.sort_values(["cdr_id", "source_file", "source_row"], kind="stable")
-    lines = source_lines(ours).set_axis(pd.Index(ours["cdr_id"]))
+    lines = source_lines(ours).fillna(_NOWHERE).set_axis(pd.Index(ours["cdr_id"]))
     # Most calls have one leg: only the others are joined, one by one.
     several = lines.index.duplicated(keep=False)
     joined = lines[several].groupby(level=0).agg("; ".join)
@@ -205,7 +201,7 @@ def _missing_calls(only_in_cdr: pd.DataFrame) -> list[dict[str, Any]]:
                 "explanation": None,
                 "n_calls": len(part),
                 "seconds": float(seconds[mask].sum()),
-                "examples": "; ".join(source_lines(first)),
+                "examples": "; ".join(source_lines(first).fillna(_NOWHERE)),
             }
         )
     return rows

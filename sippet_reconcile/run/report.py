@@ -228,9 +228,10 @@ def _listing(title: str, intro: str, records: pd.DataFrame, most: int, *, in_car
     once = ["outcome", "at", "confirmed_by", "call_id"]
     frame = rows[[*once[:3], "field", "before", "after", "observed", "call_id"]]
     frame = _without_empty(frame, "confirmed_by", "observed", "at")
+    dash = " A dash is no value." if frame[["before", "after"]].isna().any(axis=None) else ""
     return Section(
         title,
-        f"{intro}{bounded(len(calls), len(records), 'call', 'run.records')}",
+        f"{intro}{dash}{bounded(len(calls), len(records), 'call', 'run.records')}",
         frame,
         heads=_HEADS,
         filters=["outcome", "field"],

@@ -13,8 +13,8 @@ from sippet_reconcile.cli import main
 from sippet_reconcile.cli.words import PHRASES, command_words, flags_of, in_command_words
 
 PACKAGE = Path(sr.__file__).parent
-# What only a program reads: a terminal never shows it, or it is a class that hands out something of its own.
-ELSEWHERE = ("cli", "sandbox", "demo.py", "report", "schema.py", "_display.py")
+# What only a program reads: a terminal never shows it.
+ELSEWHERE = ("cli", "sandbox", "demo.py", "schema.py", "_display")
 FLAGS = flags_of(main)
 # What a sentence is called on its way to a person; others are returned, or kept by an object.
 SENTENCES = (
@@ -76,7 +76,9 @@ ONLY_PYTHON = re.compile(
     r"not a DataFrame|is a table in memory|sniff_cdr looks at|is not an aware instant|period is a|rules is a|no call, call_uuid or cdr_id|"
     r"build it with api_url=|rate_card|"
     # The next step as reprs and cards tell it.
-    r"^verify_run\(run, client\)$|^apply_plan\(plan, client, audit\)$"
+    r"^verify_run\(run, client\)$|^apply_plan\(plan, client, audit\)$|"
+    # Nobody hands axes to a command.
+    r"not matplotlib axes"
 )
 
 

@@ -37,7 +37,7 @@ _KEPT: Final = (
     r"(?i:(?<![0-9a-z])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![0-9a-z]))"  # a UUID
     rf"|(?<![\d.+/-]){_DATE}|(?<![\d.+]){_STAMP}"
     rf"|(?<![\d.]){_OCTET}(?:\.{_OCTET}){{3}}(?![\d.])"  # the address of a computer
-    r"|(?<![\w.])1[5-9]\d{8}\.\d{1,6}(?!\w)"  # an id that begins with the second of its making
+    r"|(?<![\w.])1[3-9]\d{8}\.\d{1,6}(?!\w)"  # an id that begins with the second of its making
     r"|\.\w{2,8}:\d+|\b(?:line|lines|row|rows) \d+"  # a place in a file
     r"|\bplan [0-9a-f]{12}\b"
     r"|(?<![\w.])\d+\.\d+(?= ?s\b)"  # seconds
@@ -48,7 +48,8 @@ _TELLS_NUMBER: Final = re.compile(
 )
 _MAY_TELL: Final = re.compile(r"\d(?:\D{0,3}\d){6}")
 _IN_NAME: Final = re.compile(rf"(?P<kept>{_KEPT})|\+\d{{7,}}|(?<![^\W_])\d{{10,15}}(?![^\W_])")
-_EPOCH: Final = re.compile(r"1[5-9]\d{8}(?:\d{3})?")
+_EPOCH: Final = re.compile(r"1[3-9]\d{8}(?:\d{3})?")
+"""The second, or millisecond, at which a file was made; in a text it may as well be a number without its zero."""
 _IN_ID: Final = re.compile(r"\+\d{7,}")
 
 
@@ -130,7 +131,7 @@ def mask_in_name(name: str) -> str:
     >>> mask_in_name("cdr_+442079460123_20261001.csv:1234567"), mask_in_name("Master.csv.1759309200")
     ('cdr_+44••••••••23_20261001.csv:1234567', 'Master.csv.1759309200')
     """
-    return _IN_NAME.sub(_hidden, name)
+    return _IN_NAME.sub(lambda found: found[0] if _EPOCH.fullmatch(found[0]) else _hidden(found), name)
 
 
 def mask_in_id(text: str) -> str:
@@ -145,4 +146,4 @@ def mask_in_id(text: str) -> str:
 
 
 def _hidden(match: re.Match[str]) -> str:
-    return match[0] if match["kept"] or _EPOCH.fullmatch(match[0]) else hide_middle(match[0])
+    return match[0] if match["kept"] else hide_middle(match[0])

@@ -161,12 +161,14 @@ def _print_cures(findings: Any) -> None:
 
 
 def _print_causes(causes: Any) -> None:
-    """Print the two sentences, the chart and the figures of the causes."""
+    """Print the two sentences, the chart and the figures of the causes, numbers of phones masked."""
+    from sippet_reconcile._display import mask_text  # noqa: PLC0415 - it needs pandas
+
     for place, sentence in enumerate(causes.sentences):
-        tell(sentence if place else f"\n{sentence}")
+        tell(mask_text(sentence if place else f"\n{sentence}"))
     if causes.sentences:
-        tell(f"\n{causes.chart.title}")
-        tell(causes.chart.to_text())
+        chart = causes.chart.masked()
+        tell(f"\n{chart.title}\n{chart.to_text()}")
     print_frame(causes.frame, title="causes", most=_MOST_CAUSES)
 
 
@@ -183,8 +185,10 @@ def _next(said: dict[str, Any], out: Path) -> str:
 
 
 def print_findings(findings: Any) -> None:
-    """Print each finding as a sentence with its severity and its advice."""
+    """Print each finding as a sentence with its severity and its advice, numbers of phones masked."""
+    from sippet_reconcile._display import mask_text  # noqa: PLC0415 - it needs pandas
+
     for finding in findings:
-        tell(f"\n{str(finding.severity).upper()} {finding.code}: {command_words(finding.message)}")
+        tell(f"\n{str(finding.severity).upper()} {finding.code}: {mask_text(command_words(finding.message))}")
         if finding.advice:
-            tell(f"  {command_words(finding.advice)}")
+            tell(f"  {mask_text(command_words(finding.advice))}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["frame_rows", "plain", "print_frame", "print_json", "print_summary", "say", "tell"]
 
+_PATHS = ("written_to", "out", "audit", "folder", "path", "url", "api_url")
 _LINES = ("source_row", "seq", "http_status")
 _MOST_ROWS = 40
 _LONGEST = 70
@@ -114,7 +115,7 @@ def print_frame(
 
 def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> None:
     """Write names and plain values on stdout; nested values become one line each."""
-    from sippet_reconcile._display import label, mask_text, show_value  # noqa: PLC0415 - it needs pandas
+    from sippet_reconcile._display import label, mask_in_name, mask_text, show_value  # noqa: PLC0415 - it needs pandas
 
     if title:
         tell(title)
@@ -127,4 +128,4 @@ def print_summary(values: Mapping[str, Any], *, title: str | None = None) -> Non
             text = ", ".join(show_value(item) for item in value) or "–"
         else:
             text = show_value(value)
-        tell(f"  {names[name].ljust(width)}  {mask_text(text)}")
+        tell(f"  {names[name].ljust(width)}  {(mask_in_name if name in _PATHS else mask_text)(text)}")

@@ -76,3 +76,22 @@ def test_numbers_that_differ_are_masked_in_the_table_of_differences(shell, sampl
     shown = shell("diff", *export, "--calls", tmp_path / "calls.parquet", "--rows", 200, code=1).stdout
     assert shown.count("+44••••••••55") > 20
     assert "+442079460555" not in shown
+
+
+def test_numbers_in_words_and_names_are_masked_in_tables_sentences_and_findings(shell, sample, tmp_path):
+    status, file = "asked 020 7946 0777", "cdr_+442079460888.csv"
+    (tmp_path / file).write_bytes((sample / "freeswitch" / "Master.csv").read_bytes())
+    calls = sr.read_calls(sample / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z").head(60)
+    calls.assign(status=status).astype({"status": "str"}).to_parquet(tmp_path / "calls.parquet")
+    export = (tmp_path / file, "--timezone", "Europe/London", "--country", "GB", "--quiet")
+    for command in (
+        ("diff", *export, "--calls", tmp_path / "calls.parquet", "--rows", 50),
+        ("inspect", *export),
+    ):
+        shown = shell(*command, code=1 if command[0] == "diff" else 0).stdout
+        assert "7946 0777" not in shown
+        assert "2079460888" not in shown
+    assert (
+        shell("diff", *export, "--calls", tmp_path / "calls.parquet", code=1).stdout.count("02• •••• ••77")
+        > 3
+    )

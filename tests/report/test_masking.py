@@ -33,6 +33,7 @@ SHAPES = (
     "{a}{b} / {c}",
     "SIP/0{a}{b}{c}-0000001f",
     "trunk_{a}{b}{c}",
+    "{a}{b}{c}",
     "0{a}\u200b{b}\u2011{c}",
 )
 
@@ -115,6 +116,10 @@ def test_without_masks_every_number_is_there(number: Numbers, view: str) -> None
 def test_dates_ids_addresses_places_and_amounts_stay(text: str) -> None:
     assert mask_text(text) == text
     assert mask_text(f"({text}), {text}.") == f"({text}), {text}."
+
+
+def test_a_national_number_without_its_zero_is_no_second_of_a_clock() -> None:
+    assert mask_text("1614960123 rang") == "16••••••23 rang"
 
 
 def test_ids_and_names_of_files_lose_only_what_is_certainly_a_number() -> None:

@@ -71,7 +71,7 @@ def causes_section(facts: DryRunFacts) -> Section | None:
     )
     few = f", the {len(top)} most frequent of {len(rows)}" if len(top) < len(rows) else ""
     charts = [BarChart(f"Calls by field and cause{few}" if is_told else "Calls by field", tuple(bars))]
-    if len(seconds) and is_told:
+    if len(seconds):
         drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in seconds.items())
         charts.append(BarChart("Seconds added or taken away, by cause", drawn))
     return Section(

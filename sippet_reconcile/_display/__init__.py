@@ -28,6 +28,7 @@ from sippet_reconcile._display.masking import (
 )
 from sippet_reconcile._display.tables import MAX_ROWS, escape, html_table, more_rows
 from sippet_reconcile._display.text import (
+    in_line,
     joined,
     label,
     plural,
@@ -50,6 +51,7 @@ __all__ = [
     "hide_middle",
     "html_table",
     "html_text",
+    "in_line",
     "joined",
     "label",
     "mask_digits",

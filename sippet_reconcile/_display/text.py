@@ -6,6 +6,7 @@ Input are plain values, output is text in which nothing steers a terminal.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "joined", "label", "plural", "shortened", "show_value", "signed", "text_table", "unbroken", "visible",
+    "in_line", "joined", "label", "plural", "shortened", "show_value", "signed", "text_table", "unbroken", "visible",
 ]  # fmt: skip
 
 _PER_CENT: Final = re.compile(r"\d+(?:\.\d+)?%")
@@ -74,6 +75,23 @@ def unbroken(text: str) -> str:
     'falls by 3_h_20_min_6_s (5_s added) in 12 calls'
     """
     return _DURATION.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+
+
+def in_line(value: object) -> str:
+    """Return a value as one line: what a list holds beside each other, what a mapping holds with its names.
+
+    What is missing or holds nothing is empty.
+
+    Examples
+    --------
+    >>> in_line(7200), in_line(["ringing", "answered"]), in_line({"busy": ("failed", "busy")}), in_line(None), in_line([])
+    ('7,200', 'ringing, answered', 'busy = failed, busy', '', '')
+    """
+    if isinstance(value, Mapping):
+        return "; ".join(f"{visible(str(name))} = {in_line(one)}" for name, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_line, value))
+    return "" if value is None else show_value(value)
 
 
 def plural(count: int, word: str, words: str | None = None) -> str:

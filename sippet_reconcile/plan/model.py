@@ -18,7 +18,6 @@ from sippet_reconcile.period import Period
 from sippet_reconcile.plan.approval import Approval
 from sippet_reconcile.plan.card import plan_card, plan_text
 from sippet_reconcile.plan.content import fingerprint_of
-from sippet_reconcile.plan.counting import line_of_plan, summary_of_plan
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
 from sippet_reconcile.plan.parts import PlanParts
 from sippet_reconcile.plan.plots import PlanPlots
@@ -27,6 +26,7 @@ from sippet_reconcile.plan.requests import PlannedRequest, requests_of
 from sippet_reconcile.plan.reviewed import reviewed_content
 from sippet_reconcile.plan.selection import chosen_calls
 from sippet_reconcile.plan.storage import read_plan, write_plan
+from sippet_reconcile.plan.summary import line_of_plan, summary_of_plan
 from sippet_reconcile.reconciliation.rules import Rules
 
 if TYPE_CHECKING:

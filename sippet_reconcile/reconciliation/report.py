@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display import mask_number, plural
+from sippet_reconcile._display import in_line, mask_number, plural
 from sippet_reconcile.reconciliation.charts import days_of_differing, hours_of_differing, sizes_of_differing
 from sippet_reconcile.reconciliation.differences import differences_section
 from sippet_reconcile.reconciliation.findings import Finding, Findings
@@ -264,7 +264,7 @@ def _charts(rec: Reconciliation) -> list[Section]:
 
 
 def _rules(said: Mapping[str, Any]) -> Section:
-    rules = {name: _in_line(value) for name, value in said["rules"].items()}
+    rules = {name: in_line(value) or "–" for name, value in said["rules"].items()}
     frame = pd.DataFrame(
         {"rule": pd.Series(list(rules), dtype="str"), "value": pd.Series(list(rules.values()), dtype="str")}
     )
@@ -276,11 +276,3 @@ def _rules(said: Mapping[str, Any]) -> Section:
         is_detail=True,
         in_card=False,
     )
-
-
-def _in_line(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name} = {_in_line(one)}" for name, one in value.items()) or "–"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "–"
-    return str(value)

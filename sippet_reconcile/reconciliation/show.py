@@ -17,6 +17,7 @@ from sippet_reconcile.reconciliation.call_view import CallView
 from sippet_reconcile.reconciliation.findings import forbids_ended_at
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.reconciliation.timeline import call_picture
+from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.report.section import hidden_numbers
 from sippet_reconcile.schema import Bucket
 
@@ -212,8 +213,7 @@ def _row_hidden(row: pd.Series[Any]) -> pd.Series[Any]:
 
 def _in_order(legs: pd.DataFrame) -> pd.DataFrame:
     """Return legs with their ``source`` as file and line, the earliest first."""
-    source = legs["source_file"].fillna("?") + ":" + legs["source_row"].astype("str").fillna("?")
-    return legs.assign(source=source).sort_values(
+    return legs.assign(source=source_lines(legs).fillna("?:?")).sort_values(
         ["started_at", "source_file", "source_row"], ignore_index=True
     )
 

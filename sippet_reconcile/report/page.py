@@ -127,7 +127,6 @@ def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
     else:
         body = plain_rows(part, texts, n_first)
     return {
-        "key": key,
         "anchor": f"{key}-{part.anchor}",
         "part": part,
         "is_empty": part.frame is not None and not n_rows,

@@ -159,7 +159,9 @@ def test_signs_totals_and_missing_values_read_well() -> None:
     )
     part = Section("t", "", frame, signed=["delta_s"], plain_numbers=["row"], total=True)
     assert part.cells(9) == [["a", "+5", "1200"], ["b", "–", "2"], ["total", "−5.5", "3"]]
-    assert '<tr class=total><td>total<td class=n>−5.5<td class=n>3</tr>' in Document("t", "v", "", [part]).html()
+    assert (
+        "<tr class=total><td>total<td class=n>−5.5<td class=n>3</tr>" in Document("t", "v", "", [part]).html()
+    )
 
 
 def test_a_total_is_always_in_the_card() -> None:

@@ -6,18 +6,21 @@ its forms. Nothing here fetches, sends or decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sippet_reconcile._display import show_value
+from sippet_reconcile._display import in_line
 from sippet_reconcile.report.distribution import distribution
 from sippet_reconcile.report.document import Document
 from sippet_reconcile.report.dry_run.changes import changes_section
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, approval_of, summary_of, verdict_of
-from sippet_reconcile.report.dry_run.rest import balance_section, left_out_sections, not_patchable_sections
+from sippet_reconcile.report.dry_run.forecast import approvals_section, forecast_section
 from sippet_reconcile.report.dry_run.review import write_review
-from sippet_reconcile.report.dry_run.sending import approvals_section, forecast_section
+from sippet_reconcile.report.dry_run.uncorrected import (
+    balance_section,
+    left_out_sections,
+    not_patchable_sections,
+)
 from sippet_reconcile.report.dry_run.why import (
     causes_section,
     findings_section,
@@ -195,14 +198,6 @@ def _about(facts: DryRunFacts) -> dict[str, object]:
     if review := asked.pop("review", None):
         # A reviewer's notes stand with their calls.
         asked["review"] = {name: value for name, value in review.items() if name != "notes"}
-    about |= {f"asked: {name}": _in_line(value) for name, value in asked.items()}
-    about |= {f"rule: {name}": _in_line(value) for name, value in facts.rules.items()}
+    about |= {f"asked: {name}": in_line(value) for name, value in asked.items()}
+    about |= {f"rule: {name}": in_line(value) for name, value in facts.rules.items()}
     return {name: value for name, value in about.items() if value not in (None, "")}
-
-
-def _in_line(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{name} = {_in_line(one)}" for name, one in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(str, value))
-    return "" if value is None else show_value(value)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from sippet_reconcile._display import mask_text, plural
 from sippet_reconcile._version import __version__
+from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
 from sippet_reconcile.report.durations import signed_in_words
 from sippet_reconcile.report.section import NUMBER_COLUMNS, hidden_numbers
@@ -150,7 +151,7 @@ def _summary(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         "calls": f"{summary['calls']:,}",
         "changes": f"{summary['changes']:,}",
         "net duration": signed_in_words(float(str(summary["net_s"]))),
-        "left out, wholly or in part": plural(summary["left_out_calls"], "call"),
+        "left out, wholly or in part": plural(int(str(summary["left_out_calls"])), "call"),
         "accepted findings": ", ".join(plan["accept"]),
         "period": plan["period"],
         "API": plan["api_url"],
@@ -178,8 +179,7 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
     known = (
         calls.drop_duplicates("call_id").set_index("call_id").reindex(rows["call_id"]).reset_index(drop=True)
     )
-    first = rows["source_file"].fillna("?").astype("str") + ":" + rows["source_row"].astype("str").fillna("?")
-    first = first.where(rows["source_file"].notna())
+    first = source_lines(rows)
     rows = rows.assign(sources=known["sources"].fillna(first) if "sources" in known else first)
     evidence = {name: known[name] for name in _OF_CDR if name in known and known[name].notna().any()}
     # A revert knows of a call what the audit log holds: what no row tells is no column.
@@ -206,8 +206,7 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
 
 def _disputes(disputes: pd.DataFrame) -> pd.DataFrame:
     """Return the disputes with one column of evidence."""
-    where = disputes["source_file"].fillna("?") + ":" + disputes["source_row"].astype("str").fillna("?")
-    rows = disputes.assign(sources=where.where(disputes["source_file"].notna()))
+    rows = disputes.assign(sources=source_lines(disputes))
     return rows.drop(columns=["source_file", "source_row"])
 
 

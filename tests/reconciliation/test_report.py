@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -138,22 +137,9 @@ def test_a_document_made_masked_shows_no_number_however_it_is_written(mixed):
         assert not re.search(r"2079460\d\d\d", text)
 
 
-class Tags(HTMLParser):
-    """Collects the tags of a page."""
-
-    def __init__(self):
-        super().__init__()
-        self.seen = set()
-
-    def handle_starttag(self, tag, _attrs):
-        self.seen.add(tag)
-
-
 def test_values_are_escaped(mixed):
     page = mixed.report().html()
-    tags = Tags()
-    tags.feed(page)
-    assert "b" not in tags.seen
+    assert "<b>" not in page
     assert "&lt;b&gt;" in page
 
 

@@ -158,3 +158,24 @@ def test_a_narrow_window_scrolls_no_page_sideways(
     kind: str, pages: dict[str, Path], open_report: Callable[..., Any]
 ) -> None:
     assert open_report(pages[kind], width=360).page.evaluate(TOO_WIDE) == []
+
+
+# Cells of a column that end behind the one that stays in sight.
+COVERED = """(box, head) => {
+  const at = [...box.querySelectorAll('thead th')].findIndex(th => th.textContent.trim() === head);
+  const edge = box.querySelector('thead th[data-key]').getBoundingClientRect().left;
+  const texts = [...box.querySelectorAll('tbody.group')].filter(e => e.checkVisibility()).map(e => e.rows[0].cells[at]);
+  return texts.filter(cell => { const told = document.createRange(); told.selectNodeContents(cell);
+    return told.getBoundingClientRect().right > edge; }).map(cell => cell.textContent);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "title"), [("dry run", "The changes"), ("reconciliation", "The differences, call by call")]
+)
+def test_a_window_of_an_ordinary_width_shows_the_cause_beside_each_value(
+    kind: str, title: str, pages: dict[str, Path], open_report: Callable[..., Any]
+) -> None:
+    table = open_report(pages[kind], width=1300).table(title)
+    assert "cause" in table.heads
+    assert table.box.evaluate(COVERED, "cause") == []

@@ -50,6 +50,7 @@ _MAY_TELL: Final = re.compile(r"\d(?:\D{0,3}\d){6}")
 _IN_NAME: Final = re.compile(rf"(?P<kept>{_KEPT})|\+\d{{7,}}|(?<![^\W_])\d{{10,15}}(?![^\W_])")
 _EPOCH: Final = re.compile(r"1[3-9]\d{8}(?:\d{3})?")
 """The second, or millisecond, at which a file was made; in a text it may as well be a number without its zero."""
+_LONG_RUN: Final = re.compile(r"\d{7}")
 _IN_ID: Final = re.compile(r"\+\d{7,}")
 
 
@@ -131,6 +132,8 @@ def mask_in_name(name: str) -> str:
     >>> mask_in_name("cdr_+442079460123_20261001.csv:1234567"), mask_in_name("Master.csv.1759309200")
     ('cdr_+44••••••••23_20261001.csv:1234567', 'Master.csv.1759309200')
     """
+    if not _LONG_RUN.search(name):
+        return name
     return _IN_NAME.sub(lambda found: found[0] if _EPOCH.fullmatch(found[0]) else _hidden(found), name)
 
 
@@ -142,7 +145,7 @@ def mask_in_id(text: str) -> str:
     >>> mask_in_id("call-+442079460123-7"), mask_in_id("202610050001234")
     ('call-+44••••••••23-7', '202610050001234')
     """
-    return _IN_ID.sub(lambda found: hide_middle(found[0]), text)
+    return _IN_ID.sub(lambda found: hide_middle(found[0]), text) if "+" in text else text
 
 
 def _hidden(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ numbers masked, from which every view is made.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -110,6 +110,16 @@ class Section:
         """The title as it can stand in an address."""
         return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "section"
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the table's columns; none without a table."""
+        return [] if self.frame is None else [str(name) for name in self.frame.columns]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the table has, its total among them; 0 without a table."""
+        return 0 if self.frame is None else len(self.frame)
+
     def head(self, name: str) -> str:
         """Return what stands above a column."""
         return self.heads.get(name, label(name))
@@ -187,29 +197,26 @@ def hidden_values(frame: pd.DataFrame) -> list[list[object]]:
     >>> hidden_values(pd.DataFrame({"cause": ["asked 020 7946 0123"], "leg_id": ["02079460123"], "at_s": ["1234567.5"]}))
     [['asked 02• •••• ••23'], ['02079460123'], ['1234567.5']]
     """
+    return list(_hidden(frame))
+
+
+def _hidden(frame: pd.DataFrame) -> Iterator[list[object]]:
+    """Yield the values of one column after the other, each distinct text looked at once."""
     fields: list[object] = []
     if "field" in frame and not _VALUES.isdisjoint(frame.columns):
         fields = frame["field"].tolist()
-    found: list[list[object]] = []
     for at, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, at].tolist()
-        if not any(isinstance(value, str) for value in values):
-            found.append(values)
-        elif fields and name in _VALUES:
+        if fields and name in _VALUES:
             hide = {field: _mask_of(field) if isinstance(field, str) else mask_text for field in fields}
-            found.append(
-                [
-                    hide[field](value) if isinstance(value, str) else value
-                    for field, value in zip(fields, values, strict=True)
-                ]
-            )
-        else:
-            shown = {
-                value: _mask_of(name)(value)
-                for value in dict.fromkeys(value for value in values if isinstance(value, str))
-            }
-            found.append([shown[value] if isinstance(value, str) else value for value in values])
-    return found
+            yield [
+                hide[field](value) if isinstance(value, str) else value
+                for field, value in zip(fields, values, strict=True)
+            ]
+            continue
+        mask = _mask_of(name)
+        shown = {value: mask(value) for value in {value for value in values if isinstance(value, str)}}
+        yield [shown[value] if isinstance(value, str) else value for value in values] if shown else values
 
 
 def hidden_numbers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -221,13 +228,14 @@ def hidden_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     >>> hidden_numbers(pd.DataFrame(rows, dtype="str")).iloc[0].tolist()
     ['a.csv:12345678', 'SIP/02•••••••23-0f', '79••••23']
     """
-    columns = {
-        at: pd.Series(values, index=frame.index, dtype=frame.dtypes.iloc[at])
-        for at, values in enumerate(hidden_values(frame))
+    # One column at a time: of a large frame, no more than that is in memory as single values.
+    parts = [
+        pd.Series(values, index=frame.index, dtype=column.dtype)
         if any(isinstance(value, str) for value in values)
-    }
-    parts = [columns.get(at, frame.iloc[:, at]) for at in range(frame.shape[1])]
-    return pd.concat(parts, axis="columns", keys=frame.columns) if columns else frame
+        else column
+        for (_, column), values in zip(frame.items(), _hidden(frame), strict=True)
+    ]
+    return pd.concat(parts, axis="columns", keys=frame.columns) if parts else frame
 
 
 def _mask_of(name: str) -> Callable[[str], str]:

@@ -61,13 +61,13 @@ def _opened(part: Section) -> list[str]:
     if not part.charts:
         return _body(part, _OPEN_ROWS)
     first, *further = _drawn(part)
-    rows = [_card_table(part, _CARD_ROWS)] if _has_rows(part) else []
+    rows = [_card_table(part, _CARD_ROWS)] if part.n_rows else []
     return [first, folded("More of it, in figures", *further, *rows)] if further or rows else [first]
 
 
 def _body(part: Section, max_rows: int) -> list[str]:
     intro = [html_text(part.intro)] if part.intro else []
-    table = [_card_table(part, max_rows)] if _has_rows(part) else []
+    table = [_card_table(part, max_rows)] if part.n_rows else []
     return [*intro, *_drawn(part), *table]
 
 
@@ -75,34 +75,27 @@ def _drawn(part: Section) -> list[str]:
     return [chart_figure(chart.title, chart.to_svg()) for chart in part.charts]
 
 
-def _has_rows(part: Section) -> bool:
-    return part.frame is not None and len(part.frame) > 0
-
-
 def _told(part: Section) -> str:
     """Return what a folded section is, and how much there is of it."""
     if part.frame is None:
         return part.title
-    n_rows = len(part.frame) - (1 if part.total else 0)
+    n_rows = part.n_rows - (1 if part.total else 0)
     word = part.row_word or ("change" if part.group_by else "row")
     return f"{part.title} ({plural(n_rows, word)})"
 
 
 def _card_table(part: Section, max_rows: int) -> str:
     """Return the first rows of a section for a notebook; a total is always among them."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
-    n_rows = len(part.frame)
     shown = part
-    if part.total and n_rows > max_rows:
+    if part.total and part.frame is not None and part.n_rows > max_rows:
         few = pd.concat([part.frame.head(max_rows - 1), part.frame.tail(1)])
         shown = replace(part, frame=few, group_by="", once=(), evidence=None)
-    names = [str(name) for name in part.frame.columns]
-    rows = shown.cells(max_rows)
+    names, rows = part.names, shown.cells(max_rows)
     if shown.group_by:
         rows = _once(rows, names.index(shown.group_by), [names.index(name) for name in shown.once])
     cells = pd.DataFrame(rows, columns=[part.head(name) for name in names], dtype="str")
     table = html_table(cells, right=[part.head(name) for name in names if part.is_number(name)])
-    return table + more_rows(n_rows - max_rows)
+    return table + more_rows(part.n_rows - max_rows)
 
 
 def _once(rows: list[list[str]], key: int, once: Sequence[int]) -> list[list[str]]:

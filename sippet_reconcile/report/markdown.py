@@ -36,7 +36,7 @@ def document_markdown(document: Document, *, mask: bool = True) -> str:
         for chart in part.charts:
             if part.frame is None:
                 lines += [f"{_markdown(chart.title)}: {_markdown(chart.description)}", ""]
-        lines += [*_markdown_table(part, mask=mask), ""] if part.frame is not None and len(part.frame) else []
+        lines += [*_markdown_table(part, mask=mask), ""] if part.n_rows else []
         lines += [_markdown(part.note), ""] if part.note else []
     if document.about:
         lines += ["## About this document", ""]
@@ -62,8 +62,7 @@ def _markdown(text: str) -> str:
 
 
 def _markdown_table(part: Section, *, mask: bool) -> list[str]:
-    assert part.frame is not None  # noqa: S101 - the caller looked
-    names = [str(name) for name in part.frame.columns]
+    names = part.names
     lines = [
         f"| {' | '.join(_markdown(part.head(name)) for name in names)} |",
         f"| {' | '.join('---:' if part.is_number(name) else '---' for name in names)} |",
@@ -71,5 +70,5 @@ def _markdown_table(part: Section, *, mask: bool) -> list[str]:
     lines += [
         f"| {' | '.join(_markdown(cell) for cell in row)} |" for row in part.cells(_MARKDOWN_ROWS, mask=mask)
     ]
-    more = len(part.frame) - _MARKDOWN_ROWS
+    more = part.n_rows - _MARKDOWN_ROWS
     return [*lines, "", f"and {more:,} more"] if more > 0 else lines

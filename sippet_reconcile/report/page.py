@@ -114,8 +114,7 @@ def _policy(styles: list[str], scripts: list[str]) -> str:
 
 def _prepared(part: Section, key: str, *, mask: bool) -> dict[str, Any]:
     """Return a section as the template reads it."""
-    names = [] if part.frame is None else [str(name) for name in part.frame.columns]
-    n_rows = 0 if part.frame is None else len(part.frame)
+    names, n_rows = part.names, part.n_rows
     sizes = part.block_sizes(MAX_HTML_ROWS)
     n_shown = sum(sizes) if part.group_by else min(n_rows, MAX_HTML_ROWS)
     texts = part.columns(n_shown, mask=mask)

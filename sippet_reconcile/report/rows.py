@@ -70,12 +70,9 @@ def _are_shares(texts: Sequence[str]) -> bool:
 
 def plain_rows(part: Section, texts: Sequence[Sequence[str]], n_first: int) -> str:
     """Return one body with the given columns of cells; rows after the first `n_first` are shown later, by a button."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
-    columns = [
-        _cells(part, str(name), column) for name, column in zip(part.frame.columns, texts, strict=True)
-    ]
+    columns = [_cells(part, name, column) for name, column in zip(part.names, texts, strict=True)]
     rows = ["<tr>" + "".join(row) + "</tr>" for row in zip(*columns, strict=True)]
-    has_total = part.total and len(rows) == len(part.frame)
+    has_total = part.total and len(rows) == part.n_rows
     for at in range(n_first, len(rows) - has_total):
         rows[at] = f"<tr class=later>{rows[at].removeprefix('<tr>')}"
     if has_total:
@@ -90,11 +87,10 @@ def grouped_rows(
 
     Blocks after the first `n_first` are shown later, by a button.
     """
-    assert part.frame is not None  # noqa: S101 - the caller looked
     spans = [size for size in sizes for _ in range(size)]
     is_first = [at == 0 for size in sizes for at in range(size)]
     columns = []
-    for name, column in zip(map(str, part.frame.columns), texts, strict=True):
+    for name, column in zip(part.names, texts, strict=True):
         cells = _cells(part, name, column)
         if name in part.once:
             cells = _once(cells, spans, is_first, is_head=name == part.group_by)
@@ -139,11 +135,11 @@ def _once(
 
 def _evidence(part: Section, n_blocks: int, *, mask: bool) -> list[str]:
     """Return the row that proves each block; empty where the section has no evidence."""
-    if part.evidence is None or part.frame is None:
+    if part.evidence is None:
         return [""] * n_blocks
     columns = []
     for name, texts in zip(part.evidence.columns, part.evidence_columns(n_blocks, mask=mask), strict=True):
         head = f"<dt>{escaped(part.head(str(name)))}<dd>"
         columns.append([head + escaped(text) for text in texts])
-    start = f"<tr class=evidence><td colspan={len(part.frame.columns)}><dl>"
+    start = f"<tr class=evidence><td colspan={len(part.names)}><dl>"
     return [f"{start}{''.join(pairs)}</dl>" for pairs in zip(*columns, strict=True)]

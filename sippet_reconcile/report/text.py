@@ -75,18 +75,17 @@ def _section(part: Section, max_rows: int, width: int | None) -> str:
     for chart in part.charts:
         if part.frame is None:
             lines += textwrap.wrap(f"{chart.title}: {chart.description}", wide)
-    if part.frame is not None and len(part.frame):
-        most = len(part.frame) if part.total else max_rows
+    if part.n_rows:
+        most = part.n_rows if part.total else max_rows
         lines += _table(part, most, width)
-        if len(part.frame) > most:
-            lines.append(f"and {len(part.frame) - most:,} more")
+        if part.n_rows > most:
+            lines.append(f"and {part.n_rows - most:,} more")
     return "\n".join([*lines, *textwrap.wrap(part.note, wide)])
 
 
 def _table(part: Section, max_rows: int, width: int | None) -> list[str]:
     """Return a table of what is short; the sentences of a row stand under it."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
-    names, rows = [str(name) for name in part.frame.columns], part.cells(max_rows)
+    names, rows = part.names, part.cells(max_rows)
     long = {at for at in range(len(names)) if any(len(row[at]) > _LONG for row in rows)}
     if width is not None:
         room = _room_of_last(part, rows, width)
@@ -108,26 +107,22 @@ def _table(part: Section, max_rows: int, width: int | None) -> list[str]:
 
 def _needed(part: Section, rows: list[list[str]]) -> list[int]:
     """Return how many letters each column needs."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
     return [
-        max([len(part.head(str(name))), *(len(row[at]) for row in rows)])
-        for at, name in enumerate(part.frame.columns)
+        max([len(part.head(name)), *(len(row[at]) for row in rows)]) for at, name in enumerate(part.names)
     ]
 
 
 def _room_of_last(part: Section, rows: list[list[str]], width: int) -> int | None:
     """Return the letters that a last column of text is to be wrapped to; None where it fits, or has too little room."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
     *others, last = _needed(part, rows)
     room = width - sum(others) - 2 * len(others)
-    is_text = not part.is_number(str(part.frame.columns[-1]))
+    is_text = not part.is_number(part.names[-1])
     return room if is_text and others and _NARROWEST <= room < last else None
 
 
 def _wrapped(part: Section, rows: list[list[str]], room: int) -> list[str]:
     """Return a table whose last column goes on in further lines."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
-    names = [str(name) for name in part.frame.columns]
+    names = part.names
     lines: list[list[str]] = []
     for row in rows:
         first, *others = textwrap.wrap(row[-1], room) or [""]
@@ -139,8 +134,7 @@ def _wrapped(part: Section, rows: list[list[str]], room: int) -> list[str]:
 
 def _fitted(part: Section, rows: list[list[str]], width: int) -> set[int]:
     """Return the columns of text that a table has no room for, the widest first; one column stays."""
-    assert part.frame is not None  # noqa: S101 - the caller looked
-    names = [str(name) for name in part.frame.columns]
+    names = part.names
     needed = dict(enumerate(_needed(part, rows)))
     texts = sorted((at for at in needed if not part.is_number(names[at])), key=lambda at: -needed[at])
     long: set[int] = set()

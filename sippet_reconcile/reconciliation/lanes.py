@@ -67,6 +67,8 @@ _LEFT, _ROOM, _ROW, _HEAD = 210, 400, 24, 20
 _BAR: Final = 12
 _LABEL, _TEXT = 26, 42
 _FEWEST: Final = 16
+_NO_TIME: Final = (0, SECOND)
+"""The span of a picture in which no lane has anything to draw."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ class Picture:
         rows = [*self._scales_svg(span)] if span else []
         top = _HEAD * len(self._zones) + 6 if span else 0
         for place, lane in enumerate(self.lanes):
-            rows.append(_lane_svg(lane, top + place * _ROW, span))
+            rows.append(_lane_svg(lane, top + place * _ROW, span or _NO_TIME))
         height = top + len(self.lanes) * _ROW + 4
         if self.more:
             rows.append(_letters(0, height + 12, self.more, opacity=".75"))
@@ -226,7 +228,7 @@ class Picture:
                 row = _scale_text(Tick.named(ticks, zone, span), span, room)
                 lines.append(f"{head.ljust(of_label)}  {row}".rstrip())
         for lane, label, text in zip(self.lanes, labels, texts, strict=True):
-            bar = _bar_text(lane, span, room)
+            bar = _bar_text(lane, span or _NO_TIME, room)
             lines.append(f"{label.ljust(of_label)}  {bar}  {text}".rstrip())
         seen = {sign for line in lines[len(heads) :] for sign in line[of_label + 2 : of_label + 2 + room]}
         legend = [f"{sign} {look.value}" for look, sign in _SIGNS.items() if sign in seen]
@@ -248,10 +250,9 @@ def _letters(x: float, y: float, text: str, *, opacity: str = "1", anchor: str =
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{faint}>{escape(text)}</text>'
 
 
-def _lane_svg(lane: Lane, top: float, span: tuple[int, int] | None) -> str:
+def _lane_svg(lane: Lane, top: float, span: tuple[int, int]) -> str:
     parts = [_letters(0, top + 16, shortened(lane.label, 28))]
-    for stretch in lane.stretches if span else ():
-        assert span is not None  # noqa: S101 - there is a stretch
+    for stretch in lane.stretches:
         left, right = _x(stretch.start_us, span), _x(stretch.end_us, span)
         if stretch.is_open:
             right = _LEFT + _ROOM + 8
@@ -260,8 +261,7 @@ def _lane_svg(lane: Lane, top: float, span: tuple[int, int] | None) -> str:
         parts.append(
             f'<rect x="{left:.1f}" y="{top + 5}" width="{width:.1f}" height="{_BAR}" {_PAINT[stretch.look]}/>'
         )
-    for at in lane.marks if span else ():
-        assert span is not None  # noqa: S101 - there is a mark
+    for at in lane.marks:
         x = _x(at, span)
         parts.append(f'<path d="M{x - 4:.1f} {top + 1} h8 l-4 5 z"/>')
         parts.append(
@@ -289,10 +289,9 @@ def _scale_text(ticks: Sequence[Tick], span: tuple[int, int], room: int) -> str:
     return row.ljust(room)
 
 
-def _bar_text(lane: Lane, span: tuple[int, int] | None, room: int) -> str:
+def _bar_text(lane: Lane, span: tuple[int, int], room: int) -> str:
     cells = [" "] * room
-    for stretch in lane.stretches if span else ():
-        assert span is not None  # noqa: S101 - there is a stretch
+    for stretch in lane.stretches:
         first = _cell(stretch.start_us, span, room)
         end = room if stretch.is_open else max(_cell(stretch.end_us, span, room), first + 1)
         # What ends at the edge fills the last cell as well.
@@ -300,7 +299,6 @@ def _bar_text(lane: Lane, span: tuple[int, int] | None, room: int) -> str:
         cells[first:end] = _SIGNS[stretch.look] * (end - first)
         if stretch.is_open:
             cells[-1] = _OPEN
-    for at in lane.marks if span else ():
-        assert span is not None  # noqa: S101 - there is a mark
+    for at in lane.marks:
         cells[_cell(at, span, room)] = _ANSWER
     return "".join(cells)

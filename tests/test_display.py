@@ -25,19 +25,9 @@ def test_an_empty_table_still_has_its_heads() -> None:
     assert "<th>call_id</th>" in html_table(pd.DataFrame({"call_id": pd.Series([], dtype="str")}))
 
 
-def test_numbers_are_masked_where_asked() -> None:
-    frame = pd.DataFrame({"from_number": ["+442079460123", None]})
-    shown = html_table(frame, masked=["from_number"])
-    assert "2079460" not in shown
-    assert mask_number("+442079460123") in shown
-    assert "–" in shown
-
-
 def test_a_number_is_masked_however_it_is_written() -> None:
-    frame = pd.DataFrame({"to_number": ["(020) 7946-0123", "+44 20 7946 0123", "sip:02079460123@pbx"]})
-    shown = html_table(frame, masked=["to_number"])
-    assert all(part not in shown for part in ("7946", "0123", "794"))
-    assert "(02•) ••••-••23" in shown
+    shown = [mask_number(text) for text in ("(020) 7946-0123", "+44 20 7946 0123", "sip:02079460123@pbx")]
+    assert shown == ["(02•) ••••-••23", "+44 •• •••• ••23", "sip:02•••••••23@pbx"]
 
 
 def test_columns_of_text_tables_line_up() -> None:

@@ -8,11 +8,9 @@ notebook's theme. Nothing here fetches, sends or computes.
 from __future__ import annotations
 
 from sippet_reconcile._display.cards import (
-    TONES,
     card,
     chart_figure,
     folded,
-    headline,
     html_text,
     paragraphs,
     section,
@@ -42,12 +40,10 @@ from sippet_reconcile._display.text import (
 
 __all__ = [
     "MAX_ROWS",
-    "TONES",
     "card",
     "chart_figure",
     "escape",
     "folded",
-    "headline",
     "hide_middle",
     "html_table",
     "html_text",

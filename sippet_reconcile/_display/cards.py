@@ -17,17 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
-    "TONES",
     "card",
     "chart_figure",
     "folded",
-    "headline",
     "html_text",
     "paragraphs",
     "section",
 ]
 
-TONES: Final = ("ok", "warn", "stop")
+_TONES: Final = ("ok", "warn", "stop")
 """What colours the edge of a card."""
 
 # The class stands twice because notebooks style tables by two classes, and the later of equals wins.
@@ -68,7 +66,7 @@ def html_text(text: str) -> str:
     return f"<p>{escape(unbroken(text))}</p>"
 
 
-def headline(text: str) -> str:
+def _headline(text: str) -> str:
     """Return what comes first: the sentence that is the answer, which stands out, and what goes with it."""
     answer, stop, rest = unbroken(text).partition(". ")
     more = f'<p class="then">{escape(rest)}</p>' if rest else ""
@@ -122,8 +120,8 @@ def card(
         ``ok``, ``warn`` or ``stop`` colours the edge; empty leaves it grey.
     """
     sub = f'<p class="sub">{escape(subtitle)}</p>' if subtitle else ""
-    said = headline(verdict) if verdict else ""
-    tone_class = f" {tone}" if tone in TONES else ""
+    said = _headline(verdict) if verdict else ""
+    tone_class = f" {tone}" if tone in _TONES else ""
     return (
         f'<div class="sippet">{_STYLE}<div class="card{tone_class}">'
         f"<h4>{escape(title)}</h4>{sub}{said}{_values(values or {})}{''.join(parts)}</div></div>"

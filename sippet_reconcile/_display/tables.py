@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from sippet_reconcile._display.masking import mask_number
 from sippet_reconcile._display.text import show_value
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def html_table(
     frame: pd.DataFrame,
     *,
     max_rows: int = MAX_ROWS,
-    masked: Sequence[str] = (),
     plain_numbers: Sequence[str] = (),
     right: Sequence[str] = (),
     n_rows: int | None = None,
@@ -68,8 +66,6 @@ def html_table(
         Shown in its own order, without its index.
     max_rows
         Rows shown, never more than 50; the rest is counted under the table.
-    masked
-        Columns of phone numbers, shown masked.
     plain_numbers
         Numeric columns shown without thousands separators (line numbers, years).
     right
@@ -89,9 +85,7 @@ def html_table(
     for at, name in enumerate(frame.columns):  # by place: two columns may have one head
         values = frame.iloc[:max_rows, at].tolist()
         css = "n" if name in to_the_right else ""
-        if name in masked:
-            shown = [html.escape(mask_number(v)) for v in values]
-        elif name in plain_numbers:
+        if name in plain_numbers:
             shown = [escape(_plainly(v)) for v in values]
         else:
             shown = [escape(v) for v in values]

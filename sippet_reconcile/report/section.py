@@ -120,16 +120,6 @@ class Section:
         """How many rows the table has, its total among them; 0 without a table."""
         return 0 if self.frame is None else len(self.frame)
 
-    @property
-    def names(self) -> list[str]:
-        """The names of the table's columns; none without a table."""
-        return [] if self.frame is None else [str(name) for name in self.frame.columns]
-
-    @property
-    def n_rows(self) -> int:
-        """How many rows the table has, its total among them; 0 without a table."""
-        return 0 if self.frame is None else len(self.frame)
-
     def head(self, name: str) -> str:
         """Return what stands above a column."""
         return self.heads.get(name, label(name))

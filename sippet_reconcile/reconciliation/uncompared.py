@@ -135,7 +135,8 @@ def _ambiguous(rec: Reconciliation) -> Section | None:
     if rivals.empty:
         return None
     shown = rivals.head(MAX_ROWS)
-    n_calls, n_cdr = rec.summary()["ambiguous_calls"], rec.summary()["ambiguous_cdr_calls"]
+    said = rec.summary()
+    n_calls, n_cdr = said["ambiguous_calls"], said["ambiguous_cdr_calls"]
     return Section(
         "Ambiguous",
         f"{plural(n_calls, 'call')} and {plural(n_cdr, 'CDR call')} fit each other in more than one way, or not well "

@@ -14,6 +14,8 @@ from sippet_reconcile.errors import ApiError
 from sippet_reconcile.run import Outcome, load_run
 from sippet_reconcile.sandbox import Fault, Faults
 
+pytestmark = pytest.mark.slow
+
 
 class Outage:
     """Makes a real API fail between two moments of a clock, and notes what was tried meanwhile."""

@@ -571,6 +571,7 @@ def test_ctrl_c_stops_a_script_once_its_requests_are_answered_and_written_down(l
 
 
 @posix_only
+@pytest.mark.slow
 def test_ctrl_c_stops_the_command_with_130_and_one_summary_and_no_traceback(lab, tmp_path):
     plan = lab.plan()
     saved = str(plan.save(tmp_path / "plan.parquet"))

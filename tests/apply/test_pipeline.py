@@ -16,6 +16,8 @@ from sippet_reconcile.errors import PlanDriftError
 from sippet_reconcile.run import Outcome, load_run
 from sippet_reconcile.sandbox import Fault, Faults
 
+pytestmark = pytest.mark.slow
+
 N = 60
 SHORT_S = 0.03  # chunks of a dozen calls at most, of fewer where answers are slow
 WAIT_S = 60

@@ -363,6 +363,7 @@ def test_an_altered_call_that_changed_once_more_is_not_undone(lab):
     assert lab.seconds()[0] == 60
 
 
+@pytest.mark.slow
 def test_an_undoing_is_saved_loaded_approved_and_applied_in_a_new_process(lab, tmp_path):
     start = lab.held()
     run = lab.apply(lab.plan(4))

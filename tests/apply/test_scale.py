@@ -47,6 +47,7 @@ def test_a_call_more_takes_a_few_kilobytes_of_memory_at_most(written, step):
     assert (added(5_000) - added(500)) * 2**20 / 4_500 < 8_000
 
 
+@pytest.mark.slow
 def test_a_run_that_is_settled_is_continued_without_asking_the_api(written):
     # The client's address answers nobody, so that any request would fail the run.
     folder = written[500]

@@ -250,6 +250,7 @@ def test_no_copied_cell_is_one_that_a_spreadsheet_calculates(
     assert len({line.count("\t") for line in text.splitlines()}) == 1, "each line has every column"
 
 
+@pytest.mark.slow
 def test_five_thousand_changes_are_searched_to_the_last_and_the_page_says_where_the_rest_is(
     tmp_path: Path, open_report: Open
 ) -> None:

@@ -146,6 +146,7 @@ def test_links_are_settled_by_few_rows_as_by_all(
     rows=st.integers(1, 9),
 )  # fmt: skip
 @quick
+@pytest.mark.slow
 def test_what_later_rows_tell_of_trunks_holds_for_all_rows_of_a_file(
     calls: list[tuple[str, str, str, bool]],
     piece: int,
@@ -210,6 +211,7 @@ def _expected_of_grandstream(legs: list[tuple[int, str, bool, int, int]]) -> lis
     rows=st.integers(1, 9),
 )  # fmt: skip
 @quick
+@pytest.mark.slow
 def test_what_became_of_a_leg_is_settled_by_all_legs_of_a_file(
     legs: list[tuple[int, str, bool, int, int]],
     piece: int,

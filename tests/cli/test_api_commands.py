@@ -119,6 +119,7 @@ def test_a_wrong_token_ends_with_the_code_of_the_api_and_is_not_shown(online):
     assert not Path("never.parquet").exists()
 
 
+@pytest.mark.slow
 def test_an_api_that_is_not_there_ends_with_its_code(shell):
     with socket.socket() as taken:  # without listening: nobody else gets this port meanwhile
         taken.bind(("127.0.0.1", 0))

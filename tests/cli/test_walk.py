@@ -253,6 +253,7 @@ def test_a_plan_that_is_not_approved_is_refused(online, place, tmp_path, api):
     assert not [r for r in api.requests[sent:] if r.method == "PATCH"]
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_in_an_error_says_where_its_record_is_and_its_head(online, place, tmp_path):
     audit = tmp_path / "audit"
     plan = approved(online, place, tmp_path, "--where", "explanation == 'zero'")
@@ -341,6 +342,7 @@ def test_a_plan_for_another_api_is_refused(online, place, tmp_path, sample):
         assert not [r for r in other.requests if r.method == "PATCH"]
 
 
+@pytest.mark.slow
 def test_the_console_script_runs_the_demo(shell, tmp_path):
     done = shell.script("demo", tmp_path / "demo")
     assert "verified" in done.stdout

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 SOURCES = sorted(NOTEBOOKS.glob("*.py"))
 
+LONGER = {"compare_months", "format_clinic"}  # these run among the slow tests
 PLANTED = {
     "compare_months": """
 assert list(rules.index[[len(set(map(str, row))) > 1 for row in rules.to_numpy()]]) == ["duration_tolerance_s"]
@@ -88,7 +89,11 @@ def _is_shown(output: NotebookNode) -> bool:
     return output.output_type == "execute_result" or "image/png" in output.get("data", {})
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "source",
+    [pytest.param(one, marks=pytest.mark.slow if one.stem in LONGER else ()) for one in SOURCES],
+    ids=lambda p: p.stem,
+)
 def test_each_cell_runs_and_ends_in_something_to_look_at(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

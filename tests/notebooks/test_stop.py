@@ -188,6 +188,7 @@ def finished(notebook, api, cells):
     assert AuditLog(audit).verify().ok
 
 
+@pytest.mark.slow
 def test_stop_lets_requests_in_flight_finish_and_no_later_cell_run(notebook, api, cells):
     api.faults = Faults(latency_s=1.0, methods=("PATCH",))
     outcomes = stopped(notebook, api, cells)

@@ -125,6 +125,7 @@ def test_reconciling_again_finds_only_what_may_not_be_patched(demo, planted):
     assert left == set(no_hands[["call_id", "field"]].itertuples(index=False, name=None))
 
 
+@pytest.mark.slow
 def test_reverting_restores_every_call_exactly(demo, sandbox):
     undo = sr.revert_run(sr.load_run(demo.audit)).approve(by="demo", note="undo")
     with sr.Client(sandbox.url, token=sandbox.token) as client:

@@ -287,7 +287,7 @@ def kill_resume_and_revert(lab, nursery, folder, seed, *, kills, largest=50):
 
 @posix_only
 @pytest.mark.parametrize(
-    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 10))]
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 10))]
 )
 def test_a_killed_run_loses_no_fact_resumes_and_can_be_undone(lab, nursery, tmp_path, seed):
     kill_resume_and_revert(lab, nursery, tmp_path, seed, kills=[1, 2], largest=30)
@@ -317,6 +317,7 @@ def test_a_run_may_die_at_every_step_in_turn(lab, nursery, tmp_path, moment):
 
 
 @posix_only
+@pytest.mark.slow
 def test_a_part_whose_name_a_power_cut_took_back_was_not_built_upon(lab, nursery, tmp_path):
     with Trial(lab, nursery, tmp_path, 12, "power") as trial:
         trial.make_plan()

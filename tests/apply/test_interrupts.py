@@ -555,6 +555,7 @@ def stopped_while_sending(lab, command, env=None):
 
 
 @posix_only
+@pytest.mark.slow
 def test_ctrl_c_stops_a_script_once_its_requests_are_answered_and_written_down(lab, tmp_path):
     plan = lab.plan()
     saved = str(plan.save(tmp_path / "plan.parquet"))

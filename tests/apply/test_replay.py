@@ -194,6 +194,7 @@ def test_columns_tell_of_any_records_where_a_run_stands_as_a_loop_over_them_does
 
 @settings(max_examples=30, deadline=None)
 @given(told=st.lists(st.lists(entries(), min_size=1, max_size=15), min_size=1, max_size=4))
+@pytest.mark.slow
 def test_runs_that_share_a_log_are_told_apart_whatever_parts_their_records_are_in(told):
     with tempfile.TemporaryDirectory() as folder:
         log = AuditLog(folder)

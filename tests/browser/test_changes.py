@@ -58,6 +58,7 @@ def show_all(table: Any) -> int:
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_without_scripts_every_change_stands_there_call_by_call_with_its_evidence(
     plan: Any, page_file: Path, open_report: Open
 ) -> None:
@@ -70,6 +71,7 @@ def test_without_scripts_every_change_stands_there_call_by_call_with_its_evidenc
     assert table.box.get_by_role("button").count() == 0
 
 
+@pytest.mark.slow
 def test_a_long_table_begins_with_a_hundred_calls_and_says_so_until_all_are_shown(
     long_plan: Any, long_file: Path, open_report: Open
 ) -> None:
@@ -109,6 +111,7 @@ def test_each_column_sorts_both_ways_with_missing_values_last_and_calls_whole(
     assert (table.order, table.blocks()) == ({}, before), "a third press puts back the first order"
 
 
+@pytest.mark.slow
 def test_each_filter_keeps_exactly_the_calls_that_have_what_was_chosen(
     plan: Any, page_file: Path, open_report: Open
 ) -> None:

@@ -66,6 +66,7 @@ few = st.integers(0, 6)
 
 @given(data=st.data())
 @quick
+@pytest.mark.slow
 def test_batches_are_all_legs_whatever_links_them(
     data: st.DataObject, freeswitch: Line, asterisk: Line, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

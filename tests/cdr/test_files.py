@@ -122,6 +122,7 @@ def test_what_is_read_fast_is_what_is_read_with_care(lines: list[bytes], cut: in
 
 @given(st.lists(clean | odd, min_size=1, max_size=30), st.integers(0, 3), st.sampled_from([1, 9, 20, 60]))
 @settings(max_examples=300, deadline=None)
+@pytest.mark.slow
 def test_what_is_read_with_care_in_blocks_is_what_is_read_with_care_at_once(
     lines: list[bytes], cut: int, size: int
 ) -> None:

@@ -307,6 +307,7 @@ def test_somebody_elses_change_ends_with_one(online, place, tmp_path, api):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent another way on Windows")
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(online, place, tmp_path, api):
     plan = approved(online, place, tmp_path, "--where", "explanation == 'cut-by-crash'")
     words = ["apply", str(plan), "--audit", str(tmp_path / "audit"), "--quiet"]

@@ -17,7 +17,7 @@ from sippet_reconcile._version import __version__
 from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
 from sippet_reconcile.report.durations import signed_in_words
-from sippet_reconcile.report.section import NUMBER_COLUMNS, hidden_numbers
+from sippet_reconcile.report.section import NUMBER_COLUMNS
 from sippet_reconcile.report.workbook import Cells, SheetColumn, WorkbookSheet, write_workbook
 
 if TYPE_CHECKING:
@@ -189,7 +189,6 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         if name in ("call_id", "field", "before", "after") or rows[name].notna().any()
     ]
     shown = rows.loc[:, names].assign(**evidence)
-    shown = hidden_numbers(shown) if mask else shown
     answers = [
         SheetColumn("", APPROVE, Cells.ANSWER, width=13, choices=("yes", "no"), hint=_HINT),
         SheetColumn("", NOTE, Cells.ANSWER, width=32),
@@ -201,6 +200,7 @@ def _changes(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         group_by="call_id",
         key=("call_id", "field"),
         frozen=len(answers),
+        hides_numbers=mask,
     )
 
 
@@ -219,8 +219,8 @@ def _yes_no(ledger: pd.DataFrame) -> pd.DataFrame:
 def _plain_sheet(
     name: str, frame: pd.DataFrame, *, mask: bool, heads: dict[str, str] | None = None
 ) -> WorkbookSheet:
-    frame = hidden_numbers(frame) if mask else frame
-    return WorkbookSheet(name, list(_columns(frame, mask=mask, heads=heads or {})), frame)
+    columns = list(_columns(frame, mask=mask, heads=heads or {}))
+    return WorkbookSheet(name, columns, frame, hides_numbers=mask)
 
 
 def _columns(

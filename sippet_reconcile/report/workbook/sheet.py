@@ -15,6 +15,7 @@ import pandas as pd
 
 from sippet_reconcile._display import mask_number
 from sippet_reconcile._excel import fitted, plain_text
+from sippet_reconcile.report.section import hidden_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -106,6 +107,8 @@ class WorkbookSheet:
         Columns that stay in sight.
     has_heads
         Whether the first row holds the heads.
+    hides_numbers
+        Whether its texts are shown with the middle of every phone number hidden; the frame has them in full.
     """
 
     name: str
@@ -115,6 +118,7 @@ class WorkbookSheet:
     key: tuple[str, ...] = ()
     frozen: int = 0
     has_heads: bool = True
+    hides_numbers: bool = False
 
     @property
     def heads(self) -> list[str]:
@@ -128,6 +132,7 @@ class WorkbookSheet:
         """
         for start in range(0, len(self.frame), _ROWS_AT_A_TIME):
             part = self.frame.iloc[start : start + _ROWS_AT_A_TIME]
+            part = hidden_numbers(part) if self.hides_numbers else part
             yield [_cells_of(part, column) for column in self.columns]
 
     def are_whole(self) -> list[bool]:

@@ -251,7 +251,7 @@ def _letters(x: float, y: float, text: str, *, opacity: str = "1", anchor: str =
 
 
 def _lane_svg(lane: Lane, top: float, span: tuple[int, int]) -> str:
-    parts = [_letters(0, top + 16, shortened(lane.label, 28))]
+    parts = [_letters(0, top + 16, shortened(lane.label, 25))]
     for stretch in lane.stretches:
         left, right = _x(stretch.start_us, span), _x(stretch.end_us, span)
         if stretch.is_open:

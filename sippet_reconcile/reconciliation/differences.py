@@ -16,7 +16,7 @@ from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.page import hide_numbers
 from sippet_reconcile.report import MAX_HTML_ROWS, Section
 from sippet_reconcile.report.bounds import most_significant
-from sippet_reconcile.report.columns import source_lines, utc_texts
+from sippet_reconcile.report.columns import CALL_HEADS, source_lines, utc_texts
 from sippet_reconcile.schema import take, text_array
 
 if TYPE_CHECKING:
@@ -36,28 +36,13 @@ _PROOF: Final = (
     "started_at", "answered_at", "ended_at", "total_s", "billable_s", "status", "cause", "n_legs", "cdr_id",
 )  # fmt: skip
 _HEADS: Final = {
-    "call_id": "call",
-    "started_at": "started (UTC)",
-    "from_number": "from",
-    "to_number": "to",
-    "sip_username": "user",
-    "match_rule": "matched by",
-    "confidence": "match is",
+    **CALL_HEADS,
     "value_call": "the API says",
     "value_cdr": "the CDR says",
     "delta_s": "CDR − API (s)",
-    "explanation": "cause",
     "also": "further causes",
     "is_patchable": "correctable",
-    "sources": "CDR lines",
-    "started_at_cdr": "CDR: started",
-    "answered_at_cdr": "CDR: answered",
-    "ended_at_cdr": "CDR: ended",
-    "total_s_cdr": "CDR: total (s)",
-    "billable_s_cdr": "CDR: billable (s)",
-    "status_cdr": "CDR: status",
     "cause_cdr": "the system's words",
-    "n_legs_cdr": "legs",
     "cdr_id": "CDR call",
 }
 _SOURCES: Final = 10

@@ -1,12 +1,12 @@
 """Write columns as people read them: instants in UTC, and where in an export a row stands.
 
 Input are columns of any frame; output are columns of text, one per row, missing where
-nothing is known.
+nothing is known. What stands above the columns of a call is here, too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,27 @@ import pandas as pd
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["source_lines", "utc_texts"]
+__all__ = ["CALL_HEADS", "source_lines", "utc_texts"]
+
+CALL_HEADS: Final = {
+    "call_id": "call",
+    "started_at": "started (UTC)",
+    "from_number": "from",
+    "to_number": "to",
+    "sip_username": "user",
+    "match_rule": "matched by",
+    "confidence": "match is",
+    "explanation": "cause",
+    "sources": "CDR lines",
+    "n_legs_cdr": "legs",
+    "started_at_cdr": "CDR: started",
+    "answered_at_cdr": "CDR: answered",
+    "ended_at_cdr": "CDR: ended",
+    "total_s_cdr": "CDR: total (s)",
+    "billable_s_cdr": "CDR: billable (s)",
+    "status_cdr": "CDR: status",
+}
+"""What stands above what is known of a call and of the CDR's side of it, in every table of calls with evidence."""
 
 
 def utc_texts(instants: pd.Series[Any]) -> pd.Series[str]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.report.bounds import most_significant
-from sippet_reconcile.report.columns import source_lines, utc_texts
+from sippet_reconcile.report.columns import CALL_HEADS, source_lines, utc_texts
 from sippet_reconcile.report.dry_run.facts import DryRunFacts
 from sippet_reconcile.report.page import MAX_HTML_ROWS
 from sippet_reconcile.report.section import Section
@@ -26,30 +26,15 @@ _OF_CHANGE: Final = ("field", "before", "after", "delta_s", "explanation")
 # What stands further to the right than a window is wide is who called whom, not what would change and why.
 _FURTHER: Final = ("from_number", "to_number", "direction", "sip_username", "source")
 _HEADS: Final[Mapping[str, str]] = {
-    "call_id": "call",
-    "started_at": "started (UTC)",
-    "from_number": "from",
-    "to_number": "to",
-    "sip_username": "user",
+    **CALL_HEADS,
     "delta_s": "change (s)",
-    "explanation": "cause",
-    "match_rule": "matched by",
     "note": "reviewer's note",
     "source": "CDR line",
-    "sources": "CDR lines",
-    "confidence": "match is",
-    "n_legs_cdr": "legs",
     "started_at_call": "API: started",
     "ended_at_call": "API: ended",
     "duration_seconds_call": "API: duration (s)",
     "status_call": "API: status",
     "call_source_call": "API: source",
-    "started_at_cdr": "CDR: started",
-    "answered_at_cdr": "CDR: answered",
-    "ended_at_cdr": "CDR: ended",
-    "total_s_cdr": "CDR: total (s)",
-    "billable_s_cdr": "CDR: billable (s)",
-    "status_cdr": "CDR: status",
 }
 _EVIDENCE: Final = (
     "note", "sources", "match_rule", "confidence", "n_legs_cdr",

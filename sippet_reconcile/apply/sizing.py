@@ -72,9 +72,9 @@ class Sizing:
         chunk, so that its last call is sent within 15 seconds of its re-read.
         """
         n, rate, latency_s = self.n_calls, self._rate, self._latency_s
-        if not self._pace.latency_s:
-            return n // 3
         if 1 / rate > 2 * latency_s + _MARGIN_S:
             return 0
+        if not self._pace.latency_s:
+            return n // 3
         ahead_s = _MARGIN_S + 3 * latency_s + 2 / rate + n / _DECISIONS_PER_S
         return min(math.ceil(rate * ahead_s), n // 3)

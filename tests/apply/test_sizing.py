@@ -6,7 +6,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sippet_reconcile.apply.session import CHUNK_S
@@ -21,6 +21,7 @@ def sizing_of(rate, latency_s, concurrency=None):
     return Sizing(SimpleNamespace(rate=rate, latency_s=latency_s), concurrency, CHUNK_S)
 
 
+@example(rate=0.3125, latency_s=0.0, concurrency=None)
 @given(rate=RATES, latency_s=LATENCIES, concurrency=st.one_of(st.none(), st.integers(1, MAX_WORKERS)))
 def test_the_last_call_of_a_chunk_is_sent_while_its_reread_is_young(rate, latency_s, concurrency):
     sizing = sizing_of(rate, latency_s, concurrency)

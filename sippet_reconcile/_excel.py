@@ -70,7 +70,7 @@ def open_workbook(sink: BinaryIO, *, instead: str) -> Iterator[Any]:
     """
     try:
         import xlsxwriter  # noqa: PLC0415 - an extra
-        from xlsxwriter.exceptions import XlsxWriterException  # noqa: PLC0415
+        from xlsxwriter.exceptions import XlsxWriterException  # noqa: PLC0415 - of the same extra
     except ImportError as exc:
         msg = f'a workbook needs a further library: pip install "sippet-reconcile[excel]", or {instead}'
         raise InputError(msg) from exc

@@ -55,7 +55,7 @@ def instead_of(target: Path) -> Iterator[BinaryIO]:
     finally:
         if aside is not None:
             with contextlib.suppress(OSError):
-                os.unlink(aside)  # noqa: PTH108
+                os.unlink(aside)  # noqa: PTH108 - it has a name only, as above
 
 
 def _is_log(folder: Path) -> bool:

@@ -67,19 +67,11 @@ def verify_run(run: Run, client: Client, *, rate: str = "5/s", progress: Progres
     Examples
     --------
     >>> import sippet_reconcile as sr
-    >>> from sippet_reconcile.demo import sample_data
-    >>> import tempfile
-    >>> from sippet_reconcile.sandbox import Sandbox
-    >>> with Sandbox(sample_data() / "api" / "calls.json") as api, tempfile.TemporaryDirectory() as audit:
-    ...     client = sr.Client(api.url, token=api.token)
-    ...     calls = client.fetch_calls("2026-10").query("duration_seconds > 60").head(2)
-    ...     fix = calls[["id"]].rename(columns={"id": "call_id"}).assign(duration_seconds=60)
-    ...     plan = sr.plan_corrections(calls, fix, reason="ticket 4711").approve(by="ana")
-    ...     run = sr.apply_plan(plan, client, audit, rate="100/s", progress=False)
+    >>> from sippet_reconcile.demo import sample_run
+    >>> with sample_run() as (run, client):
     ...     proof = sr.verify_run(run, client)
-    ...     client.close()
     >>> proof.ok, proof.frame["observed"].tolist()
-    (True, ['60', '60'])
+    (True, ['60', '60', '60'])
     """
     if normalise_url(client.base_url) != normalise_url(run.api_url):
         msg = f"run {run.run_id} wrote to {run.api_url}, the client is of {client.base_url}: pass a client of the same API"

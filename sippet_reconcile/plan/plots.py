@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sippet_reconcile.plan.preview import facts_of
-from sippet_reconcile.report.charts import BarChart, Chart, ColumnChart
+from sippet_reconcile.report.charts import ColumnChart
 from sippet_reconcile.report.distribution import size_chart
-from sippet_reconcile.report.dry_run.why import causes_section, when_charts
+from sippet_reconcile.report.dry_run.why import calls_chart, seconds_chart, when_charts
 from sippet_reconcile.report.plots import draw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.axes import Axes
 
     from sippet_reconcile.plan.model import Plan
+    from sippet_reconcile.report import DryRunFacts
 
 __all__ = ["PlanPlots"]
 
@@ -63,16 +62,11 @@ class PlanPlots:
 
     def causes(self, ax: Axes | None = None) -> Axes:
         """Draw how many calls would be corrected, by field and cause."""
-        charts = self._why()
-        chart = charts[0] if charts else BarChart("Calls by field and cause", ())
-        return draw(chart, ax, x_label="calls", empty=_NO_CALLS)
+        return draw(calls_chart(self._facts), ax, x_label="calls", empty=_NO_CALLS)
 
     def seconds(self, ax: Axes | None = None) -> Axes:
         """Draw how many seconds would be added or taken away, by cause."""
-        charts = self._why()
-        title = "Seconds added or taken away, by cause"
-        chart = charts[1] if len(charts) > 1 else BarChart(title, ())
-        return draw(chart, ax, x_label="change of duration (s)", empty=_NO_SECONDS)
+        return draw(seconds_chart(self._facts), ax, x_label="change of duration (s)", empty=_NO_SECONDS)
 
     def sizes(self, ax: Axes | None = None) -> Axes:
         """Draw how large the changes of duration are: what is taken away to the left, what is added to the right."""
@@ -87,12 +81,12 @@ class PlanPlots:
         """Draw how many calls would be corrected, by the hour of the day in which they started."""
         return self._draw_when(1, ax, "by hour of the day")
 
-    def _why(self) -> Sequence[Chart]:
-        section = causes_section(facts_of(self._plan, rate=_ANY_RATE))
-        return section.charts if section else ()
+    @property
+    def _facts(self) -> DryRunFacts:
+        return facts_of(self._plan, rate=_ANY_RATE)
 
     def _draw_when(self, place: int, ax: Axes | None, how: str) -> Axes:
-        facts = facts_of(self._plan, rate=_ANY_RATE)
+        facts = self._facts
         what = "calls to put back" if self._plan.kind == "revert" else "calls to correct"
         nothing = ColumnChart(f"{what.capitalize()} {how} ({facts.zone})", ())
         return draw(

@@ -18,7 +18,15 @@ from sippet_reconcile.report.durations import signed_in_words
 from sippet_reconcile.report.section import Section
 from sippet_reconcile.report.when import day_chart, hour_chart
 
-__all__ = ["causes_section", "findings_section", "ledger_section", "when_charts", "when_section"]
+__all__ = [
+    "calls_chart",
+    "causes_section",
+    "findings_section",
+    "ledger_section",
+    "seconds_chart",
+    "when_charts",
+    "when_section",
+]
 
 _WHY: Final = {"revert": "What is put back", "corrections": "What is corrected"}
 _CAUSES_IN_CHART: Final = 8
@@ -39,24 +47,25 @@ def findings_section(facts: DryRunFacts) -> Section | None:
     )
 
 
-def causes_section(facts: DryRunFacts) -> Section | None:
-    """Return the section that tells why the records are wrong, by field and cause; None where there is nothing to tell."""
-    changes = facts.changes
-    if changes.empty:
-        return None
-    known = changes.assign(match_rule=changes["match_rule"].fillna("no CDR"))
-    rows = known.groupby(["field", "explanation"], as_index=False, dropna=False).agg(
+def _by_cause(changes: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per field and cause, the most calls first."""
+    rows = changes.groupby(["field", "explanation"], as_index=False, dropna=False).agg(
         n_calls=("call_id", "nunique"),
         delta_s=("delta_s", lambda s: s.sum(min_count=1)),
         meaning=("reason", "first"),
     )
-    rows = rows.sort_values(["n_calls", "field", "explanation"], ascending=[False, True, True], kind="stable")
-    rules = ", ".join(
-        f"{name} {n:,}" for name, n in counts_of(known.drop_duplicates("call_id"), "match_rule").items()
-    )
-    matched = f" Matched by: {rules}." if changes["match_rule"].notna().any() else ""
-    top = rows.head(_CAUSES_IN_CHART)
-    is_told = facts.plan["kind"] == "reconciliation"  # else the cause of all is that a person asked for it
+    return rows.sort_values(["n_calls", "field", "explanation"], ascending=[False, True, True], kind="stable")
+
+
+def _is_told(facts: DryRunFacts) -> bool:
+    """Tell whether there are causes to tell: those of corrections and reverts are that a person asked for them."""
+    return bool(facts.plan["kind"] == "reconciliation")
+
+
+def calls_chart(facts: DryRunFacts) -> BarChart:
+    """Return how many calls would be corrected, by field and cause; without bars where none would."""
+    rows = _by_cause(facts.changes)
+    top, is_told = rows.head(_CAUSES_IN_CHART), _is_told(facts)
     bars = [
         Bar(
             f"{FIELD_WORDS.get(name, name)}: {cause}" if is_told else FIELD_WORDS.get(name, name),
@@ -65,22 +74,38 @@ def causes_section(facts: DryRunFacts) -> Section | None:
         )
         for name, cause, n in zip(top["field"], top["explanation"], top["n_calls"], strict=True)
     ]
-    seconds = known.loc[known["delta_s"].notna()].groupby("explanation")["delta_s"].sum()
-    seconds = seconds.loc[seconds.abs().sort_values(ascending=False, kind="stable").index].head(
+    few = f", the {len(top)} most frequent of {len(rows)}" if len(top) < len(rows) else ""
+    title = f"Calls by field and cause{few}" if is_told or rows.empty else "Calls by field"
+    return BarChart(title, tuple(bars))
+
+
+def seconds_chart(facts: DryRunFacts) -> BarChart:
+    """Return how many seconds would be added or taken away, by cause; without bars where none would."""
+    known = facts.changes.loc[facts.changes["delta_s"].notna()]
+    seconds = known.groupby("explanation")["delta_s"].sum()
+    largest = seconds.loc[seconds.abs().sort_values(ascending=False, kind="stable").index].head(
         _CAUSES_IN_CHART
     )
-    few = f", the {len(top)} most frequent of {len(rows)}" if len(top) < len(rows) else ""
-    charts = [BarChart(f"Calls by field and cause{few}" if is_told else "Calls by field", tuple(bars))]
-    if len(seconds):
-        drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in seconds.items())
-        charts.append(BarChart("Seconds added or taken away, by cause", drawn))
+    drawn = tuple(Bar(str(name), float(s), signed_in_words(float(s))) for name, s in largest.items())
+    return BarChart("Seconds added or taken away, by cause", drawn)
+
+
+def causes_section(facts: DryRunFacts) -> Section | None:
+    """Return the section that tells why the records are wrong, by field and cause; None where there is nothing to tell."""
+    changes = facts.changes
+    if changes.empty:
+        return None
+    known = changes.assign(match_rule=changes["match_rule"].fillna("no CDR")).drop_duplicates("call_id")
+    rules = ", ".join(f"{name} {n:,}" for name, n in counts_of(known, "match_rule").items())
+    matched = f" Matched by: {rules}." if changes["match_rule"].notna().any() else ""
+    is_told = _is_told(facts)
     return Section(
         _WHY.get(facts.plan["kind"], "Why the records are wrong"),
         f"A call may need more than one change.{matched}",
-        rows.astype({"n_calls": "Int64", "delta_s": "Float64"}).drop(
-            columns=[] if is_told else ["explanation"]
-        ),
-        charts=charts,
+        _by_cause(changes)
+        .astype({"n_calls": "Int64", "delta_s": "Float64"})
+        .drop(columns=[] if is_told else ["explanation"]),
+        charts=[chart for chart in (calls_chart(facts), seconds_chart(facts)) if chart.bars],
         heads={
             "explanation": "cause",
             "n_calls": "calls",

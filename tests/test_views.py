@@ -119,6 +119,10 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     finding = sr.Finding("probe-noise", Severity.WARN, EVIL, evidence, EVIL, {"internal_numbers": [EVIL]})
     rows = pd.DataFrame({"from_number": [CALLER] * N, "what": [EVIL] * N, "n": np.arange(N)})
     sections = [Section(f"{EVIL} {n}", EVIL, rows, note=EVIL, heads={"n": EVIL}) for n in range(3)]
+    rates = pd.DataFrame({"prefix": [f"{CALLED[:-2]}{n:02}" for n in range(N)], "rate_per_minute": "0.0125"}).assign(
+        initial_s=1, increment_s=1, connect_fee=0, currency="GBP", valid_from=None, valid_to="2027-01-01",
+        user=USER, name=f"{EVIL} {CALLED}",
+    )  # fmt: skip
     folder = tmp_path_factory.mktemp("views") / "audit"
     with Sandbox(calls.head(3).assign(status="completed", call_source="sip")) as sandbox:
         client = sr.Client(sandbox.url, token=sandbox.token)
@@ -133,7 +137,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         Document(EVIL, EVIL, "warn", sections, facts={EVIL: EVIL, "calls": 1, "a": 1, "b": 2}, subtitle=EVIL),
         CheckResult("http://127.0.0.1", True, True, True, 0.5, (EVIL, "completed"), (EVIL,), (EVIL,)),
         ApiDescription((EVIL,), (EVIL,), True, EVIL), AuditVerification(False, EVIL, 3, "ab" * 32),
-        sr.AuditLog(folder),
+        sr.AuditLog(folder), sr.RateCard.from_frame(rates, f"{EVIL} {CALLED}"),
     ]  # fmt: skip
     return {type(one).__name__: one for one in objects if hasattr(one, "_repr_html_")}
 

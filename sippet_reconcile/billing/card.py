@@ -15,12 +15,13 @@ from sippet_reconcile._display.cards import card, folded
 from sippet_reconcile._display.masking import mask_in_name, mask_like_number, mask_text
 from sippet_reconcile._display.tables import html_table
 from sippet_reconcile._display.text import joined, plural, shortened, visible
-from sippet_reconcile.billing.reading import delivered_frame, delivered_rows, rates_of
+from sippet_reconcile.billing.cells import delivered_frame, delivered_rows
+from sippet_reconcile.billing.reading import rates_of
 
 if TYPE_CHECKING:
     import os
 
-    from sippet_reconcile.billing.reading import Delivered
+    from sippet_reconcile.billing.cells import Delivered
 
 __all__ = ["RateCard"]
 

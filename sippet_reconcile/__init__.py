@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.api import Client, read_calls
     from sippet_reconcile.apply import apply_plan
     from sippet_reconcile.audit import AuditLog
-    from sippet_reconcile.billing import RateCard
+    from sippet_reconcile.billing import RateCard, rate_calls
     from sippet_reconcile.cdr import cdr_from_frame, describe_cdr, iter_cdr, read_cdr, sniff_cdr
     from sippet_reconcile.errors import (
         ApiError,
@@ -100,6 +100,7 @@ __all__ = [
     "load_reconciliation",
     "load_run",
     "plan_corrections",
+    "rate_calls",
     "read_calls",
     "read_cdr",
     "reconcile",
@@ -114,7 +115,7 @@ _HOMES = {
     "api": ("Client", "read_calls"),
     "apply": ("apply_plan",),
     "audit": ("AuditLog",),
-    "billing": ("RateCard",),
+    "billing": ("RateCard", "rate_calls"),
     "cdr": ("cdr_from_frame", "describe_cdr", "iter_cdr", "read_cdr", "sniff_cdr"),
     "errors": (
         "ApiError",

@@ -1,4 +1,4 @@
-"""Clean columns of text, and read those that hold seconds.
+"""Clean columns of text, tell which numbers are E.164, and read seconds.
 
 Input and output are whole columns. A value that is clean already is not copied:
 the result shares its bytes. What cannot be read becomes missing, and a mask says so.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["clean_text", "map_distinct", "text_layout", "text_to_seconds", "with_missing"]
+__all__ = ["as_e164", "clean_text", "map_distinct", "text_layout", "text_to_seconds", "with_missing"]
 
 Mask: TypeAlias = "NDArray[np.bool_]"
 Offsets: TypeAlias = "NDArray[np.int64]"
@@ -117,6 +117,26 @@ def map_distinct(array: pa.LargeStringArray, mapping: Callable[[str], str | None
     encoded = array.dictionary_encode()
     mapped = pa.array([mapping(value) for value in encoded.dictionary.to_pylist()], _TEXT)
     return mapped.take(encoded.indices)
+
+
+# ---------------------------------------------------------------- numbers
+
+_E164: Final = r"^\+[1-9][0-9]{6,14}$"
+_PUNCTUATION: Final = r"[\s().\-/]"
+
+
+def as_e164(numbers: pa.LargeStringArray) -> pa.LargeStringArray:
+    """Return the numbers that already are E.164 but for punctuation; missing for the others.
+
+    Examples
+    --------
+    >>> as_e164(pa.array(["+44 20 7946 0123", "020 7946 0123"], pa.large_string())).to_pylist()
+    ['+442079460123', None]
+    """
+    plain = pc.replace_substring_regex(numbers, pattern=_PUNCTUATION, replacement="")
+    return pc.if_else(
+        pc.match_substring_regex(plain, pattern=_E164), plain, pa.scalar(None, pa.large_string())
+    )
 
 
 # ---------------------------------------------------------------- seconds

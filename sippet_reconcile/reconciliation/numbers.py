@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.normalize import as_e164
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_e164", "compare_numbers", "is_true", "last_digits"]
 
-_E164: Final = r"^\+[1-9][0-9]{6,14}$"
 _WITHHELD: Final = r"^0{5,}$"  # fewer are an operator's code
-_PUNCTUATION: Final = r"[\s().\-/]"
 
 
 def last_digits(numbers: pa.LargeStringArray, count: int) -> pa.LargeStringArray:
@@ -40,20 +40,6 @@ def last_digits(numbers: pa.LargeStringArray, count: int) -> pa.LargeStringArray
     digits = pc.replace_substring_regex(numbers, pattern=r"[^0-9]", replacement="")
     digits = pc.replace_substring_regex(digits, pattern=_WITHHELD, replacement="")
     return pc.utf8_slice_codeunits(digits, start=-count)
-
-
-def as_e164(numbers: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Return the numbers that already are E.164 but for punctuation; missing for the others.
-
-    Examples
-    --------
-    >>> as_e164(pa.array(["+44 20 7946 0123", "020 7946 0123"], pa.large_string())).to_pylist()
-    ['+442079460123', None]
-    """
-    plain = pc.replace_substring_regex(numbers, pattern=_PUNCTUATION, replacement="")
-    return pc.if_else(
-        pc.match_substring_regex(plain, pattern=_E164), plain, pa.scalar(None, pa.large_string())
-    )
 
 
 def is_true(mask: pa.BooleanArray) -> NDArray[np.bool_]:

@@ -218,6 +218,10 @@ class Month:
                 last = LAST_NAMES[(n * 7) % len(LAST_NAMES)]
                 return number, f"{last}, {first}" if n % 11 == 0 else f"{first} {last}"
 
+    def keep_free(self, call: TrueCall) -> None:
+        """Draw no call of a customer close to one that another month has."""
+        self._busy.setdefault(call.customer, []).append(call.started_at)
+
     def draw(self, at: datetime, *, outcome: str | None = None, tags: Sequence[str] = ()) -> TrueCall:
         """Add one call that starts at an instant."""
         dice = self.dice

@@ -1,4 +1,4 @@
-"""Write the sample month: four views of the same calls, what was made wrong in them, and their README.
+"""Write the sample months: four views of the same calls, what was made wrong in them, and their README.
 
 Usage: ``python sample_data/generate.py [FOLDER]``; without a folder, the files beside this script are
 written again. Standard library only, and the same bytes every time.
@@ -16,10 +16,13 @@ from pathlib import Path
 
 from company import CLOCKS_BACK, MONTH_END, MONTH_START, Month, draw_month
 from exports import asterisk, freeswitch, twilio_calls, twilio_csv, twilio_json
+from november import NOVEMBER_END, Side, november
 from planting import Planted, Planter, Platform
+from tariff import MONTH_TOML, rates_csv
 
 SEED = 20_261_025
 JSON_DAY = "2026-10-14"
+KINDS = ("Kind", "Fields", "Calls", "Wrong fields", "Calls to correct")
 NOT_ERRORS = ("only-in-cdr", "only-in-api", "never-started", "open")
 
 
@@ -54,11 +57,11 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
-def readme(month: Month, platform: Platform, files: dict[str, str]) -> str:
-    """Return the description, with every figure counted from what was written."""
+def planted_rows(platform: Platform) -> list[Sequence[object]]:
+    """Count the planted errors by kind, and in all."""
     errors = [p for p in platform.planted if p.kind not in NOT_ERRORS]
     kinds = sorted({p.kind for p in errors})
-    rows = []
+    rows: list[Sequence[object]] = []
     for kind in kinds:
         of_kind = [p for p in errors if p.kind == kind]
         fields = ", ".join(f"`{name}`" for name in sorted({p.field for p in of_kind}))
@@ -76,12 +79,17 @@ def readme(month: Month, platform: Platform, files: dict[str, str]) -> str:
             len(patchable - {p.call_id for p in errors if not p.patchable}),
         )
     )
+    return rows
+
+
+def readme(month: Month, platform: Platform, files: dict[str, str], after: Side) -> str:
+    """Return the description, with every figure counted from what was written."""
     alone = Counter(p.kind for p in platform.planted if p.kind in NOT_ERRORS)
     inside = [c for c in month.calls if MONTH_START <= c.started_at < MONTH_END]
     repeated = [c for c in month.calls if abs((c.started_at - CLOCKS_BACK).total_seconds()) < 3600]
     lines_of = {name: text.count("\n") - (name == "twilio/calls.csv") for name, text in files.items()}
     n_redials = sum("redial" in c.tags for c in month.calls)
-    return f"""# The sample month
+    return f"""# The sample month, and the one after it
 
 One month of calls of an invented company, Larkfield Heating, in October 2026 (Europe/London; the clocks go back on
 25 October at 01:00 UTC), as three systems export it and as the platform recorded it. Each export alone proves the
@@ -123,6 +131,22 @@ Python's standard library.
                     "the platform's Call records, as `GET /api/calls` answers",
                 ),
                 ("`planted.csv`", lines_of["planted.csv"] - 1, "what is wrong, and what is true"),
+                (
+                    "`november/freeswitch/Master.csv`",
+                    lines_of["november/freeswitch/Master.csv"],
+                    "the switch's next file, of November",
+                ),
+                (
+                    "`november/api/calls.json`",
+                    files["november/api/calls.json"].count('"type":"Call"'),
+                    "the platform's Call records one month later",
+                ),
+                (
+                    "`november/planted.csv`",
+                    lines_of["november/planted.csv"] - 1,
+                    "what is wrong in them, and what is true",
+                ),
+                ("`rates.csv`", lines_of["rates.csv"] - 1, "what a minute costs, by prefix"),
             ),
         )
     }
@@ -133,7 +157,7 @@ the switch, {
 
 ## What is planted
 
-{_table(("Kind", "Fields", "Calls", "Wrong fields", "Calls to correct"), rows)}
+{_table(KINDS, planted_rows(platform))}
 
 `planted.csv` has one row per wrong field: `call_id`, `field`, `kind`, `value_call` (what the platform has), `value_true`
 (what every export proves, in the API's form), `patchable` (`no` where a tool must keep its hands off: ambiguous calls,
@@ -169,17 +193,56 @@ Beside the errors there are
         len(repeated)
     } calls in the hour before and the hour after the clocks went back, which London's wall clock shows alike.
 
+{november_section(after)}
 A month of real data has more of everything. This one is small enough to check by hand.
 """
 
 
+def november_section(after: Side) -> str:
+    """Return what is told of the second month, of the rates and of the configuration."""
+    alone = Counter(p.kind for p in after.platform.planted if p.kind in NOT_ERRORS)
+    inside = [c for c in after.month.calls if MONTH_END <= c.started_at < NOVEMBER_END]
+    return f"""## November
+
+`november/` has a quieter month of the same company: {
+        len(inside):,} calls of November that went through the switch
+after its new file was begun. The switch's file was rotated when October was exported, on 1 November at 03:00 UTC; the
+new one was exported on 1 December at 03:00 UTC. So the two files do not part where the months do:
+
+- the calls of the first three hours of November are in October's file only;
+- the call that was still open when October was exported has ended since: it belongs to October, and its CDR is in
+  November's file.
+
+Read both files for either month, as `month.toml` does. Every call then belongs to one month, by its start. The platform's
+November records begin an hour before the month: {
+        after.n_taken_over
+    } of them are in October's records too, all but the
+open call unchanged. What October's tables call another month's business is November's to correct.
+
+{_table(KINDS, planted_rows(after.platform))}
+
+Beside the errors there are {alone["only-in-cdr"]} calls that only the export has, {
+        alone["only-in-api"]
+    } that only the platform has, {alone["never-started"]} that never started and {alone["open"]} still open.
+
+## The rates
+
+`rates.csv` is a rate card for both months: pounds for British numbers, dollars for North American ones; billed by the
+minute (60/60), by 30 seconds and then 6 (30/6), or by the second (1/1). Mobiles cost a connection fee, London and mobiles
+have a new price from 1 November on, desk 1007 has a rate of its own, and being called costs nothing. There is no price
+for numbers that begin with 1 646, so calls to them are unrated. The prices are invented like the rest.
+"""
+
+
 def build() -> dict[str, str]:
-    """Return every file of the sample month: its path and its text."""
+    """Return every file of the sample months: its path and its text."""
     month = draw_month(SEED)
-    platform = Planter(month).run()
+    planter = Planter(month)
+    platform = planter.run()
     finished = [c for c in month.calls if c is not platform.open_call]
     assert platform.open_call is not None
     resources = twilio_calls(month.calls, platform.open_call)
+    after = november(month, planter)
     files = {
         "freeswitch/Master.csv": freeswitch(finished, month.internal),
         "asterisk/Master.csv": asterisk(finished, month.internal),
@@ -187,8 +250,13 @@ def build() -> dict[str, str]:
         f"twilio/calls-{JSON_DAY}.json": twilio_json(resources, JSON_DAY),
         "api/calls.json": api_document(platform.records),
         "planted.csv": planted_table(platform.planted),
+        "november/freeswitch/Master.csv": after.export,
+        "november/api/calls.json": api_document(after.platform.records),
+        "november/planted.csv": planted_table(after.platform.planted),
+        "rates.csv": rates_csv(),
+        "month.toml": MONTH_TOML,
     }
-    return files | {"README.md": readme(month, platform, files)}
+    return files | {"README.md": readme(month, platform, files, after)}
 
 
 def main(folder: Path) -> None:

@@ -85,8 +85,31 @@ def faithful_record(call: TrueCall, dice: Dice) -> dict[str, object]:
     }
 
 
-def _up(seconds: int, step: int) -> int:
+def up(seconds: int, step: int) -> int:
+    """Round seconds up to whole steps."""
     return -(-seconds // step) * step
+
+
+def tells_ring(c: TrueCall) -> bool:
+    """Whether the ringing of a call explains its error, and no rounding does."""
+    return c.ring_s >= 3 and (c.ring_s + c.talk_s) % 6 != 0
+
+
+def tells_60(c: TrueCall) -> bool:
+    """Whether rounding up to minutes explains the error of a call, and its ringing does not."""
+    return up(c.talk_s, 60) - c.talk_s > 2 and abs(up(c.talk_s, 60) - c.talk_s - c.ring_s) > 1
+
+
+def tells_6(c: TrueCall) -> bool:
+    """Whether rounding up to six seconds explains the error of a call, and nothing else does."""
+    rounded = up(c.talk_s, 6)
+    return rounded - c.talk_s > 1 and rounded % 30 != 0 and abs(rounded - c.talk_s - c.ring_s) > 1
+
+
+def tells_nothing(c: TrueCall) -> bool:
+    """Whether 17 seconds too few are explained by nothing."""
+    wrong = c.talk_s - 17
+    return c.talk_s > 60 and wrong % 6 != 0 and abs(c.ring_s - 17) > 2
 
 
 class Planter:
@@ -112,6 +135,10 @@ class Planter:
         self._special_times()
         self._redials()
         self._one_sided()
+        return self._finished()
+
+    def _finished(self) -> Platform:
+        """Put the records in order, without those that the platform has not."""
         unrecorded = {c.uuid for c in self.platform.unrecorded}
         records = [r for uuid, r in self.record_of.items() if uuid not in unrecorded]
         records += self.platform.records
@@ -168,23 +195,9 @@ class Planter:
             self._plant(call, kind, {"duration_seconds": seconds(call)})
 
     def _duration_errors(self) -> None:
-        def tells_ring(c: TrueCall) -> bool:
-            return c.ring_s >= 3 and (c.ring_s + c.talk_s) % 6 != 0
-
-        def tells_60(c: TrueCall) -> bool:
-            return _up(c.talk_s, 60) - c.talk_s > 2 and abs(_up(c.talk_s, 60) - c.talk_s - c.ring_s) > 1
-
-        def tells_6(c: TrueCall) -> bool:
-            up = _up(c.talk_s, 6)
-            return up - c.talk_s > 1 and up % 30 != 0 and abs(up - c.talk_s - c.ring_s) > 1
-
-        def tells_nothing(c: TrueCall) -> bool:
-            wrong = c.talk_s - 17
-            return c.talk_s > 60 and wrong % 6 != 0 and abs(c.ring_s - 17) > 2
-
         self._each(self._take(RING_TIME, tells_ring), "ring-time-included", lambda c: c.ring_s + c.talk_s)
-        self._each(self._take(ROUND_60, tells_60), "rounded-up-60s", lambda c: _up(c.talk_s, 60))
-        self._each(self._take(ROUND_6, tells_6), "rounded-up-6s", lambda c: _up(c.talk_s, 6))
+        self._each(self._take(ROUND_60, tells_60), "rounded-up-60s", lambda c: up(c.talk_s, 60))
+        self._each(self._take(ROUND_6, tells_6), "rounded-up-6s", lambda c: up(c.talk_s, 6))
         self._each(self._take(ZERO), "zero", lambda _: 0)
         self._each(self._take(MISSING), "missing", lambda _: None)
         self._each(self._take(UNEXPLAINED, tells_nothing), "unexplained", lambda c: c.talk_s - 17)

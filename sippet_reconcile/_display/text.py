@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import pandas as pd
@@ -44,12 +45,14 @@ def visible(text: str) -> str:
 
 
 def show_value(value: object) -> str:
-    """Return a value as people read it: missing is a dash, whole seconds have no decimals.
+    """Return a value as people read it: missing is a dash, whole seconds have no decimals, money at least two.
 
     Examples
     --------
     >>> show_value(None), show_value(60.0), show_value(12345), show_value(1.25)
     ('–', '60', '12,345', '1.25')
+    >>> show_value(Decimal("1234.500000")), show_value(Decimal("-0.000001")), show_value(Decimal(0))
+    ('1,234.50', '-0.000001', '0.00')
     """
     if value is None or value is pd.NA or value is pd.NaT:
         return "–"
@@ -61,6 +64,9 @@ def show_value(value: object) -> str:
         return f"{value:,.0f}" if value == int(value) else f"{value:,.6g}"
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, Decimal) and value.is_finite():
+        whole, _, places = f"{value:,f}".partition(".")
+        return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
     if isinstance(value, pd.Timestamp):
         return value.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
     return visible(str(value))

@@ -20,10 +20,12 @@ from sippet_reconcile._version import __version__
 from sippet_reconcile.errors import PlanError, SchemaError
 from sippet_reconcile.plan.making import content_of_calls
 from sippet_reconcile.plan.preview import facts_of
+from sippet_reconcile.report.dry_run.money_sheet import MONEY_SHEET, changed_money, is_money_sheet
 from sippet_reconcile.report.dry_run.review import (
     APPROVE,
     CALL,
     CHANGES_SHEET,
+    MONEY,
     NOTE,
     NUMBERS,
     PLAN_ID,
@@ -90,15 +92,16 @@ def reviewed_content(
     own_names = {one for several in names.values() for one in several}
     read = read_workbook(
         file,
-        own_names,
+        {*own_names, MONEY_SHEET},
         n_columns=max(len(sheet.columns) for sheet in written.values()),
         n_rows=sum(len(sheet.frame) for sheet in written.values()),
     )
     by_name = {sheet.name: sheet for sheet in read}
     told = _summary_of(by_name.get("summary"))
     _refuse_other_plans(file, plan, told)
-    sheets = review_sheets(facts, mask=told.get(NUMBERS) != "in full")
-    found = _further_answers(read, own_names)
+    worth = told.get(MONEY, "")
+    sheets = review_sheets(facts, mask=told.get(NUMBERS) != "in full", worth=worth)
+    found = _further_answers(read, own_names) + _changed_money(by_name.get(MONEY_SHEET), plan, worth)
     answered: Differences | None = None
     for sheet in sheets:
         own = [by_name[name] for name in names[sheet.name] if name in by_name]
@@ -138,6 +141,18 @@ def _further_answers(read: Sequence[ReadSheet], own_names: Collection[str]) -> l
     return further + [
         Difference(name, None, "", "", "sheets", "", "the sheet is there twice") for name in twice
     ]
+
+
+def _changed_money(sheet: ReadSheet | None, plan: Plan, worth: str) -> list[Difference]:
+    """Return what was changed in the sheet of money; a sheet of that name may also be the reviewer's own."""
+    if worth and sheet is None:
+        return [Difference(MONEY_SHEET, None, "", "", "nothing", "", "the sheet is missing or was renamed")]
+    if sheet is None or not (worth or is_money_sheet(sheet)):
+        return []
+    if not worth:
+        what = f"the line about the sheet {MONEY_SHEET!r} is missing"
+        return [Difference("summary", None, "", "", "nothing", "", what)]
+    return changed_money(sheet, plan.plan_id, worth)
 
 
 def _summary_of(sheet: ReadSheet | None) -> dict[str, str]:

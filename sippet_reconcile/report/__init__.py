@@ -10,6 +10,7 @@ from sippet_reconcile.report.charts import Bar, BarChart, Chart, ColumnChart
 from sippet_reconcile.report.document import Document
 from sippet_reconcile.report.dry_run import DryRunFacts, DryRunReport
 from sippet_reconcile.report.durations import in_words, signed_in_words
+from sippet_reconcile.report.money_sums import MoneyFacts
 from sippet_reconcile.report.page import MAX_HTML_ROWS
 from sippet_reconcile.report.section import Section
 from sippet_reconcile.report.text import document_text
@@ -23,6 +24,7 @@ __all__ = [
     "Document",
     "DryRunFacts",
     "DryRunReport",
+    "MoneyFacts",
     "Section",
     "document_text",
     "in_words",

@@ -1,13 +1,15 @@
 """Write a document as JSON for programs.
 
-Input is a document, output one text: the values themselves, numbers as numbers, instants
-in ISO form, missing as null, phone numbers masked.
+Input is a document, output one text: the values themselves, numbers as numbers, money as
+decimal text that no program rounds, instants in ISO form, missing as null, phone numbers
+masked.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
@@ -54,6 +56,8 @@ def _plain(value: object) -> Any:
         return value if value == value and abs(value) != float("inf") else None  # noqa: PLR0124 - NaN
     if isinstance(value, bool | int | str):
         return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return value.isoformat() if isinstance(value, pd.Timestamp) else str(value)
 
 

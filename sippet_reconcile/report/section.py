@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -163,7 +164,7 @@ class Section:
     def _cell(self, name: str, value: object) -> str:
         if isinstance(value, str):
             return show_value(value)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value == value:  # noqa: PLR0124 - NaN
             if name in self.plain_numbers:
                 return f"{value:g}" if isinstance(value, float) else str(value)
             if name in self.signed:

@@ -16,6 +16,8 @@ import pandas as pd
 from sippet_reconcile._display import joined, plural
 from sippet_reconcile.report.dry_run.words import WRONG_VALUES, kinds_of_reasons
 from sippet_reconcile.report.durations import in_words
+from sippet_reconcile.report.money import money_sentence, money_summary
+from sippet_reconcile.report.money_sums import MoneyFacts
 
 __all__ = [
     "CALLS_PER_READ",
@@ -60,6 +62,8 @@ class DryRunFacts:
         columns of `plan.frames.DISPUTES`; without any column where the plan kept none.
     phrases
         Cause to how a sentence about one, and about several, wrong values goes on.
+    money
+        What the plan is worth; None where no rate card was given.
     """
 
     plan: Mapping[str, Any]
@@ -76,6 +80,7 @@ class DryRunFacts:
     calls: pd.DataFrame = field(default_factory=pd.DataFrame)
     disputes: pd.DataFrame = field(default_factory=pd.DataFrame)
     phrases: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    money: MoneyFacts | None = None
 
     @property
     def zone(self) -> str:
@@ -85,7 +90,7 @@ class DryRunFacts:
 
 
 def summary_of(facts: DryRunFacts) -> dict[str, object]:
-    """Return calls, changes, seconds and requests as plain values."""
+    """Return calls, changes, seconds, requests and, with a rate card, money as plain values; amounts are decimals."""
     changes = facts.changes
     n_calls = int(changes["call_id"].nunique())
     n_reads = math.ceil(n_calls / CALLS_PER_READ)
@@ -118,6 +123,7 @@ def summary_of(facts: DryRunFacts) -> dict[str, object]:
         "rate": facts.rate_text,
         "minutes": round((n_calls + n_reads) / facts.rate_per_s / 60, 2),
         "approvals": len(facts.approvals),
+        **({} if facts.money is None else {"money": money_summary(facts.money)}),
     }
 
 
@@ -178,7 +184,7 @@ def _whose(n_calls: int) -> str:
 
 
 def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str]:
-    """Return the answer in words and its tone."""
+    """Return the answer in words and its tone; with a rate card, what it is worth is a part of it."""
     left, n_calls = summary["left_out_calls"], summary["calls"]
     stops = facts.findings.loc[facts.findings["severity"].eq("stop"), "code"].tolist()
     if n_calls == 0:
@@ -204,6 +210,8 @@ def verdict_of(summary: Mapping[str, Any], facts: DryRunFacts) -> tuple[str, str
         parts.append(
             f"{_whose(n_calls)} stays: {in_words(summary['added_s'])} added, and as much taken away."
         )
+    if facts.money is not None and (worth := money_sentence(facts.money)):
+        parts.append(worth)
     if stops:
         parts.append(f"Findings that say stop were accepted: {', '.join(dict.fromkeys(stops))}.")
     took = in_words(max(summary["requests"] / facts.rate_per_s, 1), is_rough=True)

@@ -29,6 +29,7 @@ from sippet_reconcile.report.dry_run.why import (
 )
 from sippet_reconcile.report.durations import in_words, signed_in_words
 from sippet_reconcile.report.masking import masked
+from sippet_reconcile.report.money import headline_of, money_sections, plain_amounts
 
 if TYPE_CHECKING:
     import os
@@ -86,8 +87,8 @@ class DryRunReport:
         return self.document.verdict
 
     def summary(self) -> dict[str, object]:
-        """Return the counts that every view starts from, as plain values."""
-        return dict(self.document.summary)
+        """Return the counts that every view starts from, as plain values; amounts of money are decimal text."""
+        return {name: plain_amounts(value) for name, value in self.document.summary.items()}
 
     def html(self, *, mask: bool = True) -> str:
         """Return the whole report as one HTML page; `mask` hides the middle of phone numbers."""
@@ -148,17 +149,19 @@ def _document(facts: DryRunFacts) -> Document:
         "calls to put back" if plan["kind"] == "revert" else "calls to correct": summary["calls"],
         "changes": summary["changes"],
         "net duration": signed_in_words(float(str(summary["net_s"])), is_rough=True),
+        **({} if facts.money is None else {"change of the invoices": headline_of(facts.money)}),
         "left out, wholly or in part": summary["left_out_calls"],
         "requests": summary["requests"],
         f"time at {facts.rate_text}": in_words(max(seconds, 1), is_rough=True) if summary["calls"] else "–",
         "approvals": summary["approvals"],
     }
-    # The order is that of the questions: can the data be trusted, why are the records wrong, does it add up, of what
-    # size and when; then each single change, what is not done, what it takes, and who answers for it.
+    # The order is that of the questions: can the data be trusted, why are the records wrong, does it add up, what
+    # is it worth, of what size and when; then each single change, what is not done, what it takes, and who answers for it.
     sections = [
         findings_section(facts),
         causes_section(facts),
         ledger_section(facts),
+        *([] if facts.money is None else money_sections(facts.money)),
         distribution(facts.changes["delta_s"]),
         when_section(facts),
         changes_section(facts),

@@ -16,6 +16,7 @@ from sippet_reconcile._display import mask_text, plural
 from sippet_reconcile._version import __version__
 from sippet_reconcile.report.columns import source_lines
 from sippet_reconcile.report.dry_run.facts import DryRunFacts, summary_of, verdict_of
+from sippet_reconcile.report.dry_run.money_sheet import money_line, money_sheet
 from sippet_reconcile.report.durations import signed_in_words
 from sippet_reconcile.report.section import NUMBER_COLUMNS
 from sippet_reconcile.report.workbook import Cells, SheetColumn, WorkbookSheet, write_workbook
@@ -29,6 +30,7 @@ __all__ = [
     "APPROVE",
     "CALL",
     "CHANGES_SHEET",
+    "MONEY",
     "NOTE",
     "NUMBERS",
     "PLAN_ID",
@@ -48,6 +50,9 @@ CALL: Final = "call"
 
 PLAN_ID, NUMBERS, WRITTEN_BY = "plan id", "numbers", "written by"
 """Labels on the summary by which a workbook tells which plan it is of, whether numbers are masked, and who wrote it."""
+
+MONEY: Final = "money"
+"""The label on the summary that tells of the sheet of money, and of its check."""
 
 _MASKED, _IN_FULL = "masked", "in full"
 _NUMBER_COLUMNS: Final = frozenset({*NUMBER_COLUMNS, "from_e164", "to_e164"})
@@ -122,25 +127,38 @@ def write_review(facts: DryRunFacts, path: str | os.PathLike[str], *, mask: bool
     )
 
 
-def review_sheets(facts: DryRunFacts, *, mask: bool = True) -> list[WorkbookSheet]:
+def review_sheets(facts: DryRunFacts, *, mask: bool = True, worth: str = "") -> list[WorkbookSheet]:
     """Return the sheets of the workbook in which a plan is reviewed.
 
-    They depend on the content of the plan alone, not on its approvals nor on the pace of the forecast.
+    But for the sheet of money, and the line about it, they depend on the content of the plan alone: not on a
+    rate card, its approvals, or the pace of the forecast.
+
+    Parameters
+    ----------
+    facts
+        The plain facts of the plan.
+    mask
+        Whether numbers of phones are masked.
+    worth
+        What the summary tells of the sheet of money, where the facts have no money to tell it from.
     """
-    facts = replace(facts, rate_text="5/s", rate_per_s=5.0, approvals=facts.approvals.iloc[:0])
+    money = [] if facts.money is None else [money_sheet(facts.money, facts.plan["plan_id"], mask=mask)]
+    worth = money_line(money[0]) if money else worth
+    facts = replace(facts, rate_text="5/s", rate_per_s=5.0, approvals=facts.approvals.iloc[:0], money=None)
     findings = facts.findings.loc[:, ["severity", "code", "message", "advice"]]
     disputes = facts.not_patchable if facts.disputes.empty else _disputes(facts.disputes)
     return [
-        _summary(facts, mask=mask),
+        _summary(facts, worth, mask=mask),
         _changes(facts, mask=mask),
         _plain_sheet("findings", findings, mask=mask),
         _plain_sheet("ledger", _yes_no(facts.ledger), mask=mask, heads={"explanation": "cause or standing"}),
+        *money,
         _plain_sheet("left out", facts.left_out, mask=mask),
         _plain_sheet("disputes", disputes, mask=mask),
     ]
 
 
-def _summary(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
+def _summary(facts: DryRunFacts, worth: str, *, mask: bool) -> WorkbookSheet:
     summary, plan = summary_of(facts), facts.plan
     lines: dict[str, object] = {
         "review of": f"plan {plan['short_id']} ({plan['kind']})",
@@ -152,6 +170,7 @@ def _summary(facts: DryRunFacts, *, mask: bool) -> WorkbookSheet:
         "changes": f"{summary['changes']:,}",
         "net duration": signed_in_words(float(str(summary["net_s"]))),
         "left out, wholly or in part": plural(int(str(summary["left_out_calls"])), "call"),
+        MONEY: worth,
         "accepted findings": ", ".join(plan["accept"]),
         "period": plan["period"],
         "API": plan["api_url"],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CHANGED", "Difference", "Differences", "compare_sheet", "seen"]
+__all__ = ["CHANGED", "Difference", "Differences", "beside", "compare_sheet", "seen"]
 
 CHANGED: Final = "was changed"
 """What is said of a cell that holds something else."""
@@ -161,7 +161,7 @@ def _places(written: WorkbookSheet, sheet: ReadSheet, found: list[Difference]) -
     n_columns = len(written.columns)
     if not written.has_heads:
         for at in range(n_columns, len(sheet.columns)):
-            found += _beside(sheet, at)
+            found += beside(sheet, at)
         return {column.name: at for at, column in enumerate(written.columns)}, 0
     has_first = bool(sheet.rows) and sheet.rows[0] == 1
     texts = [part[0].as_py().strip() if has_first else "" for part in sheet.columns]
@@ -188,11 +188,11 @@ def _places(written: WorkbookSheet, sheet: ReadSheet, found: list[Difference]) -
     ]
     for at, text in enumerate(texts):
         if not text and at < len(sheet.columns) and len(missing) < n_columns:
-            found += _beside(sheet, at)
+            found += beside(sheet, at)
     return places, 1
 
 
-def _beside(sheet: ReadSheet, at: int) -> list[Difference]:
+def beside(sheet: ReadSheet, at: int) -> list[Difference]:
     """Return the cells of a column without a head that hold something."""
     filled = pc.indices_nonzero(pc.not_equal(sheet.columns[at], "")).to_pylist()
     return [

@@ -69,6 +69,8 @@ class SheetColumn:
         Whether the sheet shows no more than the ends of them.
     is_signed
         Whether its numbers are shown with their sign.
+    is_money
+        Whether its numbers are amounts of money, shown with two to six places.
     is_wrapped
         Whether long texts go on in further lines of the cell.
     hint
@@ -83,6 +85,7 @@ class SheetColumn:
     is_phone: bool = False
     is_masked: bool = False
     is_signed: bool = False
+    is_money: bool = False
     is_wrapped: bool = False
     hint: str = ""
 

@@ -37,6 +37,7 @@ _FORMATS: Final = {
     Cells.ANSWER: {"num_format": "@"},
 }
 _WHOLE: Final = "#,##0"
+_MONEY: Final = "#,##0.00####"
 _SHADE, _ANSWER, _ANSWER_SHADE, _HEAD, _LINE = "#EEF3F8", "#FFFBE6", "#FFF3C4", "#1F3A5F", "#C9D3DE"
 _YES, _NO = {"bg_color": "#CDEBD3", "font_color": "#14532D"}, {"bg_color": "#F6D5D5", "font_color": "#7F1D1D"}
 _LANDSCAPE_FROM, _TWO_PAGES_FROM = 5, 14
@@ -217,13 +218,22 @@ class _Book:
 
     def _format(self, column: SheetColumn, is_whole: bool, *, is_even: bool, is_first: bool) -> Any:  # noqa: FBT001
         """Return the one format of such cells."""
-        traits = (column.kind, is_whole, column.is_signed, column.is_wrapped, is_even, is_first)
+        traits = (
+            column.kind,
+            is_whole,
+            column.is_signed,
+            column.is_money,
+            column.is_wrapped,
+            is_even,
+            is_first,
+        )
         if traits not in self._made:
             style = {**_FONT, **_FORMATS[column.kind]}
-            if is_whole:
-                style["num_format"] = _WHOLE
+            if is_whole or column.is_money:
+                style["num_format"] = _MONEY if column.is_money else _WHOLE
             if column.is_signed:
-                style["num_format"] = f"+{style['num_format']};-{style['num_format']};0"
+                zero = "0.00" if column.is_money else "0"
+                style["num_format"] = f"+{style['num_format']};-{style['num_format']};{zero}"
             if column.is_wrapped or column.kind is Cells.ANSWER:
                 style["text_wrap"] = True
             if column.kind is Cells.TEXT:

@@ -1,0 +1,285 @@
+"""Tell what corrections are worth: in a sentence, in sums per currency, and call by call.
+
+Input are the sums of a plan or a run; output are the sections and the sentence that its
+report shows. Amounts stand exactly in tables, and to two places in sentences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
+
+from sippet_reconcile._display import joined, plural, show_value
+from sippet_reconcile.report.durations import in_words
+from sippet_reconcile.report.money_sums import MONEY, MOST_CALLS, SUMMED, MoneyFacts
+from sippet_reconcile.report.section import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "headline_of",
+    "money_sections",
+    "money_sentence",
+    "money_summary",
+    "outside_rows",
+    "plain_amounts",
+]
+
+_CENT: Final = Decimal("0.01")
+_SHOWN: Final = ("currency", *(name for name in SUMMED if name not in ("cost_added", "cost_removed")))
+_SIGNED: Final = ("billed_s_delta", "cost_delta")
+_HEADS: Final[Mapping[str, str]] = {
+    "call_id": "call",
+    "explanation": "cause or standing",
+    "sip_username": "user",
+    "n_calls": "calls",
+    "billed_s_before": "billed before (s)",
+    "billed_s_after": "billed after (s)",
+    "billed_s_delta": "change (s)",
+    "billed_s": "billed (s)",
+    "cost_before": "cost before",
+    "cost_after": "cost after",
+    "cost_delta": "change of cost",
+    "what": "what is not in the sums",
+    "seconds": "talk (s)",
+}
+_UNRATED: Final[Mapping[str, str]] = {
+    "no-seconds": "answered, and nobody knows for how long",
+    "no-number": "the called number cannot be read as E.164",
+    "no-prefix": "no prefix of the card fits the called number",
+    "no-start": "the start is not known, so neither is the day's rate",
+    "not-valid-then": "no rate that fits was valid on the day of the call",
+}
+_ROUNDING: Final = (
+    "Seconds are rounded up to the increments of the rate, and each call's cost half up to six places, once; "
+    "the tables show amounts as they are, sentences round them to two places."
+)
+
+
+def _is_tiny(amount: Decimal) -> bool:
+    return 0 < abs(amount) < _CENT / 2
+
+
+def _two_places(amount: Decimal) -> str:
+    """Return an amount without its sign, half up to two places."""
+    return f"{abs(amount).quantize(_CENT, ROUND_HALF_UP):,}"
+
+
+def _of(currency: str, amount: Decimal) -> str:
+    # Every amount stands beside its currency: two in a row would read like one long number.
+    return f"less than {currency} {_CENT}" if _is_tiny(amount) else f"{currency} {_two_places(amount)}"
+
+
+def _are_rounded(amounts: Sequence[Decimal]) -> bool:
+    """Tell whether a sentence says less of amounts than there is to say."""
+    return any(one != one.quantize(_CENT, ROUND_HALF_UP) for one in amounts if not _is_tiny(one))
+
+
+def money_sentence(facts: MoneyFacts, *, so_far: bool = False) -> str:
+    """Say what happens to the invoices, per currency, and how many calls that leaves out.
+
+    Parameters
+    ----------
+    facts
+        What it is worth.
+    so_far
+        Whether it is done already.
+    """
+    parts, amounts = [], []
+    for row in facts.totals.to_dict("records"):
+        currency, delta, added, removed = (
+            row[name] for name in ("currency", "cost_delta", "cost_added", "cost_removed")
+        )
+        both = bool(added and removed)
+        if delta:
+            way = "fall" if delta < 0 else "rise"
+            told = f" ({_of(currency, added)} added, {_of(currency, removed)} taken away)" if both else ""
+            parts.append((f"{way} by", f"{_of(currency, delta)}{told}"))
+        else:
+            told = f": {_of(currency, added)} added, and as much taken away" if both else ""
+            parts.append(("stay in", f"{currency}{told}"))
+        amounts += [delta, *((added, removed) if both else ())]
+    said = ""
+    if parts:
+        words, last = [], ""
+        for way, told in parts:
+            words.append(f"{way.split()[1] if way == last else way} {told}")
+            last = way
+        rounded = ", rounded to two places" if _are_rounded(amounts) else ""
+        said = f"{'So far, invoices' if so_far else 'Invoices'} {joined(words)}{rounded}."
+    n_unrated = int(facts.unrated["n_calls"].sum())
+    if n_unrated:
+        said += f" {plural(n_unrated, 'call')} {'has' if n_unrated == 1 else 'have'} no rate on the card."
+    elif not parts:
+        said = "No call of it has a price, so no invoice changes." if facts.n_calls else ""
+    return said.strip()
+
+
+def headline_of(facts: MoneyFacts) -> str:
+    """Return the change of the invoices as a headline figure, one amount per currency; a dash where none has one.
+
+    Rounded to two places, but for what would come to nothing.
+    """
+    told = [
+        f"{currency} {'−' if delta < 0 else '+' if delta > 0 else ''}{show_value(abs(delta)) if _is_tiny(delta) else _two_places(delta)}"
+        for currency, delta in zip(facts.totals["currency"], facts.totals["cost_delta"], strict=True)
+    ]
+    return " · ".join(told) or "–"
+
+
+def _tidy(amount: Decimal) -> Decimal:
+    """Return an amount with two places, or as many as it needs."""
+    short = amount.normalize()
+    return amount.quantize(_CENT) if short == short.quantize(_CENT, ROUND_HALF_UP) else short
+
+
+def money_summary(facts: MoneyFacts) -> dict[str, object]:
+    """Return the sums as plain values: decimals per currency, and what is in no sum."""
+    columns = ["n_calls", "cost_before", "cost_after", "cost_delta", "cost_added", "cost_removed"]
+    by_currency = {
+        row["currency"]: {name: int(row[name]) if name == "n_calls" else _tidy(row[name]) for name in columns}
+        for row in facts.totals.to_dict("records")
+    }
+    rated = facts.unbilled.loc[facts.unbilled["currency"].notna()]
+    return {
+        "card": facts.card,
+        "sha256": facts.sha256,
+        "by_currency": by_currency,
+        "unrated_calls": int(facts.unrated["n_calls"].sum()),
+        "unrated": {
+            str(reason): int(n)
+            for reason, n in zip(facts.unrated["reason"], facts.unrated["n_calls"], strict=True)
+        },
+        "unbilled": {
+            str(code): _tidy(cost) for code, cost in zip(rated["currency"], rated["cost"], strict=True)
+        },
+    }
+
+
+def plain_amounts(value: object) -> object:
+    """Return a plain value whose amounts of money are decimal text.
+
+    Examples
+    --------
+    >>> plain_amounts({"GBP": {"cost_delta": Decimal("-41.20"), "n_calls": 3}})
+    {'GBP': {'cost_delta': '-41.20', 'n_calls': 3}}
+    """
+    if isinstance(value, Mapping):
+        return {name: plain_amounts(one) for name, one in value.items()}
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def money_sections(facts: MoneyFacts, *, so_far: bool = False) -> list[Section]:
+    """Return the sections that tell what it is worth: by cause, by user, call by call, and what is in no sum."""
+    sums = _with_totals(facts)
+    card = f"By the rate card {facts.card} (sha256 {facts.sha256})."
+    when = "What the calls cost before they were corrected, and cost now." if so_far else ""
+    said = " ".join(part for part in (money_sentence(facts, so_far=so_far), when, card) if part)
+    first = Section(
+        "What it is worth",
+        said,
+        sums if len(sums) else None,
+        note=_ROUNDING,
+        heads=_HEADS,
+        signed=_SIGNED,
+        total=bool(len(sums)),
+    )
+    return [first, *_by_user(facts), *_by_call(facts), *_outside(facts)]
+
+
+def _with_totals(facts: MoneyFacts) -> pd.DataFrame:
+    """Return the sums by cause, and under those of each currency their total."""
+    names = ["explanation", *_SHOWN]
+    parts = []
+    for code in facts.totals["currency"]:
+        lines = facts.causes.loc[facts.causes["currency"].eq(code), names]
+        total = facts.totals.loc[facts.totals["currency"].eq(code)].assign(explanation="total")
+        parts += [lines, total.loc[:, names]]
+    return pd.concat(parts, ignore_index=True) if parts else facts.causes.loc[:, names]
+
+
+def _by_user(facts: MoneyFacts) -> list[Section]:
+    if facts.users.empty:
+        return []
+    more = (
+        f" The {len(facts.users)} of the most money, of {facts.n_users:,}."
+        if len(facts.users) < facts.n_users
+        else ""
+    )
+    return [
+        Section(
+            "What it is worth, by user",
+            f"Whose invoice changes; where most is added and taken away comes first.{more}",
+            facts.users.loc[:, ["sip_username", *_SHOWN]],
+            heads=_HEADS,
+            signed=_SIGNED,
+            is_searchable=True,
+            filters=["currency"],
+            row_word="user",
+            is_detail=True,
+            in_card=False,
+        )
+    ]
+
+
+def _by_call(facts: MoneyFacts) -> list[Section]:
+    if facts.calls.empty:
+        return []
+    return [
+        Section(
+            "The calls of the most money",
+            f"Up to {MOST_CALLS} calls of each currency, the largest change of cost first.",
+            facts.calls,
+            heads={**_HEADS, "explanation": "cause"},
+            signed=_SIGNED,
+            is_searchable=True,
+            filters=["currency", "explanation"],
+            row_word="call",
+            is_detail=True,
+            in_card=False,
+        )
+    ]
+
+
+def outside_rows(facts: MoneyFacts) -> pd.DataFrame:
+    """Return what is in no sum: calls without a rate by reason, and talk that nobody bills."""
+    unrated = facts.unrated.assign(
+        what="no rate on the card", meaning=facts.unrated["reason"].map(_UNRATED).astype("str")
+    )
+    unbilled = facts.unbilled.assign(
+        what="talked, but billed nowhere", meaning=facts.unbilled["reason"].map(_UNRATED).astype("str")
+    )
+    names = ["what", "reason", "meaning", "n_calls", "seconds", "billed_s", "cost", "currency", "examples"]
+    types: dict[str, Any] = {
+        "seconds": "Float64",
+        "billed_s": "Int64",
+        "cost": pd.ArrowDtype(MONEY),
+        "n_calls": "Int64",
+    }
+    parts = [
+        part.reindex(columns=names).astype(dict.fromkeys(names, "str") | types)
+        for part in (unrated, unbilled)
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.loc[:, [name for name in names if name in ("what", "n_calls") or rows[name].notna().any()]]
+
+
+def _outside(facts: MoneyFacts) -> list[Section]:
+    rows = outside_rows(facts)
+    if rows.empty:
+        return []
+    told = ["None of this is in the sums above."]
+    rated = facts.unbilled.loc[facts.unbilled["currency"].notna()]
+    if len(rated):
+        worth = joined([_of(code, cost) for code, cost in zip(rated["currency"], rated["cost"], strict=True)])
+        rounded = ", rounded to two places" if _are_rounded(rated["cost"].tolist()) else ""
+        talk = in_words(float(rated["seconds"].sum()))
+        told.append(
+            f"What was talked and is billed nowhere, {talk} in {plural(int(rated['n_calls'].sum()), 'call')}, "
+            f"would be worth {worth}{rounded}; no correction can bill it."
+        )
+    return [Section("Not in these sums", " ".join(told), rows, heads=_HEADS, in_card=False)]

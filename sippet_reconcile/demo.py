@@ -28,16 +28,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sippet_reconcile.api import Client
+    from sippet_reconcile.billing import RateCard
     from sippet_reconcile.plan import Plan
     from sippet_reconcile.progress import Progress
     from sippet_reconcile.reconciliation import Reconciliation
     from sippet_reconcile.run import Run
     from sippet_reconcile.verify import Verification
 
-__all__ = ["EXPORTED_AT", "Demo", "run_demo", "sample_data", "sample_reconciliation", "sample_run"]
+__all__ = [
+    "EXPORTED_AT",
+    "NEXT_EXPORTED_AT",
+    "Demo",
+    "run_demo",
+    "sample_calls",
+    "sample_card",
+    "sample_data",
+    "sample_reconciliation",
+    "sample_run",
+]
 
 EXPORTED_AT: Final = pd.Timestamp("2026-11-01T03:00:00Z").as_unit("us")
 """When the sample month was exported; its calls are judged by this instant on whatever day the demo runs."""
+
+NEXT_EXPORTED_AT: Final = pd.Timestamp("2026-12-01T03:00:00Z").as_unit("us")
+"""When the month after it was exported."""
 
 _MARKER: Final = ".sippet-demo"
 _MARKER_TEXT: Final = "This folder was made by 'sippet-reconcile demo', which may write it again.\n"
@@ -50,7 +64,7 @@ _SCRIPTS: Final = shutil.ignore_patterns("*.py", "__pycache__")
 
 
 def sample_data() -> Path:
-    """Return the folder of the sample month: inside the installed package, or in a checkout of the project.
+    """Return the folder of the sample months: inside the installed package, or in a checkout of the project.
 
     Examples
     --------
@@ -83,6 +97,41 @@ def sample_reconciliation() -> Reconciliation:
     )
     rules = sr.Rules(duration="billable")
     return sr.reconcile(legs, calls, period=sr.Period.month("2026-10", timezone=_ZONE), rules=rules)
+
+
+@cache
+def sample_card() -> RateCard:
+    """Return the rate card of the sample months: pounds and dollars, and a new price from November on.
+
+    It is read once; like every card it hands out copies.
+
+    Examples
+    --------
+    >>> sample_card().currencies
+    ('GBP', 'USD')
+    """
+    return sr.RateCard.from_csv(sample_data() / "rates.csv")
+
+
+def sample_calls() -> pd.DataFrame:
+    """Return the Call records of both sample months as they stood on 1 December 2026.
+
+    Returns
+    -------
+    DataFrame
+        One row per call, as `read_calls` gives it; what both months' files have is taken from the later one,
+        where the call has ended that was still open a month before.
+
+    Examples
+    --------
+    >>> calls = sample_calls()
+    >>> calls["id"].is_unique, str(calls["started_at"].max().date())
+    (True, '2026-12-01')
+    """
+    data = sample_data()
+    files = (data / "api" / "calls.json", data / "november" / "api" / "calls.json")
+    both = pd.concat([sr.read_calls(path, fetched_at=NEXT_EXPORTED_AT) for path in files])
+    return both.drop_duplicates("id", keep="last").reset_index(drop=True)
 
 
 @contextmanager
@@ -218,7 +267,8 @@ Try next:
   sippet-reconcile audit show --audit {self.audit}
   sippet-reconcile plan {f / "reconciliation"} --where "explanation == 'ring-time-included'"
   sippet-reconcile diff {f / "twilio" / "calls.csv"} --calls {f / "calls.parquet"} --month 2026-10 --period-timezone {_ZONE} --duration billable
-  sippet-reconcile sandbox    and then the walk by yourself: sippet-reconcile without arguments shows it"""
+  sippet-reconcile sandbox    and then the walk by yourself: sippet-reconcile without arguments shows it
+  sippet-reconcile month 2026-10 --config {f / "month.toml"}    against that sandbox: the whole month in one step"""
 
 
 def run_demo(

@@ -6,15 +6,22 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import sippet_reconcile as sr
+from sippet_reconcile.errors import SchemaError
 from sippet_reconcile.plan import Plan
+from sippet_reconcile.plan.preview import facts_of
+from sippet_reconcile.report import MoneyFacts
+from sippet_reconcile.report.dry_run.review import write_review
 
 pytestmark = [
     pytest.mark.slow,
@@ -86,6 +93,35 @@ def test_what_libreoffice_saves_again_is_read_back(plan: Plan, tmp_path: Path, i
     smaller = plan.keep_reviewed(again)
     assert smaller.calls["call_id"].tolist() == [ids(2)]
     assert smaller.selection["review"]["notes"] == {ids(2): "=ask Bob"}
+
+
+@pytest.mark.parametrize("mask", [True, False], ids=["masked", "in full"])
+def test_a_sheet_of_money_that_libreoffice_saves_again_is_the_same(
+    plan: Plan, tmp_path: Path, mask: bool
+) -> None:
+    costs = pd.ArrowDtype(pa.decimal128(20, 6))
+    rows = pd.DataFrame(
+        {
+            "call_id": plan.calls["call_id"],
+            "sip_username": plan.calls["sip_username"],
+            "explanation": "=1+1",
+            "currency": "GBP",
+            "billed_s_before": pd.Series(60, plan.calls.index, dtype="Int64"),
+            "billed_s_after": pd.Series(70, plan.calls.index, dtype="Int64"),
+            "cost_before": pd.Series([Decimal(n) / 3 for n in range(len(USERS))]).map(lambda v: round(v, 6)),
+            "cost_after": pd.Series([Decimal("0.000001") * 10**n for n in range(len(USERS))]),
+            "unrated_reason": pd.Series(None, plan.calls.index, dtype="str"),
+        }
+    ).astype({"cost_before": costs, "cost_after": costs})
+    money = MoneyFacts.of_calls(rows, card="rates.csv", sha256="ab" * 32)
+    path = write_review(replace(facts_of(plan, rate="5/s"), money=money), tmp_path / "review.xlsx", mask=mask)
+    again = converted(path, "xlsx", tmp_path)
+    assert len(plan.keep_reviewed(again)) == 0  # nobody has answered, and nothing was changed
+    book = openpyxl.load_workbook(again)
+    book["money"]["I3"].value += 0.01
+    book.save(again)
+    with pytest.raises(SchemaError, match=r"sheet 'money' I3 \(cost after\)"):
+        plan.keep_reviewed(again)
 
 
 def test_libreoffice_shows_the_texts_and_calculates_none(plan: Plan, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.api import Client, read_calls
     from sippet_reconcile.apply import apply_plan
     from sippet_reconcile.audit import AuditLog
-    from sippet_reconcile.billing import RateCard, rate_calls
+    from sippet_reconcile.billing import RateCard, billing_impact, rate_calls
     from sippet_reconcile.cdr import cdr_from_frame, describe_cdr, iter_cdr, read_cdr, sniff_cdr
     from sippet_reconcile.errors import (
         ApiError,
@@ -90,6 +90,7 @@ __all__ = [
     "Verification",
     "__version__",
     "apply_plan",
+    "billing_impact",
     "build_plan",
     "cdr_from_frame",
     "check_calls",
@@ -115,7 +116,7 @@ _HOMES = {
     "api": ("Client", "read_calls"),
     "apply": ("apply_plan",),
     "audit": ("AuditLog",),
-    "billing": ("RateCard", "rate_calls"),
+    "billing": ("RateCard", "billing_impact", "rate_calls"),
     "cdr": ("cdr_from_frame", "describe_cdr", "iter_cdr", "read_cdr", "sniff_cdr"),
     "errors": (
         "ApiError",

@@ -58,6 +58,7 @@ FOR_OTHER_MODULES = frozenset({
     "AuditLog.parts", "AuditLog.require_untouched", "AuditLog.writing",
     "Client.attempt_patch", "Client.attempt_read", "Client.paced", "Client.told_of_leaving",
     "DryRunReport.from_facts", "Plan.from_changes",
+    "Plan.billed_seconds", "Reconciliation.billed_seconds", "Run.billed_seconds",
     "Faults.filled", "RollUp.of",
 })  # fmt: skip
 """Public in Python's sense, and called by the package's own steps only: documented, without an example."""

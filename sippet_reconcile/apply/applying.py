@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -206,7 +207,7 @@ def apply_with(
                     raise
                 finally:
                     interrupts.put_off()
-            run = load_run(log, run_id)
+            run = replace(load_run(log, run_id), plan=plan)
         if interrupts.is_waiting:  # it came too late to stop anything, and is raised now
             _tell_interrupted(run)
     return run

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sippet_reconcile.billing.card import RateCard
 from sippet_reconcile.billing.frames import BILLED_CALLS, MONEY, RATES, UnratedReason
+from sippet_reconcile.billing.impact import billing_impact
 from sippet_reconcile.billing.rating import rate_calls
 from sippet_reconcile.billing.seconds import BilledSeconds
 
@@ -19,5 +20,6 @@ __all__ = [
     "BilledSeconds",
     "RateCard",
     "UnratedReason",
+    "billing_impact",
     "rate_calls",
 ]

@@ -16,6 +16,7 @@ import pandas as pd
 
 from sippet_reconcile.period import Period
 from sippet_reconcile.plan.approval import Approval
+from sippet_reconcile.plan.billed import billed_calls
 from sippet_reconcile.plan.card import plan_card, plan_text
 from sippet_reconcile.plan.content import fingerprint_of
 from sippet_reconcile.plan.making import content_from_changes, content_of_calls
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sippet_reconcile.billing import BilledSeconds
     from sippet_reconcile.report import DryRunReport
 
 __all__ = ["Plan"]
@@ -275,6 +277,13 @@ class Plan(PlanParts):
             If a rate card is given, or the rate cannot be read.
         """
         return preview(self, rate=rate, rate_card=rate_card)
+
+    def billed_seconds(self) -> BilledSeconds:
+        """Return every touched call with its seconds before and after, as `billing_impact` takes them.
+
+        Seconds of a person's corrections count as ``billable`` where their rules leave it open.
+        """
+        return billed_calls(self)
 
     @property
     def plot(self) -> PlanPlots:

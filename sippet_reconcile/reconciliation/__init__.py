@@ -14,8 +14,9 @@ Where a thing is, in the order in which data go through (imports point down this
     One call: its rows gathered, the view of them, and the picture of both sides in time.
 ``plots``, ``charts``
     Pictures for matplotlib, and the charts that they share with the report.
-``rollup``, ``ledger``, ``groups``
-    What the differences come to: by cause in a frame, a chart and two sentences; and in a ledger that ties out.
+``rollup``, ``ledger``, ``groups``, ``billed``
+    What the differences come to: by cause in a frame, a chart and two sentences; in a ledger that ties out; and
+    each call with the seconds that it is billed by, before and after.
 ``diagnosing``
     What is wrong with the data as a whole: clocks, meaning of columns, coverage, Call records alone.
 ``findings``, ``checks``

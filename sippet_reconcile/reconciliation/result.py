@@ -19,6 +19,7 @@ import pandas as pd
 from sippet_reconcile._display import plural
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.balance import check_balance
+from sippet_reconcile.reconciliation.billed import billed_calls
 from sippet_reconcile.reconciliation.groups import as_names
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
 from sippet_reconcile.reconciliation.overview import overview_html, overview_text
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import os
     from pathlib import Path
 
+    from sippet_reconcile.billing import BilledSeconds
     from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.findings import Findings
@@ -260,6 +262,10 @@ class Reconciliation:
         if not as_names(by) and not totals:
             return self._frames["ledger"]
         return build_ledger(self._comparison(), by=by, timezone=self.timezone, totals=totals)
+
+    def billed_seconds(self) -> BilledSeconds:
+        """Return every compared call with its seconds before and after correcting, as `billing_impact` takes them."""
+        return billed_calls(self._comparison(), self._frames["ledger"], self.timezone)
 
     def show(self, call_id: str, *, show_numbers: bool = False) -> CallView:
         """Show one call: both sides, every leg with its file and line, its rivals, and what may be planned.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sippet_reconcile._display import MAX_ROWS
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.plan.approval import people_named
+from sippet_reconcile.run.billed import billed_calls
 from sippet_reconcile.run.report import run_document
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sippet_reconcile.audit import AuditLog
+    from sippet_reconcile.billing import BilledSeconds
+    from sippet_reconcile.plan import Plan
     from sippet_reconcile.report import Document
 
 __all__ = ["Run"]
@@ -54,6 +57,8 @@ class Run:
     reverted_by
         The runs of the same log that undid this one, wholly or in part, by the time it was
         read.
+    plan
+        The plan that was carried out; None where the run was read from its log, which does not hold it.
 
     Examples
     --------
@@ -86,6 +91,7 @@ class Run:
     _records: pd.DataFrame
     _approvals: pd.DataFrame
     _sessions: pd.DataFrame
+    plan: Plan | None = None
 
     @property
     def records(self) -> pd.DataFrame:
@@ -145,6 +151,24 @@ class Run:
 
     def _repr_html_(self) -> str:
         return run_document(self, most=MAX_ROWS)._repr_html_()
+
+    def billed_seconds(self, plan: Plan | None = None) -> BilledSeconds:
+        """Return every call of the run with its seconds ahead of it and now, as `billing_impact` takes them.
+
+        A call that was found to hold what was planned, or something else, holds that before and after: the run
+        changed nothing of it. Of one whose writing was lost, or that is gone, nobody knows.
+
+        Parameters
+        ----------
+        plan
+            The plan of the run, which knows numbers and days; needed where the run was read from its log.
+
+        Raises
+        ------
+        InputError
+            If the plan is missing, or is that of another run.
+        """
+        return billed_calls(self, plan)
 
     def report(self) -> Document:
         """Return everything that is known of the run as one document."""

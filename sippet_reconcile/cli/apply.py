@@ -16,19 +16,23 @@ from sippet_reconcile.cli.options import (
     numbers_option,
     progress_of,
     quiet,
+    rate_card_option,
+    read_rate_card,
     rows_option,
 )
-from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say
+from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say, tell
 from sippet_reconcile.cli.plan import PlanFiles, show_plan
 from sippet_reconcile.cli.program import Ended, teach
 from sippet_reconcile.cli.reports import refuse_in_log, refuse_overwriting, report_option, write_report
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
+    from sippet_reconcile.report import Document
     from sippet_reconcile.run import Run
 
 __all__ = ["apply_command", "ended", "revert_command", "verify_command"]
 
+_WORTH = "What it is worth"
 _SETTLED = ("applied", "already")
 _LEFT = ("pending", "unknown")
 _GOING_ON = ("rate", "concurrency", "on_drift", "min_approvals", "max_failures")
@@ -48,7 +52,7 @@ def ended(run: Run) -> Ended:
     help=teach(
         "Send an approved plan: each call is read again and corrected only where it still holds what the plan was made "
         "against; each intent is on disk before its request. Stopped, crashed or limited, the same command goes on "
-        "where it was. Ends with 4 while calls are pending or unknown, with 1 where some were not corrected.",
+        "where it was. With --rate-card, what was corrected so far is told in money. Ends with 4 while calls are pending or unknown, with 1 where some were not corrected.",
         never="sends a plan that is not approved or was changed, goes over the rate, or assumes what a lost answer said",
         example="sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s --limit 5\n"
         "sippet-reconcile apply plan.parquet --audit audit/ --rate 5/s --report run.html",
@@ -73,6 +77,7 @@ def ended(run: Run) -> Ended:
 )
 @click.option("--max-failures", default=10, show_default=True, help="Stop after so many failures in a row.")
 @report_option("what came of each call, without any phone number,")
+@rate_card_option
 @quiet
 @as_json
 @click.pass_context
@@ -83,17 +88,23 @@ def apply_command(
     plan: Path,
     audit: Path,
     report: Path | None,
+    rate_card: Path | None,
     as_json: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Load the plan, apply it, and say how it ended."""
     refuse_in_log(audit, report)
-    refuse_overwriting({"--report": report}, [plan])
-    loaded = sr.Plan.load(plan)
+    refuse_overwriting({"--report": report}, [plan, rate_card])
+    loaded, card = sr.Plan.load(plan), read_rate_card(rate_card)
+    if card is not None:
+        loaded.dry_run(card)  # a card that does not go with the plan is refused before anything is sent
     with sr.Client() as client:
         run = sr.apply_plan(loaded, client, audit, progress=progress_of(quiet=quiet), **options)
-    _show_run(run, _reported(run, report, audit), as_json=as_json)
+    shown = run.report(card, loaded)
+    _show_run(run, _reported(shown, report, audit), as_json=as_json, money=shown.summary.get("money"))
+    if card is not None and not as_json:
+        tell(f"\n{next(part.intro for part in shown.sections if part.title == _WORTH)}")
     code = ended(run)
     if code is Ended.PART_WAY:
         say(f"Calls are left. To go on: sippet-reconcile apply {plan} --audit {audit} {_again(context)}")
@@ -114,16 +125,16 @@ def _again(context: click.Context) -> str:
     return " ".join(f"{flag} {shlex.quote(str(value))}" for flag, value in asked.items())
 
 
-def _reported(run: Run, report: Path | None, audit: Path) -> list[str]:
+def _reported(shown: Document, report: Path | None, audit: Path) -> list[str]:
     """Write the report of a run; how the run ended stays the answer where it cannot be written."""
     try:
-        return write_report(run, report)
+        return write_report(shown, report)
     except InputError as exc:
         say(f"error: {exc}; the run is in the log: sippet-reconcile audit show --audit {audit} --report FILE")
         return []
 
 
-def _show_run(run: Run, reports: list[str], *, as_json: bool) -> None:
+def _show_run(run: Run, reports: list[str], *, as_json: bool, money: object = None) -> None:
     outcomes = (
         run.records["outcome"].value_counts(dropna=False).rename_axis("outcome").reset_index(name="calls")
     )
@@ -137,6 +148,7 @@ def _show_run(run: Run, reports: list[str], *, as_json: bool) -> None:
                 "summary": run.summary(),
                 "outcomes": outcomes,
                 "not_corrected": wrong,
+                **({} if money is None else {"money": money}),
             }
         )
         return

@@ -17,6 +17,7 @@ import sippet_reconcile as sr
 from sippet_reconcile.errors import InputError
 
 if TYPE_CHECKING:
+    from sippet_reconcile.billing import RateCard
     from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation import Rules
 
@@ -35,6 +36,8 @@ __all__ = [
     "period_options",
     "progress_of",
     "quiet",
+    "rate_card_option",
+    "read_rate_card",
     "rows_option",
     "rules_from",
     "rules_options",
@@ -85,6 +88,9 @@ quiet = click.option("--quiet", is_flag=True, help="No progress bar.")
 audit_option = click.option(
     "--audit", required=True, type=FOLDER, help="The folder of the audit log.", metavar="FOLDER"
 )
+rate_card_option = click.option(
+    "--rate-card", type=INPUT_FILE, help="Tell what it is worth by this rate card (CSV).", metavar="FILE"
+)
 
 cdr_options = _together(
     [
@@ -112,6 +118,11 @@ cdr_options = _together(
         ),
     ]
 )  # fmt: skip
+
+
+def read_rate_card(path: Path | None) -> RateCard | None:
+    """Return a rate card, checked; None where none was given."""
+    return None if path is None else sr.RateCard.from_csv(path)
 
 
 def progress_of(*, quiet: bool) -> Literal[False] | None:

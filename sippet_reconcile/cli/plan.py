@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import sippet_reconcile as sr
-from sippet_reconcile.cli.options import FILE, INPUT_FILE, as_json, numbers_option, rows_option
+from sippet_reconcile.cli.options import (
+    FILE,
+    INPUT_FILE,
+    as_json,
+    numbers_option,
+    rate_card_option,
+    read_rate_card,
+    rows_option,
+)
 from sippet_reconcile.cli.output import print_frame, print_json, print_summary, say, tell
 from sippet_reconcile.cli.program import teach
 from sippet_reconcile.cli.reports import refuse_in_folder, refuse_overwriting
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from sippet_reconcile.billing import RateCard
     from sippet_reconcile.plan import Plan
 
 __all__ = ["PlanFiles", "approve_command", "plan_command", "show_plan"]
@@ -37,11 +46,12 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
         "make it smaller (--keep, --drop, --reviewed) or to see it again; without SOURCE, --corrections is a table of "
         "corrections (CSV, Excel or parquet: call_id and any of status, duration_seconds, ended_at, call_source) for "
         "the calls in --calls. --excel writes a workbook in which a colleague says yes or no to every change, and "
-        "--reviewed reads it back: only yes keeps, and whatever else was changed in it is refused by name.",
+        "--reviewed reads it back: only yes keeps, and whatever else was changed in it is refused by name. With "
+        "--rate-card, the dry run and the workbook tell what the plan is worth.",
         never="sends anything, corrects half a call, or builds on a finding that says stop unless it is accepted by name",
         example="sippet-reconcile plan october/ --out plan.parquet --report dry_run.html\n"
         "sippet-reconcile plan plan.parquet --drop 8c1f3c52-0000-4000-8000-000000000000 --out smaller.parquet\n"
-        "sippet-reconcile plan plan.parquet --excel review.xlsx\n"
+        "sippet-reconcile plan plan.parquet --rate-card rates.csv --excel review.xlsx\n"
         "sippet-reconcile plan plan.parquet --reviewed review.xlsx --out reviewed.parquet\n"
         'sippet-reconcile plan --corrections fix.csv --calls calls.parquet --reason "ticket 4711" --out plan.parquet',
     ),
@@ -54,6 +64,7 @@ _FIELDS = ("status", "duration_seconds", "ended_at", "call_source")
 )
 @numbers_option
 @click.option("--rate", default="5/s", show_default=True, help="The rate of the forecast.")
+@rate_card_option
 @click.option(
     "--field",
     "fields",
@@ -110,6 +121,7 @@ def plan_command(
     show_numbers: bool,
     reviewed: Path | None,
     rate: str,
+    rate_card: Path | None,
     rows: int,
     as_json: bool,
     **options: Any,
@@ -119,11 +131,14 @@ def plan_command(
         msg = "--reviewed needs the plan that the workbook is of as SOURCE"
         raise InputError(msg)
     writes = {"--out": out, "--report": report, "--excel": excel}
-    refuse_overwriting(writes, [reviewed, *(options[name] for name in ("calls", "corrections", "rules"))])
+    refuse_overwriting(
+        writes, [reviewed, rate_card, *(options[name] for name in ("calls", "corrections", "rules"))]
+    )
     if source is not None and source.is_dir():
         refuse_in_folder(source, writes)
     else:  # a smaller plan may take the place of the one that it was made from
         refuse_overwriting({"--report": report, "--excel": excel}, [source])
+    card = read_rate_card(rate_card)
     plan = _make_plan(source, options)
     if reviewed is not None:
         plan = _reviewed(plan, reviewed)
@@ -131,7 +146,7 @@ def plan_command(
         if options[name]:
             plan = getattr(plan, name)(list(options[name]))
     files = PlanFiles(out, report, excel, show_numbers=show_numbers)
-    show_plan(plan, files, rate=rate, rows=rows, as_json=as_json)
+    show_plan(plan, files, rate=rate, rows=rows, as_json=as_json, card=card)
 
 
 def _reviewed(plan: Plan, path: Path) -> Plan:
@@ -206,14 +221,16 @@ class PlanFiles:
     show_numbers: bool = False
 
 
-def show_plan(plan: Plan, files: PlanFiles, *, rate: str, rows: int, as_json: bool) -> None:
+def show_plan(
+    plan: Plan, files: PlanFiles, *, rate: str, rows: int, as_json: bool, card: RateCard | None = None
+) -> None:
     """Write the dry run of a plan and the plan itself where asked, and show the dry run on stdout.
 
     The plan comes last: where a dry run cannot be written, nobody is left with a plan that nobody saw.
     """
     from sippet_reconcile.report import document_text  # noqa: PLC0415 - only where a plan is shown
 
-    dry_run, mask, out = plan.dry_run(rate=rate), not files.show_numbers, files.out
+    dry_run, mask, out = plan.dry_run(card, rate), not files.show_numbers, files.out
     written = []
     if files.excel is not None:  # first, because it may need a library that is not there
         written.append(str(dry_run.to_excel(files.excel, mask=mask)))
@@ -229,6 +246,7 @@ def show_plan(plan: Plan, files: PlanFiles, *, rate: str, rows: int, as_json: bo
                 "reports": written,
                 "summary": plan.summary(),
                 "left_out": plan.left_out["reason"].value_counts().to_dict(),
+                **({} if card is None else {"money": dry_run.summary()["money"]}),
             }
         )
         return

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sippet_reconcile.billing import BilledSeconds
+    from sippet_reconcile.billing import BilledSeconds, RateCard
     from sippet_reconcile.report import DryRunReport
 
 __all__ = ["Plan"]
@@ -261,20 +261,21 @@ class Plan(PlanParts):
         plan_id, approvals, content = read_plan(Path(path))
         return cls(plan_id, approvals, content)
 
-    def dry_run(self, rate_card: object = None, rate: str = "5/s") -> DryRunReport:
+    def dry_run(self, rate_card: RateCard | None = None, rate: str = "5/s") -> DryRunReport:
         """Show what would be sent and why, without sending anything.
 
         Parameters
         ----------
         rate_card
-            Not supported yet: money is not part of the report.
+            With one the report tells what the plan is worth: per currency, by cause and by user, the calls of the
+            most money, and what cannot be rated. Days are those of the zone of the plan's period.
         rate
             The pace for the forecast, as `apply_plan` takes it.
 
         Raises
         ------
         InputError
-            If a rate card is given, or the rate cannot be read.
+            If the rate cannot be read, or with a rate card if the plan's seconds are ``total``: those are not billed.
         """
         return preview(self, rate=rate, rate_card=rate_card)
 

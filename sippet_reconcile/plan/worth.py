@@ -6,16 +6,17 @@ reports show. Which calls, and which seconds, is told by the plan or the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sippet_reconcile.billing import RateCard
+from sippet_reconcile.billing import RateCard, UnratedReason
 from sippet_reconcile.billing.increments import money_array
 from sippet_reconcile.billing.lookup import REASONS
 from sippet_reconcile.billing.rating import find_rates, price
+from sippet_reconcile.billing.seconds import refuse_basis
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report import MoneyFacts
 from sippet_reconcile.schema import text_series
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from sippet_reconcile.billing.rating import FoundRates, Priced
 
 __all__ = ["checked_card", "money_of"]
+
+_NO_SECONDS: Final = REASONS.index(UnratedReason.NO_SECONDS)
 
 
 def checked_card(card: object) -> RateCard:
@@ -60,15 +63,14 @@ def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | 
     InputError
         If the seconds are not known to be those after the answer.
     """
-    if billed.basis != "billable":
-        msg = (
-            f"the seconds are those of rules with duration = {billed.basis!r}, and calls are billed by the seconds after "
-            "the answer: reconcile with duration = 'billable', or leave rate_card out"
-        )
-        raise InputError(msg)
+    refuse_basis(billed.basis)
+    billed.require_tied_out()
     calls = billed.calls
     found = find_rates(calls, card, billed.timezone)
     before, after = (price(found, _seconds(calls[f"{side}_s"])) for side in ("before", "after"))
+    reasons = np.where(before.is_rated, after.reasons, before.reasons)
+    if billed.is_unknown is not None:
+        reasons = np.where(billed.is_unknown, _NO_SECONDS, reasons)
     rows = pd.DataFrame(
         {
             **{
@@ -80,7 +82,7 @@ def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | 
             "billed_s_after": after.billed_s,
             "cost_before": _cost(before),
             "cost_after": _cost(after),
-            "unrated_reason": _reasons(np.where(before.is_rated, after.reasons, before.reasons)),
+            "unrated_reason": _reasons(reasons),
         }
     )
     return MoneyFacts.of_calls(

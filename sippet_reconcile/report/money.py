@@ -48,7 +48,7 @@ _HEADS: Final[Mapping[str, str]] = {
     "seconds": "talk (s)",
 }
 _UNRATED: Final[Mapping[str, str]] = {
-    "no-seconds": "answered, and nobody knows for how long",
+    "no-seconds": "nobody knows how many seconds it is billed by",
     "no-number": "the called number cannot be read as E.164",
     "no-prefix": "no prefix of the card fits the called number",
     "no-start": "the start is not known, so neither is the day's rate",

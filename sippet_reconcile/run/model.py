@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sippet_reconcile._display import MAX_ROWS
 from sippet_reconcile.audit import Outcome
 from sippet_reconcile.plan.approval import people_named
+from sippet_reconcile.plan.worth import checked_card, money_of
 from sippet_reconcile.run.billed import billed_calls
 from sippet_reconcile.run.report import run_document
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sippet_reconcile.audit import AuditLog
-    from sippet_reconcile.billing import BilledSeconds
+    from sippet_reconcile.billing import BilledSeconds, RateCard
     from sippet_reconcile.plan import Plan
-    from sippet_reconcile.report import Document
+    from sippet_reconcile.report import Document, MoneyFacts
 
 __all__ = ["Run"]
 
@@ -170,11 +171,38 @@ class Run:
         """
         return billed_calls(self, plan)
 
-    def report(self) -> Document:
-        """Return everything that is known of the run as one document."""
-        return run_document(self)
+    def report(self, rate_card: RateCard | None = None, plan: Plan | None = None) -> Document:
+        """Return everything that is known of the run as one document.
 
-    def to_html(self, path: str | os.PathLike[str], *, mask: bool = True) -> Path:
+        Parameters
+        ----------
+        rate_card
+            With one the document tells what was corrected so far is worth, by what the log says the API holds now.
+        plan
+            The plan of the run: its log holds neither numbers nor days. A run of `apply_plan` knows it, one of `load_run`
+            does not.
+
+        Raises
+        ------
+        InputError
+            With a rate card, if the plan is missing or another one, or its seconds are ``total``: those are not billed.
+        """
+        return run_document(self, money=self._money(rate_card, plan))
+
+    def _money(self, rate_card: RateCard | None, plan: Plan | None) -> MoneyFacts | None:
+        if rate_card is None:
+            return None
+        card = checked_card(rate_card)
+        return money_of(self.billed_seconds(plan), card)
+
+    def to_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        mask: bool = True,
+        rate_card: RateCard | None = None,
+        plan: Plan | None = None,
+    ) -> Path:
         """Write the run as one self-contained HTML file; return its path.
 
         It holds 5,000 values of calls at most and says where the others are.
@@ -184,14 +212,31 @@ class Run:
         path
             The file; its folder is made where it is not there.
         mask
-            Whether phone numbers are masked; a run has none, as its log has none.
+            Whether phone numbers are masked; a run has none but with a rate card, as its log has none: then its users
+            are told, whose names may be numbers.
+        rate_card, plan
+            As in `report`.
         """
-        return run_document(self).to_html(path, mask=mask)
+        return self.report(rate_card, plan).to_html(path, mask=mask)
 
-    def to_markdown(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
-        """Return the run as Markdown, and write it where a path is given."""
-        return run_document(self).to_markdown(path, mask=mask)
+    def to_markdown(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        mask: bool = True,
+        rate_card: RateCard | None = None,
+        plan: Plan | None = None,
+    ) -> str:
+        """Return the run as Markdown, and write it where a path is given; the rest is as in `to_html`."""
+        return self.report(rate_card, plan).to_markdown(path, mask=mask)
 
-    def to_json(self, path: str | os.PathLike[str] | None = None, *, mask: bool = True) -> str:
-        """Return the run as JSON, and write it where a path is given."""
-        return run_document(self).to_json(path, mask=mask)
+    def to_json(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        mask: bool = True,
+        rate_card: RateCard | None = None,
+        plan: Plan | None = None,
+    ) -> str:
+        """Return the run as JSON, and write it where a path is given; the rest is as in `to_html`."""
+        return self.report(rate_card, plan).to_json(path, mask=mask)

@@ -17,11 +17,13 @@ from sippet_reconcile.audit.card import head_section
 from sippet_reconcile.report import MAX_HTML_ROWS, Bar, BarChart, Document, Section
 from sippet_reconcile.report.bounds import bounded
 from sippet_reconcile.report.columns import source_lines
+from sippet_reconcile.report.money import headline_of, money_sections, money_sentence, money_summary
 from sippet_reconcile.run.state import SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sippet_reconcile.report import MoneyFacts
     from sippet_reconcile.run.model import Run
 
 __all__ = ["OUTCOME_WORDS", "field_rows", "run_document"]
@@ -62,7 +64,7 @@ _HEADS: Final = {
 }
 
 
-def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
+def run_document(run: Run, *, most: int = MAX_HTML_ROWS, money: MoneyFacts | None = None) -> Document:
     """Return the document of a run.
 
     Parameters
@@ -71,11 +73,20 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
         The run.
     most
         Values that each list of calls holds at most.
+    money
+        What was corrected so far is worth; None where no rate card was given.
     """
     summary = run.summary()
+    worth = [] if money is None else money_sections(money, so_far=True)
+    told = (
+        verdict_of(run)
+        if money is None
+        else f"{verdict_of(run)} {money_sentence(money, so_far=True)}".strip()
+    )
     records = run.records
     sections = [
         _outcomes(run),
+        *worth,
         _reasons(records),
         _not_corrected(records, most),
         _every_call(records, most),
@@ -89,11 +100,12 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
     return Document(
         title=f"Run {run.run_id}",
         subtitle=" · ".join(part for part in (run.api_url, _undoes(run)) if part),
-        verdict=verdict_of(run),
+        verdict=told,
         tone=_tone(run),
         facts={
             "calls of the plan": len(records),
             **{outcome.value: run.count(outcome) for outcome in Outcome if run.count(outcome)},
+            **({} if money is None else {"change of the invoices so far": headline_of(money)}),
             "PATCH requests": int(records["n_attempts"].sum()),
             "sessions": run.n_sessions,
             **sent_by,
@@ -102,7 +114,7 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS) -> Document:
         sections=[part for part in sections if part is not None],
         about={name: summary[name] for name in about if summary[name] is not None}
         | {"started_at": run.started_at, "last_at": run.last_at, "audit_log": str(run.audit.path)},
-        summary=summary,
+        summary=summary if money is None else {**summary, "money": money_summary(money)},
     )
 
 

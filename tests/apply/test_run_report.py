@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from decimal import Decimal
 
 import pandas as pd
 import pytest
 
+import sippet_reconcile as sr
 from sippet_reconcile.apply import apply_plan
 from sippet_reconcile.audit import AuditLog, Outcome
+from sippet_reconcile.demo import sample_run
+from sippet_reconcile.errors import InputError
 from sippet_reconcile.report import MAX_HTML_ROWS
 from sippet_reconcile.revert import revert_run
 from sippet_reconcile.run import RUN_APPROVALS, RUN_RECORDS, RUN_SESSIONS, Run, load_run
@@ -342,3 +346,40 @@ def test_a_proof_of_little_is_a_document_too(tmp_path, rows):
     assert proof.report().tone == "ok"
     assert json.loads(proof.to_json())["summary"]["n_fields"] == len(rows)
     assert HEAD in proof._repr_html_()
+
+
+@pytest.fixture
+def card():
+    """Return a card on which a second costs a penny."""
+    rate = {"prefix": ["44"], "rate_per_minute": ["0.60"], "initial_s": [1], "increment_s": [1], "connect_fee": ["0"],
+            "currency": ["GBP"], "valid_from": [None], "valid_to": [None]}  # fmt: skip
+    return sr.RateCard.from_frame(pd.DataFrame(rate), "rates.csv")
+
+
+def test_a_run_tells_what_was_corrected_so_far_in_every_view(tmp_path, card):
+    with sample_run() as (run, _):
+        frame = sr.billing_impact(run, card, by=())
+        document = run.report(card)
+        delta = frame["cost_delta"].tolist()
+        assert document.summary["money"]["by_currency"]["GBP"]["cost_delta"] == delta[0]
+        assert titles(document)[titles(document).index("What came of the calls") + 1] == "What it is worth"
+        assert "So far, invoices " in document.verdict
+        page = run.to_html(tmp_path / "run.html", rate_card=card).read_text("utf-8")
+        for view in (page, run.to_markdown(rate_card=card), run.to_json(rate_card=card)):
+            assert "So far, invoices " in view
+            assert "rates.csv" in view
+        money = json.loads(run.to_json(rate_card=card))["summary"]["money"]
+        assert Decimal(money["by_currency"]["GBP"]["cost_delta"]) == delta[0]
+        assert "money" not in run.report().summary
+        assert "So far" not in run.to_markdown()
+
+
+def test_a_run_from_its_log_needs_its_plan_to_tell_of_money(card):
+    with sample_run() as (run, _):
+        loaded = sr.load_run(run.audit, run.run_id)
+        with pytest.raises(InputError, match="pass its plan"):
+            loaded.report(card)
+        with_plan = loaded.report(card, run.plan).summary["money"]
+        assert with_plan == run.report(card).summary["money"]
+        with pytest.raises(InputError, match=r"RateCard\.from_csv"):
+            run.to_html("never.html", rate_card="rates.csv")

@@ -183,3 +183,41 @@ def test_a_command_that_can_show_no_numbers_says_so_instead_of_an_option(shell, 
     told = " ".join(shell(*words, "--help").stdout.split())
     assert "without any phone number" in told
     assert "--show-numbers" not in told
+
+
+@pytest.fixture
+def rates(tmp_path):
+    """A rate card on which a second costs a penny."""
+    path = tmp_path / "rates.csv"
+    path.write_text(
+        "prefix,rate_per_minute,initial_s,increment_s,connect_fee,currency,valid_from,valid_to\n*,0.60,1,1,0,GBP,,\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_with_a_rate_card_plan_and_apply_tell_what_it_is_worth(online, plan, rates, tmp_path):
+    report = tmp_path / "dry_run.html"
+    told = online("plan", plan, "--rate-card", rates, "--report", report).stdout
+    assert "WHAT IT IS WORTH" in told
+    assert "What it is worth" in page(report)
+    money = online.json("plan", plan, "--rate-card", rates)["money"]
+    delta = sr.Plan.load(plan).dry_run(sr.RateCard.from_csv(rates)).summary()["money"]
+    assert money == delta
+    online("approve", plan, "--by", "ana")
+    run = tmp_path / "run.html"
+    told = online(
+        "apply", plan, "--audit", tmp_path / "audit", "--rate-card", rates, "--report", run, "--quiet"
+    )
+    assert "So far, invoices" in told.stdout
+    assert "So far, invoices" in page(run)
+
+
+def test_a_rate_card_that_is_none_is_refused_before_anything_is_sent(online, api, plan, rates, tmp_path):
+    n_requests = len(api.requests)
+    online("approve", plan, "--by", "ana")
+    rates.write_text("prefix,price\n44,1\n", encoding="utf-8")
+    online("apply", plan, "--audit", tmp_path / "audit", "--rate-card", rates, code=2)
+    assert not (tmp_path / "audit").exists()
+    assert len(api.requests) == n_requests
+    online("plan", plan, "--rate-card", rates, "--report", rates, code=2)

@@ -259,9 +259,9 @@ def test_the_views_say_the_next_step_and_hide_nothing_behind_numbers(plan: Plan)
     assert plan.summary()["net_s"] == 80
 
 
-def test_a_rate_card_is_refused_rather_than_ignored(plan: Plan) -> None:
-    with pytest.raises(InputError, match="money"):
-        plan.dry_run(rate_card=object())
+def test_what_is_no_rate_card_is_refused_rather_than_ignored(plan: Plan) -> None:
+    with pytest.raises(InputError, match=r"RateCard\.from_csv"):
+        plan.dry_run(rate_card="rates.csv")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="rate"):
         plan.dry_run(rate="fast")
 

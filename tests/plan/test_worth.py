@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import sippet_reconcile as sr
 from sippet_reconcile.billing import BILLED_CALLS, BilledSeconds
-from sippet_reconcile.errors import InputError
+from sippet_reconcile.demo import sample_data, sample_reconciliation, sample_run
+from sippet_reconcile.errors import InputError, ReconcileError
 from sippet_reconcile.plan.frames import DISPUTES, to_schema
 from sippet_reconcile.plan.worth import checked_card, money_of
 
@@ -20,7 +23,16 @@ Row = dict[str, Any]
 @pytest.fixture
 def card() -> sr.RateCard:
     """Return a card of two currencies, of full minutes and of seconds, and of a price that changes in November."""
-    head = ["prefix", "rate_per_minute", "initial_s", "increment_s", "connect_fee", "currency", "valid_from", "valid_to"]
+    head = [
+        "prefix",
+        "rate_per_minute",
+        "initial_s",
+        "increment_s",
+        "connect_fee",
+        "currency",
+        "valid_from",
+        "valid_to",
+    ]
     rows = [
         ["44", "0.60", "60", "60", "0.05", "GBP", None, "2026-11-01"],
         ["44", "6.00", "60", "60", "0.05", "GBP", "2026-11-01", None],
@@ -123,7 +135,7 @@ def test_unbilled_talk_is_rated_where_its_number_is_e164(card: sr.RateCard) -> N
 
 @pytest.mark.parametrize("basis", ["total", "auto"])
 def test_seconds_that_are_not_those_after_the_answer_are_refused(card: sr.RateCard, basis: str) -> None:
-    with pytest.raises(InputError, match=rf"{basis}.*billable"):
+    with pytest.raises(InputError, match="not billed by"):
         money_of(billed([{"before_s": 1, "after_s": 1}], basis=basis), card)
 
 
@@ -131,3 +143,52 @@ def test_what_is_no_rate_card_is_refused_with_what_to_do(card: sr.RateCard) -> N
     assert checked_card(card) is card
     with pytest.raises(InputError, match=r"not str: read one with RateCard\.from_csv\(path\)"):
         checked_card("rates.csv")
+
+
+def test_a_call_of_which_nobody_knows_what_it_holds_is_in_no_sum(card: sr.RateCard) -> None:
+    seconds = replace(billed([{"before_s": 0, "after_s": 60}] * 2), is_unknown=np.array([False, True]))
+    facts = money_of(seconds, card)
+    assert facts.totals["n_calls"].tolist() == [1]
+    assert amounts(facts.unrated, "reason", "examples") == [("no-seconds", "call-1")]
+
+
+def test_calls_that_do_not_tie_out_with_the_ledger_are_worth_nothing(card: sr.RateCard) -> None:
+    seconds = replace(billed([{"before_s": 0, "after_s": 60}]), sums={"n_calls": 1.0, "after_s": 61.0})
+    with pytest.raises(ReconcileError, match="does not tie out with the ledger"):
+        money_of(seconds, card)
+
+
+def test_a_dry_run_tells_the_money_that_billing_impact_tells() -> None:
+    plan = sr.build_plan(sample_reconciliation())
+    card = sr.RateCard.from_csv(sample_data() / "rates.csv")
+    money = plan.dry_run(card).facts.money
+    assert money is not None
+    names = ["n_calls", "billed_s_delta", "cost_before", "cost_after", "cost_delta"]
+    for by, frame in ((("explanation",), money.causes), (("sip_username",), money.users), ((), money.totals)):
+        keys = [*by, "currency"]
+        theirs = sr.billing_impact(plan, card, by=by).set_index(keys)[names].astype("object").to_dict("index")
+        ours = frame.set_index(keys)[names].astype("object").to_dict("index")
+        assert ours
+        for key, row in ours.items():
+            assert theirs[key] == row
+
+
+def test_a_whole_run_is_worth_what_its_plan_was() -> None:
+    head = {"prefix": ["*"], "rate_per_minute": ["0.6"], "initial_s": [1], "increment_s": [1], "connect_fee": ["0"],
+            "currency": ["GBP"], "valid_from": [None], "valid_to": [None]}  # fmt: skip
+    every = sr.RateCard.from_frame(pd.DataFrame(head), "all")
+    with sample_run() as (run, _):
+        ahead = run.report(every).summary["money"]["by_currency"]["GBP"]["cost_delta"]  # type: ignore[index]
+        assert run.plan is not None
+        forth = run.plan.dry_run(every).facts.money
+        assert forth is not None
+        assert forth.totals["cost_delta"].tolist() == [ahead]
+        assert "Invoices" in run.plan.dry_run(every).verdict
+
+
+def test_a_revert_whose_log_has_no_numbers_says_so_instead_of_a_sum(card: sr.RateCard) -> None:
+    with sample_run() as (run, _):
+        report = sr.revert_run(run).dry_run(card)
+    assert report.facts.money is not None
+    assert amounts(report.facts.money.unrated, "reason", "n_calls") == [("no-number", 3)]
+    assert "3 calls have no rate on the card." in report.verdict

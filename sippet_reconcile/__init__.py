@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         TransientApiError,
         UnexpectedResponseError,
     )
+    from sippet_reconcile.month import MonthConfig, MonthResult, reconcile_month
     from sippet_reconcile.period import Period
     from sippet_reconcile.plan import Plan, build_plan, plan_corrections
     from sippet_reconcile.reconciliation import (
@@ -72,6 +73,8 @@ __all__ = [
     "Evidence",
     "Finding",
     "InputError",
+    "MonthConfig",
+    "MonthResult",
     "Period",
     "Plan",
     "PlanDriftError",
@@ -105,6 +108,7 @@ __all__ = [
     "read_calls",
     "read_cdr",
     "reconcile",
+    "reconcile_month",
     "remove_explanation",
     "revert_run",
     "sniff_cdr",
@@ -133,6 +137,7 @@ _HOMES = {
         "TransientApiError",
         "UnexpectedResponseError",
     ),
+    "month": ("MonthConfig", "MonthResult", "reconcile_month"),
     "period": ("Period",),
     "plan": ("Plan", "build_plan", "plan_corrections"),
     "reconciliation": (

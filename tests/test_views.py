@@ -18,6 +18,7 @@ import sippet_reconcile as sr
 from sippet_reconcile.api import ApiDescription, CheckResult
 from sippet_reconcile.audit.verification import AuditVerification
 from sippet_reconcile.cdr import sniff_cdr
+from sippet_reconcile.month import MonthOutcome, MonthResult
 from sippet_reconcile.reconciliation.findings import Findings, Severity
 from sippet_reconcile.report import Document, Section
 from sippet_reconcile.sandbox import Sandbox
@@ -139,6 +140,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ApiDescription((EVIL,), (EVIL,), True, EVIL), AuditVerification(False, EVIL, 3, "ab" * 32),
         sr.AuditLog(folder), sr.RateCard.from_frame(rates, f"{EVIL} {CALLED}"),
     ]  # fmt: skip
+    counts = {"compared": 1, "calls_with_discrepancies": 1, "patchable_calls": 1}
+    told = [f"{EVIL} {CALLED}"] * 3
+    objects.append(
+        MonthResult(
+            month="2026-10", folder=folder / EVIL, outcome=MonthOutcome.STOPPED, verdict=told[0], stops=tuple(told),
+            steps={EVIL: EVIL}, notes=tuple(told), next_step=told[0], plan=None, reconciliation=rec,
+            _summary={"counts": counts},
+        )
+    )  # fmt: skip
     return {type(one).__name__: one for one in objects if hasattr(one, "_repr_html_")}
 
 

@@ -34,6 +34,8 @@ From CDR files and Call records to verified corrections, one file to the next:
                                                          a plan that puts back what was there before
   sippet-reconcile audit runs --audit AUDIT              what was ever changed, why, and by whom
 
+  sippet-reconcile month M --config month.toml           the first half of it each month, unattended: up to the plan
+
 The API's address and token come from the environment: SIPPET_API_URL, and SIPPET_API_TOKEN or SIPPET_API_KEY.
 Each command's --help has an example. Start with: sippet-reconcile demo"""
 
@@ -52,6 +54,7 @@ Each command's --help has an example. Start with: sippet-reconcile demo"""
         "verify": "apply",
         "revert": "apply",
         "audit": "audit",
+        "month": "month",
         "sandbox": "sandbox",
     },
     invoke_without_command=True,

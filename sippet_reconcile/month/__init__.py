@@ -6,4 +6,8 @@ unchanged since the last time is kept.
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from sippet_reconcile.month.config import MonthConfig
+from sippet_reconcile.month.reconciling import reconcile_month
+from sippet_reconcile.month.result import MonthOutcome, MonthResult
+
+__all__ = ["MonthConfig", "MonthOutcome", "MonthResult", "reconcile_month"]

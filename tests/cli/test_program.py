@@ -37,7 +37,7 @@ COMMANDS = list(every_command())
 def test_the_commands_are_those_of_the_walk():
     assert COMMANDS == [
         "demo", "doctor", "inspect", "fetch", "diff", "plan", "approve", "apply", "verify", "revert",
-        "audit runs", "audit show", "audit verify", "audit export", "sandbox",
+        "audit runs", "audit show", "audit verify", "audit export", "month", "sandbox",
     ]  # fmt: skip
 
 

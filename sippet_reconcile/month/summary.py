@@ -25,8 +25,8 @@ from sippet_reconcile.reconciliation import Reconciliation
 
 __all__ = ["masked", "summary_of"]
 
-_EXACT: Final = frozenset({"sha256", "plan_id", "short_id", "keys", "files", "versions"})
-"""Hashes, and names that the program itself gives."""
+_EXACT: Final = frozenset({"sha256", "plan_id", "short_id", "keys", "files", "versions", "by_currency"})
+"""Hashes, names that the program itself gives, and amounts of money, whose digits are no number of a phone."""
 
 _COUNTED: Final = (
     "legs", "calls", "compared", "matched", "only_in_cdr", "only_in_api", "ambiguous_calls", "excluded_calls",

@@ -6,6 +6,7 @@ import hashlib
 import json
 import sys
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import openpyxl
 import pytest
@@ -418,3 +419,18 @@ def test_numbers_are_masked_in_the_summary_and_the_views(months):
         assert number not in text
         assert "2079460123" not in text
     assert "07700900" not in (result.folder / "summary.json").read_text("utf-8")
+
+
+def test_a_rate_card_puts_whole_amounts_per_currency_into_the_summary(months):
+    (months.folder / "rates.csv").write_text(
+        "prefix,rate_per_minute,initial_s,increment_s,connect_fee,currency,valid_from,valid_to\n*,0.0137,1,1,0,GBP,,\n",
+        "utf-8",
+    )
+    months.top["rate_card"] = '"rates.csv"'
+    result = months.run()
+    told = summary(result)["money"]["by_currency"]
+    assert set(told) == {"GBP"}
+    before, after, delta = (Decimal(told["GBP"][f"cost_{name}"]) for name in ("before", "after", "delta"))
+    assert after - before == delta != 0
+    assert "GBP" in (result.folder / "dry_run.html").read_text("utf-8")
+    assert made(months.run()) == set()

@@ -74,7 +74,7 @@ MESSAGES = list(messages())
 # Nobody can come to these from a command: it always hands in what they ask for.
 ONLY_PYTHON = re.compile(
     r"not a DataFrame|is a table in memory|sniff_cdr looks at|is not an aware instant|period is a|rules is a|no call, call_uuid or cdr_id|"
-    r"build it with api_url=|rate_card|"
+    r"build it with api_url=|rate_card|RateCard\.from_csv|Plan\.load\(path\)|sr\.billing_impact|sr\.rate_calls|"
     # The next step as reprs and cards tell it.
     r"^verify_run\(run, client\)$|^apply_plan\(plan, client, audit\)$|"
     # Nobody hands axes to a command.

@@ -11,7 +11,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from sippet_reconcile.billing import RateCard
+from sippet_reconcile import MonthConfig, RateCard
 
 SAMPLE = Path(__file__).parent.parent / "sample_data"
 DATA_FILES = sorted(
@@ -337,7 +336,11 @@ def test_rates_show_what_a_card_may_say() -> None:
 def test_the_package_reads_the_card_and_the_configuration() -> None:
     card = RateCard.from_csv(SAMPLE / "rates.csv")
     assert (len(card.rows), set(card.currencies)) == (11, {"GBP", "USD"})
-    config = tomllib.loads((SAMPLE / "month.toml").read_text(encoding="utf-8"))
-    assert [(SAMPLE / name).is_file() for name in (*config["sources"][0]["files"], config["rate_card"])] == [
-        True
-    ] * 3
+    config = MonthConfig.from_toml(SAMPLE / "month.toml")
+    files = [SAMPLE / name for name in (*config.sources[0].files, str(config.rate_card))]
+    assert [path.is_file() for path in files] == [True] * 3
+    assert (config.timezone, config.rules.duration, len(config.rules.internal_numbers)) == (
+        "Europe/London",
+        "billable",
+        12,
+    )

@@ -30,6 +30,29 @@ assert (seconds["seconds before"] + seconds["changed"]).equals(seconds["seconds 
 assert in_month.value_counts().equals(log.records().query("outcome == 'applied'")["call_id"].map(month_of).value_counts())
 "all that was planted was found"
 """,
+    "monthly_billing": """
+assert {request.method for request in sandbox.requests} == {"GET"}
+planted = pd.read_csv(sample_data() / "planted.csv", dtype="str", keep_default_na=False).query("field != ''")
+hands_off = planted.query("patchable == 'no'")["call_id"]
+to_correct = planted.loc[~planted["call_id"].isin(hands_off) & planted["field"].ne("started_at")]
+assert set(plan.changes["call_id"]) == set(to_correct["call_id"])
+from decimal import Decimal
+for table in (by_user, by_cause, by_day, by_prefix):
+    for currency in ("GBP", "USD"):
+        part, all_of_it = (frame.query("currency == @currency") for frame in (table, whole))
+        for column in ("cost_before", "cost_after", "cost_delta", "n_calls", "billed_s_delta"):
+            assert sum(map(Decimal, part[column].map(str))) == Decimal(str(all_of_it[column].item())), (currency, column)
+assert (whole["cost_before"] + whole["cost_delta"]).tolist() == whole["cost_after"].tolist()
+left_out = rec.pairs.loc[rec.pairs["call_id"].isin(plan.left_out["call_id"]), "cdr_id"]
+never_billed = sr.rate_calls(rec.cdr_calls.query("cdr_id in @left_out"), card, timezone=settings.timezone)
+worth_of = {name: frame.set_index("currency")["cost_delta"] for name, frame in {"whole": whole, "plan": of_plan}.items()}
+assert set(never_billed["currency"]) == {"GBP"} and len(never_billed) == 2
+assert worth_of["whole"]["GBP"] - worth_of["plan"]["GBP"] == sum(never_billed["cost"])
+assert worth_of["whole"]["USD"] == worth_of["plan"]["USD"]
+assert set(unrated["unrated_reason"]) == {"no-prefix"}
+assert len(unbilled) == len(rec.only_in_cdr) == 20
+"nothing was sent, and each table adds up to the whole month"
+""",
     "one_off_fix": """
 open_again = sandbox.calls.set_index("id").loc[hit["id"]]
 as_before = hit.set_index("id").loc[hit["id"]]
@@ -61,7 +84,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 def test_there_are_notebooks() -> None:
     assert [source.stem for source in SOURCES] == [pair.stem for pair in sorted(NOTEBOOKS.glob("*.ipynb"))]
-    assert {"quickstart", "format_clinic", "compare_months", "one_off_fix"} <= {
+    assert {"quickstart", "format_clinic", "compare_months", "monthly_billing", "one_off_fix"} <= {
         source.stem for source in SOURCES
     }
 

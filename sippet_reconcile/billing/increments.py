@@ -29,6 +29,7 @@ MOST_SECONDS: Final = 2**53
 """Above it a float no longer counts single seconds."""
 
 _UNITS: Final = 10**RATE_PLACES
+_UNIT: Final = pa.decimal128(38, RATE_PLACES)
 _PER_MINUTE: Final = 60
 _SHARE: Final = _PER_MINUTE * 10 ** (RATE_PLACES - MONEY_PLACES)  # units times seconds in a millionth
 _ROOM: Final = 2**62  # products below it fit 64 bits, whatever is added to round
@@ -93,16 +94,14 @@ def rate_units(amounts: pd.Series[Any]) -> NDArray[Any]:
     >>> rate_units(pd.Series([Decimal("0.0125"), Decimal(2)], dtype="object")).tolist()
     [125000000, 20000000000]
     """
-    values, codes = _distinct(amounts)
-    units = [int(value.scaleb(RATE_PLACES)) for value in values]
-    fits = all(abs(unit) < _ROOM for unit in units)
-    return np.array(units, np.int64 if fits else object)[codes]
-
-
-def _distinct(amounts: pd.Series[Any]) -> tuple[list[Decimal], Ints]:
-    """Return the different amounts and which of them each row has: a card has few."""
-    encoded = pa.array(amounts.array).cast(pa.decimal128(38, RATE_PLACES)).dictionary_encode()
-    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    array = pa.array(amounts.array).cast(_UNIT)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    halves = np.frombuffer(array.buffers()[1], np.int64).reshape(-1, 2)[array.offset :][: len(array)]
+    lower, upper = halves[:, 0], halves[:, 1]  # of 128 bits
+    if not upper.any() and not bool((lower < 0).any() or (lower >= _ROOM).any()):
+        return lower.copy()
+    return np.array([int(value.scaleb(RATE_PLACES)) for value in array.to_pylist()], object)
 
 
 def cost_micros(billed_s: Ints, rate: NDArray[Any], fee: NDArray[Any]) -> Ints:

@@ -317,12 +317,11 @@ def _deck(
     """Build the trees of the rows at these positions; numbers and instants have so many places."""
     bounds, count = places
     user, direction = codes[0][at], codes[1][at]
-    pairs = pd.MultiIndex.from_arrays([user, direction])
-    tree, different = pairs.factorize()
+    width = int(direction.max()) + 2
+    different, tree = np.unique((user + 1) * width + direction + 1, return_inverse=True)
     low, length = prefixes[0][at], prefixes[1][at]
-    nodes = pd.MultiIndex.from_arrays([tree, low, length])
-    node, _ = nodes.factorize()
-    _, first = np.unique(node, return_index=True)
+    _, code = np.unique(low * (_LONGEST + 1) + length, return_inverse=True)
+    _, first, node = np.unique(tree * len(at) + code, return_index=True, return_inverse=True)
     prefix_tree, prefix_low, prefix_length = tree[first], low[first], length[first]
     lane = prefix_tree * (len(bounds) + 1) + 1
     starts = lane + np.searchsorted(bounds, prefix_low)
@@ -338,7 +337,7 @@ def _deck(
     return _Deck(
         by_user=bool(user[0] >= 0),
         by_direction=bool(direction[0] >= 0),
-        pairs={(int(u), int(d)): n for n, (u, d) in enumerate(different)},
+        pairs={(pair // width - 1, pair % width - 1): n for n, pair in enumerate(different.tolist())},
         nodes=steps,
         parent=parent,
         length=prefix_length,

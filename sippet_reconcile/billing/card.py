@@ -67,7 +67,8 @@ class RateCard:
 
     Two rows of one prefix, direction and user may not say the same twice, not overlap in part, not
     both be open-ended from a first day on (a ``valid_to`` was forgotten), and not leave days between them without a
-    rate. One within the other is its exception.
+    rate. One within the other is its exception. Rows with a user or a direction may leave days between them on
+    which rows of the same prefix are valid that name less: without the user, without the direction, or without both.
 
     Examples
     --------

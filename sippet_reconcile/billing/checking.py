@@ -2,6 +2,7 @@
 
 Input are rows whose cells can be read, output are problems with their lines: rows that say
 the same twice, validities that overlap in part, days between two validities without a rate.
+Rows that name a user or a direction may leave days to rows of their prefix that name less.
 """
 
 from __future__ import annotations
@@ -89,6 +90,36 @@ def refused(failures: Iterable[Failure], source: str, place: str) -> SchemaError
 
 
 @dataclass(frozen=True)
+class _Groups:
+    """The groups of rows of one prefix, direction and user, by numbers that tell which of the two are named."""
+
+    of_row: Days
+    keys: Days
+    n_directions: int
+    n_users: int
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> _Groups:
+        prefix, direction, user = (
+            pd.factorize(rows[name])[0].astype(np.int64) for name in ("prefix", "direction", "user")
+        )  # -1 is missing
+        n_directions, n_users = int(direction.max()) + 2, int(user.max()) + 2
+        keys, of_row = np.unique(
+            (prefix * n_directions + direction + 1) * n_users + user + 1, return_inverse=True
+        )
+        return cls(of_row.astype(np.int64), keys, n_directions, n_users)
+
+    def wider(self, group: Days) -> Days:
+        """Return, one row each, the groups that apply to every user, every direction, and both; -1 is none."""
+        key = self.keys[group]
+        user = key % self.n_users
+        direction = key // self.n_users % self.n_directions * self.n_users
+        wanted = np.stack([key - user, key - direction, key - user - direction])
+        at = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where((self.keys[at] == wanted) & (wanted != key), at, -1)
+
+
+@dataclass(frozen=True)
 class _Validities:
     """Rows in the order of their groups and, within one, of their first day, the longer one first."""
 
@@ -131,8 +162,8 @@ def contradictions(
     """
     if len(rows) == 0:
         return []
-    groups = rows.groupby(["prefix", "direction", "user"], dropna=False, sort=False).ngroup()
-    group: Days = np.asarray(groups, dtype=np.int64)
+    groups = _Groups.of(rows)
+    group = groups.of_row
     starts, ends = _days(rows["valid_from"], _NEVER), _days(rows["valid_to"], _ALWAYS)
     line: Days = rows["line"].to_numpy(np.int64)
     known = _Validities.of(group[sound], starts[sound], ends[sound], line[sound], place)
@@ -149,8 +180,7 @@ def contradictions(
     found += _both_open(once)
     found += _partly(once)
     if are_all:
-        complete = ~np.isin(once.group, group[~sound])
-        found += _gaps(once.where(complete))
+        found += _gaps(once, groups, np.unique(group[~sound]))
     return found
 
 
@@ -242,19 +272,48 @@ def _reached(rows: _Validities) -> tuple[Days, Days]:
     return latest - rows.group * _APART, np.maximum.accumulate(np.where(grows, np.arange(len(lifted)), 0))
 
 
-def _gaps(rows: _Validities) -> Iterable[Failure]:
-    """Find days between the first and the last of a group on which none of its rows is valid."""
+def _gaps(rows: _Validities, groups: _Groups, unread: Days) -> Iterable[Failure]:
+    """Find days between the first and the last of a group on which neither its rows nor wider ones are valid.
+
+    Of groups with a validity that could not be read, `unread`, nobody knows which days they lack.
+    """
     if len(rows.group) == 0:
         return
     upto, whose = _reached(rows)
     late = rows.follows
     late[1:] &= rows.start[1:] > upto[:-1]
-    for at in np.flatnonzero(late).tolist():
-        line, begins = rows.line[whose[at - 1]], _text(rows.start[at])
+    gaps = np.flatnonzero(late)
+    gaps = gaps[~np.isin(rows.group[gaps], unread)]
+    if len(gaps) == 0:
+        return
+    # Rows that leave no day between them are one stretch.
+    begins = np.flatnonzero(late | ~rows.follows)
+    stretches = (rows.group[begins], rows.start[begins], upto[np.append(begins[1:], len(late)) - 1])
+    wider = groups.wider(rows.group[gaps])
+    is_open = _uncovered(upto[gaps - 1], rows.start[gaps], wider, stretches)
+    is_open &= ~np.isin(wider, unread).any(axis=0)
+    for at in gaps[is_open].tolist():
+        line, begin = rows.line[whose[at - 1]], _text(rows.start[at])
         yield Failure(
             int(rows.line[at]),
             "valid_from",
-            begins,
-            f"leaves a gap from {_text(upto[at - 1])}, where {rows.place} {line} ends: write valid_to {begins} in "
+            begin,
+            f"leaves a gap from {_text(upto[at - 1])}, where {rows.place} {line} ends: write valid_to {begin} in "
             f"{rows.place} {line}, or add a row for the days between",
         )
+
+
+def _uncovered(first: Days, last: Days, wider: Days, stretches: tuple[Days, Days, Days]) -> NDArray[np.bool_]:
+    """Mark the gaps of which a day is in no stretch of the wider groups, one row of `wider` for each kind."""
+    group, start, end = stretches
+    keys = start + group * _APART
+    day = first.copy()
+    going = np.flatnonzero((wider >= 0).any(axis=0))
+    while len(going):  # from the first day of each gap on, as far as any stretch goes
+        came_from = day[going]
+        for of_kind in wider[:, going]:
+            at = np.searchsorted(keys, day[going] + of_kind * _APART, side="right") - 1
+            covers = (at >= 0) & (group[at] == of_kind)
+            day[going] = np.where(covers, np.maximum(end[at], day[going]), day[going])
+        going = going[(day[going] > came_from) & (day[going] < last[going])]
+    return day < last

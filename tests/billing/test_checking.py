@@ -133,6 +133,55 @@ def test_rows_of_another_prefix_direction_or_user_contradict_nothing(other: dict
     assert not failures([{"valid_from": "2026-01-01"}, {"valid_from": "2026-03-01", **other}])
 
 
+LESS = {"user": {"user": "ana"}, "direction": {"direction": "inbound"}, "both": {"user": "ana", "direction": "inbound"}}  # fmt: skip
+GAP = of_days(("2026-01-01", "2026-02-01"), ("2026-03-01", None))
+
+
+@pytest.mark.parametrize("named", LESS.values(), ids=LESS.keys())
+def test_days_between_rows_that_name_a_user_or_a_direction_may_be_left_to_rows_that_name_less(
+    named: dict[str, str],
+) -> None:
+    special = [row | named for row in GAP]
+    assert [line for line, *_ in failures(special)] == [2]
+    for less in ({}, *({name: word} for name, word in named.items() if len(named) > 1)):
+        assert not failures([*special, {**less}])
+        assert not failures([*special, {**less, "valid_from": "2026-02-01", "valid_to": "2026-03-01"}])
+        # A day too few at either end, and the gap is one.
+        assert [line for line, *_ in failures([*special, {**less, "valid_from": "2026-02-02"}])] == [2]
+        assert [line for line, *_ in failures([*special, {**less, "valid_to": "2026-02-28"}])] == [2]
+
+
+def test_days_may_be_left_to_several_rows_that_name_less_each_for_some_of_them() -> None:
+    special = [row | LESS["both"] for row in GAP]
+    parts = [
+        {"user": "ana", "valid_from": "2026-01-15", "valid_to": "2026-02-10"},
+        {"valid_from": "2026-02-10", "valid_to": "2026-02-20"},
+        {"direction": "inbound", "valid_from": "2026-02-20", "valid_to": "2026-03-05"},
+    ]
+    assert not failures(special + parts)
+    for at in range(3):
+        assert [line for line, *_ in failures(special + parts[:at] + parts[at + 1 :])] == [2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"prefix": "4"}, {"prefix": "*"}, {"user": "eve"}, {"direction": "outbound"}],
+    ids=["a shorter prefix", "every number", "another user", "another direction"],
+)
+def test_no_row_of_another_prefix_user_or_direction_covers_a_gap(other: dict[str, str]) -> None:
+    assert [line for line, *_ in failures([*(row | LESS["both"] for row in GAP), other])] == [2]
+
+
+def test_a_row_that_names_more_covers_no_gap_of_one_that_names_less() -> None:
+    assert [line for line, *_ in failures([*GAP, LESS["user"], LESS["direction"]])] == [2]
+
+
+def test_no_gap_is_told_where_a_row_that_names_less_cannot_be_read() -> None:
+    special = [row | LESS["user"] for row in GAP]
+    found = failures([*special, {"valid_from": "2026-02-30"}])
+    assert [(line, column) for line, column, _ in found] == [(3, "valid_from")]
+
+
 def test_what_is_written_otherwise_but_means_the_same_is_a_duplicate() -> None:
     found = failures([{"prefix": "44", "direction": "inbound"}, {"prefix": "+44", "direction": " Inbound "}])
     assert [line for line, *_ in found] == [2]
@@ -225,6 +274,44 @@ def test_contradictions_are_those_that_a_look_at_every_day_finds(rows: list[tupl
         assert told["in part"] & set(places) == {places[at] for at in partly}
         assert bool(told["leaves a gap"] & set(places)) == has_gap
     assert sum(map(len, told.values())) == len(found)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([None, "inbound"]), st.sampled_from([None, "ana", "eve"]), validity),
+        min_size=1,
+        max_size=9,
+    )
+)
+def test_gaps_are_the_days_that_no_row_of_as_much_or_less_has(
+    rows: list[tuple[str | None, str | None, Row]],
+) -> None:
+    def days(row: Row) -> set[int]:
+        return {
+            day
+            for day in range(-1, SPAN + 2)
+            if (row[0] is None or row[0] <= day) and (row[1] is None or day < row[1])
+        }
+
+    def iso(number: int | None) -> str | None:
+        return None if number is None else (DAY + timedelta(days=number)).isoformat()
+
+    lacking: dict[tuple[str | None, str | None], set[int]] = {}
+    for direction, user, _ in rows:
+        own = set().union(*(days(span) for d, u, span in rows if (d, u) == (direction, user)))
+        less = set().union(
+            *(days(span) for d, u, span in rows if d in {None, direction} and u in {None, user})
+        )
+        lacking[direction, user] = set(range(min(own), max(own) + 1)) - own - less
+    found = failures(
+        [
+            {"direction": direction, "user": user, "valid_from": iso(first), "valid_to": iso(last)}
+            for direction, user, (first, last) in rows
+        ]
+    )
+    told = {rows[line - 1][:2] for line, _, problem in found if "leaves a gap" in problem}
+    assert told == {group for group, left in lacking.items() if left}
 
 
 def test_a_group_of_many_rows_is_swept_as_a_small_one() -> None:

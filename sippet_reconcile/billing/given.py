@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from sippet_reconcile._display.text import joined
 from sippet_reconcile.billing.lookup import NO_START
 from sippet_reconcile.errors import SchemaError
-from sippet_reconcile.normalize import as_e164, clean_text, text_layout, with_missing
+from sippet_reconcile.normalize import clean_text, text_layout, with_missing
+from sippet_reconcile.phones import e164_array
 from sippet_reconcile.schema import text_array
 from sippet_reconcile.values import text_to_instants
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["called_numbers", "places_in", "require_columns", "started_micros", "told_seconds"]
 
 _TEXT: Final = pa.large_string()
+_E164: Final = r"^\+[1-9][0-9]{6,14}$"
 _SHORTEST, _LONGEST = 7, 15  # digits of E.164
 _PLUS, _ZERO, _NINE = b"+09"
 _POWERS: Final = 10 ** np.arange(_LONGEST + 1, dtype=np.int64)
@@ -202,10 +204,9 @@ def called_numbers(frame: pd.DataFrame) -> tuple[Ints, Ints]:
     if len(lacking) and "to_number" in frame.columns:
         delivered = _text(frame, "to_number")
         if len(lacking) == len(texts):
-            texts = _checked(delivered)
+            texts = e164_array(delivered)
         else:
-            texts = pc.coalesce(texts, with_missing(delivered, np.asarray(texts.is_valid())))
-            texts = _checked(texts)
+            texts = pc.coalesce(texts, e164_array(with_missing(delivered, np.asarray(texts.is_valid()))))
     digits = np.maximum(
         pc.binary_length(texts).fill_null(1).to_numpy(zero_copy_only=False).astype(np.int64) - 1, 0
     )
@@ -215,8 +216,14 @@ def called_numbers(frame: pd.DataFrame) -> tuple[Ints, Ints]:
 
 
 def _checked(numbers: pa.LargeStringArray) -> pa.LargeStringArray:
-    """Return the numbers that are E.164, missing for the others; a column that is so throughout as it is."""
-    return numbers if _is_plain(numbers) else as_e164(numbers)
+    """Return the numbers that are E.164 as they stand, the others as they are read, missing where they cannot be.
+
+    A column that is plain throughout is returned as it is.
+    """
+    if _is_plain(numbers):
+        return numbers
+    plain = pc.match_substring_regex(numbers, _E164).fill_null(fill_value=False)
+    return pc.if_else(plain, numbers, e164_array(with_missing(numbers, np.asarray(plain))))
 
 
 def _is_plain(numbers: pa.LargeStringArray) -> bool:

@@ -190,7 +190,7 @@ def rate_calls(frame: pd.DataFrame, card: RateCard, *, timezone: str = "UTC") ->
         ``leg_id``, ``billable_s`` and, where it is known, ``is_answered``; without it a call of more than 0 seconds was
         answered. From the API (``fetch_calls``, ``read_calls``, ``rec.only_in_api``): ``id`` or ``call_id`` and
         ``duration_seconds``, whole or with a fraction; a call without, or of 0 seconds, was not answered. From both: the called
-        number, as ``to_e164``, or else as ``to_number`` where that is E.164 as it stands; ``started_at``, aware, if the card has dates;
+        number, as ``to_e164``, or else as ``to_number`` where that can be read as E.164 without knowing the country; ``started_at``, aware, if the card has dates;
         ``direction`` and ``sip_username`` if the card tells rates apart by them.
     card
         The rates.

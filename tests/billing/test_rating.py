@@ -319,3 +319,40 @@ def test_a_slice_of_a_frame_is_read_from_where_it_begins():
     assert sr.rate_calls(frame.iloc[::-1], card_of({"prefix": "1"}, {"prefix": "442"}))[
         "prefix"
     ].tolist() == ["442", "442", "1"]
+
+
+# ---------------------------------------------------------------- one reading of a number
+
+
+@pytest.mark.parametrize(
+    ("number", "prefix"),
+    [
+        ("+44 20 7946 0123", "4420"),
+        ("+44(0)20 7946 0123", "4420"),  # the zero in brackets is dialled at home only
+        ("0044 20 7946 0123", "4420"),
+        ("sip:+442079460123@pbx.example.com", "4420"),
+        ("tel:+442079460123", "4420"),
+        ("020 7946 0123", None),
+        ("+4402079460123", "4420"),
+        ("1001", None),
+        ("anonymous", None),
+    ],
+)
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_number_as_delivered_is_read_as_everywhere_else_or_not_at_all(number, prefix, beside):
+    # Beside a call whose E.164 is known the numbers of the others are read alike.
+    frame = calls_of(to_number=[number, "+442079460123"] if beside else [number])
+    if beside:
+        frame["to_e164"] = pd.Series([None, "+442079460123"], dtype="str")
+    rated = sr.rate_calls(frame, card_of({"prefix": "44"}, {"prefix": "4420"}))
+    found = rated["prefix"].astype(object).where(rated["prefix"].notna(), None).tolist()
+    assert found == [prefix, "4420"][: len(found)]
+    assert rated["unrated_reason"].iloc[0] == "no-number" if prefix is None else True
+
+
+def test_a_column_of_e164_counts_as_it_stands_and_what_is_written_otherwise_in_it_is_read():
+    frame = calls_of(
+        to_e164=["+4420794", "+44(0)20 7946 0123", "+44 20 7946 0123", "x", None], to_number="1001"
+    )
+    rated = sr.rate_calls(frame, card_of({"prefix": "4420"}))
+    assert rated["unrated_reason"].fillna("").tolist() == ["", "", "", "no-number", "no-number"]

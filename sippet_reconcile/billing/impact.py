@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Codes = tuple[Ints, list[str]]  # per call or group, -1 for none, and the words in their order
 
-__all__ = ["IMPACT_GROUPS", "RatedTwice", "billing_impact", "rate_twice"]
+__all__ = ["IMPACT_GROUPS", "RatedTwice", "billing_impact", "rate_twice", "require_countable"]
 
 IMPACT_GROUPS: Final = (
     "sip_username", "user", "direction", "prefix", "name", "day", "explanation", "unrated_reason",
@@ -88,7 +88,8 @@ def rate_twice(billed: BilledSeconds, card: RateCard) -> RatedTwice:
     Raises
     ------
     InputError
-        If it is no rate card, or the seconds are such that calls are not billed by them.
+        If it is no rate card, the seconds are such that calls are not billed by them, or the sums are
+        beyond what money is counted in.
     ReconcileError
         If the calls do not tie out with the ledger, which is a defect.
     """
@@ -104,12 +105,27 @@ def rate_twice(billed: BilledSeconds, card: RateCard) -> RatedTwice:
     if billed.is_unknown is not None:
         reasons = np.where((reasons == 0) & billed.is_unknown, REASONS.index("no-seconds"), reasons)
     is_rated = reasons == 0
-    return RatedTwice(
-        found,
-        (np.where(is_rated, before.billed_s, 0), np.where(is_rated, after.billed_s, 0)),
-        (np.where(is_rated, before.micros, 0), np.where(is_rated, after.micros, 0)),
-        reasons,
+    billed_s, micros = (
+        (np.where(is_rated, getattr(before, name), 0), np.where(is_rated, getattr(after, name), 0))
+        for name in ("billed_s", "micros")
     )
+    for seconds, costs in zip(billed_s, micros, strict=True):
+        require_countable(seconds, costs)
+    return RatedTwice(found, billed_s, micros, reasons)
+
+
+def require_countable(billed_s: Ints, micros: Ints) -> None:
+    """Refuse billed seconds and costs, none negative, of which no sum could be counted any more.
+
+    Raises
+    ------
+    InputError
+        If they add up to too much.
+    """
+    for values, counted in ((billed_s, "billed seconds"), (micros, "costs")):
+        if float(values.astype(np.float64).sum()) >= _ROOM:
+            msg = f"the {counted} add up to more than is counted in here: look at the longest calls and the highest rates"
+            raise InputError(msg)
 
 
 def _seconds(column: pd.Series[Any]) -> NDArray[Any]:
@@ -304,10 +320,6 @@ def _grouped(columns: dict[str, Codes], n_calls: int) -> tuple[Ints, dict[str, C
 
 def _added_up(groups: Ints, values: Ints, n_groups: int, what: str) -> Ints:
     """Return the sum of each group, exactly."""
-    if float(np.abs(values.astype(np.float64)).sum()) >= _ROOM:
-        counted = "costs" if what == "cost" else "billed seconds"
-        msg = f"the {counted} add up to more than is counted in here: look at the longest calls and the highest rates"
-        raise InputError(msg)
     sums = np.zeros(n_groups, np.int64)
     np.add.at(sums, groups, values)
     if int(sums.sum()) != int(values.sum()):

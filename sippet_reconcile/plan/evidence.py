@@ -157,7 +157,7 @@ def disputes_of(rec: ReconciliationLike, most: int = MAX_DISPUTES) -> pd.DataFra
     is_wrong = kept < len(wrong)
     parts = [
         _disputed(found, wrong[kept[is_wrong]], WRONG),
-        _disputed(alone, unbilled[kept[~is_wrong] - len(wrong)], UNBILLED),
+        _disputed(_with_e164(alone), unbilled[kept[~is_wrong] - len(wrong)], UNBILLED),
     ]
     place = np.argsort(np.concatenate([np.flatnonzero(is_wrong), np.flatnonzero(~is_wrong)]))
     disputes = pd.concat(parts, ignore_index=True).iloc[place]
@@ -167,6 +167,19 @@ def disputes_of(rec: ReconciliationLike, most: int = MAX_DISPUTES) -> pd.DataFra
 def _rank(texts: pd.Series[str]) -> NDArray[np.int64]:
     """Return whole numbers that sort as the texts do; few of them are distinct."""
     return pd.factorize(texts, sort=True)[0].astype("int64")
+
+
+def _with_e164(alone: pd.DataFrame) -> pd.DataFrame:
+    """Return calls of the CDR with their numbers in E.164 where it has them: a rate is found by no other."""
+    return alone.assign(
+        **{
+            f"{party}_number": alone[f"{party}_e164"].where(
+                alone[f"{party}_e164"].notna(), alone[f"{party}_number"]
+            )
+            for party in ("from", "to")
+            if f"{party}_e164" in alone.columns
+        }
+    )
 
 
 def _disputed(frame: pd.DataFrame, positions: NDArray[np.intp], kind: str) -> pd.DataFrame:

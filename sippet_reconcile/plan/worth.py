@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from sippet_reconcile.billing import RateCard, UnratedReason
+from sippet_reconcile.billing import RateCard
+from sippet_reconcile.billing.impact import rate_twice, require_countable
 from sippet_reconcile.billing.increments import money_array
 from sippet_reconcile.billing.lookup import REASONS
 from sippet_reconcile.billing.rating import find_rates, price
-from sippet_reconcile.billing.seconds import refuse_basis
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.report import MoneyFacts
 from sippet_reconcile.schema import text_series
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.billing import BilledSeconds
-    from sippet_reconcile.billing.rating import FoundRates, Priced
+    from sippet_reconcile.billing.rating import FoundRates
 
 __all__ = ["checked_card", "money_of"]
 
-_NO_SECONDS: Final = REASONS.index(UnratedReason.NO_SECONDS)
+_SIDES: Final = ("before", "after")
 
 
 def checked_card(card: object) -> RateCard:
@@ -61,28 +61,24 @@ def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | 
     Raises
     ------
     InputError
-        If the seconds are not known to be those after the answer.
+        If the seconds are not known to be those after the answer, or the sums are beyond what money is
+        counted in.
     """
-    refuse_basis(billed.basis)
-    billed.require_tied_out()
-    calls = billed.calls
-    found = find_rates(calls, card, billed.timezone)
-    before, after = (price(found, _seconds(calls[f"{side}_s"])) for side in ("before", "after"))
-    reasons = np.where(before.is_rated, after.reasons, before.reasons)
-    if billed.is_unknown is not None:
-        reasons = np.where(billed.is_unknown, _NO_SECONDS, reasons)
+    rated = rate_twice(billed, card)
+    calls, unrated = billed.calls, ~rated.is_rated
     rows = pd.DataFrame(
         {
             **{
                 name: calls[name].reset_index(drop=True)
                 for name in ("call_id", "sip_username", "explanation")
             },
-            "currency": text_series(found.texts("currency")),
-            "billed_s_before": before.billed_s,
-            "billed_s_after": after.billed_s,
-            "cost_before": _cost(before),
-            "cost_after": _cost(after),
-            "unrated_reason": _reasons(reasons),
+            "currency": text_series(rated.found.texts("currency")),
+            **{f"billed_s_{side}": of for side, of in zip(_SIDES, rated.billed_s, strict=True)},
+            **{
+                f"cost_{side}": pd.Series(money_array(of, unrated))
+                for side, of in zip(_SIDES, rated.micros, strict=True)
+            },
+            "unrated_reason": _reasons(rated.reasons),
         }
     )
     return MoneyFacts.of_calls(
@@ -92,10 +88,6 @@ def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | 
 
 def _seconds(column: pd.Series[float]) -> NDArray[np.float64]:
     return np.asarray(column.to_numpy("float64", na_value=np.nan), dtype=np.float64)
-
-
-def _cost(priced: Priced) -> pd.Series[float]:
-    return pd.Series(money_array(priced.micros, ~priced.is_rated))
 
 
 def _reasons(codes: NDArray[np.int64]) -> pd.Series[str]:
@@ -109,11 +101,12 @@ def _unbilled(disputes: pd.DataFrame | None, card: RateCard, timezone: str) -> p
     calls = disputes.loc[disputes["kind"].eq("unbilled")].reset_index(drop=True)
     found: FoundRates = find_rates(calls, card, timezone)
     priced = price(found, _seconds(calls["seconds"]))
+    require_countable(priced.billed_s, priced.micros)
     return pd.DataFrame(
         {
             "seconds": calls["seconds"],
             "billed_s": pd.arrays.IntegerArray(priced.billed_s, ~priced.is_rated),
-            "cost": _cost(priced),
+            "cost": pd.Series(money_array(priced.micros, ~priced.is_rated)),
             "currency": text_series(found.texts("currency")),
             "unrated_reason": _reasons(priced.reasons),
         }

@@ -342,6 +342,25 @@ def test_what_cannot_be_corrected_is_kept_row_by_row(make_rec: Make, ids: Ids) -
     assert dict(disputes.dtypes.astype(str)) == DISPUTES.dtypes
 
 
+def test_an_unbilled_dispute_has_its_numbers_in_e164_where_the_cdr_has_them(make_rec: Make) -> None:
+    rec = make_rec([RING, RING, RING])
+    rec.only_in_cdr = rec.cdr_calls.assign(
+        is_answered=True,
+        billable_s=[30.0, 20.0, 10.0],
+        from_number=["1001", "020 7946 0505", "020 7946 0123"],
+        from_e164=pd.Series([None, "+442079460505", "+442079460123"], dtype="str"),
+        to_number=["020 7946 0123", "1001", None],
+        to_e164=pd.Series(["+442079460123", None, None], dtype="str"),
+    )
+    before = rec.only_in_cdr.copy()
+    disputes = build_plan(rec).disputes
+    assert disputes["from_number"].tolist() == ["1001", "+442079460505", "+442079460123"]
+    assert disputes["to_number"].astype(object).where(disputes["to_number"].notna(), None).tolist() == [
+        "+442079460123", "1001", None,
+    ]  # fmt: skip
+    pd.testing.assert_frame_equal(rec.only_in_cdr, before)
+
+
 def test_the_disputes_with_most_seconds_are_kept_and_all_are_counted(make_rec: Make) -> None:
     late = [
         {"wrong": {"started_at": ("2026-10-05T10:00:00Z", "2026-10-05T10:05:00Z", "late")}, "cdr": {"billable_s": s}}

@@ -152,6 +152,40 @@ def test_a_call_of_which_nobody_knows_what_it_holds_is_in_no_sum(card: sr.RateCa
     assert amounts(facts.unrated, "reason", "examples") == [("no-seconds", "call-1")]
 
 
+def test_a_call_without_a_rate_of_which_nobody_knows_what_it_holds_lacks_the_rate(card: sr.RateCard) -> None:
+    far = {"to_number": "+33199000123", "to_e164": "+33199000123"}
+    seconds = replace(billed([{**far, "before_s": 0, "after_s": 60}]), is_unknown=np.array([True]))
+    assert amounts(money_of(seconds, card).unrated, "reason", "n_calls") == [("no-prefix", 1)]
+
+
+@pytest.mark.parametrize("unbilled", [False, True])
+def test_sums_beyond_what_money_is_counted_in_are_refused(card: sr.RateCard, unbilled: bool) -> None:
+    long = {"seconds": 10.0**13, "kind": "unbilled", "to_number": "+442079460123", "started_at": "2026-12-01T00:00:00Z"}  # fmt: skip
+    rows = [
+        {"before_s": 0, "after_s": 1 if unbilled else 10**13, "started_at": pd.Timestamp(long["started_at"])}
+    ]
+    disputes = to_schema(pd.DataFrame([long] * 6), DISPUTES)
+    with pytest.raises(InputError, match="costs"):
+        money_of(billed(rows * 6), card, disputes=disputes if unbilled else None)
+
+
+def test_talk_that_nobody_bills_in_the_sample_month_is_rated_where_its_number_is_known() -> None:
+    rec = sample_reconciliation()
+    card = sr.RateCard.from_csv(sample_data() / "rates.csv")
+    money = sr.build_plan(rec).dry_run(card).facts.money
+    assert money is not None
+    alone = rec.only_in_cdr.loc[rec.only_in_cdr["is_answered"] & rec.only_in_cdr["billable_s"].gt(0)]
+    rated = sr.rate_calls(alone, card, timezone="Europe/London")
+    by_currency = {
+        code: (len(part), sum(part["cost"], Decimal(0)))
+        for code, part in rated.loc[rated["cost"].notna()].groupby("currency")
+    }
+    told = money.unbilled.loc[money.unbilled["currency"].notna()]
+    assert by_currency
+    assert by_currency == {code: (n, cost) for code, n, cost in amounts(told, "currency", "n_calls", "cost")}
+    assert money.unbilled["n_calls"].sum() == len(alone)
+
+
 def test_calls_that_do_not_tie_out_with_the_ledger_are_worth_nothing(card: sr.RateCard) -> None:
     seconds = replace(billed([{"before_s": 0, "after_s": 60}]), sums={"n_calls": 1.0, "after_s": 61.0})
     with pytest.raises(ReconcileError, match="does not tie out with the ledger"):

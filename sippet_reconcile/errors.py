@@ -94,8 +94,9 @@ class SchemaError(InputError):
     Attributes
     ----------
     failures
-        One row per broken column or value: ``column``, ``expected``, ``found``;
-        None where a single sentence says it all.
+        One row per broken column or value: ``column``, ``expected``, ``found``. Of a rate card
+        one row per problem: ``line`` (Int64, missing where the whole card is meant), ``column``, ``value``,
+        ``problem`` (str). None where a single sentence says it all.
 
     Examples
     --------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
-from sippet_reconcile._display import card, html_table, mask_number, text_table
+from sippet_reconcile._display import card, html_table, mask_number, mask_text, text_table
 
 
 def test_every_value_is_escaped_wherever_it_comes_from() -> None:
@@ -28,6 +29,14 @@ def test_an_empty_table_still_has_its_heads() -> None:
 def test_a_number_is_masked_however_it_is_written() -> None:
     shown = [mask_number(text) for text in ("(020) 7946-0123", "+44 20 7946 0123", "sip:02079460123@pbx")]
     assert shown == ["(02•) ••••-••23", "+44 •• •••• ••23", "sip:02•••••••23@pbx"]
+
+
+@pytest.mark.parametrize("word", ["12345678", "1234567a", "00000000", "deadbeef"])
+@pytest.mark.parametrize("text", ["{}", "Run {}.", "undone by run {}, and", "(run_{}.html)"])
+def test_the_id_of_a_run_is_shown_whole_whatever_chance_made_of_it(word: str, text: str) -> None:
+    told = text.format(f"20261102T090000Z-{word}")
+    assert mask_text(told) == told
+    assert mask_text(f"{told} +442079460123") == f"{told} +44••••••••23"
 
 
 def test_columns_of_text_tables_line_up() -> None:

@@ -35,6 +35,7 @@ _STAMP: Final = (
 _OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _KEPT: Final = (
     r"(?i:(?<![0-9a-z])[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}(?![0-9a-z]))"  # a UUID
+    r"|(?<![^\W_])20\d{6}T\d{6}Z-[0-9a-f]{8}(?![^\W_])"  # a run: when it began, and letters or digits at random
     rf"|(?<![\d.+/-]){_DATE}|(?<![\d.+]){_STAMP}"
     rf"|(?<![\d.]){_OCTET}(?:\.{_OCTET}){{3}}(?![\d.])"  # the address of a computer
     r"|(?<![\w.])1[3-9]\d{8}\.\d{1,6}(?!\w)"  # an id that begins with the second of its making

@@ -213,6 +213,19 @@ def test_a_run_that_was_undone_says_by_which_and_so_does_its_proof(lab):
     assert told in section(proof.report(), "What does not hold").intro
 
 
+def test_a_run_whose_id_is_made_of_digits_alone_is_found_by_it_in_every_view(tmp_path):
+    run_id, undo_id = "20261102T090000Z-12345678", "20261103T090000Z-87654321"
+    run = make_run(tmp_path, [record()], run_id=run_id, reverted_by=(undo_id,))
+    for told in (
+        run.to_markdown(),
+        run.to_json(),
+        run.report().html(),
+        run.to_html(tmp_path / "run.html").read_text("utf-8"),
+    ):
+        assert run_id in told
+        assert undo_id in told
+
+
 def test_a_run_without_calls_is_a_document_too(tmp_path):
     run = make_run(tmp_path, [], _approvals=typed(RUN_APPROVALS, []), _sessions=typed(RUN_SESSIONS, []))
     document = run.report()

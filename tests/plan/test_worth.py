@@ -162,7 +162,7 @@ def test_a_call_without_a_rate_of_which_nobody_knows_what_it_holds_lacks_the_rat
 def test_sums_beyond_what_money_is_counted_in_are_refused(card: sr.RateCard, unbilled: bool) -> None:
     long = {"seconds": 10.0**13, "kind": "unbilled", "to_number": "+442079460123", "started_at": "2026-12-01T00:00:00Z"}  # fmt: skip
     rows = [
-        {"before_s": 0, "after_s": 1 if unbilled else 10**13, "started_at": pd.Timestamp(long["started_at"])}
+        {"before_s": 0, "after_s": 1 if unbilled else 10**13, "started_at": pd.Timestamp("2026-12-01T00:00:00Z")}
     ]
     disputes = to_schema(pd.DataFrame([long] * 6), DISPUTES)
     with pytest.raises(InputError, match="costs"):

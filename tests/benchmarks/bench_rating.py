@@ -10,8 +10,8 @@ round is a fresh process, and the rounds go over the steps in turn, so that a bu
 slows them all. Each process runs its step three times. Shown are the medians and bests over
 all runs, the processor time, the peak of memory and the ratio; every round must cost the same. Calls
 are rated twice: with their numbers in E.164, and with numbers as delivered, which are read first.
-The last digits are random, so that every call has a number of its own, and many are of no
-country's length: the two ways need not cost the same.
+The last digits are random, so that nearly every call has a number of its own, and many are read
+as none: the two ways do not cost the same.
 """
 
 from __future__ import annotations

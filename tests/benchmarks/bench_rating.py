@@ -10,8 +10,8 @@ round is a fresh process, and the rounds go over the steps in turn, so that a bu
 slows them all. Each process runs its step three times. Shown are the medians and bests over
 all runs, the processor time, the peak of memory and the ratio; every round must cost the same. Calls
 are rated twice: with their numbers in E.164, and with numbers as delivered, which are read first.
-The last digits are random, so that nearly every call has a number of its own, and many are read
-as none: the two ways do not cost the same.
+The last digits are random, so that nearly every call has a number of its own; all are of a length that
+their country has, as the numbers of an API are.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ import pandas as pd
 from bench_reconcile import write_record
 
 import sippet_reconcile as sr
+from sippet_reconcile.phones import numbers_to_e164
 
 MERGE, LOAD = "pandas.merge on a text key", "RateCard.from_csv"
 RATE, READ = "rate_calls, to_e164 given", "rate_calls, to_number only"
@@ -89,16 +90,29 @@ def make_card(rng: np.random.Generator, prefixes: list[str]) -> pd.DataFrame:
     return pd.concat([rows.assign(valid_to=np.where(changed, CHANGED_ON, None)), second], ignore_index=True)
 
 
+def make_numbers(rng: np.random.Generator, prefixes: Any, count: int) -> tuple[Any, pd.Series[str]]:
+    """Return a prefix and a number of it for each call, drawn again until its country has numbers that long."""
+    starts = np.empty(count, object)
+    numbers = pd.Series(pd.NA, index=range(count), dtype="str")
+    left = np.arange(count)
+    while len(left):
+        drawn = prefixes[rng.integers(len(prefixes), size=len(left))]
+        ends, lengths = rng.integers(10**11, 10**12, len(left)).astype(str), rng.integers(10, 14, len(left))
+        texts = [f"+{(start + end)[:n]}" for start, end, n in zip(drawn, ends, lengths, strict=True)]
+        kept = numbers_to_e164(pd.Series(texts, dtype="str")).eq(pd.Series(texts)).to_numpy("bool")
+        starts[left[kept]] = drawn[kept]
+        numbers.iloc[left[kept]] = np.array(texts, object)[kept]
+        left = left[~kept]
+    return starts, numbers
+
+
 def prepare(folder: Path, calls: int, prefixes: int) -> None:
     """Write the card, the calls and the two frames to merge."""
     rng = np.random.default_rng(11)
     known = make_prefixes(rng, prefixes)
     card = make_card(rng, known)
     card.to_csv(folder / "rates.csv", index=False)
-    starts = np.array(known)[rng.integers(len(known), size=calls)]
-    ends = rng.integers(10**11, 10**12, calls).astype(str)
-    lengths = rng.integers(10, 14, calls)
-    numbers = [f"+{(start + end)[:length]}" for start, end, length in zip(starts, ends, lengths, strict=True)]
+    starts, numbers = make_numbers(rng, np.array(known), calls)
     seconds = np.where(rng.random(calls) < 0.3, 0, rng.gamma(1.2, 120, calls).astype(int))
     started = pd.Timestamp("2026-10-01", tz="UTC") + pd.to_timedelta(
         rng.integers(0, 31 * 86_400, calls), unit="s"
@@ -106,7 +120,7 @@ def prepare(folder: Path, calls: int, prefixes: int) -> None:
     frame = pd.DataFrame(
         {
             "id": pd.array([f"{n:08x}-0000-4000-8000-{n:012x}" for n in range(calls)], dtype="str"),
-            "to_number": pd.array(numbers, dtype="str"),
+            "to_number": numbers,
             "started_at": started.as_unit("us"),
             "duration_seconds": pd.array(seconds, dtype="Int64"),
         }

@@ -150,7 +150,8 @@ def billing_impact(
     subject
         A `Reconciliation`: every compared call, afterwards as if all that can be corrected were. A `Plan`: every
         call it touches. A `Run`: every call of its plan, ahead of the run and by now, as its log has it; what a call was
-        found to hold otherwise is no change of the run.
+        found to hold otherwise is no change of the run. Days are those of the period's zone; of UTC where a plan has no
+        period, as a person's corrections and reverts have none.
     card
         The rates.
     by

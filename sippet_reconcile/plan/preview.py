@@ -13,6 +13,7 @@ import pandas as pd
 from sippet_reconcile.api.pacing import parse_rate
 from sippet_reconcile.plan.worth import checked_card, money_of
 from sippet_reconcile.report import DryRunFacts, DryRunReport
+from sippet_reconcile.report.dry_run.facts import beyond_patching
 
 if TYPE_CHECKING:
     from sippet_reconcile.billing import RateCard
@@ -28,7 +29,10 @@ def preview(plan: Plan, *, rate: str, rate_card: RateCard | None = None) -> DryR
     facts = facts_of(plan, rate=rate)
     if rate_card is not None:
         card = checked_card(rate_card)
-        facts = replace(facts, money=money_of(plan.billed_seconds(), card, disputes=facts.disputes))
+        _, unbilled = beyond_patching(facts.not_patchable)
+        counted = int(unbilled["n_calls"].sum()), float(unbilled["seconds"].sum())
+        money = money_of(plan.billed_seconds(), card, disputes=facts.disputes, counted=counted)
+        facts = replace(facts, money=money)
     return DryRunReport.from_facts(facts)
 
 

@@ -46,7 +46,13 @@ def checked_card(card: object) -> RateCard:
     return card
 
 
-def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | None = None) -> MoneyFacts:
+def money_of(
+    billed: BilledSeconds,
+    card: RateCard,
+    *,
+    disputes: pd.DataFrame | None = None,
+    counted: tuple[int, float] = (0, 0.0),
+) -> MoneyFacts:
     """Return what changes of seconds are worth, each call rated before and after by the one rate that fits it.
 
     Parameters
@@ -57,6 +63,8 @@ def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | 
         The rates.
     disputes
         `DISPUTES`: what is unbilled among them is rated by itself, and is part of no sum.
+    counted
+        How many unbilled calls there are in all, and their seconds: a plan keeps the longest of them.
 
     Raises
     ------
@@ -81,8 +89,14 @@ def money_of(billed: BilledSeconds, card: RateCard, *, disputes: pd.DataFrame | 
             "unrated_reason": _reasons(rated.reasons),
         }
     )
+    unbilled = _unbilled(disputes, card, billed.timezone)
+    n_kept, kept_s = (0, 0.0) if unbilled is None else (len(unbilled), float(unbilled["seconds"].sum()))
     return MoneyFacts.of_calls(
-        rows, card=card.source, sha256=card.sha256, unbilled=_unbilled(disputes, card, billed.timezone)
+        rows,
+        card=card.source,
+        sha256=card.sha256,
+        unbilled=unbilled,
+        unbilled_left=(counted[0] - n_kept, max(0.0, counted[1] - kept_s)),
     )
 
 

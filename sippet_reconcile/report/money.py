@@ -53,6 +53,7 @@ _UNRATED: Final[Mapping[str, str]] = {
     "no-prefix": "no prefix of the card fits the called number",
     "no-start": "the start is not known, so neither is the day's rate",
     "not-valid-then": "no rate that fits was valid on the day of the call",
+    "not-kept": "the plan counts these and has no row of them, so they were not rated",
 }
 _ROUNDING: Final = (
     "Seconds are rounded up to the increments of the rate, and each call's cost half up to six places, once; "

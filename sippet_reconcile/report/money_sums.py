@@ -60,7 +60,7 @@ class MoneyFacts:
         One row per reason why calls have no cost, before or after: ``reason``, ``n_calls``, ``examples``.
     unbilled
         Talk of the CDR that no Call record bills, one row per currency, and one per reason
-        where it could not be rated: ``currency``, ``reason``, ``n_calls``, ``seconds``,
+        where it could not be rated, ``not-kept`` where the plan has no row of it: ``currency``, ``reason``, ``n_calls``, ``seconds``,
         ``billed_s``, ``cost``. Part of no sum.
     n_calls
         Calls that were looked at, rated or not.
@@ -89,7 +89,13 @@ class MoneyFacts:
 
     @classmethod
     def of_calls(
-        cls, calls: pd.DataFrame, *, card: str, sha256: str, unbilled: pd.DataFrame | None = None
+        cls,
+        calls: pd.DataFrame,
+        *,
+        card: str,
+        sha256: str,
+        unbilled: pd.DataFrame | None = None,
+        unbilled_left: tuple[int, float] = (0, 0.0),
     ) -> MoneyFacts:
         """Add up calls with their cost before and after.
 
@@ -105,6 +111,8 @@ class MoneyFacts:
         unbilled
             One row per unbilled call of the CDR: ``seconds``, ``billed_s``, ``cost``, ``currency``,
             ``unrated_reason``.
+        unbilled_left
+            How many more there are of which the plan keeps no row, and their seconds.
         """
         rated = _priced(calls)
         causes, users = _sums(rated, "explanation"), _sums(rated, "sip_username")
@@ -117,7 +125,7 @@ class MoneyFacts:
             n_users=len(users),
             calls=_most_money(rated),
             unrated=_unrated(calls),
-            unbilled=_unbilled(unbilled),
+            unbilled=_with_left(_unbilled(unbilled), *unbilled_left),
             n_calls=len(calls),
         )
 
@@ -189,16 +197,15 @@ def _largest(rows: pd.DataFrame, name: str, most: int) -> pd.DataFrame:
 def _most_money(rated: pa.Table) -> pd.DataFrame:
     """Return the calls of the most money, so many of each currency; those whose cost stays are none."""
     size = pc.abs(rated["cost_delta"])
-    moved = rated.append_column("magnitude", size).filter(pc.greater(size, pa.scalar(Decimal(0), MONEY)))
-    order = [("currency", "ascending"), ("magnitude", "descending"), ("call_id", "ascending")]
-    ranked = moved.take(pc.sort_indices(moved, order)).select(
-        ["call_id", "explanation", "currency", *_OF_CALL]
-    )
-    few: list[pa.Table] = [
-        ranked.filter(pc.equal(ranked["currency"], code)).slice(0, MOST_CALLS)
-        for code in pc.unique(ranked["currency"])
-    ]
-    return _frame(pa.concat_tables(few) if few else ranked)
+    told = rated.select(["call_id", "explanation", "currency", *_OF_CALL]).append_column("magnitude", size)
+    few = [told.slice(0, 0)]
+    for code in sorted(pc.unique(told["currency"]).to_pylist()):
+        moved = told.filter(
+            pc.and_(pc.equal(told["currency"], code), pc.greater(size, pa.scalar(Decimal(0), MONEY)))
+        )
+        order = [("magnitude", "descending"), ("call_id", "ascending")]
+        few.append(moved.take(pc.select_k_unstable(moved, MOST_CALLS, order)))
+    return _frame(pa.concat_tables(few).drop_columns("magnitude"))
 
 
 def _unrated(calls: pd.DataFrame) -> pd.DataFrame:
@@ -248,3 +255,12 @@ def _unbilled(calls: pd.DataFrame | None) -> pd.DataFrame:
     frame = _frame(summed.rename_columns(["currency", "reason", *names]))
     frame["seconds"] = frame["seconds"].astype("Float64")
     return frame.sort_values(["currency", "reason"], na_position="last", ignore_index=True)
+
+
+def _with_left(unbilled: pd.DataFrame, n_calls: int, seconds: float) -> pd.DataFrame:
+    """Return what is unbilled with a row for the calls that the plan counts and does not keep."""
+    if n_calls <= 0:
+        return unbilled
+    row = {"reason": "not-kept", "n_calls": n_calls, "seconds": seconds}
+    left = pd.DataFrame([row]).reindex(columns=unbilled.columns)
+    return pd.concat([unbilled, left.astype(unbilled.dtypes.to_dict())], ignore_index=True)

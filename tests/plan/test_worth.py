@@ -16,6 +16,7 @@ from sippet_reconcile.demo import sample_data, sample_reconciliation, sample_run
 from sippet_reconcile.errors import InputError, ReconcileError
 from sippet_reconcile.plan.frames import DISPUTES, to_schema
 from sippet_reconcile.plan.worth import checked_card, money_of
+from sippet_reconcile.report.money import outside_rows
 
 Row = dict[str, Any]
 
@@ -162,7 +163,11 @@ def test_a_call_without_a_rate_of_which_nobody_knows_what_it_holds_lacks_the_rat
 def test_sums_beyond_what_money_is_counted_in_are_refused(card: sr.RateCard, unbilled: bool) -> None:
     long = {"seconds": 10.0**13, "kind": "unbilled", "to_number": "+442079460123", "started_at": "2026-12-01T00:00:00Z"}  # fmt: skip
     rows = [
-        {"before_s": 0, "after_s": 1 if unbilled else 10**13, "started_at": pd.Timestamp("2026-12-01T00:00:00Z")}
+        {
+            "before_s": 0,
+            "after_s": 1 if unbilled else 10**13,
+            "started_at": pd.Timestamp("2026-12-01T00:00:00Z"),
+        }
     ]
     disputes = to_schema(pd.DataFrame([long] * 6), DISPUTES)
     with pytest.raises(InputError, match="costs"):
@@ -184,6 +189,21 @@ def test_talk_that_nobody_bills_in_the_sample_month_is_rated_where_its_number_is
     assert by_currency
     assert by_currency == {code: (n, cost) for code, n, cost in amounts(told, "currency", "n_calls", "cost")}
     assert money.unbilled["n_calls"].sum() == len(alone)
+
+
+def test_unbilled_talk_of_which_the_plan_keeps_no_row_is_counted_as_not_rated(card: sr.RateCard) -> None:
+    row = {"kind": "unbilled", "to_number": "+442079460123", "seconds": 60.0, "started_at": "2026-10-05T10:00:00Z"}  # fmt: skip
+    kept = to_schema(pd.DataFrame([row]), DISPUTES)
+    seconds = billed([{"before_s": 1, "after_s": 1}])
+    facts = money_of(seconds, card, disputes=kept, counted=(3, 75.5))
+    names = ("reason", "n_calls", "seconds", "cost")
+    rows = facts.unbilled.astype(object).where(facts.unbilled.notna(), None)
+    assert amounts(rows, *names) == [(None, 1, 60.0, Decimal("0.65")), ("not-kept", 2, 15.5, None)]
+    whole = money_of(seconds, card, disputes=kept, counted=(1, 60.0))
+    assert whole.unbilled.dtypes.equals(facts.unbilled.dtypes)
+    assert whole.unbilled["n_calls"].tolist() == [1]
+    told = outside_rows(facts)["meaning"].tolist()
+    assert told[1] == "the plan counts these and has no row of them, so they were not rated"
 
 
 def test_calls_that_do_not_tie_out_with_the_ledger_are_worth_nothing(card: sr.RateCard) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -254,10 +255,21 @@ def show_plan(
     for path in written:
         say(f"The dry run is in {path}.")
     if files.excel is not None and out is not None:
-        say(f"Answered, it is read back: sippet-reconcile plan {out} --reviewed {files.excel} --out SMALLER")
+        say(
+            f"Answered, it is read back: sippet-reconcile plan {_quoted(out)} --reviewed {_quoted(files.excel)} --out SMALLER"
+        )
     if out is not None:
-        following = f"Next: sippet-reconcile approve {out} --by NAME" if len(plan) else "It corrects nothing."
+        following = (
+            f"Next: sippet-reconcile approve {_quoted(out)} --by NAME"
+            if len(plan)
+            else "It corrects nothing."
+        )
         say(f"The plan is in {out}. Nothing has been sent. {following}")
+
+
+def _quoted(path: Path) -> str:
+    """Return a path as a shell takes it, whatever blanks are in it."""
+    return shlex.quote(str(path))
 
 
 @click.command(
@@ -297,7 +309,7 @@ def approve_command(*, plan: Path, by: str, note: str, out: Path | None, as_json
     print_summary(approved.summary() | {"written_to": str(target)})
     print_frame(pd.DataFrame(approvals).replace("", None), columns=_APPROVAL, title="approvals")
     say(_standing(approved, people_of(approved.approvals)))
-    say(f"Next: sippet-reconcile apply {target} --audit audit/ --limit 5")
+    say(f"Next: sippet-reconcile apply {_quoted(target)} --audit audit/ --limit 5")
 
 
 def _standing(plan: Plan, people: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from sippet_reconcile.api.queries import filter_pairs
 from sippet_reconcile.api.urls import base_url_of
 from sippet_reconcile.cdr.formats import format_named
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.month.places import check_places
+from sippet_reconcile.month.places import check_name, check_output, check_places, home_expanded
 from sippet_reconcile.month.tables import Table, secrets_in
 from sippet_reconcile.own_numbers import check_own_numbers
 from sippet_reconcile.period import load_zone
@@ -158,10 +158,10 @@ class MonthConfig:
             "timezone": top.take(
                 "timezone", "text", "UTC", check=_zone, needed='the IANA zone of the month, such as timezone = "Europe/London"'
             ),
-            "output": base / Path(
-                top.take("output", "text", ".", needed='the folder of the months, such as output = "months"')
-            ).expanduser(),
-            "rate_card": top.take("rate_card", "text", check=check_places),
+            "output": base / home_expanded(top.take(
+                "output", "text", ".", check=check_output, needed='the folder of the months, such as output = "months"'
+            )),
+            "rate_card": top.take("rate_card", "text", check=check_name),
             "sources": _sources(top, problems),
             "api": _api(_table(top, "api", problems)),
             "rules": _rules(top, base, problems),
@@ -243,7 +243,7 @@ def _source(table: Table) -> CdrSource:
 
 
 def _files(value: str | list[str]) -> tuple[str, ...]:
-    return tuple(check_places(text) for text in ([value] if isinstance(value, str) else value))
+    return tuple(check_name(text) for text in ([value] if isinstance(value, str) else value))
 
 
 def _format(name: str) -> str:
@@ -259,7 +259,7 @@ def _statuses(words: dict[str, str]) -> dict[str, str]:
 
 
 def _api(table: Table) -> CallsFrom:
-    file = table.take("calls", "text", check=check_places)
+    file = table.take("calls", "text", check=check_name)
     found = CallsFrom(
         url=table.take("url", "text", check=base_url_of),
         filters=table.take("filters", "table", {}, check=_filters(has_file=file is not None)),
@@ -297,7 +297,7 @@ def _rules(top: Table, base: Path, problems: list[str]) -> Rules:
         return Rules()
     if isinstance(value, str):
         try:
-            path = base / Path(value).expanduser()
+            path = base / home_expanded(value)
             if not path.is_file():
                 problems.append(f"rules: there is no file {path}")
                 return Rules()

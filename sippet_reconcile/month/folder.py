@@ -10,6 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import shutil
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -46,6 +49,12 @@ RULES: Final = "rules.toml"
 SUMMARY: Final = "summary.json"
 
 _LOCK: Final = ".lock"
+_UNFINISHED: Final = re.compile(
+    rf"\.(?:(?:{'|'.join(map(re.escape, (CALLS, PLAN, DRY_RUN, REPORT, REVIEW, RULES, SUMMARY)))})\.|{RECONCILIATION}-)[a-z0-9_]{{8}}"
+)
+"""What a file, or the folder of the reconciliation, is called while it is written."""
+
+_FORGOTTEN_S: Final = 3600
 _KIND: Final = "sippet_reconcile month"
 _VERSION: Final = 1
 
@@ -92,9 +101,22 @@ class MonthFolder:
             msg = f"the folder {self.path} cannot be made or locked ({getattr(exc, 'strerror', None) or exc}): choose another output"
             raise InputError(msg) from exc
         try:
+            self._sweep()
             yield
         finally:
             lock.release()
+
+    def _sweep(self) -> None:
+        """Take away what a run that was killed was writing: it is as confidential as the CDR, and nobody reads it.
+
+        Not what is younger than an hour: somebody may be approving the plan, which needs no lock.
+        """
+        for path in self.path.iterdir():
+            if _UNFINISHED.fullmatch(path.name) and time.time() - path.stat().st_mtime > _FORGOTTEN_S:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
     def facts(self, *names: str) -> dict[str, dict[str, Any]]:
         """Return size and hash of files that are there, of a folder those of its files, by name."""

@@ -17,7 +17,16 @@ from typing import Final
 
 from sippet_reconcile.errors import InputError
 
-__all__ = ["FileFacts", "check_places", "filled", "find_files", "neighbours"]
+__all__ = [
+    "FileFacts",
+    "check_name",
+    "check_output",
+    "check_places",
+    "filled",
+    "find_files",
+    "home_expanded",
+    "neighbours",
+]
 
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _NAMES: Final = ("month", "year", "previous", "next")
@@ -43,6 +52,47 @@ def check_places(text: str) -> str:
         meant = f" (did you mean '{{{near[0]}}}'?)" if near else ""
         known = ", ".join(f"{{{name}}}" for name in _NAMES)
         msg = f"there is no placeholder '{{{unknown[0]}}}'{meant}; there are: {known}"
+        raise InputError(msg)
+    return text
+
+
+def home_expanded(name: str) -> Path:
+    """Return a path in which a ``~`` at the beginning is somebody's home.
+
+    Raises
+    ------
+    InputError
+        If that home is not known, or it can be no path.
+    """
+    if "\0" in name:
+        msg = f"{name!r} holds a NUL, as no name of a file does"
+        raise InputError(msg)
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as exc:
+        msg = f"{name!r} begins with a home that is not known; write the whole path"
+        raise InputError(msg) from exc
+
+
+def check_name(text: str) -> str:
+    """Return the name of a file, or a glob, if its placeholders and its home are known."""
+    home_expanded(check_places(text))
+    return text
+
+
+def check_output(text: str) -> str:
+    """Return the folder of the months, which is the same for every one of them.
+
+    Examples
+    --------
+    >>> check_output("months/{year}")
+    Traceback (most recent call last):
+    ...
+    sippet_reconcile.errors.InputError: 'months/{year}' has a placeholder, and one folder holds all months, each in a folder of its own; leave it out
+    """
+    home_expanded(text)
+    if _PLACE.search(text):
+        msg = f"{text!r} has a placeholder, and one folder holds all months, each in a folder of its own; leave it out"
         raise InputError(msg)
     return text
 
@@ -82,7 +132,7 @@ def find_files(text: str, month: str, base: Path) -> list[Path]:
         If there is none.
     """
     name = filled(text, month)
-    path = base / Path(name).expanduser()
+    path = base / home_expanded(name)
     if path.is_file():
         return [path]
     if path.is_dir():
@@ -91,7 +141,7 @@ def find_files(text: str, month: str, base: Path) -> list[Path]:
     if not _GLOB.intersection(name):
         msg = f"{name} does not exist in {base}"
         raise InputError(msg)
-    pattern = str(Path(name).expanduser())
+    pattern = str(home_expanded(name))
     matches = sorted(glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207 - absolute globs too
     files = [base / match for match in matches if (base / match).is_file()]
     if not files:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Final
 
+from sippet_reconcile._display import plural
 from sippet_reconcile.errors import PlanError, PlanGuardError
 from sippet_reconcile.month.folder import DRY_RUN, PLAN, RECONCILIATION, REVIEW
 from sippet_reconcile.month.places import FileFacts
@@ -47,6 +48,12 @@ def plan_month(work: Work, rec: Reconciliation, before: Previous) -> tuple[Plan 
         for finding in rec.findings.stops
         if finding.code not in options.accept
     ]
+    if (
+        not rec.n_compared
+        and "empty-side" not in options.accept
+        and not any(finding.code == "empty-side" for finding in rec.findings.stops)
+    ):
+        stops.append(_nothing_compared(rec, work.month))
     flip = flip_of(work.config.rules.duration, rec.rules.duration, work.month, before)
     if flip is not None:
         stops.append(flip)
@@ -72,6 +79,16 @@ def plan_month(work: Work, rec: Reconciliation, before: Previous) -> tuple[Plan 
     new.save(work.folder / PLAN)
     work.settle(PLAN, key, is_kept=False)
     return new, ()
+
+
+def _nothing_compared(rec: Reconciliation, month: str) -> str:
+    """Return why a month of which nothing could be compared is not one in which everything agrees."""
+    said = rec.summary()
+    return (
+        f"empty-side: {plural(said['legs'], 'row')} of the exports and {plural(said['calls'], 'Call record')} were read, and not one "
+        f"call of {month} is on both sides. Check the month, the files of its sources, their timezone, and "
+        "where the calls come from."
+    )
 
 
 def says_the_same(one: Plan, other: Plan) -> bool:
@@ -102,14 +119,19 @@ def _is_of_the_last_run(work: Work, plan: Plan, key: str) -> bool:
 def _set_aside(work: Work, plan: Plan | None) -> None:
     """Give a plan, its dry run and its workbook names with its id in them."""
     path = work.folder / PLAN
+    told = work.before.get("plan")
+    # The plan may be another one that somebody put there: the reports are still those of the plan that was made.
+    made = str(told["short_id"]) if isinstance(told, dict) else None
     if plan is not None:
         mark = plan.short_id
     elif path.exists():
         mark = f"damaged-{FileFacts.of(path).sha256[:12]}"
     else:
-        told = work.before.get("plan")
-        mark = str(told["short_id"]) if isinstance(told, dict) else "old"
-    moved = [work.folder.set_aside(name, mark) for name in (PLAN, DRY_RUN, REVIEW)]
+        mark = made or "old"
+    moved = [
+        work.folder.set_aside(name, mark if name == PLAN else made or mark)
+        for name in (PLAN, DRY_RUN, REVIEW)
+    ]
     names = [name for name in moved if name is not None]
     work.forget((PLAN, DRY_RUN, REVIEW))
     if names:

@@ -1,11 +1,12 @@
-"""What the month before settled, so that the same words mean the same from month to month.
+"""What an earlier month settled, so that the same words mean the same from month to month.
 
 Input is the folder of the months and a month, output what ``duration = "auto"`` came to
-in the month before, as far as that can be told.
+in the last month before it that tells, as far as there is one.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,15 +20,17 @@ __all__ = ["AUTO", "Previous", "flip_of", "previous_month"]
 
 AUTO: Final = "auto"
 
+_MONTH: Final = re.compile(r"[0-9]{4}-[0-9]{2}")
+
 
 @dataclass(frozen=True)
 class Previous:
-    """What durations meant in the month before.
+    """What durations meant in an earlier month.
 
     Attributes
     ----------
     month
-        The month before.
+        The last month before it that tells; the one right before it where none does.
     duration
         ``billable`` or ``total``; None where it was not settled, or cannot be told.
     source
@@ -47,17 +50,34 @@ class Previous:
         if self.is_damaged:
             return f"What {self.month} settled cannot be read."
         if self.source is None:
-            return f"There is no {self.month} in this folder to compare the rules with."
-        if self.duration is None:
-            return f"{self.month} did not settle what durations mean."
+            return (
+                f"There is no {self.month} in this folder to compare the rules with, nor a month before it."
+            )
         return f"In {self.month}, durations were {self.duration}."
 
 
 def previous_month(output: Path, month: str) -> Previous:
-    """Return what the month before settled."""
-    before, _ = neighbours(month)
-    folder = MonthFolder(output / before)
+    """Return what the last month before this one settled.
+
+    A month that is not there, or came to no word, is passed over: one that a timer has missed would
+    otherwise let the next one come to anything.
+    """
+    names = [path.name for path in output.iterdir() if _MONTH.fullmatch(path.name) and path.name < month]
+    for name in sorted(names, reverse=True):
+        found = _told_by(MonthFolder(output / name), name)
+        if found.duration is not None or found.is_damaged:
+            return found
+    return Previous(neighbours(month)[0])
+
+
+def _told_by(folder: MonthFolder, before: str) -> Previous:
     values, is_damaged = folder.read_summary()
+    told = values.get("duration")
+    if isinstance(told, dict) and told.get("agreed") is False:
+        # It was stopped for this very reason, and nobody has settled it since: its own word counts for nothing.
+        word = _settled(told.get("previous"))
+        earlier = str(told.get("previous_month"))
+        return Previous(earlier, word, folder / SUMMARY, is_damaged=word is None)
     rules = values.get("rules")
     if isinstance(rules, dict) and "duration" in rules:
         return Previous(before, _settled(rules["duration"]), folder / SUMMARY)

@@ -7,7 +7,8 @@ left out where what it depends on is as it was.
 from __future__ import annotations
 
 import shlex
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from sippet_reconcile._display import plural
 from sippet_reconcile.api import Client
@@ -16,7 +17,7 @@ from sippet_reconcile.month.config import MonthConfig
 from sippet_reconcile.month.evidence import reconcile_exports
 from sippet_reconcile.month.folder import DRY_RUN, PLAN, REPORT, SUMMARY, MonthFolder
 from sippet_reconcile.month.planning import plan_month
-from sippet_reconcile.month.previous import AUTO, previous_month
+from sippet_reconcile.month.previous import AUTO, flip_of, previous_month
 from sippet_reconcile.month.reports import write_dry_run, write_report, write_review
 from sippet_reconcile.month.result import CODES, MonthOutcome, MonthResult
 from sippet_reconcile.month.snapshot import take_snapshot
@@ -26,6 +27,7 @@ from sippet_reconcile.period import Period
 from sippet_reconcile.plan import Plan
 from sippet_reconcile.progress import Progress
 from sippet_reconcile.report import DryRunReport
+from sippet_reconcile.report.money import money_sentence
 
 __all__ = ["reconcile_month"]
 
@@ -113,7 +115,7 @@ def _walk(work: Work, client: Client | None, *, fetch_again: bool) -> MonthResul
     money = None
     if plan is not None:
         dry_run = _dry_run(work, plan)
-        money = dry_run.summary().get("money")
+        money = _money(dry_run)
         write_dry_run(work, plan, dry_run)
         write_review(work, plan, dry_run)
     outcome = _outcome(plan)
@@ -127,6 +129,7 @@ def _walk(work: Work, client: Client | None, *, fetch_again: bool) -> MonthResul
         rec,
         plan,
         before=before,
+        agreed=flip_of(work.config.rules.duration, rec.rules.duration, work.month, before) is None,
         money=money,
         outcome=str(outcome),
         exit_code=CODES[outcome],
@@ -162,6 +165,14 @@ def _dry_run(work: Work, plan: Plan) -> DryRunReport:
         return plan.dry_run(rate=rate)
 
 
+def _money(dry_run: DryRunReport) -> dict[str, Any] | None:
+    """Return what the plan is worth as plain values, with the sentence that says it."""
+    facts, told = dry_run.facts.money, dry_run.summary().get("money")
+    if facts is None or not isinstance(told, Mapping):
+        return None
+    return {"sentence": money_sentence(facts), **told}
+
+
 def _outcome(plan: Plan | None) -> MonthOutcome:
     if plan is None:
         return MonthOutcome.STOPPED
@@ -177,6 +188,10 @@ def _next(work: Work, plan: Plan | None, outcome: MonthOutcome) -> str:
             "is accepted by its code, as accept under [plan]."
         )
     path = shlex.quote(str(work.folder / PLAN))
+    applies = f"sippet-reconcile apply {path} --audit audit/ --limit 5"
     if plan.approvals:
-        return f"sippet-reconcile apply {path} --audit audit/ --limit 5"
-    return f"read {DRY_RUN} ({plural(len(plan), 'call')}); then a person approves: sippet-reconcile approve {path} --by NAME"
+        return f"{applies}; then the same without --limit sends the rest."
+    return (
+        f"read {DRY_RUN} ({plural(len(plan), 'call')}); then a person approves: sippet-reconcile approve {path} --by NAME; "
+        f"and sends five calls first: {applies}"
+    )

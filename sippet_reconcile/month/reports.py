@@ -6,9 +6,10 @@ somebody has answered is never written over.
 
 from __future__ import annotations
 
+import shlex
 from importlib.util import find_spec
 
-from sippet_reconcile.month.folder import DRY_RUN, RECONCILIATION, REPORT, REVIEW
+from sippet_reconcile.month.folder import DRY_RUN, PLAN, RECONCILIATION, REPORT, REVIEW
 from sippet_reconcile.month.work import Work
 from sippet_reconcile.plan import Plan
 from sippet_reconcile.reconciliation import Reconciliation
@@ -47,7 +48,13 @@ def write_review(work: Work, plan: Plan, dry_run: DryRunReport) -> None:
     if is_same and (is_written or is_answered):
         work.settle(REVIEW, key, is_kept=True)
         if is_answered:
-            work.note(f"{REVIEW} has been worked on since it was written, and stays as it is.")
+            plan_file, review, smaller = (
+                shlex.quote(str(work.folder / name)) for name in (PLAN, REVIEW, "reviewed.parquet")
+            )
+            work.note(
+                f"{REVIEW} has been worked on since it was written, and stays as it is. Its answers are read back with: "
+                f"sippet-reconcile plan {plan_file} --reviewed {review} --out {smaller}"
+            )
         return
     if is_answered:
         aside = work.folder.set_aside(REVIEW, plan.short_id)

@@ -25,7 +25,9 @@ from sippet_reconcile.reconciliation import Reconciliation
 
 __all__ = ["masked", "summary_of"]
 
-_EXACT: Final = frozenset({"sha256", "plan_id", "short_id", "keys", "files", "versions", "by_currency"})
+_EXACT: Final = frozenset(
+    {"sha256", "plan_id", "short_id", "keys", "files", "versions", "by_currency", "sentence"}
+)
 """Hashes, names that the program itself gives, and amounts of money, whose digits are no number of a phone."""
 
 _COUNTED: Final = (
@@ -42,6 +44,7 @@ def summary_of(
     plan: Plan | None,
     *,
     before: Previous,
+    agreed: bool,
     money: Any,
     **ended: Any,
 ) -> dict[str, Any]:
@@ -54,7 +57,9 @@ def summary_of(
     snapshot, rec, plan
         What its steps came to; no plan where it was stopped.
     before
-        What the month before settled.
+        What an earlier month settled.
+    agreed
+        Whether what durations mean is as it was there, or was settled by a person.
     money
         What the plan is worth, by currency; None without a rate card.
     ended
@@ -79,6 +84,7 @@ def summary_of(
             "settled": rec.rules.duration,
             "previous_month": before.month,
             "previous": before.duration,
+            "agreed": agreed,
         },
         "plan": None if plan is None else _plan_told(plan),
         "money": money,

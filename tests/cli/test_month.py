@@ -12,6 +12,7 @@ import pytest
 
 import sippet_reconcile as sr
 from sippet_reconcile.month.config import PlanOptions
+from sippet_reconcile.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,14 +38,31 @@ def test_a_plan_to_review_ends_with_one_and_says_what_a_person_does(shell, confi
     done = shell("month", "2026-10", "--config", config(), code=1)
     assert done.stdout.startswith("2026-10: 288 of 2,316 compared calls differ")
     assert "plan.parquet" in done.stdout
+    assert "WARN stuck-calls: " in done.stdout, "what the data are like, before a plan is approved"
     plan = tmp_path / "months" / "2026-10" / "plan.parquet"
     assert f"sippet-reconcile approve {plan} --by NAME" in done.stderr
+    assert f"sippet-reconcile apply {plan} --audit audit/ --limit 5" in done.stderr
     assert "Nothing has been sent." in done.stderr
     shell("approve", plan, "--by", "ana")
     told = shell.json("month", "2026-10", "--config", config(), "--quiet", code=1)
     assert told["steps"]["plan.parquet"] == "kept"
     assert told["plan"]["approved_by"] == ["ana"]
     assert told["next"].startswith("sippet-reconcile apply ")
+
+
+def test_a_rate_card_says_what_the_plan_is_worth(shell, config, sample):
+    path = config()
+    path.write_text(f'rate_card = "{sample}/rates.csv"\n{path.read_text("utf-8")}', "utf-8")
+    done = shell("month", "2026-10", "--config", path, code=1)
+    assert re.search(r"^Invoices fall by GBP \d+\.\d\d .* USD \d+\.\d\d", done.stdout, re.MULTILINE)
+
+
+def test_help_has_every_exit_code_that_the_page_has(shell):
+    page = (ROOT / "MONTH.md").read_text("utf-8")
+    codes = dict(re.findall(r"^\| (\d+) \| (.+?) \|$", page, re.MULTILINE))
+    assert set(codes) == {"0", "1", "2", "3", "130"}
+    told = shell("month", "--help").stdout
+    assert dict(re.findall(r"^ +(\d+) {2,4}(\S.+)$", told, re.MULTILINE)) == codes
 
 
 def test_nothing_to_correct_ends_with_zero(shell, config):
@@ -57,6 +75,8 @@ def test_a_stop_ends_with_two_and_says_how_to_go_on(shell, config, tmp_path):
     done = shell("month", "2026-10", "--config", config(zone="America/New_York"), code=2)
     assert "STOP timezone-shift: " in done.stdout
     assert "accept under [plan]" in done.stderr
+    assert "timezone='Europe/London'" in done.stdout, "a key of the configuration"
+    assert "--timezone" not in done.stdout, "which is no option of this command"
     assert (tmp_path / "months" / "2026-10" / "reconciliation.html").is_file()
     assert not (tmp_path / "months" / "2026-10" / "plan.parquet").exists()
 
@@ -72,6 +92,16 @@ def test_a_configuration_that_cannot_be_used_ends_with_two(shell, config):
     assert "did you mean 'plan'" in said
 
 
+def test_an_api_that_refuses_the_token_ends_with_three(shell, config, sample):
+    with Sandbox(sample / "api" / "calls.json") as api:
+        shell.env["SIPPET_API_TOKEN"] = "not-the-one-of-this-sandbox"  # noqa: S105 - invented
+        said = shell(
+            "month", "2026-10", "--config", config(api=f'url = "{api.url}"'), "--quiet", code=3
+        ).stderr
+    assert "403" in said
+
+
+@pytest.mark.slow
 def test_an_api_that_is_not_there_ends_with_three(shell, config):
     with_nobody = 'url = "http://127.0.0.1:9"'
     shell.env["SIPPET_API_TOKEN"] = "only-an-example"  # noqa: S105 - invented

@@ -157,3 +157,26 @@ def test_a_folder_whose_name_is_a_pattern_is_no_pattern(months, tmp_path):
 def test_a_configuration_shows_no_number_of_ones_own(months):
     months.sources["internal_numbers"] = '["+442079460123"]'
     assert "2079460123" not in repr(sr.MonthConfig.from_toml(months.write()))
+
+
+def test_names_that_can_be_no_path_are_told_at_once(months):
+    months.top["output"] = '"months/{year}"'
+    months.top["rate_card"] = '"~nobody-of-that-name/rates.csv"'
+    months.sources["files"] = r'"a\u0000b"'
+    with pytest.raises(sr.InputError) as failed:
+        sr.MonthConfig.from_toml(months.write())
+    for part in (
+        "has 3 problems",
+        "output: 'months/{year}' has a placeholder",
+        "rate_card: '~nobody-of-that-name/rates.csv' begins with a home that is not known",
+        "[[sources]] 1 files: 'a\\x00b' holds a NUL",
+    ):
+        assert part in str(failed.value), part
+
+
+def test_marks_and_line_ends_of_windows_are_no_part_of_a_configuration(months):
+    body = months.write().read_bytes()
+    same = sr.MonthConfig.from_toml(months.config)
+    months.config.write_bytes(b"\xef\xbb\xbf" + body.replace(b"\n", b"\r\n"))
+    read = sr.MonthConfig.from_toml(months.config)
+    assert (read.sources, read.rules, read.output) == (same.sources, same.rules, same.output)

@@ -333,9 +333,11 @@ def auto(months):
 def test_the_first_month_says_that_there_is_none_before_it(auto):
     result = auto.run()
     assert result.outcome == "differ"
-    assert "There is no 2026-09 in this folder to compare the rules with." in result.notes
+    assert (
+        "There is no 2026-09 in this folder to compare the rules with, nor a month before it." in result.notes
+    )
     assert summary(result)["duration"] == {
-        "asked": "auto", "settled": "billable", "previous_month": "2026-09", "previous": None,
+        "asked": "auto", "settled": "billable", "previous_month": "2026-09", "previous": None, "agreed": True,
     }  # fmt: skip
 
 

@@ -36,6 +36,8 @@ MONTH_TOML = """\
 # How each month of this company is reconciled:
 #   sippet-reconcile month 2026-10 --config month.toml
 # The Call records are fetched from SIPPET_API_URL with SIPPET_API_TOKEN; neither belongs in a file like this.
+# To try it: run 'sippet-reconcile sandbox' beside it for October, for November
+# 'sippet-reconcile sandbox --calls november/api/calls.json', and take the first line from there.
 
 timezone = "Europe/London"
 output = "months"          # a folder for each month is made in it

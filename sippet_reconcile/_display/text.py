@@ -21,6 +21,7 @@ __all__ = [
 
 _PER_CENT: Final = re.compile(r"\d+(?:\.\d+)?%")
 _DURATION: Final = re.compile(r"\d[\d,.]* (?:h|min|s)\b(?: \d+ (?:min|s)\b)*")
+_AMOUNT: Final = re.compile(r"\b[A-Z]{3} [−+]?\d[\d,]*\.\d+")
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff]"
     "|(?<=[0-9A-Za-z])[\u200c\u200d]|[\u200c\u200d](?=[0-9A-Za-z])"
@@ -73,14 +74,18 @@ def show_value(value: object) -> str:
 
 
 def unbroken(text: str) -> str:
-    r"""Return a text whose durations no line end parts, for HTML.
+    r"""Return a text whose durations, and amounts of money, no line end parts, for HTML.
 
     Examples
     --------
     >>> unbroken("falls by 3 h 20 min 6 s (5 s added) in 12 calls").replace("\N{NO-BREAK SPACE}", "_")
     'falls by 3_h_20_min_6_s (5_s added) in 12 calls'
+    >>> unbroken("GBP −7.38 · USD +0.07").replace("\N{NO-BREAK SPACE}", "_")
+    'GBP_−7.38 · USD_+0.07'
     """
-    return _DURATION.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    for kind in (_DURATION, _AMOUNT):
+        text = kind.sub(lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    return text
 
 
 def in_line(value: object) -> str:

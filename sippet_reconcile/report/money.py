@@ -14,13 +14,14 @@ import pandas as pd
 
 from sippet_reconcile._display import joined, plural, show_value
 from sippet_reconcile.report.durations import in_words
-from sippet_reconcile.report.money_sums import MONEY, MOST_CALLS, SUMMED, MoneyFacts
+from sippet_reconcile.report.money_sums import MONEY, MOST_CALLS, MoneyFacts
 from sippet_reconcile.report.section import Section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "READING",
     "headline_of",
     "money_sections",
     "money_sentence",
@@ -30,7 +31,10 @@ __all__ = [
 ]
 
 _CENT: Final = Decimal("0.01")
-_SHOWN: Final = ("currency", *(name for name in SUMMED if name not in ("cost_added", "cost_removed")))
+_SHOWN: Final = (
+    "currency", "cost_before", "cost_after", "cost_delta",
+    "n_calls", "billed_s_before", "billed_s_after", "billed_s_delta",
+)  # fmt: skip
 _SIGNED: Final = ("billed_s_delta", "cost_delta")
 _HEADS: Final[Mapping[str, str]] = {
     "call_id": "call",
@@ -43,22 +47,31 @@ _HEADS: Final[Mapping[str, str]] = {
     "billed_s": "billed (s)",
     "cost_before": "cost before",
     "cost_after": "cost after",
-    "cost_delta": "change of cost",
+    "cost_delta": "difference",
     "what": "what is not in the sums",
     "seconds": "talk (s)",
 }
 _UNRATED: Final[Mapping[str, str]] = {
     "no-seconds": "nobody knows how many seconds it is billed by",
-    "no-number": "the called number cannot be read as E.164",
+    "no-number": "the called number is not known, or cannot be read as E.164",
     "no-prefix": "no prefix of the card fits the called number",
     "no-start": "the start is not known, so neither is the day's rate",
     "not-valid-then": "no rate that fits was valid on the day of the call",
     "not-kept": "the plan counts these and has no row of them, so they were not rated",
 }
+_OF_THE_CARD: Final = frozenset({"no-prefix", "not-valid-then"})
+"""Reasons that are the card's."""
+
+_MEANING: Final = (
+    "Where invoices have gone out by the cost before, a change below zero is to be credited to whoever was invoiced, "
+    "and one above zero is still to be invoiced to them."
+)
 _ROUNDING: Final = (
     "Seconds are rounded up to the increments of the rate, and each call's cost half up to six places, once; "
-    "the tables show amounts as they are, sentences round them to two places."
+    "the tables show amounts as they are, sentences and headlines round them to two places."
 )
+READING: Final = (_MEANING, _ROUNDING)
+"""How amounts are read, and how they were rounded."""
 
 
 def _is_tiny(amount: Decimal) -> bool:
@@ -97,39 +110,55 @@ def money_sentence(facts: MoneyFacts, *, so_far: bool = False) -> str:
         )
         both = bool(added and removed)
         if delta:
-            way = "fall" if delta < 0 else "rise"
+            way = "fall by" if delta < 0 else "rise by"
             told = f" ({_of(currency, added)} added, {_of(currency, removed)} taken away)" if both else ""
-            parts.append((f"{way} by", f"{_of(currency, delta)}{told}"))
+            parts.append((way, f"{_of(currency, delta)}{told}"))
         else:
-            told = f": {_of(currency, added)} added, and as much taken away" if both else ""
-            parts.append(("stay in", f"{currency}{told}"))
-        amounts += [delta, *((added, removed) if both else ())]
-    said = ""
+            told = f" ({_of(currency, added)} added, and as much taken away)" if both else ""
+            parts.append(("do not change in", f"{currency}{told}"))
+        amounts += [*([delta] if delta else []), *((added, removed) if both else ())]
+    said = []
     if parts:
         words, last = [], ""
         for way, told in parts:
-            words.append(f"{way.split()[1] if way == last else way} {told}")
+            words.append(f"{way.split()[-1] if way == last else way} {told}")
             last = way
-        rounded = ", rounded to two places" if _are_rounded(amounts) else ""
-        said = f"{'So far, invoices' if so_far else 'Invoices'} {joined(words)}{rounded}."
+        each = "each " if len(amounts) > 1 else ""
+        rounded = f", {each}rounded to two places" if _are_rounded(amounts) else ""
+        said.append(f"{'So far, invoices' if so_far else 'Invoices'} {joined(words)}{rounded}.")
+    said += _unrated(facts)
+    if not said and facts.n_calls:
+        said.append("Its calls cost nothing, before or after, so no invoice changes.")
+    return " ".join(said)
+
+
+def _unrated(facts: MoneyFacts) -> list[str]:
+    """Say how many calls have no price, and where that is all there is to say."""
     n_unrated = int(facts.unrated["n_calls"].sum())
-    if n_unrated:
-        said += f" {plural(n_unrated, 'call')} {'has' if n_unrated == 1 else 'have'} no rate on the card."
-    elif not parts:
-        said = "No call of it has a price, so no invoice changes." if facts.n_calls else ""
-    return said.strip()
+    if not n_unrated:
+        return []
+    is_one = n_unrated == 1
+    if _OF_THE_CARD.issuperset(facts.unrated["reason"]):
+        told = f"{'has' if is_one else 'have'} no rate on the card"
+    else:
+        told = "cannot be rated"
+    unknown = [] if len(facts.totals) else ["What this is worth cannot be told."]
+    return [f"{plural(n_unrated, 'call')} {told}.", *unknown]
 
 
 def headline_of(facts: MoneyFacts) -> str:
-    """Return the change of the invoices as a headline figure, one amount per currency; a dash where none has one.
+    """Return the change of the invoices as a headline figure, one amount per currency.
 
-    Rounded to two places, but for what would come to nothing.
+    Rounded to two places, but for what would come to nothing. Without any amount it is not known where calls
+    cannot be rated, none where they cost nothing, and a dash where there are no calls.
     """
     told = [
         f"{currency} {'−' if delta < 0 else '+' if delta > 0 else ''}{show_value(abs(delta)) if _is_tiny(delta) else _two_places(delta)}"
         for currency, delta in zip(facts.totals["currency"], facts.totals["cost_delta"], strict=True)
     ]
-    return " · ".join(told) or "–"
+    if told:
+        return " · ".join(told)
+    return "not known" if len(facts.unrated) else "none" if facts.n_calls else "–"
 
 
 def _tidy(amount: Decimal) -> Decimal:
@@ -176,51 +205,58 @@ def plain_amounts(value: object) -> object:
 
 def money_sections(facts: MoneyFacts, *, so_far: bool = False) -> list[Section]:
     """Return the sections that tell what it is worth: by cause, by user, call by call, and what is in no sum."""
-    sums = _with_totals(facts)
     card = f"By the rate card {facts.card} (sha256 {facts.sha256})."
     when = "What the calls cost before they were corrected, and cost now." if so_far else ""
-    said = " ".join(part for part in (money_sentence(facts, so_far=so_far), when, card) if part)
+    none = "" if facts.n_calls else "There is no call to rate."
+    said = " ".join(part for part in (money_sentence(facts, so_far=so_far), none, when, card) if part)
+    has_sums = len(facts.totals) > 0
     first = Section(
         "What it is worth",
         said,
-        sums if len(sums) else None,
-        note=_ROUNDING,
+        facts.totals.loc[:, list(_SHOWN)] if has_sums else None,
+        note=" ".join(READING) if has_sums else "",
         heads=_HEADS,
         signed=_SIGNED,
-        total=bool(len(sums)),
     )
-    return [first, *_by_user(facts), *_by_call(facts), *_outside(facts)]
+    return [first, *_by_cause(facts), *_by_user(facts), *_by_call(facts), *_outside(facts)]
 
 
-def _with_totals(facts: MoneyFacts) -> pd.DataFrame:
-    """Return the sums by cause, and under those of each currency their total."""
-    names = ["explanation", *_SHOWN]
-    parts = []
-    for code in facts.totals["currency"]:
-        lines = facts.causes.loc[facts.causes["currency"].eq(code), names]
-        total = facts.totals.loc[facts.totals["currency"].eq(code)].assign(explanation="total")
-        parts += [lines, total.loc[:, names]]
-    return pd.concat(parts, ignore_index=True) if parts else facts.causes.loc[:, names]
+def _by_cause(facts: MoneyFacts) -> list[Section]:
+    if facts.causes.empty:
+        return []
+    n_currencies = len(facts.totals)
+    add_up = "The rows add up to" if n_currencies == 1 else "The rows of each currency add up to"
+    return [
+        Section(
+            "What it is worth, by cause",
+            f"Where most is added and taken away comes first. {add_up} the amounts above.",
+            facts.causes.loc[:, ["explanation", *_SHOWN]],
+            heads=_HEADS,
+            signed=_SIGNED,
+            is_searchable=True,
+            filters=["currency"],
+        )
+    ]
 
 
 def _by_user(facts: MoneyFacts) -> list[Section]:
     if facts.users.empty:
         return []
     more = (
-        f" The {len(facts.users)} of the most money, of {facts.n_users:,}."
+        f" {len(facts.users):,} of {facts.n_users:,} rows are shown, at most {MOST_CALLS} of each currency; "
+        "the others are in the sums above."
         if len(facts.users) < facts.n_users
         else ""
     )
     return [
         Section(
             "What it is worth, by user",
-            f"Whose invoice changes; where most is added and taken away comes first.{more}",
+            f"Whose invoices change; where most is added and taken away comes first.{more}",
             facts.users.loc[:, ["sip_username", *_SHOWN]],
             heads=_HEADS,
             signed=_SIGNED,
             is_searchable=True,
             filters=["currency"],
-            row_word="user",
             is_detail=True,
             in_card=False,
         )
@@ -234,7 +270,7 @@ def _by_call(facts: MoneyFacts) -> list[Section]:
         Section(
             "The calls of the most money",
             f"Up to {MOST_CALLS} calls of each currency, the largest change of cost first.",
-            facts.calls,
+            facts.calls.loc[:, ["call_id", "explanation", *(name for name in _SHOWN if name in facts.calls)]],
             heads={**_HEADS, "explanation": "cause"},
             signed=_SIGNED,
             is_searchable=True,
@@ -249,7 +285,7 @@ def _by_call(facts: MoneyFacts) -> list[Section]:
 def outside_rows(facts: MoneyFacts) -> pd.DataFrame:
     """Return what is in no sum: calls without a rate by reason, and talk that nobody bills."""
     unrated = facts.unrated.assign(
-        what="no rate on the card", meaning=facts.unrated["reason"].map(_UNRATED).astype("str")
+        what="not rated", meaning=facts.unrated["reason"].map(_UNRATED).astype("str")
     )
     unbilled = facts.unbilled.assign(
         what="talked, but billed nowhere", meaning=facts.unbilled["reason"].map(_UNRATED).astype("str")
@@ -277,10 +313,19 @@ def _outside(facts: MoneyFacts) -> list[Section]:
     rated = facts.unbilled.loc[facts.unbilled["currency"].notna()]
     if len(rated):
         worth = joined([_of(code, cost) for code, cost in zip(rated["currency"], rated["cost"], strict=True)])
-        rounded = ", rounded to two places" if _are_rounded(rated["cost"].tolist()) else ""
+        each = "each " if len(rated) > 1 else ""
+        rounded = f", {each}rounded to two places" if _are_rounded(rated["cost"].tolist()) else ""
         talk = in_words(float(rated["seconds"].sum()))
         told.append(
             f"What was talked and is billed nowhere, {talk} in {plural(int(rated['n_calls'].sum()), 'call')}, "
             f"would be worth {worth}{rounded}; no correction can bill it."
+        )
+    unpriced = facts.unbilled.loc[facts.unbilled["currency"].isna()]
+    if n_unpriced := int(unpriced["n_calls"].sum()):
+        talk = in_words(float(unpriced["seconds"].sum()))
+        told.append(
+            f"{plural(n_unpriced, 'such call')} of {talk} {'is' if n_unpriced == 1 else 'are'} not rated."
+            if len(rated)
+            else f"What was talked and is billed nowhere, {talk} in {plural(n_unpriced, 'call')}, is not rated."
         )
     return [Section("Not in these sums", " ".join(told), rows, heads=_HEADS, in_card=False)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from sippet_reconcile._display import label, mask_in_id, mask_in_name, mask_number, mask_text, show_value
 
@@ -156,10 +157,12 @@ class Section:
         columns = (
             hidden_values(frame) if mask else [frame.iloc[:, at].tolist() for at in range(frame.shape[1])]
         )
-        return [
+        texts = [
             [self._cell(name, value) for value in values]
             for name, values in zip(map(str, frame.columns), columns, strict=True)
         ]
+        _align([at for at, dtype in enumerate(frame.dtypes) if _is_money(dtype)], texts)
+        return texts
 
     def _cell(self, name: str, value: object) -> str:
         if isinstance(value, str):
@@ -248,6 +251,20 @@ def _mask_of(name: str) -> Callable[[str], str]:
     if name in _IDS:
         return mask_in_id
     return str if _MEASURED.fullmatch(name) else mask_text
+
+
+def _is_money(dtype: object) -> bool:
+    return isinstance(dtype, pd.ArrowDtype) and pa.types.is_decimal(dtype.pyarrow_dtype)
+
+
+def _align(columns: Sequence[int], texts: list[list[str]]) -> None:
+    """Write amounts of money with as many places as the longest of them, so that their points stand in a line."""
+    known = [text for at in columns for text in texts[at] if "." in text]
+    most = max((len(text) - text.index(".") for text in known), default=0)
+    for at in columns:
+        texts[at] = [
+            text + "0" * (most - len(text) + text.index(".")) if "." in text else text for text in texts[at]
+        ]
 
 
 def _begins(keys: pd.Series) -> np.ndarray:

@@ -245,4 +245,4 @@ def test_a_revert_whose_log_has_no_numbers_says_so_instead_of_a_sum(card: sr.Rat
         report = sr.revert_run(run).dry_run(card)
     assert report.facts.money is not None
     assert amounts(report.facts.money.unrated, "reason", "n_calls") == [("no-number", 3)]
-    assert "3 calls have no rate on the card." in report.verdict
+    assert "3 calls cannot be rated. What this is worth cannot be told." in report.verdict

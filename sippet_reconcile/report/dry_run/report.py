@@ -151,7 +151,8 @@ def _document(facts: DryRunFacts) -> Document:
         "net duration": signed_in_words(float(str(summary["net_s"])), is_rough=True),
         **({} if facts.money is None else {"change of the invoices": headline_of(facts.money)}),
         "left out, wholly or in part": summary["left_out_calls"],
-        "requests": summary["requests"],
+        # A figure more would leave too little room for each; the requests are told where applying is.
+        **({"requests": summary["requests"]} if facts.money is None else {}),
         f"time at {facts.rate_text}": in_words(max(seconds, 1), is_rough=True) if summary["calls"] else "–",
         "approvals": summary["approvals"],
     }

@@ -110,7 +110,8 @@ def test_the_sheet_of_money_holds_numbers_and_masks_users(tmp_path: Path) -> Non
         total = next(row for row in cells if row[0] == "total" and row[2] == "GBP")
         assert total[3:10] == [4, 240, 280, 40, 0.4, 100001.750001, 100001.350001]
         assert cells[1][1] == f"rates.csv (sha256 {'ab' * 32})"
-        assert sheet["J3"].number_format == "+#,##0.00####;-#,##0.00####;0.00"
+        assert sheet["J3"].number_format == "+#,##0.000000;-#,##0.000000;0.000000"
+        assert sheet["K3"].alignment.horizontal == "fill"  # it ends with its cell, on paper too
         assert all(cell.data_type != "f" for row in sheet for cell in row)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import mask_in_id, mask_in_name, mask_number, mask_text
-from sippet_reconcile.report.money import outside_rows
+from sippet_reconcile.report.money import READING, outside_rows
 from sippet_reconcile.report.workbook import Cells, SheetColumn, WorkbookSheet
 from sippet_reconcile.report.workbook.comparing import Difference, beside, seen
 from sippet_reconcile.report.workbook.sheet import column_letters
@@ -37,7 +37,7 @@ _NUMBERS: Final = {
     "billed_s_delta": "change (s)",
     "cost_before": "cost before",
     "cost_after": "cost after",
-    "cost_delta": "change of cost",
+    "cost_delta": "difference",
 }
 _CHECK: Final = "check"
 _COLUMNS: Final = (
@@ -56,7 +56,9 @@ _COLUMNS: Final = (
         for name, head in _NUMBERS.items()
     ),
 )
-_OF_CHECK: Final = SheetColumn(_CHECK, _CHECK, width=10, hint="What keep_reviewed tells a changed cell by.")
+_OF_CHECK: Final = SheetColumn(
+    _CHECK, _CHECK, width=10, is_clipped=True, hint="What keep_reviewed tells a changed cell by."
+)
 _ROW_CHECK: Final = re.compile(r"(\d+) of (\d+): ((?:[a-p]{8} )+)([a-p]{8})")
 _LINE_CHECK: Final = re.compile(r"its check is ([a-p]{8})$")
 _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
@@ -83,6 +85,7 @@ def _rows(money: MoneyFacts, *, mask: bool) -> pd.DataFrame:
     costs = {"cost": "cost_after", "billed_s": "billed_s_after"}
     source = mask_text(mask_in_name(money.card)) if mask else money.card
     card = pd.DataFrame({"part": ["rate card"], "about": [f"{source} (sha256 {money.sha256})"]})
+    notes = pd.DataFrame({"part": "how to read it", "about": list(READING)})
     parts = [
         card,
         part("total", pd.Series("all calls", index=money.totals.index), money.totals),
@@ -90,6 +93,7 @@ def _rows(money: MoneyFacts, *, mask: bool) -> pd.DataFrame:
         part("by user", users, money.users),
         part("calls of the most money", calls, money.calls),
         part("in no sum", outside["what"] + (": " + why).fillna(""), outside.rename(columns=costs)),
+        *([notes] if len(money.totals) else []),
     ]
     kinds: dict[str, Any] = dict.fromkeys(("part", "about", "currency"), "str") | dict.fromkeys(
         _NUMBERS, "Float64"

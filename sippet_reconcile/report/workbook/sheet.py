@@ -70,9 +70,11 @@ class SheetColumn:
     is_signed
         Whether its numbers are shown with their sign.
     is_money
-        Whether its numbers are amounts of money, shown with two to six places.
+        Whether its numbers are amounts of money, shown with six places.
     is_wrapped
         Whether long texts go on in further lines of the cell.
+    is_clipped
+        Whether long texts end with the cell, though there is room beside it: they are for programs.
     hint
         What is told about the column where a cell of it is chosen.
     """
@@ -87,6 +89,7 @@ class SheetColumn:
     is_signed: bool = False
     is_money: bool = False
     is_wrapped: bool = False
+    is_clipped: bool = False
     hint: str = ""
 
 

@@ -37,7 +37,7 @@ _FORMATS: Final = {
     Cells.ANSWER: {"num_format": "@"},
 }
 _WHOLE: Final = "#,##0"
-_MONEY: Final = "#,##0.00####"
+_MONEY: Final = "#,##0.000000"
 _SHADE, _ANSWER, _ANSWER_SHADE, _HEAD, _LINE = "#EEF3F8", "#FFFBE6", "#FFF3C4", "#1F3A5F", "#C9D3DE"
 _YES, _NO = {"bg_color": "#CDEBD3", "font_color": "#14532D"}, {"bg_color": "#F6D5D5", "font_color": "#7F1D1D"}
 _LANDSCAPE_FROM, _TWO_PAGES_FROM = 5, 14
@@ -224,6 +224,7 @@ class _Book:
             column.is_signed,
             column.is_money,
             column.is_wrapped,
+            column.is_clipped,
             is_even,
             is_first,
         )
@@ -232,12 +233,12 @@ class _Book:
             if is_whole or column.is_money:
                 style["num_format"] = _MONEY if column.is_money else _WHOLE
             if column.is_signed:
-                zero = "0.00" if column.is_money else "0"
+                zero = "0.000000" if column.is_money else "0"
                 style["num_format"] = f"+{style['num_format']};-{style['num_format']};{zero}"
             if column.is_wrapped or column.kind is Cells.ANSWER:
                 style["text_wrap"] = True
             if column.kind is Cells.TEXT:
-                style |= {"align": "left", "indent": 1}
+                style |= {"align": "fill"} if column.is_clipped else {"align": "left", "indent": 1}
             if column.kind is Cells.ANSWER:
                 style |= {"bg_color": _ANSWER_SHADE if is_even else _ANSWER, "locked": False}
             elif is_even:

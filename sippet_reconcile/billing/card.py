@@ -239,7 +239,7 @@ class RateCard:
         facts: dict[str, object] = {
             "rates": len(rows),
             "prefixes": rows["prefix"].nunique(),
-            "begins": "from ever" if starts.isna().any() else str(starts.min()),
+            "begins": "open" if starts.isna().any() else str(starts.min()),
             "ends": "open" if ends.isna().any() else str(ends.max()),
             "sha256": self.sha256[:12],
         }
@@ -250,8 +250,10 @@ class RateCard:
 
 
 def _plain(amounts: pd.Series[Any]) -> pd.Series[str]:
-    """Return decimals without the zeros behind them."""
-    return amounts.map(lambda amount: f"{amount.normalize():f}").astype("str")
+    """Return decimals with as many places as the longest of them needs: their points stand in a line."""
+    exact = [amount.normalize() for amount in amounts]
+    most = max((-int(amount.as_tuple().exponent) for amount in exact), default=0)
+    return pd.Series([f"{amount:.{max(most, 0)}f}" for amount in exact], index=amounts.index, dtype="str")
 
 
 def _named(name: str) -> str:

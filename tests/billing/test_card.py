@@ -347,7 +347,8 @@ def test_a_card_in_a_notebook_tells_each_currency_alone_and_hides_numbers() -> N
         [row(), row(prefix="442079460123", rate_per_minute="0.30"), row(prefix="46", currency="EUR")]
     )
     html = sr.RateCard.from_frame(frame)._repr_html_()
-    assert "0.0125 to 0.3" in html
+    assert "0.0125 to 0.3000" in html  # the points stand in a line
+    assert ">0.3000<" in html
     assert "EUR per minute" in html
     assert "2079460123" not in html
     assert "2027-01-01" in html

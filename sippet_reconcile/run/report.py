@@ -78,11 +78,7 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS, money: MoneyFacts | Non
     """
     summary = run.summary()
     worth = [] if money is None else money_sections(money, so_far=True)
-    told = (
-        verdict_of(run)
-        if money is None
-        else f"{verdict_of(run)} {money_sentence(money, so_far=True)}".strip()
-    )
+    told = verdict_of(run, "" if money is None else money_sentence(money, so_far=True))
     records = run.records
     sections = [
         _outcomes(run),
@@ -118,8 +114,8 @@ def run_document(run: Run, *, most: int = MAX_HTML_ROWS, money: MoneyFacts | Non
     )
 
 
-def verdict_of(run: Run) -> str:
-    """Say in words how a run went, and what comes next."""
+def verdict_of(run: Run, worth: str = "") -> str:
+    """Say in words how a run went, what that is worth where a sentence says so, and what comes next."""
     n_calls, n_done = len(run.records), run.count(*SETTLED)
     n_already = run.count(Outcome.ALREADY)
     parts = [f"Stopped: {run.stopped}."] if run.stopped else []
@@ -138,6 +134,8 @@ def verdict_of(run: Run) -> str:
         ]
         verb = "held" if run.reverted_by else "hold" if n_done != 1 else "holds"
         parts.append(f"{n_done:,} of {plural(n_calls, 'call')} {verb} what the plan says; {joined(left)}.")
+    if worth:
+        parts.append(worth)
     if run.ended is None:
         parts.append("It is not over: it still runs, or died and goes on when its plan is applied again.")
     if run.reverted_by:

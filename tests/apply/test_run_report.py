@@ -387,6 +387,12 @@ def test_a_run_tells_what_was_corrected_so_far_in_every_view(tmp_path, card):
         assert "So far" not in run.to_markdown()
 
 
+def test_what_comes_next_is_the_last_that_a_run_says(card):
+    with sample_run() as (run, _):
+        told = run.report(card).verdict
+    assert 0 < told.index("So far, invoices ") < told.index("Next: ")
+
+
 def test_a_run_from_its_log_needs_its_plan_to_tell_of_money(card):
     with sample_run() as (run, _):
         loaded = sr.load_run(run.audit, run.run_id)

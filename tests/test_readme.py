@@ -149,6 +149,23 @@ def test_the_parts_of_a_dry_run_are_called_what_they_are(month: dict[str, Any]) 
     assert set(parts[1:]) - own_words <= titles
 
 
+def test_what_is_it_worth_runs_and_shows_rows_of_the_sample_card(
+    month: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sippet-demo").mkdir()
+    shutil.copy(sample_data() / "rates.csv", tmp_path / "sippet-demo")
+    names = dict(month)
+    exec(block_with("RateCard.from_csv"), names)  # noqa: S102 - the README's own code
+    assert "What it is worth" in (tmp_path / "dry_run.html").read_text("utf-8")
+    (shown,) = re.findall(r"```csv\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "shown.csv").write_text(shown, "utf-8")
+    rows = sr.RateCard.from_csv(tmp_path / "shown.csv").rows.drop(columns="line")
+    whole = names["card"].rows.drop(columns="line").astype(str).to_numpy().tolist()
+    assert len(rows) == 4
+    assert all(row in whole for row in rows.astype(str).to_numpy().tolist())
+
+
 def test_without_a_cdr_only_calls_that_count_from_their_start_are_corrected(month: dict[str, Any]) -> None:
     block = block_with("corrections_from_times")
     with pytest.raises(errors.InputError, match="the calls contradict"):

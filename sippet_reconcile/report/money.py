@@ -38,7 +38,7 @@ _SHOWN: Final = (
 _SIGNED: Final = ("billed_s_delta", "cost_delta")
 _HEADS: Final[Mapping[str, str]] = {
     "call_id": "call",
-    "explanation": "cause or standing",
+    "explanation": "cause",
     "sip_username": "user",
     "n_calls": "calls",
     "billed_s_before": "billed before (s)",
@@ -271,7 +271,7 @@ def _by_call(facts: MoneyFacts) -> list[Section]:
             "The calls of the most money",
             f"Up to {MOST_CALLS} calls of each currency, the largest change of cost first.",
             facts.calls.loc[:, ["call_id", "explanation", *(name for name in _SHOWN if name in facts.calls)]],
-            heads={**_HEADS, "explanation": "cause"},
+            heads=_HEADS,
             signed=_SIGNED,
             is_searchable=True,
             filters=["currency", "explanation"],

@@ -114,6 +114,9 @@ class MonthResult:
         counts = self._summary["counts"]
         facts = {name: counts[name] for name in ("compared", "calls_with_discrepancies", "patchable_calls")}
         parts = [html_text(mask_text(text)) for text in (*self.stops, *self.notes)]
+        money = self._summary.get("money")
+        if money and money["sentence"]:
+            parts.insert(0, html_text(money["sentence"]))  # amounts, whose digits are no number of a phone
         steps = pd.DataFrame({"step": list(self.steps), "what became of it": list(self.steps.values())})
         return card(
             f"Month {self.month}",

@@ -435,4 +435,5 @@ def test_a_rate_card_puts_whole_amounts_per_currency_into_the_summary(months):
     before, after, delta = (Decimal(told["GBP"][f"cost_{name}"]) for name in ("before", "after", "delta"))
     assert after - before == delta != 0
     assert "GBP" in (result.folder / "dry_run.html").read_text("utf-8")
+    assert summary(result)["money"]["sentence"] in result._repr_html_().replace("\N{NO-BREAK SPACE}", " ")
     assert made(months.run()) == set()

@@ -251,6 +251,35 @@ class Month:
         self.calls.append(call)
         return call
 
+    def split_into_legs(self, n: int) -> None:
+        """Make `n` answered inbound calls of more than a minute transfers, or parallel rings, of three legs."""
+        dice = self.dice
+        long_ones = [c for c in self._ordinary() if c.is_answered and c.talk_s > 60 and c.inbound]
+        for call in dice.shuffled(long_ones)[:n]:
+            call.tags.add("multi-leg")
+            call.shape = "transfer" if dice.chance(0.6) else "parallel"
+            call.leg_uuids = tuple(dice.uuid() for _ in range(3))
+            call.colleagues = tuple(dice.shuffled([u for u in USERS if u != call.user])[:2])
+            call.straighten()
+            call.split_s = dice.between(12, call.talk_s - 20)
+
+    def hide_ids(self, n: int) -> None:
+        """Let `n` ordinary calls share no id with the platform's record."""
+        for call in self.dice.shuffled(self._ordinary())[:n]:
+            call.tags.add("no-shared-id")
+            call.shares_id = False
+
+    def draw_redials(self, on_days: Sequence[int]) -> None:
+        """Draw a call on each of the days that is given up and dialled again within seconds."""
+        for day in on_days:
+            call = self.draw(self.moment(day).replace(microsecond=0), outcome="canceled", tags=["redial"])
+            call.shares_id = False
+            call.ring_ms = 3000
+            self.redial(call, after_s=5)
+
+    def _ordinary(self) -> list[TrueCall]:
+        return [c for c in self.calls if not c.tags]
+
     def redial(self, first: TrueCall, after_s: int) -> TrueCall:
         """Add a second call between the same numbers, some seconds later."""
         dice = self.dice
@@ -304,23 +333,9 @@ def draw_month(seed: int) -> Month:
         at = first_frost + timedelta(minutes=11 * n, milliseconds=dice.below(300_000))
         month.draw(at, outcome="completed" if n % 4 else "no_answer", tags=["clocks-back"])
 
-    ordinary = [c for c in month.calls if not c.tags]
-    for call in dice.shuffled([c for c in ordinary if c.is_answered and c.talk_s > 60 and c.inbound])[:90]:
-        call.tags.add("multi-leg")
-        call.shape = "transfer" if dice.chance(0.6) else "parallel"
-        call.leg_uuids = tuple(dice.uuid() for _ in range(3))
-        call.colleagues = tuple(dice.shuffled([u for u in USERS if u != call.user])[:2])
-        call.straighten()
-        call.split_s = dice.between(12, call.talk_s - 20)
-    for call in dice.shuffled([c for c in ordinary if not c.tags])[:60]:
-        call.tags.add("no-shared-id")
-        call.shares_id = False
-
-    for day in (2, 7, 13, 16, 21, 28):
-        call = month.draw(month.moment(day).replace(microsecond=0), outcome="canceled", tags=["redial"])
-        call.shares_id = False
-        call.ring_ms = 3000
-        month.redial(call, after_s=5)
+    month.split_into_legs(90)
+    month.hide_ids(60)
+    month.draw_redials(on_days=(2, 7, 13, 16, 21, 28))
 
     for n in range(15):
         caller, called = dice.shuffled(USERS)[:2]

@@ -76,23 +76,9 @@ def draw_november(october: list[TrueCall]) -> November:
         at = NOVEMBER_END + timedelta(minutes=minutes, milliseconds=dice.below(60_000))
         month.draw(at, outcome="completed" if minutes % 2 == 0 else None, tags=["edge"])
 
-    ordinary = [c for c in month.calls if not c.tags]
-    long_ones = [c for c in ordinary if c.is_answered and c.talk_s > 60 and c.inbound]
-    for call in dice.shuffled(long_ones)[:26]:
-        call.tags.add("multi-leg")
-        call.shape = "transfer" if dice.chance(0.6) else "parallel"
-        call.leg_uuids = tuple(dice.uuid() for _ in range(3))
-        call.colleagues = tuple(dice.shuffled([u for u in USERS if u != call.user])[:2])
-        call.straighten()
-        call.split_s = dice.between(12, call.talk_s - 20)
-    for call in dice.shuffled([c for c in ordinary if not c.tags])[:18]:
-        call.tags.add("no-shared-id")
-        call.shares_id = False
-    for day in (5, 19):
-        call = month.draw(month.moment(day).replace(microsecond=0), outcome="canceled", tags=["redial"])
-        call.shares_id = False
-        call.ring_ms = 3000
-        month.redial(call, after_s=5)
+    month.split_into_legs(26)
+    month.hide_ids(18)
+    month.draw_redials(on_days=(5, 19))
     for n in range(5):
         caller, called = dice.shuffled(USERS)[:2]
         ring_s, talk_s = dice.between(2, 9), dice.between(10, 200)
@@ -110,21 +96,9 @@ class NovemberPlanter(Planter):
         self._october = october
         self._ended = ended
 
-    def run(self) -> Platform:
-        """Plant everything and return the platform's side at the end of November."""
-        self._crash_calls()
-        self._open_call()
-        for call in self.month.calls:
-            self.record_of[call.uuid] = faithful_record(call, self.dice)
-        self._duration_errors()
-        self._lost_ends()
-        self._wrong_statuses()
-        self._odd_shapes()
-        self._special_times()
-        self._redials()
-        self._one_sided()
+    def _finished(self) -> Platform:
         self._take_over()
-        return self._finished()
+        return super()._finished()
 
     def _crash_calls(self) -> None:
         for _ in range(CRASHED):

@@ -84,7 +84,7 @@ def _print(result: MonthResult) -> None:
     if plan is not None:
         changes, calls = plural(plan["changes"], "change"), plural(plan["calls"], "call")
         tell(f"plan {plan['short_id']}: {changes} to {calls}, {signed(plan['net_s'])} s")
-    if said["money"] is not None:
+    if said["money"] is not None and said["money"]["sentence"]:
         tell(said["money"]["sentence"])  # nothing but amounts, whose digits are no number of a phone
     for name, became in result.steps.items():
         tell(f"  {became:<5} {name}")

@@ -65,10 +65,13 @@ def test_help_has_every_exit_code_that_the_page_has(shell):
     assert dict(re.findall(r"^ +(\d+) {2,4}(\S.+)$", told, re.MULTILINE)) == codes
 
 
-def test_nothing_to_correct_ends_with_zero(shell, config):
-    more = "[plan]\nwhere = \"explanation == 'no-such-cause'\""
-    done = shell("month", "2026-10", "--config", config(more=more))
+def test_nothing_to_correct_ends_with_zero_and_has_no_line_of_money(shell, config, sample):
+    path = config(more="[plan]\nwhere = \"explanation == 'no-such-cause'\"")
+    path.write_text(f'rate_card = "{sample}/rates.csv"\n{path.read_text("utf-8")}', "utf-8")
+    done = shell("month", "2026-10", "--config", path)
     assert "nothing: no plan could correct anything" in done.stderr
+    assert "Invoices" not in done.stdout
+    assert all(line.strip() for line in done.stdout.splitlines())
 
 
 def test_a_stop_ends_with_two_and_says_how_to_go_on(shell, config, tmp_path):

@@ -13,6 +13,8 @@ import pytest
 from sippet_reconcile.audit import AuditLog, Event
 from sippet_reconcile.run import load_run, read_events, state_of
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parents[1] / "benchmarks" / "bench_audit.py"
 only_linux = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc"
@@ -37,7 +39,6 @@ def written(tmp_path_factory):
 
 
 @only_linux
-@pytest.mark.slow
 @pytest.mark.parametrize("step", ["load_run", "apply_plan, all settled"])
 def test_a_call_more_takes_a_few_kilobytes_of_memory_at_most(written, step):
     def added(n):
@@ -47,7 +48,6 @@ def test_a_call_more_takes_a_few_kilobytes_of_memory_at_most(written, step):
     assert (added(5_000) - added(500)) * 2**20 / 4_500 < 8_000
 
 
-@pytest.mark.slow
 def test_a_run_that_is_settled_is_continued_without_asking_the_api(written):
     # The client's address answers nobody, so that any request would fail the run.
     folder = written[500]
@@ -116,7 +116,6 @@ def test_each_part_is_opened_once_to_find_where_a_run_stands(written, opened):
     assert len(found) - len(set(found)) == 2 * run.n_sessions
 
 
-@pytest.mark.slow
 @only_linux
 def test_a_hundred_thousand_calls_take_less_than_half_the_memory_that_pandas_needs_for_their_log(tmp_path):
     peaks = {}

@@ -88,6 +88,7 @@ def test_a_long_table_begins_with_a_hundred_calls_and_says_so_until_all_are_show
     assert table.status == f"{n_calls} of {n_calls} calls, {n_changes} of {n_changes} changes"
 
 
+@pytest.mark.slow
 def test_each_column_sorts_both_ways_with_missing_values_last_and_calls_whole(
     plan: Any, page_file: Path, open_report: Open
 ) -> None:

@@ -54,6 +54,7 @@ def printed(page: Any) -> str:
     return re.sub(r"\s+", "", "".join(sheet.extract_text() for sheet in sheets))
 
 
+@pytest.mark.slow
 def test_paper_holds_every_call_that_fits_with_its_evidence_and_no_controls(
     plan: Any, page_file: Path, open_report: Open
 ) -> None:

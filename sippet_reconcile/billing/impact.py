@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sippet_reconcile.billing.card import RateCard
 from sippet_reconcile.billing.increments import money_array
@@ -22,8 +21,8 @@ from sippet_reconcile.billing.lookup import REASONS
 from sippet_reconcile.billing.rating import find_rates, price
 from sippet_reconcile.billing.seconds import BilledSeconds, refuse_basis
 from sippet_reconcile.errors import InputError, ReconcileError
-from sippet_reconcile.period import load_zone
-from sippet_reconcile.schema import text_array, text_series
+from sippet_reconcile.groups import coded, day_or_hour_codes, group_rows, ordered_words, word_series
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.billing.rating import FoundRates
+    from sippet_reconcile.groups import Codes
 
     Ints = NDArray[np.int64]
     Mask = NDArray[np.bool_]
-    Codes = tuple[Ints, list[str]]  # per call or group, -1 for none, and the words in their order
 
 __all__ = ["IMPACT_GROUPS", "RatedTwice", "billing_impact", "rate_twice", "require_countable"]
 
@@ -205,7 +204,7 @@ def billing_impact(
     currency = _of_card(rated.found, "currency")
     # A call without a cost has no currency either: whoever adds up pounds must not miss any.
     currency = (np.where(rated.is_rated, currency[0], -1), currency[1])
-    groups, labels = _grouped({**codes, "currency": currency}, len(billed.calls))
+    groups, labels = group_rows({**codes, "currency": currency}, len(billed.calls))
     n_groups = len(labels["currency"][0])
     n_calls = np.bincount(groups, minlength=n_groups).astype(np.int64)
     sums: dict[str, Ints] = {}
@@ -219,7 +218,7 @@ def billing_impact(
         raise ReconcileError(msg)
     order = _order(labels, names, n_calls, sums)
     columns: dict[str, Any] = {
-        name: _words(of_group[order], known) for name, (of_group, known) in labels.items()
+        name: word_series(of_group[order], known) for name, (of_group, known) in labels.items()
     }
     columns["n_calls"] = pd.array(n_calls[order], dtype="Int64")
     for name, values in sums.items():
@@ -271,52 +270,17 @@ def _codes_of(name: str, billed: BilledSeconds, rated: RatedTwice) -> Codes:
     if name in {"prefix", "name"}:
         return _of_card(rated.found, name)
     if name == "unrated_reason":
-        return _sorted(rated.reasons - 1, [str(reason) for reason in REASONS[1:]])
+        return ordered_words(rated.reasons - 1, [str(reason) for reason in REASONS[1:]])
     if name == "day":
-        return _days(calls["started_at"], billed.timezone)
-    encoded = text_array(calls["sip_username" if name == "user" else name]).dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return _sorted(codes, encoded.dictionary.to_pylist())
+        started = calls["started_at"].dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[us]")
+        return day_or_hour_codes(started, "day", billed.timezone)
+    return coded(text_array(calls["sip_username" if name == "user" else name]))
 
 
 def _of_card(found: FoundRates, column: str) -> Codes:
     """Return a column of the card's rows for each call."""
-    encoded = text_array(found.card.rows[column]).dictionary_encode()
-    of_row = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return _sorted(np.append(of_row, -1)[found.rows], encoded.dictionary.to_pylist())
-
-
-def _sorted(codes: Ints, words: list[str]) -> Codes:
-    """Return codes whose order is that of their words."""
-    order = sorted(range(len(words)), key=words.__getitem__)
-    rank = np.full(len(words) + 1, -1, np.int64)  # the last is where the code -1 looks
-    rank[order] = np.arange(len(words))
-    return rank[codes], [words[at] for at in order]
-
-
-def _days(started_at: pd.Series[Any], timezone: str) -> Codes:
-    """Return the local day of each instant, as text; missing where there is none."""
-    # The wall clock alone: where midnight is skipped by daylight saving there is no such aware instant.
-    local = started_at.dt.tz_convert(load_zone(timezone)).dt.tz_localize(None)
-    days = local.to_numpy().astype("datetime64[D]")
-    is_known = ~np.isnat(days)
-    distinct, codes = np.unique(days[is_known], return_inverse=True)
-    found = np.full(len(days), -1, np.int64)
-    found[is_known] = codes
-    return found, [str(day) for day in np.datetime_as_string(distinct)]
-
-
-def _grouped(columns: dict[str, Codes], n_calls: int) -> tuple[Ints, dict[str, Codes]]:
-    """Give each call a group number, and each group its labels."""
-    groups = np.zeros(n_calls, np.int64)
-    labels: dict[str, Codes] = {}
-    for name, (codes, words) in columns.items():
-        n_words = len(words) + 1
-        groups, distinct = pd.factorize(groups * n_words + codes + 1)
-        parents = distinct // n_words
-        labels = {key: (of_group[parents], known) for key, (of_group, known) in labels.items()}
-        labels[name] = (distinct % n_words - 1, words)
-    return np.asarray(groups, np.int64), labels
+    of_row, words = coded(text_array(found.card.rows[column]))
+    return np.append(of_row, -1)[found.rows], words
 
 
 def _added_up(groups: Ints, values: Ints, n_groups: int, what: str) -> Ints:
@@ -342,8 +306,3 @@ def _order(labels: dict[str, Codes], names: list[str], n_calls: Ints, sums: dict
         *(last[name] for name in names),
     ]
     return np.lexsort(keys[::-1])
-
-
-def _words(codes: Ints, words: list[str]) -> pd.Series[str]:
-    known = pa.array([*words, None], pa.large_string())
-    return text_series(known.take(pa.array(np.where(codes < 0, len(words), codes))))

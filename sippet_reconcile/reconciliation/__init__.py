@@ -14,7 +14,7 @@ Where a thing is, in the order in which data go through (imports point down this
     One call: its rows gathered, the view of them, and the picture of both sides in time.
 ``plots``, ``charts``
     Pictures for matplotlib, and the charts that they share with the report.
-``rollup``, ``ledger``, ``groups``, ``billed``
+``rollup``, ``ledger``, ``billed``
     What the differences come to: by cause in a frame, a chart and two sentences; in a ledger that ties out; and
     each call with the seconds that it is billed by, before and after.
 ``diagnosing``

@@ -18,16 +18,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import InputError, ReconcileError
-from sippet_reconcile.reconciliation.comparing.standing import Standing
-from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
-from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
-from sippet_reconcile.reconciliation.groups import (
+from sippet_reconcile.groups import (
     as_names,
     coded,
     day_or_hour_codes,
+    group_rows,
     sum_seconds,
     word_series,
 )
+from sippet_reconcile.reconciliation.comparing.standing import Standing
+from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
+from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
 from sippet_reconcile.reconciliation.sides import micros, text_codes
 from sippet_reconcile.schema import text_array
 
@@ -131,7 +132,9 @@ def build_ledger(
         If the ledger does not tie out, which is a defect.
     """
     names = as_names(by)
-    groups, labels = _group_pairs(comparison, names, timezone)
+    groups, labels = group_rows(
+        {name: _codes_of(comparison, name, timezone) for name in names}, comparison.n_compared
+    )
     sizes = np.bincount(groups)
     n_groups = len(sizes)
     found = comparison.discrepancies
@@ -312,23 +315,6 @@ def _framed(
         summed = np.concatenate([np.zeros(0), *(part.seconds[name] for _, part in flat)])[order]
         columns[name] = pd.arrays.FloatingArray(np.nan_to_num(summed), np.isnan(summed))
     return pd.DataFrame(columns)
-
-
-def _group_pairs(
-    comparison: Comparison, names: list[str], timezone: str
-) -> tuple[NDArray[np.int64], dict[str, tuple[NDArray[np.int64], list[str]]]]:
-    """Give each pair a group number, ascending by the labels, a missing one last; and each group its labels."""
-    groups = np.zeros(comparison.n_compared, np.int64)
-    labels: dict[str, tuple[NDArray[np.int64], list[str]]] = {}
-    for name in names:
-        codes, words = _codes_of(comparison, name, timezone)
-        n_words = len(words) + 1
-        groups, distinct = pd.factorize(groups * n_words + np.where(codes < 0, len(words), codes), sort=True)
-        parents = distinct // n_words
-        labels = {key: (of_group[parents], known) for key, (of_group, known) in labels.items()}
-        own = distinct % n_words
-        labels[name] = (np.where(own == len(words), -1, own), words)
-    return np.asarray(groups, np.int64), labels
 
 
 def _codes_of(comparison: Comparison, name: str, timezone: str) -> tuple[NDArray[np.int64], list[str]]:

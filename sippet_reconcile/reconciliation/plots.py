@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.groups import day_or_hour_codes
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.charts import (
     DAYS,
@@ -22,7 +23,6 @@ from sippet_reconcile.reconciliation.charts import (
     hours_of_differing,
     sizes_of_differing,
 )
-from sippet_reconcile.reconciliation.groups import day_or_hour_codes
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import ColumnChart
 from sippet_reconcile.report.plots import (

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.groups import as_names
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.reconciliation.balance import check_balance
 from sippet_reconcile.reconciliation.billed import billed_calls
-from sippet_reconcile.reconciliation.groups import as_names
 from sippet_reconcile.reconciliation.ledger import build_ledger, check_compared
 from sippet_reconcile.reconciliation.overview import overview_html, overview_text
 from sippet_reconcile.reconciliation.plots import ReconciliationPlots

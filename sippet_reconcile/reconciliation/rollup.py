@@ -24,16 +24,16 @@ from sippet_reconcile._display import (
     signed,
 )
 from sippet_reconcile.errors import InputError
-from sippet_reconcile.reconciliation.explaining.explain import find_explanation
-from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
-from sippet_reconcile.reconciliation.findings import Findings
-from sippet_reconcile.reconciliation.groups import (
+from sippet_reconcile.groups import (
     as_names,
     column_codes,
     day_or_hour_codes,
     sum_seconds,
     word_series,
 )
+from sippet_reconcile.reconciliation.explaining.explain import find_explanation
+from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
+from sippet_reconcile.reconciliation.findings import Findings
 from sippet_reconcile.reconciliation.page import compact_table, hide_numbers
 from sippet_reconcile.reconciliation.sides import instants_of
 from sippet_reconcile.report.charts import Bar, BarChart

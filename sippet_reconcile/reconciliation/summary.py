@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.groups import column_codes
 from sippet_reconcile.reconciliation.checks import Outcome
-from sippet_reconcile.reconciliation.groups import column_codes
 from sippet_reconcile.reconciliation.overview import rules_to_pin
 from sippet_reconcile.reconciliation.rollup import RollUp, cause_sentences
 

@@ -1,13 +1,13 @@
 """Split rows by what people count by: day, hour, user, file; and sum seconds exactly.
 
-Input are columns of discrepancies or of compared pairs, output are codes with their
-words, and sums. Roll-ups and ledgers both count with these, so that they cannot
-disagree about which day a call belongs to, or by a rounding.
+Input are columns of discrepancies, of compared pairs or of calls to bill, output are codes
+with their words, groups, and sums. Roll-ups, ledgers and what is billed count with
+these, so that they cannot disagree about which day a call belongs to, or by a rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,13 +15,27 @@ import pandas as pd
 import pyarrow as pa
 
 from sippet_reconcile.period import load_zone
-from sippet_reconcile.reconciliation.core import MICROS
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["as_names", "coded", "day_or_hour_codes", "sum_seconds", "word_series"]
+    Codes = tuple[NDArray[np.int64], list[str]]
+    """A code per row, -1 where there is nothing, and the words in their order."""
+
+__all__ = [
+    "as_names",
+    "coded",
+    "column_codes",
+    "day_or_hour_codes",
+    "group_rows",
+    "ordered_words",
+    "sum_seconds",
+    "word_series",
+]
+
+_MICROS: Final = 1_000_000
+"""Microseconds in a second."""
 
 _N_HOURS: Final = 24
 
@@ -37,7 +51,7 @@ def as_names(by: str | Sequence[str] | None) -> list[str]:
     return [] if by is None else [by] if isinstance(by, str) else list(dict.fromkeys(by))
 
 
-def coded(texts: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
+def coded(texts: pa.Array) -> Codes:
     """Return a code per text and the distinct words in their order; missing has the code -1.
 
     Examples
@@ -48,16 +62,47 @@ def coded(texts: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
     """
     encoded = texts.dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    words = encoded.dictionary.to_pylist()
+    return ordered_words(codes, encoded.dictionary.to_pylist())
+
+
+def ordered_words(codes: NDArray[np.int64], words: Sequence[str]) -> Codes:
+    """Return codes whose order is that of their words, and the words in it; -1 stays.
+
+    Examples
+    --------
+    >>> codes, words = ordered_words(np.array([0, -1, 1]), ["ben", "ana"])
+    >>> codes.tolist(), words
+    ([1, -1, 0], ['ana', 'ben'])
+    """
     order = sorted(range(len(words)), key=words.__getitem__)
     rank = np.full(len(words) + 1, -1, np.int64)  # the last is where the code -1 of a missing text looks
     rank[order] = np.arange(len(words))
     return rank[codes], [words[at] for at in order]
 
 
-def day_or_hour_codes(
-    instants: NDArray[np.datetime64], name: str, timezone: str
-) -> tuple[NDArray[np.int64], list[str]]:
+def group_rows(columns: Mapping[str, Codes], n_rows: int) -> tuple[NDArray[np.int64], dict[str, Codes]]:
+    """Give each row a group number, ascending by the labels, a missing one last; and each group its labels.
+
+    Examples
+    --------
+    >>> columns = {"day": (np.array([1, 0, 1]), ["mon", "tue"]), "user": (np.array([0, 0, -1]), ["ana"])}
+    >>> groups, labels = group_rows(columns, 3)
+    >>> groups.tolist(), labels["day"][0].tolist(), labels["user"][0].tolist()
+    ([1, 0, 2], [0, 1, 1], [0, 0, -1])
+    """
+    groups = np.zeros(n_rows, np.int64)
+    labels: dict[str, Codes] = {}
+    for name, (codes, words) in columns.items():
+        n_words = len(words) + 1
+        groups, distinct = pd.factorize(groups * n_words + np.where(codes < 0, len(words), codes), sort=True)
+        parents = distinct // n_words
+        labels = {key: (of_group[parents], known) for key, (of_group, known) in labels.items()}
+        own = distinct % n_words
+        labels[name] = (np.where(own == len(words), -1, own), list(words))
+    return np.asarray(groups, np.int64), labels
+
+
+def day_or_hour_codes(instants: NDArray[np.datetime64], name: str, timezone: str) -> Codes:
     """Return the local day (``2026-10-01``) or hour of the day (``00`` to ``23``) of each instant.
 
     Parameters
@@ -125,6 +170,6 @@ def sum_seconds(keys: NDArray[Any], seconds: NDArray[np.float64], n_keys: int) -
     rest = known - whole
     if not rest.any():
         return sums
-    micros = np.bincount(keys, weights=np.rint(rest * MICROS), minlength=n_keys)
-    carried = np.floor(micros / MICROS)
-    return (sums + carried) + (micros - carried * MICROS) / MICROS
+    micros = np.bincount(keys, weights=np.rint(rest * _MICROS), minlength=n_keys)
+    carried = np.floor(micros / _MICROS)
+    return (sums + carried) + (micros - carried * _MICROS) / _MICROS

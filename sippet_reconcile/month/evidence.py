@@ -6,7 +6,6 @@ one in the folder, where nothing that it was made from has changed.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from sippet_reconcile.cdr import read_cdr
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.month.folder import RECONCILIATION, RULES
 from sippet_reconcile.month.snapshot import Snapshot
-from sippet_reconcile.month.work import Work
+from sippet_reconcile.month.work import KEPT, MADE, Work
 from sippet_reconcile.reconciliation import Reconciliation, load_reconciliation, reconcile
 
 __all__ = ["reconcile_exports", "sources_told"]
@@ -56,16 +55,10 @@ def reconcile_exports(work: Work, snapshot: Snapshot) -> Reconciliation:
             work.note(f"What was left of the reconciliation is in {aside}.")
         rec.save(target)
     work.settle(RECONCILIATION, key, is_kept=is_kept)
-    text = rec.rules.to_toml()
-    is_same = work.folder.stands(RULES, {RULES: _facts_of(text)})
-    work.folder.write(RULES, text)
-    work.settle(RULES, key, is_kept=False)
-    work.steps[RULES] = "kept" if is_same else "made"
+    is_new = work.folder.write(RULES, rec.rules.to_toml())
+    work.settle(RULES, key, is_kept=False)  # its facts are those of the file, whoever wrote the same before
+    work.steps[RULES] = MADE if is_new else KEPT
     return rec
-
-
-def _facts_of(text: str) -> dict[str, Any]:
-    return {"sha256": sha256(text.encode("utf-8", "backslashreplace")).hexdigest()}
 
 
 def _legs(work: Work) -> pd.DataFrame:

@@ -193,11 +193,12 @@ class MonthFolder:
         text = json.dumps({**whole, "seal": digest_of(whole)}, indent=2, ensure_ascii=False) + "\n"
         self.write(SUMMARY, text)
 
-    def write(self, name: str, text: str) -> None:
-        """Write a text file as a whole, unless it holds the same already."""
+    def write(self, name: str, text: str) -> bool:
+        """Write a text file as a whole, unless it holds the same already; tell whether it was written."""
         body = text.encode("utf-8", "backslashreplace")
         target = self / name
         if target.is_file() and target.read_bytes() == body:
-            return
+            return False
         with instead_of(target) as file:
             file.write(body)
+        return True

@@ -1,6 +1,6 @@
 """The plan of the month: kept with its approvals as long as it says the same, else made anew.
 
-Input is the reconciliation and what the month before settled, output is a plan, or the
+Input is the reconciliation, and whether the month before settled otherwise, output is a plan, or the
 reasons why there is none. A plan that no longer holds is set aside under its own id,
 with its dry run and its workbook.
 """
@@ -14,7 +14,6 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.errors import PlanError, PlanGuardError
 from sippet_reconcile.month.folder import DRY_RUN, PLAN, RECONCILIATION, REVIEW
 from sippet_reconcile.month.places import FileFacts
-from sippet_reconcile.month.previous import Previous, flip_of
 from sippet_reconcile.month.work import Work
 from sippet_reconcile.plan import Plan, build_plan
 from sippet_reconcile.reconciliation import Reconciliation
@@ -34,8 +33,10 @@ _FRAMES: Final = (
 _VALUES: Final = ("kind", "api_url", "period", "rules", "accept", "selection", "n_compared")
 
 
-def plan_month(work: Work, rec: Reconciliation, before: Previous) -> tuple[Plan | None, tuple[str, ...]]:
+def plan_month(work: Work, rec: Reconciliation, flip: str | None) -> tuple[Plan | None, tuple[str, ...]]:
     """Return the plan of the month, or no plan and why.
+
+    `flip` says why the basis that the data settled may not be planned from; None where it may.
 
     Raises
     ------
@@ -54,7 +55,6 @@ def plan_month(work: Work, rec: Reconciliation, before: Previous) -> tuple[Plan 
         and not any(finding.code == "empty-side" for finding in rec.findings.stops)
     ):
         stops.append(_nothing_compared(rec, work.month))
-    flip = flip_of(work.config.rules.duration, rec.rules.duration, work.month, before)
     if flip is not None:
         stops.append(flip)
     if stops:

@@ -111,7 +111,8 @@ def _walk(work: Work, client: Client | None, *, fetch_again: bool) -> MonthResul
     before = previous_month(work.config.output, work.month)
     if work.config.rules.duration == AUTO:
         work.note(before.told)
-    plan, stops = plan_month(work, rec, before)
+    flip = flip_of(work.config.rules.duration, rec.rules.duration, work.month, before)
+    plan, stops = plan_month(work, rec, flip)
     money = None
     if plan is not None:
         dry_run = _dry_run(work, plan)
@@ -129,7 +130,7 @@ def _walk(work: Work, client: Client | None, *, fetch_again: bool) -> MonthResul
         rec,
         plan,
         before=before,
-        agreed=flip_of(work.config.rules.duration, rec.rules.duration, work.month, before) is None,
+        agreed=flip is None,
         money=money,
         outcome=str(outcome),
         exit_code=CODES[outcome],

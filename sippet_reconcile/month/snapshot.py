@@ -7,6 +7,7 @@ kept as long as it was taken after the month had settled.
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -82,19 +83,13 @@ def _url(work: Work, client: Client | None) -> str:
 
 def _fetched(work: Work, client: Client | None, url: str) -> tuple[Calls, datetime]:
     before = datetime.now(UTC)
-    own = Client(url) if client is None else None
-    try:
-        reader = client or own
-        assert reader is not None  # noqa: S101 - one of the two is
+    with Client(url) if client is None else nullcontext(client) as reader:
         calls = reader.fetch_calls(
             work.period,
             timezone=work.config.timezone,
             filters=work.config.api.filters or None,
             progress=work.progress,
         )
-    finally:
-        if own is not None:
-            own.close()
     return calls, _earliest(calls) or before
 
 

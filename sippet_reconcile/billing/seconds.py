@@ -68,13 +68,16 @@ class BilledSeconds:
     is_unknown: NDArray[np.bool_] | None = None
 
     def require_tied_out(self) -> None:
-        """Raise where these are not the calls and the seconds that the ledger has.
+        """Raise where a call is there twice, or these are not the calls and the seconds that the ledger has.
 
         Raises
         ------
         ReconcileError
             Which is a defect.
         """
+        if self.calls["call_id"].duplicated().any():
+            msg = "a call would be billed more than once: this is a defect, please report it"
+            raise ReconcileError(msg)
         if not self.sums:
             return
         before, after = (
@@ -95,6 +98,3 @@ class BilledSeconds:
                     f"{told:,.12g}; this is a defect, please report it"
                 )
                 raise ReconcileError(msg)
-        if self.calls["call_id"].duplicated().any():
-            msg = "a call would be billed more than once: this is a defect, please report it"
-            raise ReconcileError(msg)

@@ -56,14 +56,11 @@ def billed_calls(run: Run, plan: Plan | None) -> BilledSeconds:
     before = pd.array([held for held, _, _ in told], dtype="Int64")
     after = pd.array([holds for _, holds, _ in told], dtype="Int64")
     is_unknown = np.array([unknown for _, _, unknown in told], np.bool_)
-    held, holds = (sum(row[side] or 0 for row in told) for side in (0, 1))
-    sums = {"n_calls": len(records), "before_s": held, "change_s": holds - held, "after_s": holds}
     return BilledSeconds(
         calls.assign(before_s=before, after_s=after),
         planned.basis,
         planned.timezone,
-        {name: float(value) for name, value in sums.items()},
-        is_unknown if is_unknown.any() else None,
+        is_unknown=is_unknown if is_unknown.any() else None,
     )
 
 

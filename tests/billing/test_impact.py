@@ -592,6 +592,8 @@ def test_a_call_is_never_billed_twice():
     twice = billed.calls.assign(call_id=pd.Series(["a", "a"], dtype="str"))
     with pytest.raises(sr.ReconcileError, match="more than once"):
         sr.billing_impact(Told(replace(billed, calls=twice)), CARD)
+    with pytest.raises(sr.ReconcileError, match="more than once"):
+        sr.billing_impact(Told(replace(billed, calls=twice, sums={})), CARD)
 
 
 @pytest.mark.parametrize(("basis", "said"), [("total", "count the ringing"), ("auto", "was not settled")])

@@ -25,7 +25,7 @@ from sippet_reconcile.month.tables import Table, secrets_in
 from sippet_reconcile.own_numbers import check_own_numbers
 from sippet_reconcile.period import load_zone
 from sippet_reconcile.phones import check_country, check_prefixes
-from sippet_reconcile.plan.guards import checked_accept
+from sippet_reconcile.plan.guards import checked_accept, checked_fields
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.schema import LEG_STATUSES, PATCHABLE
 
@@ -322,7 +322,7 @@ def _rules(top: Table, base: Path, problems: list[str]) -> Rules:
 def _plan(table: Table) -> PlanOptions:
     usual = PlanOptions()
     found = PlanOptions(
-        fields=table.take("fields", "texts", usual.fields, check=_fields),
+        fields=table.take("fields", "texts", usual.fields, check=partial(checked_fields, said="it")),
         where=table.take("where", "text"),
         accept=table.take("accept", "texts", (), check=checked_accept),
         statuses=tuple(table.take("statuses", "texts", ())),
@@ -331,15 +331,6 @@ def _plan(table: Table) -> PlanOptions:
     )
     table.close()
     return found
-
-
-def _fields(names: list[str]) -> tuple[str, ...]:
-    unknown = [name for name in names if name not in PATCHABLE]
-    if unknown or not names:
-        what = f"it names {', '.join(map(repr, unknown))}" if unknown else "it is empty"
-        msg = f"{what}; only these can be corrected: {', '.join(PATCHABLE)}"
-        raise InputError(msg)
-    return tuple(name for name in PATCHABLE if name in names)
 
 
 def _max_calls(value: float) -> int:

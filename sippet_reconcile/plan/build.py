@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import match_positions
 from sippet_reconcile.plan.accepted import reasons_though_accepted
 from sippet_reconcile.plan.edges import reasons_at_edges
@@ -20,6 +19,7 @@ from sippet_reconcile.plan.evidence import calls_of_plan, disputes_of, not_patch
 from sippet_reconcile.plan.frames import FINDINGS, LEFT_OUT, is_among, to_schema
 from sippet_reconcile.plan.guards import (
     checked_accept,
+    checked_fields,
     checked_url,
     checked_words,
     guard_findings,
@@ -173,7 +173,7 @@ def build_plan(
     >>> plan.changes["explanation"].unique().tolist(), plan.changes["before"].isna().all().item()
     (['missing'], True)
     """
-    wanted = _checked_fields(fields)
+    wanted = checked_fields(fields)
     accepted = checked_accept(accept)
     extra = checked_words("statuses", statuses)
     url = checked_url(rec.api_url, api_url)
@@ -221,16 +221,6 @@ def build_plan(
         },
         n_compared=rec.n_compared,
     )
-
-
-def _checked_fields(fields: str | Iterable[str]) -> tuple[str, ...]:
-    names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
-    unknown = [name for name in names if name not in PATCHABLE]
-    if unknown or not names:
-        what = f"fields= names {', '.join(map(repr, unknown))}" if unknown else "fields= is empty"
-        msg = f"{what}; only these can be corrected: {', '.join(PATCHABLE)}"
-        raise InputError(msg)
-    return tuple(name for name in PATCHABLE if name in names)
 
 
 def status_vocabulary(known: Iterable[str], rules: Rules, extra: Iterable[str]) -> frozenset[str]:

@@ -14,11 +14,13 @@ from sippet_reconcile._display import plural
 from sippet_reconcile.api.urls import base_url_of
 from sippet_reconcile.errors import InputError, PlanGuardError
 from sippet_reconcile.reconciliation.findings import CODES
+from sippet_reconcile.schema import PATCHABLE
 
 __all__ = [
     "SMALL",
     "FindingLike",
     "checked_accept",
+    "checked_fields",
     "checked_url",
     "checked_words",
     "guard_findings",
@@ -63,6 +65,23 @@ def checked_accept(accept: str | Iterable[str]) -> tuple[str, ...]:
         msg = f"accept= names {', '.join(map(repr, unknown))}; the codes are: {', '.join(CODES)}"
         raise InputError(msg)
     return codes
+
+
+def checked_fields(fields: str | Iterable[str], *, said: str = "fields=") -> tuple[str, ...]:
+    """Return the attributes to correct, each once, in the order of `PATCHABLE`; `said` begins what is wrong with them.
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be corrected, or there is none.
+    """
+    names = (fields,) if isinstance(fields, str) else tuple(dict.fromkeys(fields))
+    unknown = [name for name in names if name not in PATCHABLE]
+    if unknown or not names:
+        what = f"{said} names {', '.join(map(repr, unknown))}" if unknown else f"{said} is empty"
+        msg = f"{what}; only these can be corrected: {', '.join(PATCHABLE)}"
+        raise InputError(msg)
+    return tuple(name for name in PATCHABLE if name in names)
 
 
 def guard_findings(findings: Iterable[FindingLike], accept: Collection[str]) -> None:

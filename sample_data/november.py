@@ -21,17 +21,7 @@ from company import (
     TrueCall,
 )
 from exports import freeswitch
-from planting import (
-    Planter,
-    Platform,
-    faithful_record,
-    instant_text,
-    tells_6,
-    tells_60,
-    tells_nothing,
-    tells_ring,
-    up,
-)
+from planting import Errors, Planter, Platform, faithful_record, instant_text
 
 SEED = 20_261_130
 NOVEMBER_END = datetime(2026, 12, 1, 0, 0, tzinfo=UTC)
@@ -39,10 +29,24 @@ RECORDS_FROM = MONTH_END - timedelta(hours=1)
 CALLS_A_DAY = (29, 29, 29, 29, 29, 11, 5)  # Monday to Sunday
 CRASH = datetime(2026, 11, 18, 14, 22, 31, 480_000, tzinfo=UTC)
 
-RING_TIME, ROUND_60, ROUND_6, ZERO, MISSING, HOUR_OFF, UNEXPLAINED = 16, 14, 8, 7, 6, 3, 4
-NEVER_ENDED, NEVER_ENDED_UNANSWERED, CRASHED = 5, 2, 4
-ANSWERED_AS_MISSED, MISSED_AS_ANSWERED, LAST_LEG = 3, 3, 3
-ONLY_CDR, ONLY_API, NEVER_STARTED = 6, 5, 2
+ERRORS = Errors(
+    ring_time=16,
+    round_60=14,
+    round_6=8,
+    zero=7,
+    missing=6,
+    hour_off=3,
+    unexplained=4,
+    never_ended=5,
+    never_ended_unanswered=2,
+    crashes=(CRASH,) * 4,
+    answered_as_missed=3,
+    missed_as_answered=3,
+    last_leg=3,
+    only_cdr=6,
+    never_started=2,
+)
+ONLY_API = 5
 
 
 class November(Month):
@@ -92,7 +96,7 @@ class NovemberPlanter(Planter):
     """Makes November's records wrong, and takes over October's last ones as they are."""
 
     def __init__(self, month: November, october: Planter, ended: TrueCall) -> None:
-        super().__init__(month)
+        super().__init__(month, ERRORS)
         self._october = october
         self._ended = ended
 
@@ -100,82 +104,20 @@ class NovemberPlanter(Planter):
         self._take_over()
         return super()._finished()
 
-    def _crash_calls(self) -> None:
-        for _ in range(CRASHED):
-            before_s = self.dice.between(60, 400)
-            at = CRASH - timedelta(seconds=before_s)
-            call = self.month.draw(at, outcome="completed", tags=["crash"])
-            call.ring_ms = self.dice.between(3, 12) * 1000
-            call.talk_ms = (before_s + self.dice.between(30, 600)) * 1000
-
     def _open_call(self) -> None:
         at = NOVEMBER_END - timedelta(minutes=17, milliseconds=620)
         call = self.month.draw(at, outcome="completed", tags=["open"])
         call.ring_ms, call.talk_ms = 5000, 4 * 3600 * 1000
         self.platform.open_call = call
 
-    def _duration_errors(self) -> None:
-        self._each(self._take(RING_TIME, tells_ring), "ring-time-included", lambda c: c.ring_s + c.talk_s)
-        self._each(self._take(ROUND_60, tells_60), "rounded-up-60s", lambda c: up(c.talk_s, 60))
-        self._each(self._take(ROUND_6, tells_6), "rounded-up-6s", lambda c: up(c.talk_s, 6))
-        self._each(self._take(ZERO), "zero", lambda _: 0)
-        self._each(self._take(MISSING), "missing", lambda _: None)
-        self._each(self._take(UNEXPLAINED, tells_nothing), "unexplained", lambda c: c.talk_s - 17)
-        for call in self._take(HOUR_OFF):
-            late = call.ended_at + timedelta(hours=1, microseconds=self.dice.between(30_000, 800_000))
-            wrong: dict[str, object] = {
-                "ended_at": instant_text(late),
-                "duration_seconds": call.talk_s + 3600,
-            }
-            self._plant(call, "off-by-3600s", wrong)
-
-    def _lost_ends(self) -> None:
-        nothing: dict[str, object] = {"ended_at": None, "duration_seconds": None}
-        for call in self._take(NEVER_ENDED):
-            self._plant(call, "never-ended", nothing | {"status": self.dice.pick(["initiated", "answered"])})
-        for call in self._take(NEVER_ENDED_UNANSWERED, outcome="no_answer"):
-            self._plant(call, "never-ended", nothing | {"status": self.dice.pick(["initiated", "ringing"])})
-        for call in [c for c in self.month.calls if "crash" in c.tags]:
-            call.straighten()
-            cut = CRASH + timedelta(microseconds=self.dice.between(0, 90_000))
-            talked = int((CRASH - call.answered_at).total_seconds())
-            wrong: dict[str, object] = {"ended_at": instant_text(cut), "duration_seconds": talked}
-            self._plant(call, "cut-by-crash", wrong, note="in progress when a worker crashed")
-
-    def _wrong_statuses(self) -> None:
-        for call in self._take(ANSWERED_AS_MISSED):
-            self._plant(call, "wrong-status", {"status": "no_answer", "duration_seconds": 0})
-        for call in self._take(MISSED_AS_ANSWERED, outcome="no_answer"):
-            self._plant(call, "wrong-status", {"status": "completed", "duration_seconds": 0})
-
-    def _odd_shapes(self) -> None:
-        for call in [c for c in self.month.calls if c.shape == "transfer"][:LAST_LEG]:
-            wrong: dict[str, object] = {"duration_seconds": call.talk_s - call.split_s}
-            self._plant(call, "last-leg-only", wrong, note="a transferred call")
-
     def _special_times(self) -> None:
-        edge = [c for c in self.month.calls if "edge" in c.tags and c.is_answered]
-        first = next(c for c in edge if c.started_at > SNAPSHOT)
-        last = max((c for c in edge if c.started_at < NOVEMBER_END), key=lambda c: c.started_at)
-        after = next(c for c in edge if c.started_at > NOVEMBER_END)
-        self._plant(first, "zero", {"duration_seconds": 0}, note="among the first calls of the new file")
-        self._plant(last, "zero", {"duration_seconds": 0}, note="in the last minutes of the month")
-        note = "outside the month: another month's business"
-        self._plant(after, "zero", {"duration_seconds": 0}, patchable=False, note=note)
+        self._at_edges(SNAPSHOT, NOVEMBER_END, "among the first calls of the new file")
 
     def _one_sided(self) -> None:
-        open_call = self.platform.open_call
-        assert open_call is not None
-        record = self.record_of[open_call.uuid]
-        record |= {"status": "answered", "ended_at": None, "duration_seconds": None}
-        self._note(str(record["id"]), "open", "still in progress when the export was made")
-        self.platform.unrecorded = self._take(ONLY_CDR)
-        for call in self.platform.unrecorded:
-            self._note(
-                "", "only-in-cdr", f"the platform has no record; {call.outcome}, switch id {call.uuid}"
-            )
+        self._leave_open("still in progress when the export was made")
+        self._unrecord(self._take(self.errors.only_cdr))
         before = len(self.month.calls)
-        for n in range(ONLY_API + NEVER_STARTED):
+        for n in range(ONLY_API + self.errors.never_started):
             never_started = n >= ONLY_API
             call = self.month.draw(
                 self.month.moment(2 + 4 * n), outcome="failed" if never_started or n % 2 else "completed"

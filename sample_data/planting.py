@@ -12,23 +12,68 @@ from datetime import UTC, datetime, timedelta
 
 from company import CLOCKS_BACK, MONTH_END, MONTH_START, Dice, Month, TrueCall
 
-CRASHES = (
+
+@dataclass(frozen=True)
+class Errors:
+    """How many calls of a month are made wrong in each way."""
+
+    ring_time: int
+    round_60: int
+    round_6: int
+    zero: int
+    missing: int
+    hour_off: int
+    unexplained: int
+    never_ended: int
+    never_ended_unanswered: int
+    crashes: tuple[datetime, ...]
+    """When the worker of each call that was cut crashed."""
+    answered_as_missed: int
+    missed_as_answered: int
+    last_leg: int
+    only_cdr: int
+    never_started: int
+    end_lost: int = 0
+    missed_with_seconds: int = 0
+    busy_as_failed: int = 0
+    canceled_as_missed: int = 0
+    summed_legs: int = 0
+    ended_before_start: int = 0
+    late_start: int = 0
+    late_start_no_duration: int = 0
+
+
+_CRASHES = (
     datetime(2026, 10, 14, 8, 41, 17, 250_000, tzinfo=UTC),
     datetime(2026, 10, 22, 13, 6, 52, 700_000, tzinfo=UTC),
 )
 
-RING_TIME, ROUND_60, ROUND_6, ZERO, MISSING, HOUR_OFF = 60, 50, 24, 20, 18, 8
-NEVER_ENDED, NEVER_ENDED_UNANSWERED, CRASHED, END_LOST = 16, 6, 14, 8
-ANSWERED_AS_MISSED, MISSED_AS_ANSWERED, MISSED_WITH_SECONDS, BUSY_AS_FAILED, CANCELED_AS_MISSED = (
-    7,
-    8,
-    4,
-    4,
-    5,
+OCTOBER = Errors(
+    ring_time=60,
+    round_60=50,
+    round_6=24,
+    zero=20,
+    missing=18,
+    hour_off=8,
+    unexplained=12,
+    never_ended=16,
+    never_ended_unanswered=6,
+    crashes=(_CRASHES[1],) * 6 + (_CRASHES[0],) * 8,
+    answered_as_missed=7,
+    missed_as_answered=8,
+    last_leg=6,
+    only_cdr=20,
+    never_started=8,
+    end_lost=8,
+    missed_with_seconds=4,
+    busy_as_failed=4,
+    canceled_as_missed=5,
+    summed_legs=5,
+    ended_before_start=2,
+    late_start=4,
+    late_start_no_duration=2,
 )
-LAST_LEG, SUMMED_LEGS, UNEXPLAINED, ENDED_BEFORE_START = 6, 5, 12, 2
-LATE_START, LATE_START_NO_DURATION = 4, 2
-ONLY_CDR, ONLY_API, STUCK_WITHOUT_CDR, NEVER_STARTED = 20, 18, 3, 8
+STUCK_WITHOUT_CDR = 3
 
 
 @dataclass
@@ -115,8 +160,9 @@ def tells_nothing(c: TrueCall) -> bool:
 class Planter:
     """Makes records wrong, each call once, and writes down what was true."""
 
-    def __init__(self, month: Month) -> None:
+    def __init__(self, month: Month, errors: Errors = OCTOBER) -> None:
         self.month = month
+        self.errors = errors
         self.dice = month.dice
         self.platform = Platform()
         self.record_of: dict[str, dict[str, object]] = {}
@@ -150,7 +196,9 @@ class Planter:
         self, n: int, fits: Callable[[TrueCall], bool] = lambda _: True, *, outcome: str = "completed"
     ) -> list[TrueCall]:
         """Set aside n ordinary calls of an outcome for one kind of error."""
-        taken = []
+        taken: list[TrueCall] = []
+        if n == 0:
+            return taken
         ordinary = (c for c in self.month.calls if c.outcome == outcome and c.tags <= {"no-shared-id"})
         for call in self.dice.shuffled(list(ordinary)):
             if len(taken) == n:
@@ -195,21 +243,22 @@ class Planter:
             self._plant(call, kind, {"duration_seconds": seconds(call)})
 
     def _duration_errors(self) -> None:
-        self._each(self._take(RING_TIME, tells_ring), "ring-time-included", lambda c: c.ring_s + c.talk_s)
-        self._each(self._take(ROUND_60, tells_60), "rounded-up-60s", lambda c: up(c.talk_s, 60))
-        self._each(self._take(ROUND_6, tells_6), "rounded-up-6s", lambda c: up(c.talk_s, 6))
-        self._each(self._take(ZERO), "zero", lambda _: 0)
-        self._each(self._take(MISSING), "missing", lambda _: None)
-        self._each(self._take(UNEXPLAINED, tells_nothing), "unexplained", lambda c: c.talk_s - 17)
-        for call in self._take(HOUR_OFF):
+        self._each(
+            self._take(self.errors.ring_time, tells_ring), "ring-time-included", lambda c: c.ring_s + c.talk_s
+        )
+        self._each(self._take(self.errors.round_60, tells_60), "rounded-up-60s", lambda c: up(c.talk_s, 60))
+        self._each(self._take(self.errors.round_6, tells_6), "rounded-up-6s", lambda c: up(c.talk_s, 6))
+        self._each(self._take(self.errors.zero), "zero", lambda _: 0)
+        self._each(self._take(self.errors.missing), "missing", lambda _: None)
+        self._each(self._take(self.errors.unexplained, tells_nothing), "unexplained", lambda c: c.talk_s - 17)
+        for call in self._take(self.errors.hour_off):
             late = call.ended_at + timedelta(hours=1, microseconds=self.dice.between(30_000, 800_000))
             wrong = {"ended_at": instant_text(late), "duration_seconds": call.talk_s + 3600}
             self._plant(call, "off-by-3600s", wrong)
 
     def _crash_calls(self) -> None:
         """Add the calls that were in progress when a worker crashed."""
-        for n in range(CRASHED):
-            crash = CRASHES[n < 6]
+        for crash in self.errors.crashes:
             before_s = self.dice.between(60, 400)
             call = self.month.draw(crash - timedelta(seconds=before_s), outcome="completed", tags=["crash"])
             call.ring_ms = self.dice.between(3, 12) * 1000
@@ -217,49 +266,49 @@ class Planter:
 
     def _lost_ends(self) -> None:
         nothing: dict[str, object] = {"ended_at": None, "duration_seconds": None}
-        for call in self._take(NEVER_ENDED):
+        for call in self._take(self.errors.never_ended):
             self._plant(call, "never-ended", nothing | {"status": self.dice.pick(["initiated", "answered"])})
-        for call in self._take(NEVER_ENDED_UNANSWERED, outcome="no_answer"):
+        for call in self._take(self.errors.never_ended_unanswered, outcome="no_answer"):
             self._plant(call, "never-ended", nothing | {"status": self.dice.pick(["initiated", "ringing"])})
         for call in [c for c in self.month.calls if "crash" in c.tags]:
             call.straighten()
-            crash = min(CRASHES, key=lambda at, c=call: abs(at - c.started_at))
+            crash = min(self.errors.crashes, key=lambda at, c=call: abs(at - c.started_at))
             cut = crash + timedelta(microseconds=self.dice.between(0, 90_000))
             talked = int((crash - call.answered_at).total_seconds())
             wrong = {"ended_at": instant_text(cut), "duration_seconds": talked}
             self._plant(call, "cut-by-crash", wrong, note="in progress when a worker crashed")
-        for call in self._take(END_LOST):
+        for call in self._take(self.errors.end_lost):
             self._plant(call, "cut-by-crash", nothing, note="the hang-up event was lost")
 
     def _wrong_statuses(self) -> None:
-        for call in self._take(ANSWERED_AS_MISSED):
+        for call in self._take(self.errors.answered_as_missed):
             self._plant(call, "wrong-status", {"status": "no_answer", "duration_seconds": 0})
-        for call in self._take(MISSED_AS_ANSWERED, outcome="no_answer"):
+        for call in self._take(self.errors.missed_as_answered, outcome="no_answer"):
             self._plant(call, "wrong-status", {"status": "completed", "duration_seconds": 0})
-        for call in self._take(MISSED_WITH_SECONDS, lambda c: c.ring_s > 4, outcome="no_answer"):
+        for call in self._take(self.errors.missed_with_seconds, lambda c: c.ring_s > 4, outcome="no_answer"):
             call.ring_ms = call.ring_s * 1000
             self._plant(call, "wrong-status", {"status": "completed", "duration_seconds": call.ring_s})
-        for call in self._take(BUSY_AS_FAILED, outcome="busy"):
+        for call in self._take(self.errors.busy_as_failed, outcome="busy"):
             self._plant(call, "wrong-status", {"status": "failed"})
-        for call in self._take(CANCELED_AS_MISSED, outcome="canceled"):
+        for call in self._take(self.errors.canceled_as_missed, outcome="canceled"):
             self._plant(call, "wrong-status", {"status": "no_answer"})
 
     def _odd_shapes(self) -> None:
         transfers = [c for c in self.month.calls if c.shape == "transfer"]
-        for n, call in enumerate(transfers[: LAST_LEG + SUMMED_LEGS]):
-            if n < LAST_LEG:
+        for n, call in enumerate(transfers[: self.errors.last_leg + self.errors.summed_legs]):
+            if n < self.errors.last_leg:
                 wrong, kind = call.talk_s - call.split_s, "last-leg-only"
             else:
                 wrong, kind = 2 * call.talk_s, "summed-legs"
             self._plant(call, kind, {"duration_seconds": wrong}, note="a transferred call")
-        for call in self._take(ENDED_BEFORE_START):
+        for call in self._take(self.errors.ended_before_start):
             early = call.started_at - timedelta(seconds=7, microseconds=350_000)
             self._plant(call, "ended-before-start", {"ended_at": instant_text(early)})
-        for call in self._take(LATE_START, lambda c: c.ring_s >= 12):
+        for call in self._take(self.errors.late_start, lambda c: c.ring_s >= 12):
             late = call.started_at + timedelta(seconds=call.ring_s - 2, microseconds=120_000)
             note = "started_at cannot be patched"
             self._plant(call, "late-start", {"started_at": instant_text(late)}, note=note)
-        for call in self._take(LATE_START_NO_DURATION, lambda c: 4 <= c.ring_s <= 20):
+        for call in self._take(self.errors.late_start_no_duration, lambda c: 4 <= c.ring_s <= 20):
             late = call.started_at + timedelta(seconds=call.ring_s + 25, microseconds=120_000)
             note = "left out: with this started_at the corrected record would contradict itself"
             wrong = {"started_at": instant_text(late), "duration_seconds": None}
@@ -275,12 +324,15 @@ class Planter:
             self._plant(call, "ring-time-included", {"duration_seconds": seconds}, note=note)
         note = "in the hour that the clocks repeat"
         self._plant(repeated[2], "missing", {"duration_seconds": None}, note=note)
+        self._at_edges(MONTH_START, MONTH_END, "in the first minutes of the month")
 
+    def _at_edges(self, begin: datetime, end: datetime, note: str) -> None:
+        """Lose the seconds of the first and the last call of the month, and of the first one after it."""
         edge = [c for c in self.month.calls if "edge" in c.tags and c.is_answered]
-        first = next(c for c in edge if c.started_at > MONTH_START)
-        last = max((c for c in edge if c.started_at < MONTH_END), key=lambda c: c.started_at)
-        after = next(c for c in edge if c.started_at > MONTH_END)
-        self._plant(first, "zero", {"duration_seconds": 0}, note="in the first minutes of the month")
+        first = next(c for c in edge if c.started_at > begin)
+        last = max((c for c in edge if c.started_at < end), key=lambda c: c.started_at)
+        after = next(c for c in edge if c.started_at > end)
+        self._plant(first, "zero", {"duration_seconds": 0}, note=note)
         self._plant(last, "zero", {"duration_seconds": 0}, note="in the last minutes of the month")
         note = "outside the month: another month's business"
         self._plant(after, "zero", {"duration_seconds": 0}, patchable=False, note=note)
@@ -308,20 +360,9 @@ class Planter:
         self.platform.open_call = call
 
     def _one_sided(self) -> None:
-        open_call = self.platform.open_call
-        assert open_call is not None
-        self.record_of[open_call.uuid] |= {"status": "answered", "ended_at": None, "duration_seconds": None}
-        self._note(
-            str(self.record_of[open_call.uuid]["id"]), "open", "still in progress when the exports were made"
-        )
-
-        half = ONLY_CDR * 3 // 5
-        unrecorded = self._take(half) + self._take(ONLY_CDR - half, outcome="no_answer")
-        self.platform.unrecorded = unrecorded
-        for call in unrecorded:
-            self._note(
-                "", "only-in-cdr", f"the platform has no record; {call.outcome}, switch id {call.uuid}"
-            )
+        self._leave_open("still in progress when the exports were made")
+        half = self.errors.only_cdr * 3 // 5
+        self._unrecord(self._take(half) + self._take(self.errors.only_cdr - half, outcome="no_answer"))
 
         before = len(self.month.calls)
         outcomes = ["completed"] * 6 + ["no_answer"] * 6 + ["failed"] * 6 + ["initiated"] * STUCK_WITHOUT_CDR
@@ -332,7 +373,7 @@ class Planter:
                 record |= {"ended_at": None, "duration_seconds": None}
             self.platform.records.append(record)
             self._note(str(record["id"]), "only-in-api", "no export has it")
-        for n in range(NEVER_STARTED):
+        for n in range(self.errors.never_started):
             call = self.month.draw(self.month.moment(3 + 3 * n), outcome="failed")
             record = faithful_record(call, self.dice)
             record |= {"started_at": None, "ended_at": None, "duration_seconds": None}
@@ -340,6 +381,22 @@ class Planter:
             self.platform.records.append(record)
             self._note(str(record["id"]), "never-started", "given up before it reached the switch")
         del self.month.calls[before:]
+
+    def _leave_open(self, note: str) -> None:
+        """Let the call that is in progress be so in the platform's record."""
+        open_call = self.platform.open_call
+        assert open_call is not None
+        record = self.record_of[open_call.uuid]
+        record |= {"status": "answered", "ended_at": None, "duration_seconds": None}
+        self._note(str(record["id"]), "open", note)
+
+    def _unrecord(self, calls: list[TrueCall]) -> None:
+        """Take the records of some calls away."""
+        self.platform.unrecorded = calls
+        for call in calls:
+            self._note(
+                "", "only-in-cdr", f"the platform has no record; {call.outcome}, switch id {call.uuid}"
+            )
 
     def _note(self, call_id: str, kind: str, note: str) -> None:
         self.platform.planted.append(Planted(call_id, "", kind, "", "", patchable=False, note=note))

@@ -12,28 +12,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.errors import InputError, SchemaError
-from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.period import Period
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
 from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
-from sippet_reconcile.reconciliation.core import at_once, instants_us
 from sippet_reconcile.reconciliation.counts import count_rows
 from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
 from sippet_reconcile.reconciliation.ledger import build_ledger
-from sippet_reconcile.reconciliation.matching.legs import group_by_id, group_legs, set_aside, take_text
-from sippet_reconcile.reconciliation.matching.match import call_keys, leg_keys, match_calls, name_calls
-from sippet_reconcile.reconciliation.matching.reduce import reduce_legs
+from sippet_reconcile.reconciliation.matching.match import match_calls
+from sippet_reconcile.reconciliation.preparing import prepare
 from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
-from sippet_reconcile.schema import CALLS, LEGS, Bucket, conform, text_array, text_series
+from sippet_reconcile.schema import CALLS, LEGS, conform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,14 +38,10 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.findings import Findings
-    from sippet_reconcile.reconciliation.matching.legs import LegsAside
-    from sippet_reconcile.reconciliation.matching.match import CallKeys, LegKeys
 
 __all__ = ["reconcile"]
 
 _N_STEPS = 4
-_LOOKED_AT = ("id", "call_uuid", "direction", "from_number", "to_number", "sip_username", "status")
-"""Columns of text that several steps look at."""
 
 
 def reconcile(
@@ -114,21 +106,17 @@ def reconcile(
     # One more thread: comparing and diagnosing go on at the same time.
     with reporting(progress, unit="step") as report, ThreadPoolExecutor(max_workers=1) as pool:
         report(0, _N_STEPS, "reading ids")
-        (aside, ids, first), (calls, call_aside, keys) = at_once(
-            lambda: _prepare_legs(legs), lambda: _prepare_calls(calls)
-        )
-        report(1, _N_STEPS, "reducing legs to calls")
-        named, linked_named = name_calls(keys, ids)
-        groups = group_legs(first, named, linked_named)
-        # The parts of groups that were split are told apart by the call they name.
-        parts = pa.array(groups.named, mask=(groups.named < 0) | ~groups.is_split)
-        split_names = (
-            keys.uuid.take(parts) if groups.is_split.any() else pa.nulls(len(groups), pa.large_string())
-        )
-        cdr_calls = reduce_legs(legs, aside.counted, groups, split_names)
+        ready = prepare(legs, calls, reducing=lambda: report(1, _N_STEPS, "reducing legs to calls"))
+        calls, cdr_calls = ready.calls, ready.cdr_calls
         report(2, _N_STEPS, "matching calls")
         matches = match_calls(
-            calls, cdr_calls, groups=groups, keys=keys, legs=ids, linked_named=linked_named, rules=rules
+            calls,
+            cdr_calls,
+            groups=ready.groups,
+            keys=ready.keys,
+            legs=ready.legs,
+            linked_named=ready.linked_named,
+            rules=rules,
         )
         sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
         sorting = sort_rows(
@@ -137,9 +125,9 @@ def reconcile(
             matches,
             rules,
             period=period,
-            call_aside={bucket: rows for bucket, (rows, _) in call_aside.items()},
-            leg_aside=aside,
-            cdr_of=groups.cdr_of,
+            call_aside={bucket: rows for bucket, (rows, _) in ready.call_aside.items()},
+            leg_aside=ready.aside,
+            cdr_of=ready.groups.cdr_of,
             n_legs=len(legs),
         )
         report(3, _N_STEPS, "comparing and diagnosing")
@@ -157,44 +145,17 @@ def reconcile(
             leg_buckets=_bucket_words(sorting.leg_bucket),
             call_buckets=_bucket_words(sorting.call_bucket),
             cdr_buckets=_bucket_words(sorting.cdr_bucket),
-            first_with_uuid=None if call_aside else keys.first,
+            first_with_uuid=None if ready.call_aside else ready.keys.first,
             sides=sides,
         )
         comparison = comparing.result()
         leg_cdr = np.full(len(legs), -1, np.int64)
-        leg_cdr[aside.counted] = groups.cdr_of
-        decided = Decided(legs, calls, cdr_calls, leg_cdr, aside, call_aside, matches, sorting, resolved)
+        leg_cdr[ready.aside.counted] = ready.groups.cdr_of
+        decided = Decided(
+            legs, calls, cdr_calls, leg_cdr, ready.aside, ready.call_aside, matches, sorting, resolved
+        )
         report(_N_STEPS, _N_STEPS, "done")
     return _result(decided, comparison, findings, period, api_url)
-
-
-def _in_one_piece(calls: pd.DataFrame) -> pd.DataFrame:
-    """Return the calls with their text in one piece each: read from several pages, every look would join them anew."""
-    return calls.assign(
-        **{name: text_series(text_array(calls[name]), index=calls.index) for name in _LOOKED_AT}
-    )
-
-
-def _prepare_calls(
-    calls: pd.DataFrame,
-) -> tuple[pd.DataFrame, dict[Bucket, tuple[NDArray[np.int64], str]], CallKeys]:
-    """Return the calls, those that take no part, and the keys of the others."""
-    calls = _in_one_piece(calls)
-    aside = _calls_aside(calls)
-    usable = np.ones(len(calls), np.bool_)
-    for rows, _ in aside.values():
-        usable[rows] = False
-    return calls, aside, call_keys(calls, usable)
-
-
-def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.int64]]:
-    """Return the legs that count, their keys, and how they are grouped by id."""
-    aside = set_aside(legs)
-    linked_id, call_key = (text_array(legs[name]) for name in ("linked_id", "call_key"))
-    if len(aside.counted) < len(legs):
-        linked_id, call_key = take_text(linked_id, aside.counted), take_text(call_key, aside.counted)
-    ids = leg_keys(call_key, linked_id)
-    return aside, ids, group_by_id(ids.linked, ids.key)
 
 
 def _compare(sides: Sides, pairs: PairPositions, rules: Rules) -> Comparison:
@@ -225,45 +186,6 @@ def _one_spelling(url: str) -> str:
         return normalise_url(url)
     except InputError:
         return url  # no address that anybody could call, and so the same as nothing but itself
-
-
-def _calls_aside(calls: pd.DataFrame) -> dict[Bucket, tuple[NDArray[np.int64], str]]:
-    """Return the calls that take no part: those without an id, and older copies of one call."""
-    ids = text_array(calls["id"])
-    aside: dict[Bucket, tuple[NDArray[np.int64], str]] = {}
-    without = np.flatnonzero(np.asarray(ids.is_null()))
-    if len(without):
-        aside[Bucket.UNUSABLE] = (without, "no id")
-    first = first_occurrence(ids)
-    several = np.flatnonzero(np.bincount(first, minlength=len(first))[first] > 1) if len(first) else first
-    if len(several):
-        fetched = instants_us(calls["fetched_at"])[several]
-        order = np.lexsort((fetched, first[several]))
-        ordered = several[order]
-        last = np.diff(first[ordered], append=-1) != 0
-        newest = ordered[np.flatnonzero(last)][np.cumsum(last) - last]
-        _refuse_contradictions(calls, ordered, newest)
-        aside[Bucket.DUPLICATE] = (ordered[~last], "the same call, read earlier or twice")
-    return aside
-
-
-def _refuse_contradictions(calls: pd.DataFrame, rows: NDArray[np.int64], newest: NDArray[np.int64]) -> None:
-    """Raise where two copies of a call were read at the same moment and differ."""
-    one = calls.loc[:, CALLS.names].iloc[rows].reset_index(drop=True)
-    other = calls.loc[:, CALLS.names].iloc[newest].reset_index(drop=True)
-    moments = instants_us(calls["fetched_at"])
-    differs = np.zeros(len(rows), np.bool_)
-    for name in CALLS.names:
-        same = one[name].eq(other[name]).fillna(value=False) | (one[name].isna() & other[name].isna())
-        differs |= ~same.to_numpy("bool")
-    differs &= moments[rows] == moments[newest]
-    if differs.any():
-        found = one.loc[differs, ["id", "fetched_at"]].drop_duplicates(ignore_index=True)
-        msg = (
-            f"calls: {len(found):,} call(s) were handed in twice with different values and the same fetched_at, "
-            f"such as {found['id'].iloc[0]}; fetch them again; see .failures"
-        )
-        raise SchemaError(msg, failures=found)
 
 
 def _bucket_words(codes: NDArray[np.int8]) -> pd.Series[str]:

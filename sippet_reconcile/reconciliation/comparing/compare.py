@@ -19,6 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing, stand
 from sippet_reconcile.reconciliation.core import MICROS, at_once
@@ -154,6 +155,7 @@ def compare_pairs(
     *,
     period_mask: NDArray[np.bool_] | None = None,
     sides: Sides | None = None,
+    common: Common | None = None,
 ) -> Comparison:
     """Compare both sides of every pair, field by field.
 
@@ -172,6 +174,8 @@ def compare_pairs(
         Marks the pairs that belong to the period; all of them where not given.
     sides
         The same pairs, where somebody has them already.
+    common
+        What holds for all pairs, where these are a part of them.
 
     Returns
     -------
@@ -180,14 +184,15 @@ def compare_pairs(
     """
     if sides is None:
         sides = Sides.of(calls, cdr_calls, pairs, rules, mask=period_mask)
+    common = Common.of(sides) if common is None else common
     basis = sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
     rounded = round_seconds(basis, rules.duration_rounding)
     measured, named = at_once(
         lambda: {
-            "status": _compare_status(sides, rules),
+            "status": _compare_status(sides, common, rules),
             "duration_seconds": _compare_duration(sides, basis, rounded, rules),
-            "ended_at": _compare_instants(sides, "ended_at", rules),
-            "started_at": _compare_instants(sides, "started_at", rules),
+            "ended_at": _compare_instants(sides, "ended_at", common, rules),
+            "started_at": _compare_instants(sides, "started_at", common, rules),
             "direction": _compare_direction(sides),
         },
         lambda: {
@@ -197,7 +202,7 @@ def compare_pairs(
         },
     )
     results = measured | named
-    discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded, rules=rules)
+    discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded, common=common, rules=rules)
     return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
 
 
@@ -224,15 +229,13 @@ def _digits(seconds: NDArray[np.float64]) -> pa.Array:
     return text_array(seconds_to_text(pd.Series(seconds)))
 
 
-def _compare_instants(sides: Sides, name: str, rules: Rules) -> FieldResult:
+def _compare_instants(sides: Sides, name: str, common: Common, rules: Rules) -> FieldResult:
     call, cdr = sides.call_instants(name), sides.cdr_instants(name)
     gap_s = sides.gap_s(name)
     is_coarse = sides.cdr_flags("is_coarse")
     whole = _whole_seconds(cdr) if sides.of_cdr.show_fractions(name) else cdr
-    # Whether any fetched instant has a fraction tells what the server keeps.
-    server_keeps_fractions = sides.of_calls.show_fractions("ended_at", "started_at")
     written, seen_gap_s = whole, gap_s
-    if server_keeps_fractions:
+    if common.keeps_fractions:
         written = cdr
         # A stamp without a fraction was cut: it stands for its whole second, and so does what it is held against.
         cut_gap_s = gap_in_seconds(cdr, np.where(cdr == whole, _whole_seconds(call), call))
@@ -259,13 +262,12 @@ def _instant_text(instants: NDArray[np.datetime64]) -> pa.Array:
 def _by_words(
     sides: Sides,
     name: str,
-    meanings: Callable[[list[str], dict[str, int]], list[tuple[frozenset[str], str | None]]],
+    meanings: Callable[[list[str]], list[tuple[frozenset[str], str | None]]],
 ) -> FieldResult:
     """Compare a column of few distinct words: settle each pair of words once, then look it up."""
     call_codes, call_words = sides.call_codes(name)
     cdr_codes, cdr_words = sides.cdr_codes(name)
-    occurrences = np.bincount(sides.of_calls.codes(name)[0] + 1, minlength=len(call_words) + 1)[1:]
-    meaning = meanings(cdr_words, {w: int(n) for w, n in zip(call_words, occurrences, strict=True)})
+    meaning = meanings(cdr_words)
     normal_call = [normal_word(word) for word in call_words]
     # The last row and the first column stand for a missing word, whose code is -1: the row is counted from the end.
     table = np.full((len(cdr_words) + 1, len(call_words) + 1), Standing.NO_EVIDENCE, np.int8)
@@ -285,9 +287,9 @@ def _by_words(
     return FieldResult(table.ravel()[cdr_codes * table.shape[1] + call_codes + 1], texts)
 
 
-def _compare_status(sides: Sides, rules: Rules) -> FieldResult:
-    def meanings(cdr_words: list[str], call_words: dict[str, int]) -> list[tuple[frozenset[str], str | None]]:
-        words = status_words(cdr_words, call_words, rules)
+def _compare_status(sides: Sides, common: Common, rules: Rules) -> FieldResult:
+    def meanings(cdr_words: list[str]) -> list[tuple[frozenset[str], str | None]]:
+        words = status_words(cdr_words, common.call_statuses, rules)
         return [(words[word].agreeing, words[word].written) for word in cdr_words]
 
     result = _by_words(sides, "status", meanings)
@@ -314,7 +316,7 @@ def _not_told_apart(sides: Sides, rows: NDArray[np.int64], rules: Rules) -> NDAr
 
 
 def _compare_direction(sides: Sides) -> FieldResult:
-    def meanings(cdr_words: list[str], _: dict[str, int]) -> list[tuple[frozenset[str], str | None]]:
+    def meanings(cdr_words: list[str]) -> list[tuple[frozenset[str], str | None]]:
         return [(frozenset({normal_word(word)} - {""}), word) for word in cdr_words]
 
     return _by_words(sides, "direction", meanings)

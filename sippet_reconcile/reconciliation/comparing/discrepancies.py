@@ -23,6 +23,7 @@ from sippet_reconcile.schema import DISCREPANCIES, arrow_to_frame
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from sippet_reconcile.reconciliation.comparing.common import Common
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["build_discrepancies"]
@@ -34,6 +35,7 @@ def build_discrepancies(
     basis: NDArray[np.float64],
     rounded: NDArray[np.float64],
     *,
+    common: Common,
     rules: Rules,
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """Build the frame of the differing rows, in the order of the pairs, then of the fields."""
@@ -60,6 +62,7 @@ def build_discrepancies(
         has_value=np.asarray(value_cdr.is_valid()),
         basis_s=basis[pair_rows],
         rounded_s=rounded[pair_rows],
+        common=common,
         rules=rules,
     )
     started = at.call_instants("started_at")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from sippet_reconcile.reconciliation.comparing.common import Common
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["END_DOUBTS", "NOT_CORRECTABLE", "START_ONLY", "doubts_of_end", "why_not"]
@@ -71,6 +72,7 @@ def why_not(
     has_value: NDArray[np.bool_],
     basis_s: NDArray[np.float64],
     rounded_s: NDArray[np.float64],
+    common: Common,
     rules: Rules,
 ) -> pa.LargeStringArray:
     """Return for each differing row why a plan may not correct it; missing where it may.
@@ -87,6 +89,8 @@ def why_not(
         Marks the rows that have a value to write.
     basis_s, rounded_s
         The CDR's seconds on the chosen basis, and those that would be written as a duration.
+    common
+        What holds for all pairs: how often two statuses meet.
     rules
         The rules, with the basis of durations settled.
     """
@@ -110,7 +114,7 @@ def why_not(
     is_cut = is_duration.copy()
     is_cut[is_duration] = _may_be_cut(at.at(np.flatnonzero(is_duration)), basis_s[is_duration], rules)
     is_word = is_field["status"].copy()
-    is_word[is_word] = _is_vocabulary(sides, rows[is_word], rules)
+    is_word[is_word] = _is_vocabulary(sides, rows[is_word], common, rules)
     tests = (
         ~may_be_corrected,
         no_start & ~is_field["status"],
@@ -144,7 +148,7 @@ def _may_be_cut(at: Sides, basis_s: NDArray[np.float64], rules: Rules) -> NDArra
     return (n_legs > 1) & ~of_one_leg & (basis_s == np.floor(basis_s)) & (gap_s <= lost)
 
 
-def _is_vocabulary(sides: Sides, rows: NDArray[np.int64], rules: Rules) -> NDArray[np.bool_]:
+def _is_vocabulary(sides: Sides, rows: NDArray[np.int64], common: Common, rules: Rules) -> NDArray[np.bool_]:
     """Mark wrong statuses that nearly all calls of their CDR status have in common: another word for the same.
 
     Asked is only between words for calls that nobody answered, and where the rules know
@@ -156,11 +160,15 @@ def _is_vocabulary(sides: Sides, rows: NDArray[np.int64], rules: Rules) -> NDArr
     cdr_codes, cdr_words = sides.cdr_codes("status")
     call_codes, call_words = sides.call_codes("status")
     # The last row and column stand for what is missing, whose code is -1.
-    shape = len(cdr_words) + 1, len(call_words) + 1
-    counts = np.bincount(
-        (cdr_codes % shape[0]) * shape[1] + call_codes % shape[1], minlength=shape[0] * shape[1]
-    ).reshape(shape)
-    n_calls = counts.sum(axis=1, keepdims=True)
+    places = {word: place for place, word in enumerate([*call_words, None])}
+    counts = np.zeros((len(cdr_words) + 1, len(places)), np.int64)
+    n_calls = np.zeros((len(cdr_words) + 1, 1), np.int64)
+    rows_of = {word: row for row, word in enumerate([*cdr_words, None])}
+    for (cdr_word, call_word), n in common.statuses.items():
+        if cdr_word in rows_of:
+            n_calls[rows_of[cdr_word]] += n
+            if call_word in places:
+                counts[rows_of[cdr_word], places[call_word]] = n
     holds = (counts >= _NEARLY_ALL * n_calls) & (n_calls >= _ENOUGH_ALIKE)
     meanings = status_words(LEG_STATUSES, {}, rules)
     known = frozenset(map(normal_word, rules.open_statuses)).union(*(m.agreeing for m in meanings.values()))

@@ -21,19 +21,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from sippet_reconcile.reconciliation.core import Confidence, PairPositions, at_once, offset_us
+from sippet_reconcile.reconciliation.core import Confidence, MatchRule, PairPositions, at_once, offset_us
 from sippet_reconcile.reconciliation.matching.corroborate import Evidence, evidence_of
 from sippet_reconcile.reconciliation.matching.edges import FULL_DIGITS, MOST_RIVALS, Edges, find_edges
-from sippet_reconcile.reconciliation.matching.legs import text_rank
 from sippet_reconcile.reconciliation.matching.parties import e164_of, read_rows
 from sippet_reconcile.reconciliation.matching.starts import (
     ENOUGH_PAIRS,
     MINUTE_US,
     WEAK_SHARE,
+    FilesOfPairs,
     Sample,
     StartGaps,
     gaps_between,
-    sample_of_pairs,
 )
 from sippet_reconcile.schema import text_array
 
@@ -69,6 +68,12 @@ class CloseCalls:
         """Return nothing found."""
         return cls(_NONE, _NONE, _NONE, _NONE)
 
+    @property
+    def pairs(self) -> PairPositions:
+        """What was matched."""
+        rule = np.full(len(self.call_pos), MatchRule.NUMBERS_AND_TIME, np.int8)
+        return PairPositions(self.call_pos, self.cdr_pos, rule, self.confidence)
+
 
 def match_by_numbers(
     calls: pd.DataFrame,
@@ -77,7 +82,7 @@ def match_by_numbers(
     free_cdr: NDArray[np.bool_],
     rules: Rules,
     *,
-    exact: PairPositions | None = None,
+    files: FilesOfPairs,
 ) -> CloseCalls:
     """Pair free rows with the same numbers whose starts are near and nearer than anybody else's.
 
@@ -91,8 +96,9 @@ def match_by_numbers(
         of whom they called, or of a caller who has a name and no number, stay unmatched.
     rules
         The window, the digits, both tolerances and the clock offset are used.
-    exact
-        What ids matched: these pairs show how far apart two starts of one call are.
+    files
+        The file of each CDR call, and what ids matched in it: these pairs show how far
+        apart two starts of one call are.
 
     Notes
     -----
@@ -128,7 +134,7 @@ def match_by_numbers(
         return CloseCalls.none()
     asked = _Asked(calls, cdr_calls, left, right, rules)
     evidence = asked.evidence(full)
-    usual = asked.usual_gaps(full, evidence, exact or PairPositions.none())
+    usual = asked.usual_gaps(full, evidence, files)
     found, doubted, rivals = _decide_full(asked, full, evidence, weak, usual)
     found_too, doubted_too, tied = _decide_weak(asked, full, weak, usual, accepted=found.edges)
     accepted, far = Edges.joined([found.edges, found_too.edges]), Edges.joined([doubted, doubted_too])
@@ -178,20 +184,17 @@ class _Asked:
         """Return what durations and ends say of edges."""
         return evidence_of(self.calls, self.cdr_calls, *self.positions(edges), self.rules)
 
-    def usual_gaps(self, full: Edges, evidence: Evidence, exact: PairPositions) -> StartGaps:
+    def usual_gaps(self, full: Edges, evidence: Evidence, files: FilesOfPairs) -> StartGaps:
         """Measure, per row of the CDR, how far apart starts are: by ids, or by edges without any other in the window."""
-        rank = text_rank(text_array(self.cdr_calls["source_file"]))
-        file, n_files = rank - rank.min(), int(rank.max() - rank.min()) + 1
-        by_id = sample_of_pairs(self.calls, self.cdr_calls, exact, file, self.rules)
         is_alone = np.bincount(full.call, minlength=len(self.left))[full.call] == 1
         is_alone &= np.bincount(full.cdr, minlength=len(self.right))[full.cdr] == 1
         is_alone &= ~full.is_crowded
-        if (np.bincount(by_id.file, minlength=n_files) >= ENOUGH_PAIRS).all():
-            is_alone[:] = False
+        if (np.bincount(files.sample.file, minlength=files.n_files) >= ENOUGH_PAIRS).all():
+            is_alone[:] = False  # nobody asks what numbers alone say
+        of_row = files.of_cdr[self.right.pos]
         alone, said = full.where(is_alone), evidence.where(is_alone)
-        of_row = file[self.right.pos]
         by_numbers = Sample(self.gaps(alone), of_row[alone.cdr], said.can_tell, said.is_like)
-        return StartGaps.of(by_id, by_numbers, n_files, self.rules).of_rows(of_row)
+        return StartGaps.of(files.sample, by_numbers, files.n_files, self.rules).of_rows(of_row)
 
     def distance(self, edges: Edges, usual: StartGaps) -> NDArray[np.float64]:
         """Return how far the gap of each edge is from where gaps of its file lie."""

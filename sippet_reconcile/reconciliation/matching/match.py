@@ -1,90 +1,38 @@
 """Which CDR call and which call of the API are the same.
 
 Input are both frames, output are row positions: pairs, each side at most once, and
-rivals that nobody decides between. Keys come first: the id that both sides share on
-any leg, then the id that groups legs. Numbers and time are the last resort and live
-in `fallback`. A missing key equals nothing, and the order of rows changes nothing.
+rivals that nobody decides between. Keys come first and live in `by_id`. Numbers and
+time are the last resort and live in `fallback`. The order of rows changes nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
-from sippet_reconcile.reconciliation.core import Confidence, MatchRule, PairPositions, at_once
-from sippet_reconcile.reconciliation.matching.fallback import match_by_numbers
-from sippet_reconcile.reconciliation.matching.legs import take_text
-from sippet_reconcile.reconciliation.matching.other_ids import ids_speak_against
-from sippet_reconcile.schema import text_array, text_series
+from sippet_reconcile.reconciliation.core import Confidence, MatchRule, PairPositions
+from sippet_reconcile.reconciliation.matching.by_id import (
+    Rivals,
+    join_pairs,
+    join_rivals,
+    match_by_ids,
+    rivals_of,
+)
+from sippet_reconcile.reconciliation.matching.fallback import CloseCalls, match_by_numbers
+from sippet_reconcile.reconciliation.matching.other_ids import have_keys, have_uuids, ids_speak_against
+from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sippet_reconcile.reconciliation.matching.by_id import ById, CallKeys, LegKeys
     from sippet_reconcile.reconciliation.matching.legs import Groups
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["CallKeys", "LegKeys", "Matches", "Rivals", "call_keys", "leg_keys", "match_calls", "name_calls"]
-
-MOST_LISTED: Final = 1_000
-"""Rival pairs of one key that are all listed; beyond, each rival is listed once."""
-
-
-@dataclass(frozen=True, eq=False)
-class CallKeys:
-    """The keys of the calls in the form in which they are compared.
-
-    Attributes
-    ----------
-    usable
-        Marks the calls that take part in matching.
-    uuid
-        Normal ``call_uuid``; missing for calls that take no part.
-    lookup
-        Finds calls by it.
-    first
-        For each call the position of the first one with the same ``call_uuid``; its
-        own where it has none.
-    """
-
-    usable: NDArray[np.bool_]
-    uuid: pa.LargeStringArray
-    lookup: TextLookup
-    first: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class LegKeys:
-    """The keys of the counted legs in the form in which they are compared.
-
-    Attributes
-    ----------
-    key, linked
-        Normal ``call_key`` and ``linked_id``.
-    others
-        Positions of the legs whose linked id is not their own key.
-    """
-
-    key: pa.LargeStringArray
-    linked: pa.LargeStringArray
-    others: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Rivals:
-    """Pairs that nobody decides between: positions in both frames and the match rule.
-
-    A CDR position of -1 stands for calls that share a key which no CDR names.
-    """
-
-    call_pos: NDArray[np.int64]
-    cdr_pos: NDArray[np.int64]
-    rule: NDArray[np.int8]
+__all__ = ["Matches", "all_matches", "match_calls"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,48 +58,6 @@ class Matches:
     ambiguous_cdr: NDArray[np.bool_]
     far_calls: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     far_cdr: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-
-
-def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> CallKeys:
-    """Return the keys of the calls; those that are not usable have none."""
-    uuid = text_array(normal_ids(calls["call_uuid"]))
-    if not usable.all():
-        uuid = pc.if_else(pa.array(usable), uuid, pa.scalar(None, pa.large_string()))
-    lookup = TextLookup(uuid)
-    return CallKeys(usable, uuid, lookup, first_occurrence(uuid, lookup.hashes))
-
-
-def leg_keys(call_key: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> LegKeys:
-    """Return the keys of the legs that count."""
-    key = _normal(call_key)
-    if call_key.equals(linked_id):
-        return LegKeys(key, key, np.zeros(0, np.int64))
-    linked = _normal(linked_id)
-    # Most linked ids are the leg's own key or missing.
-    is_own = np.asarray(pc.fill_null(pc.equal(linked, key), fill_value=False))
-    return LegKeys(key, linked, np.flatnonzero(~is_own & np.asarray(linked.is_valid())))
-
-
-def _normal(ids: pa.LargeStringArray) -> pa.LargeStringArray:
-    return ids if ids.null_count == len(ids) else text_array(normal_ids(text_series(ids)))
-
-
-def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the call that each leg names by its key, and by its linked id.
-
-    A call is named by the position of the first one with that ``call_uuid``; -1 is none.
-    """
-    find, half = keys.lookup.find, len(legs.key) // 2
-    upper, lower, others = at_once(
-        lambda: find(legs.key[:half]),
-        lambda: find(legs.key[half:]),
-        lambda: find(take_text(legs.linked, legs.others)),
-    )
-    named = np.concatenate([upper, lower])
-    linked_named = named.copy()
-    linked_named[legs.others] = others
-    linked_named[~np.asarray(legs.linked.is_valid())] = -1
-    return named, linked_named
 
 
 def match_calls(
@@ -185,184 +91,35 @@ def match_calls(
         A CDR call whose ids name a call that went to another CDR call is in no pair:
         numbers and time never overrule an id.
     """
-    no_rivals = np.zeros(len(calls), np.bool_)
-    by_key = _match_key(keys, groups.named, no_rivals, MatchRule.CALL_UUID)
-    paired = np.zeros(len(calls), np.bool_)
-    paired[by_key.pairs.call_pos] = True
-    linked_named = _of_group(linked_named, groups)
-    asks = np.flatnonzero((groups.named < 0) & (linked_named >= 0))
-    asks = asks[~paired[linked_named[asks]]]
-    open_to_link = np.full(len(groups), -1, np.int64)
-    open_to_link[asks] = linked_named[asks]
-    by_link = _match_key(keys, open_to_link, by_key.ambiguous_calls, MatchRule.LINKED_ID)
-    found = [by_key.pairs, by_link.pairs]
-    ambiguous_calls = by_key.ambiguous_calls | by_link.ambiguous_calls
-    unasked = _repeated_unasked(keys, ambiguous_calls)
-    ambiguous_calls[unasked] = True
-    ambiguous_cdr = by_key.ambiguous_cdr | by_link.ambiguous_cdr
-    free_calls = keys.usable & ~ambiguous_calls
-    free_cdr = (groups.named < 0) & (linked_named < 0)
-    for pairs in found:
-        free_calls[pairs.call_pos] = False
-        free_cdr[pairs.cdr_pos] = False
-    conversations = _match_conversations(
-        calls, groups, legs, free_calls=free_calls, free_cdr=free_cdr, usable=keys.usable
+    by_id = match_by_ids(calls, groups=groups, keys=keys, legs=legs, linked_named=linked_named)
+    if not (by_id.free_calls.any() and by_id.free_cdr.any()):
+        return all_matches(by_id, CloseCalls.none(), np.zeros(0, np.bool_))
+    files = FilesOfPairs.of(calls, cdr_calls, by_id.pairs, rules)
+    close = match_by_numbers(calls, cdr_calls, by_id.free_calls, by_id.free_cdr, rules, files=files)
+    is_other = ids_speak_against(
+        calls,
+        cdr_calls,
+        close.pairs,
+        have_uuids(keys.uuid, legs.key, groups, close.pairs),
+        files=files,
+        keyed=files.count(have_keys(legs.key, groups)),
+        rules=rules,
     )
-    free_calls[conversations.call_pos] = False
-    free_cdr[conversations.cdr_pos] = False
-    exact = _join_pairs([*found, conversations], len(calls))
-    close = match_by_numbers(calls, cdr_calls, free_calls, free_cdr, rules, exact=exact)
+    return all_matches(by_id, close, is_other)
+
+
+def all_matches(by_id: ById, close: CloseCalls, is_other: NDArray[np.bool_]) -> Matches:
+    """Return what ids, and then numbers, decided; `is_other` marks pairs by numbers that ids speak against."""
+    ambiguous_calls, ambiguous_cdr = by_id.ambiguous_calls.copy(), by_id.ambiguous_cdr.copy()
     ambiguous_calls[close.rival_call] = True
     ambiguous_cdr[close.rival_cdr] = True
-    rivals = [
-        by_key.rivals,
-        _rivals(unasked, np.full(len(unasked), -1, np.int64), MatchRule.CALL_UUID),
-        by_link.rivals,
-        _rivals(close.rival_call, close.rival_cdr, MatchRule.NUMBERS_AND_TIME),
-    ]
-    rule = np.full(len(close.call_pos), MatchRule.NUMBERS_AND_TIME, np.int8)
-    by_numbers = PairPositions(close.call_pos, close.cdr_pos, rule, close.confidence)
-    is_other = ids_speak_against(
-        calls, cdr_calls, by_numbers, exact, call_uuid=keys.uuid, leg_key=legs.key, groups=groups, rules=rules
-    )
+    by_numbers = close.pairs
     by_numbers.confidence[is_other] = Confidence.LOW
     return Matches(
-        _join_pairs([exact, by_numbers], len(calls)),
-        _join_rivals(rivals),
+        join_pairs([by_id.pairs, by_numbers], len(ambiguous_calls)),
+        join_rivals([by_id.rivals, rivals_of(close.rival_call, close.rival_cdr, MatchRule.NUMBERS_AND_TIME)]),
         ambiguous_calls,
         ambiguous_cdr,
         close.far_call,
         close.far_cdr,
     )
-
-
-def _pairs(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchRule) -> PairPositions:
-    return PairPositions(call_pos, cdr_pos, np.full(len(call_pos), rule, np.int8))
-
-
-def _in_order(
-    call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], n_calls: int, rule: MatchRule
-) -> PairPositions:
-    """Return pairs in the order of the calls, each of which occurs once at most."""
-    cdr_of_call = np.full(n_calls, -1, np.int64)
-    cdr_of_call[call_pos] = cdr_pos
-    call_pos = np.flatnonzero(cdr_of_call >= 0)
-    return _pairs(call_pos, cdr_of_call[call_pos], rule)
-
-
-def _rivals(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: MatchRule) -> Rivals:
-    return Rivals(call_pos, cdr_pos, np.full(len(call_pos), rule, np.int8))
-
-
-def _join_pairs(parts: list[PairPositions], n_calls: int) -> PairPositions:
-    """Join parts that share no call, in the order of the calls."""
-    cdr_of_call = np.full(n_calls, -1, np.int64)
-    rule, confidence = np.empty(n_calls, np.int8), np.empty(n_calls, np.int8)
-    for part in parts:
-        cdr_of_call[part.call_pos] = part.cdr_pos
-        rule[part.call_pos], confidence[part.call_pos] = part.rule, part.confidence
-    call_pos = np.flatnonzero(cdr_of_call >= 0)
-    return PairPositions(call_pos, cdr_of_call[call_pos], rule[call_pos], confidence[call_pos])
-
-
-def _join_rivals(parts: list[Rivals]) -> Rivals:
-    call_pos = np.concatenate([part.call_pos for part in parts])
-    cdr_pos = np.concatenate([part.cdr_pos for part in parts])
-    rule = np.concatenate([part.rule for part in parts])
-    order = np.lexsort((cdr_pos, call_pos, rule))
-    return Rivals(call_pos[order], cdr_pos[order], rule[order])
-
-
-def _of_group(values: NDArray[np.int64], groups: Groups) -> NDArray[np.int64]:
-    """Return a value per CDR call from the values of its legs, which agree where they are not -1."""
-    if len(values) == len(groups):
-        # One leg per CDR call, in the same order.
-        return values
-    result = np.full(len(groups), -1, np.int64)
-    known = np.flatnonzero(values >= 0)
-    np.maximum.at(result, groups.cdr_of[known], values[known])
-    return result
-
-
-def _match_key(
-    keys: CallKeys, named: NDArray[np.int64], contested: NDArray[np.bool_], rule: MatchRule
-) -> Matches:
-    """Match CDR calls by the key that they name: it decides where one call has it and one CDR call names it.
-
-    Calls that were contested before stay so, with whoever names them now.
-    """
-    n_calls = len(keys.first)
-    asks = np.flatnonzero(named >= 0)
-    if not len(asks):
-        nothing = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
-        return Matches(PairPositions.none(), _rivals(asks, asks, rule), *nothing)
-    has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
-    with_key = np.bincount(keys.first[has_key], minlength=n_calls)
-    asked = np.bincount(named[asks], minlength=n_calls)
-    clean = (with_key == 1) & (asked == 1) & ~contested
-    paired = asks[clean[named[asks]]]
-    pairs = _in_order(named[paired], paired, n_calls, rule)
-    shared = (asked > 0) & ~clean
-    rival_calls = has_key[shared[keys.first[has_key]]]
-    rival_cdr = asks[shared[named[asks]]]
-    ambiguous_calls, ambiguous_cdr = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
-    ambiguous_calls[rival_calls] = True
-    ambiguous_cdr[rival_cdr] = True
-    rivals = _rivals(*_cross(rival_calls, keys.first[rival_calls], rival_cdr, named[rival_cdr]), rule)
-    return Matches(pairs, rivals, ambiguous_calls, ambiguous_cdr)
-
-
-def _repeated_unasked(keys: CallKeys, ambiguous: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the calls that share their key with another call, and that no CDR names."""
-    has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
-    with_key = np.bincount(keys.first[has_key], minlength=len(keys.first))
-    repeated = has_key[with_key[keys.first[has_key]] > 1]
-    return repeated[~ambiguous[repeated]]
-
-
-def _cross(
-    calls: NDArray[np.int64], call_key: NDArray[np.int64], cdr: NDArray[np.int64], cdr_key: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return every pair of a call and a CDR call with one key; a key of too many pairs lists each rival once."""
-    calls, cdr = calls[np.argsort(call_key, kind="stable")], cdr[np.argsort(cdr_key, kind="stable")]
-    call_key, cdr_key = np.sort(call_key), np.sort(cdr_key)
-    distinct = np.unique(call_key)
-    call_from, call_to = (np.searchsorted(call_key, distinct, side) for side in ("left", "right"))
-    cdr_from, cdr_to = (np.searchsorted(cdr_key, distinct, side) for side in ("left", "right"))
-    n_call, n_cdr = call_to - call_from, cdr_to - cdr_from
-    is_large = n_call * n_cdr > MOST_LISTED
-    rows = np.where(is_large, np.maximum(n_call, n_cdr), n_call * n_cdr)
-    key = np.repeat(np.arange(len(distinct)), rows)
-    nth = np.arange(len(key)) - np.repeat(np.cumsum(rows) - rows, rows)
-    call_nth = np.where(is_large[key], np.minimum(nth, n_call[key] - 1), nth // n_cdr[key])
-    cdr_nth = np.where(is_large[key], np.minimum(nth, n_cdr[key] - 1), nth % n_cdr[key])
-    return calls[call_from[key] + call_nth], cdr[cdr_from[key] + cdr_nth]
-
-
-def _match_conversations(
-    calls: pd.DataFrame,
-    groups: Groups,
-    legs: LegKeys,
-    *,
-    free_calls: NDArray[np.bool_],
-    free_cdr: NDArray[np.bool_],
-    usable: NDArray[np.bool_],
-) -> PairPositions:
-    """Match by the id of the conversation, where exactly one call and one CDR call have it.
-
-    Calls that are matched already count as well: of a conversation of two calls the
-    second is not what is left over.
-    """
-    if not (free_calls.any() and free_cdr.any()) or legs.linked.null_count == len(legs.linked):
-        return PairPositions.none()
-    if calls["conversation_id"].isna().all():
-        return PairPositions.none()
-    conversation = text_array(normal_ids(calls["conversation_id"]))
-    conversation = pc.if_else(pa.array(usable), conversation, pa.scalar(None, pa.large_string()))
-    n_with = np.bincount(first_occurrence(conversation), minlength=len(calls))
-    named = _of_group(match_positions(legs.linked, conversation), groups)
-    asks = np.flatnonzero(named >= 0)
-    asked = np.bincount(named[asks], minlength=len(calls))
-    clean = (n_with == 1) & (asked == 1) & free_calls
-    paired = asks[free_cdr[asks] & clean[named[asks]]]
-    return _in_order(named[paired], paired, len(calls), MatchRule.LINKED_ID)

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.matching.corroborate import evidence_of
-from sippet_reconcile.reconciliation.matching.legs import take_text, text_rank
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.reconciliation.matching.legs import take_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.matching.legs import Groups
+    from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["ids_speak_against"]
+__all__ = ["are_uuids", "have_keys", "have_uuids", "ids_speak_against"]
 
 ENOUGH_PAIRS: Final = 20
 MOST: Final = 0.8
@@ -39,11 +39,10 @@ def ids_speak_against(
     calls: pd.DataFrame,
     cdr_calls: pd.DataFrame,
     by_numbers: PairPositions,
-    by_ids: PairPositions,
+    have_uuids: NDArray[np.bool_],
     *,
-    call_uuid: pa.LargeStringArray,
-    leg_key: pa.LargeStringArray,
-    groups: Groups,
+    files: FilesOfPairs,
+    keyed: NDArray[np.int64],
     rules: Rules,
 ) -> NDArray[np.bool_]:
     """Mark the pairs by numbers of which both rows have an id, in a file whose ids are those of the API.
@@ -52,12 +51,14 @@ def ids_speak_against(
     ----------
     calls, cdr_calls
         Both frames.
-    by_numbers, by_ids
-        What numbers matched, and what ids did.
-    call_uuid, leg_key
-        The ids of calls and of counted legs, in the form in which they are compared; only UUIDs are looked at.
-    groups
-        The CDR call of each leg.
+    by_numbers
+        What numbers matched.
+    have_uuids
+        Marks those of them of which both rows have a UUID.
+    files
+        The file of each CDR call, and how many pairs ids matched in it.
+    keyed
+        How many CDR calls of each file have an id.
     rules
         Both tolerances and the clock offset are used.
 
@@ -66,34 +67,52 @@ def ids_speak_against(
     Durations and ends overrule ids: no pair is marked that they bear out, and none of a
     file where they bear out half of such pairs. There, some legs have ids of their own.
     """
-    nothing = np.zeros(len(by_numbers), np.bool_)
-    if not len(by_numbers) or len(by_ids) < ENOUGH_PAIRS or leg_key.null_count == len(leg_key):
-        return nothing
-    in_pair = np.zeros(len(groups), np.bool_)
-    in_pair[by_numbers.cdr_pos] = True
-    rows = np.flatnonzero(in_pair[groups.cdr_of])
-    has_uuid = np.zeros(len(groups), np.bool_)
-    has_uuid[groups.cdr_of[rows[_are_uuids(take_text(leg_key, rows))]]] = True
-    both = has_uuid[by_numbers.cdr_pos] & _are_uuids(take_text(call_uuid, by_numbers.call_pos))
-    if not both.any():
-        return nothing
-    file = text_rank(text_array(cdr_calls["source_file"])) + 1
-    has_key = np.zeros(len(groups), np.bool_)
-    has_key[groups.cdr_of[np.asarray(leg_key.is_valid())]] = True
-    n_files = int(file.max()) + 1
-    keyed = np.bincount(file[has_key], minlength=n_files)
-    found = np.bincount(file[by_ids.cdr_pos], minlength=n_files)
-    pairs = by_numbers.where(both)
+    marked = np.zeros(len(by_numbers), np.bool_)
+    if not have_uuids.any() or files.found.sum() < ENOUGH_PAIRS:
+        return marked
+    pairs = by_numbers.where(have_uuids)
     evidence = evidence_of(calls, cdr_calls, pairs.call_pos, pairs.cdr_pos, rules)
-    of_pair = file[pairs.cdr_pos]
-    told = np.bincount(of_pair[evidence.can_tell], minlength=n_files)
-    borne_out = np.bincount(of_pair[evidence.is_borne_out], minlength=n_files)
-    is_shared = (found >= ENOUGH_PAIRS) & (found >= MOST * keyed) & ((2 * borne_out < told) | (told == 0))
-    marked = nothing
-    marked[np.flatnonzero(both)] = is_shared[of_pair] & ~evidence.is_borne_out
+    of_pair = files.of_cdr[pairs.cdr_pos]
+    told = np.bincount(of_pair[evidence.can_tell], minlength=files.n_files)
+    borne_out = np.bincount(of_pair[evidence.is_borne_out], minlength=files.n_files)
+    is_shared = (files.found >= ENOUGH_PAIRS) & (files.found >= MOST * keyed)
+    is_shared &= (2 * borne_out < told) | (told == 0)
+    marked[have_uuids] = is_shared[of_pair] & ~evidence.is_borne_out
     return marked
 
 
-def _are_uuids(ids: pa.LargeStringArray) -> NDArray[np.bool_]:
+def have_uuids(
+    call_uuid: pa.LargeStringArray, leg_key: pa.LargeStringArray, groups: Groups, pairs: PairPositions
+) -> NDArray[np.bool_]:
+    """Mark the pairs of which the call has a UUID, and some leg of the CDR call as well.
+
+    Parameters
+    ----------
+    call_uuid, leg_key
+        The ids of calls and of counted legs, in the form in which they are compared.
+    groups
+        The CDR call of each leg.
+    pairs
+        Positions of calls and of CDR calls.
+    """
+    if not len(pairs) or leg_key.null_count == len(leg_key):
+        return np.zeros(len(pairs), np.bool_)
+    in_pair = np.zeros(len(groups), np.bool_)
+    in_pair[pairs.cdr_pos] = True
+    rows = np.flatnonzero(in_pair[groups.cdr_of])
+    has_uuid = np.zeros(len(groups), np.bool_)
+    has_uuid[groups.cdr_of[rows[are_uuids(take_text(leg_key, rows))]]] = True
+    return has_uuid[pairs.cdr_pos] & are_uuids(take_text(call_uuid, pairs.call_pos))
+
+
+def have_keys(leg_key: pa.LargeStringArray, groups: Groups) -> NDArray[np.bool_]:
+    """Mark the CDR calls of which some leg has an id that could be the API's."""
+    has_key = np.zeros(len(groups), np.bool_)
+    has_key[groups.cdr_of[np.asarray(leg_key.is_valid())]] = True
+    return has_key
+
+
+def are_uuids(ids: pa.LargeStringArray) -> NDArray[np.bool_]:
+    """Mark the ids, in the form in which they are compared, that are UUIDs."""
     is_uuid = pc.match_substring_regex(ids, _UUID)
     return np.asarray(pc.fill_null(is_uuid, fill_value=False))

@@ -11,12 +11,13 @@ two clocks in one measure would make everything plausible.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from sippet_reconcile.reconciliation.core import MICROS, NAT, instants_us, offset_us, ordered_by
-from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of
+from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of, text_rank
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,7 @@ __all__ = [
     "ENOUGH_PAIRS",
     "MINUTE_US",
     "WEAK_SHARE",
+    "FilesOfPairs",
     "Sample",
     "StartGaps",
     "gaps_between",
@@ -218,6 +220,41 @@ def gaps_between(
     return (
         np.where(is_coarse, np.clip(call_start, cdr_start, cdr_start + MINUTE_US - 1), cdr_start) - call_start
     )
+
+
+@dataclass(frozen=True, eq=False)
+class FilesOfPairs:
+    """The files of the CDR calls, and what the pairs that an id matched say of each.
+
+    Attributes
+    ----------
+    of_cdr
+        The file of each CDR call, in the order of their names; a missing name is a file of its own.
+    n_files
+        How many there are.
+    found
+        How many pairs an id matched in each.
+    sample
+        The gaps between the starts of these pairs.
+    """
+
+    of_cdr: NDArray[np.int64]
+    n_files: int
+    found: NDArray[np.int64]
+    sample: Sample
+
+    @classmethod
+    def of(cls, calls: pd.DataFrame, cdr_calls: pd.DataFrame, pairs: PairPositions, rules: Rules) -> Self:
+        """Give each file a number, in the order of their names, and measure the pairs."""
+        rank = text_rank(text_array(cdr_calls["source_file"]))
+        file = rank - rank.min(initial=0)
+        n_files = int(file.max(initial=0)) + 1
+        found = np.bincount(file[pairs.cdr_pos], minlength=n_files)
+        return cls(file, n_files, found, sample_of_pairs(calls, cdr_calls, pairs, file, rules))
+
+    def count(self, cdr: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return how many of the marked CDR calls there are in each file."""
+        return np.bincount(self.of_cdr[cdr], minlength=self.n_files)
 
 
 def sample_of_pairs(

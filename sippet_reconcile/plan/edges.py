@@ -72,11 +72,13 @@ class _Legs:
 
     @classmethod
     def of(cls, legs: pd.DataFrame, rules: Rules) -> _Legs:
+        columns = {name: legs[name] for name in sorted(_NEEDED)}
         if "problem" in legs.columns:
-            legs = legs.loc[legs["problem"].isna()]
+            usable = legs["problem"].isna().to_numpy()
+            columns = {name: column[usable] for name, column in columns.items()}
         offset = float(rules.clock_offset_s)
-        start, end = (instants_of(legs[name], offset) for name in ("started_at", "ended_at"))
-        return cls(legs["cdr_id"], legs["source_file"], start, end)
+        start, end = (instants_of(columns[name], offset) for name in ("started_at", "ended_at"))
+        return cls(columns["cdr_id"], columns["source_file"], start, end)
 
     def longest(self) -> np.timedelta64:
         """Return how long a leg may go on that was cut off: as long as the longest one that was not."""

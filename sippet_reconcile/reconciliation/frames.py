@@ -101,10 +101,10 @@ class Decided:
             np.where(self.leg_cdr >= 0, call_of_cdr[self.leg_cdr], -1) if len(call_of_cdr) else self.leg_cdr
         )
         return self.legs.assign(
-            cdr_id=_column(_take_or_missing(text_array(self.cdr_calls["cdr_id"]), self.leg_cdr)),
-            call_id=_column(_take_or_missing(text_array(self.calls["id"]), call)),
-            bucket=_column(word_column(self.sorting.leg_bucket, BUCKETS)),
-            reason=_column(self._leg_reasons()),
+            cdr_id=lambda _: _column(_take_or_missing(text_array(self.cdr_calls["cdr_id"]), self.leg_cdr)),
+            call_id=lambda _: _column(_take_or_missing(text_array(self.calls["id"]), call)),
+            bucket=lambda _: _column(word_column(self.sorting.leg_bucket, BUCKETS)),
+            reason=lambda _: _column(self._leg_reasons()),
         )
 
     def _leg_reasons(self) -> pa.LargeStringArray:
@@ -130,14 +130,17 @@ class Decided:
         """Return the calls as they came in, plus ``cdr_id``, ``bucket`` and ``reason``."""
         cdr_of_call = np.full(len(self.calls), -1, np.int64)
         cdr_of_call[self.matches.pairs.call_pos] = self.matches.pairs.cdr_pos
+        return self.calls.assign(
+            cdr_id=lambda _: _column(_take_or_missing(text_array(self.cdr_calls["cdr_id"]), cdr_of_call)),
+            bucket=lambda _: _column(word_column(self.sorting.call_bucket, BUCKETS)),
+            reason=lambda _: _column(self._call_reasons()),
+        )
+
+    def _call_reasons(self) -> pa.LargeStringArray:
         reasons = word_column(self.sorting.call_reason, REASONS)
         for rows, why in self.call_reasons.values():
             reasons = _put(reasons, rows, pa.repeat(pa.scalar(why, pa.large_string()), len(rows)))
-        return self.calls.assign(
-            cdr_id=_column(_take_or_missing(text_array(self.cdr_calls["cdr_id"]), cdr_of_call)),
-            bucket=_column(word_column(self.sorting.call_bucket, BUCKETS)),
-            reason=_column(reasons),
-        )
+        return reasons
 
     def pairs(self) -> pd.DataFrame:
         """Return one row per matched call, as `schema.PAIRS` describes it."""

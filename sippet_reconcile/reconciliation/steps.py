@@ -7,39 +7,31 @@ positions from one to the next. The frames themselves are never joined.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
-
-import numpy as np
-import pandas as pd
 
 from sippet_reconcile.api.urls import normalise_url
 from sippet_reconcile.errors import InputError, SchemaError
 from sippet_reconcile.period import Period
 from sippet_reconcile.progress import reporting
-from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
 from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
-from sippet_reconcile.reconciliation.counts import count_rows
-from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
+from sippet_reconcile.reconciliation.concluding import Matched, conclude
 from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
-from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
-from sippet_reconcile.reconciliation.ledger import build_ledger
 from sippet_reconcile.reconciliation.matching.match import match_calls
 from sippet_reconcile.reconciliation.preparing import prepare
-from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import CALLS, LEGS, conform
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Iterable
+
+    import pandas as pd
 
     from sippet_reconcile.progress import Progress
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
-    from sippet_reconcile.reconciliation.core import PairPositions
-    from sippet_reconcile.reconciliation.findings import Findings
+    from sippet_reconcile.reconciliation.result import Reconciliation
 
-__all__ = ["reconcile"]
+__all__ = ["check_arguments", "one_api", "reconcile"]
 
 _N_STEPS = 4
 
@@ -99,12 +91,11 @@ def reconcile(
     >>> int(rec.balance["rows"].sum()) == len(legs) + len(calls)
     True
     """
-    _check_arguments(period, rules)
+    check_arguments(period, rules)
     # Shallow copies: whoever writes into the originals later does not write into these.
     legs, calls = conform(legs, LEGS).copy(deep=False), conform(calls, CALLS).copy(deep=False)
-    api_url = _one_api(calls)
-    # One more thread: comparing and diagnosing go on at the same time.
-    with reporting(progress, unit="step") as report, ThreadPoolExecutor(max_workers=1) as pool:
+    api_url = one_api(calls["api_url"].dropna().unique())
+    with reporting(progress, unit="step") as report:
         report(0, _N_STEPS, "reading ids")
         ready = prepare(legs, calls, reducing=lambda: report(1, _N_STEPS, "reducing legs to calls"))
         calls, cdr_calls = ready.calls, ready.cdr_calls
@@ -118,51 +109,30 @@ def reconcile(
             linked_named=ready.linked_named,
             rules=rules,
         )
-        sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
-        sorting = sort_rows(
-            sides.of_calls,
-            sides.of_cdr,
-            matches,
-            rules,
-            period=period,
-            call_aside={bucket: rows for bucket, (rows, _) in ready.call_aside.items()},
-            leg_aside=ready.aside,
-            cdr_of=ready.groups.cdr_of,
-            n_legs=len(legs),
-        )
         report(3, _N_STEPS, "comparing and diagnosing")
-        compared = sides.where(sorting.matched)
-        resolved, basis = resolve_duration(calls, cdr_calls, matches.pairs, rules, sides=compared)
-        comparing = pool.submit(_compare, compared, matches.pairs, resolved)
-        findings = diagnose(
+        sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
+        matched = Matched(
+            legs,
             calls,
             cdr_calls,
-            matches.pairs,
-            resolved,
-            basis=basis,
-            period=period,
-            legs=legs,
-            leg_buckets=_bucket_words(sorting.leg_bucket),
-            call_buckets=_bucket_words(sorting.call_bucket),
-            cdr_buckets=_bucket_words(sorting.cdr_bucket),
-            first_with_uuid=None if ready.call_aside else ready.keys.first,
-            sides=sides,
+            ready.aside,
+            ready.call_aside,
+            ready.groups.cdr_of,
+            ready.keys.first,
+            matches,
+            sides,
         )
-        comparison = comparing.result()
-        leg_cdr = np.full(len(legs), -1, np.int64)
-        leg_cdr[ready.aside.counted] = ready.groups.cdr_of
-        decided = Decided(
-            legs, calls, cdr_calls, leg_cdr, ready.aside, ready.call_aside, matches, sorting, resolved
-        )
+        rec = conclude(matched, _compare, period=period, rules=rules, api_url=api_url)
         report(_N_STEPS, _N_STEPS, "done")
-    return _result(decided, comparison, findings, period, api_url)
+    return rec
 
 
-def _compare(sides: Sides, pairs: PairPositions, rules: Rules) -> Comparison:
-    return explain_discrepancies(compare_pairs(sides.calls, sides.cdr_calls, pairs, rules, sides=sides))
+def _compare(sides: Sides, rules: Rules) -> Comparison:
+    return explain_discrepancies(compare_pairs(sides, rules))
 
 
-def _check_arguments(period: object, rules: object) -> None:
+def check_arguments(period: object, rules: object) -> None:
+    """Refuse what is no period, or no rules."""
     if period is not None and not isinstance(period, Period):
         msg = f"period is a {type(period).__name__}; pass Period(start, end) or Period.month('2026-10', timezone=...)"
         raise InputError(msg)
@@ -171,8 +141,9 @@ def _check_arguments(period: object, rules: object) -> None:
         raise InputError(msg)
 
 
-def _one_api(calls: pd.DataFrame) -> str | None:
-    urls = sorted(calls["api_url"].dropna().unique().tolist())
+def one_api(addresses: Iterable[str]) -> str | None:
+    """Return the API that calls come from, None where they do not say; several are an error."""
+    urls = sorted(addresses)
     if len(urls) > 1:
         urls = sorted({_one_spelling(url) for url in urls})
     if len(urls) > 1:
@@ -186,46 +157,3 @@ def _one_spelling(url: str) -> str:
         return normalise_url(url)
     except InputError:
         return url  # no address that anybody could call, and so the same as nothing but itself
-
-
-def _bucket_words(codes: NDArray[np.int8]) -> pd.Series[str]:
-    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(BUCKETS)))
-
-
-def _result(
-    decided: Decided,
-    comparison: Comparison,
-    findings: Findings,
-    period: Period | None,
-    api_url: str | None,
-) -> Reconciliation:
-    balance = balance_frame(decided.sorting)
-    timezone = period.timezone if period else "UTC"
-    makers = {
-        "legs": decided.labelled_legs,
-        "calls": decided.labelled_calls,
-        "cdr_calls": lambda: decided.cdr_calls,
-        "pairs": decided.pairs,
-        "discrepancies": lambda: comparison.discrepancies,
-        "only_in_cdr": decided.only_in_cdr,
-        "only_in_api": decided.only_in_api,
-        "ambiguous": decided.ambiguous,
-        "excluded": decided.excluded,
-        "balance": lambda: balance,
-        "status_table": decided.status_table,
-        "ledger": lambda: build_ledger(comparison, timezone=timezone),
-    }
-    fetched = decided.calls["fetched_at"].min()
-    statuses = comparison.sides.of_calls.codes("status")[1]
-    return Reconciliation(
-        rules=decided.rules,
-        period=period,
-        api_url=api_url,
-        fetched_at=None if pd.isna(fetched) else fetched,
-        findings=findings,
-        known_statuses=tuple(sorted(statuses)),
-        n_compared=comparison.n_compared,
-        counts=count_rows(decided, comparison),
-        _frames=LazyFrames(makers),
-        _comparison=lambda: comparison,
-    )

@@ -37,6 +37,7 @@ from sippet_reconcile.reconciliation.frames import LazyFrames
 from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.result import Reconciliation
 from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import DISCREPANCIES, PAIRS, FrameSchema, text_array, text_series
 
 if TYPE_CHECKING:
@@ -320,7 +321,7 @@ def _compare_again(frames: LazyFrames, rules: Rules) -> Comparison:
         _codes(pairs["match_rule"], MATCH_RULES),
         _codes(pairs["confidence"], CONFIDENCES),
     )
-    comparison = compare_pairs(calls, cdr_calls, positions, rules)
+    comparison = compare_pairs(Sides.of(calls, cdr_calls, positions, rules), rules)
     found = frames["discrepancies"]
     pair_rows = match_positions(text_array(found["call_id"]), text_array(pairs["call_id"]))
     fields = found["field"].to_numpy()

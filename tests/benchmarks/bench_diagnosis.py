@@ -41,7 +41,7 @@ from bench_reconcile import COUNTRY, ZONE, derive_calls, write_record
 from generate import generate
 
 import sippet_reconcile as sr
-from sippet_reconcile.reconciliation import steps
+from sippet_reconcile.reconciliation import concluding, steps
 from sippet_reconcile.reconciliation.diagnosing.basis import DurationBasis
 from sippet_reconcile.reconciliation.findings import Findings
 
@@ -169,9 +169,9 @@ def matching_and_comparing() -> Iterator[None]:
         return rules, DurationBasis(rules.duration, rules.duration, 0, 0, 0)
 
     with (
-        mock.patch.object(steps, "resolve_duration", settled),
+        mock.patch.object(concluding, "resolve_duration", settled),
         mock.patch.object(steps, "explain_discrepancies", lambda comparison, *_, **__: comparison),
-        mock.patch.object(steps, "diagnose", return_value=Findings(())),
+        mock.patch.object(concluding, "diagnose", return_value=Findings(())),
     ):
         yield
 

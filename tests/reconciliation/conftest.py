@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 import sippet_reconcile as sr
 from sippet_reconcile.reconciliation.comparing.compare import Comparison, compare_pairs
@@ -16,6 +17,7 @@ from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.explaining.explain import explain_discrepancies
 from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import CALLS, LEGS, conform
 
 START = pd.Timestamp("2026-10-05T08:00:00Z")
@@ -41,10 +43,11 @@ class Matched:
     cdr_calls: pd.DataFrame
     pairs: PairPositions
 
-    def compare(self, rules: Rules | None = None, **options: Any) -> Comparison:
+    def compare(self, rules: Rules | None = None, mask: NDArray[np.bool_] | None = None) -> Comparison:
         """Compare and explain, on the billable basis unless the rules say otherwise."""
         rules = rules or Rules(duration="billable")
-        return explain_discrepancies(compare_pairs(self.calls, self.cdr_calls, self.pairs, rules, **options))
+        sides = Sides.of(self.calls, self.cdr_calls, self.pairs, rules, mask=mask)
+        return explain_discrepancies(compare_pairs(sides, rules))
 
 
 def build(rows: Sequence[Row]) -> Matched:

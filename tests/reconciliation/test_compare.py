@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, compare_pairs, round_seconds
 from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import DISCREPANCIES, check_frame
 from sippet_reconcile.values import text_to_instants
 
@@ -412,7 +413,7 @@ def test_seconds_put_together_from_legs_that_were_cut_prove_no_small_difference(
 
 def test_only_pairs_of_the_period_are_compared(matched: Any, row: Any) -> None:
     built = matched([row(call={"status": "busy"}), row(call={"status": "failed"}), row()])
-    comparison = built.compare(period_mask=np.array([False, True, True]))
+    comparison = built.compare(mask=np.array([False, True, True]))
     assert comparison.n_compared == 2
     assert comparison.discrepancies["call_id"].tolist() == ["id-1"]
     assert comparison.pair_rows.tolist() == [0]
@@ -423,7 +424,7 @@ def test_pairs_may_name_rows_in_any_order_and_frames_any_index(matched: Any, row
     calls = built.calls.iloc[[2, 0, 1]].set_axis([7, 7, 7])
     pairs = PairPositions(np.array([2, 0]), np.array([1, 2]), np.array([1, 2], np.int8))
     before = calls.copy()
-    comparison = compare_pairs(calls, built.cdr_calls, pairs, BILLABLE)
+    comparison = compare_pairs(Sides.of(calls, built.cdr_calls, pairs, BILLABLE), BILLABLE)
     frame = comparison.discrepancies
     assert frame[["call_id", "cdr_id", "match_rule"]].to_numpy().tolist() == [["id-1", "cdr-1", "linked_id"]]
     pd.testing.assert_frame_equal(calls, before)

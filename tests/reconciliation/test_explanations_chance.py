@@ -18,6 +18,7 @@ from sippet_reconcile.reconciliation.explaining.explain import explain_discrepan
 from sippet_reconcile.reconciliation.explaining.explanation import Explanation
 from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import CALLS, conform
 
 SECOND: Final = 1_000_000
@@ -287,7 +288,9 @@ def explained(
     calls, cdr = frames(d, values, basis)
     positions = np.arange(d.size)[rows]
     pairs = PairPositions(positions, positions, np.zeros(len(rows), np.int8))
-    found = explain_discrepancies(compare_pairs(calls, cdr, pairs, plant.rules), table).discrepancies
+    found = explain_discrepancies(
+        compare_pairs(Sides.of(calls, cdr, pairs, plant.rules), plant.rules), table
+    ).discrepancies
     found = found[found["field"].isin(plant.fields or tuple(values))].reset_index(drop=True)
     lead = found["explanation"].str.replace(r"off-by-\d+s", "off-by-{n}s", regex=True)
     return pd.DataFrame({"field": found["field"], "lead": lead})
@@ -343,7 +346,9 @@ def company(rules: Rules, size: int, seed: int, *, fractions: bool = False) -> s
     calls, cdr = anything(d, rules)
     positions = np.arange(size)
     pairs = PairPositions(positions, positions, np.zeros(size, np.int8))
-    found = explain_discrepancies(compare_pairs(calls, cdr, pairs, rules), IN_THE_TABLES_ORDER).discrepancies
+    found = explain_discrepancies(
+        compare_pairs(Sides.of(calls, cdr, pairs, rules), rules), IN_THE_TABLES_ORDER
+    ).discrepancies
     rows = found[["explanation", "also"]].drop_duplicates().dropna()
     together = set()
     for lead, also in rows.itertuples(index=False):

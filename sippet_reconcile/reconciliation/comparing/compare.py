@@ -32,7 +32,6 @@ from sippet_reconcile.values import instants_to_text, seconds_to_text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["COMPARED_FIELDS", "Comparison", "FieldResult", "Standing", "compare_pairs", "round_seconds"]
@@ -147,43 +146,24 @@ def round_seconds(seconds: NDArray[np.float64], rounding: str) -> NDArray[np.flo
     return np.ceil(whole / MICROS)
 
 
-def compare_pairs(
-    calls: pd.DataFrame,
-    cdr_calls: pd.DataFrame,
-    pairs: PairPositions,
-    rules: Rules,
-    *,
-    period_mask: NDArray[np.bool_] | None = None,
-    sides: Sides | None = None,
-    common: Common | None = None,
-) -> Comparison:
+def compare_pairs(sides: Sides, rules: Rules, *, common: Common | None = None) -> Comparison:
     """Compare both sides of every pair, field by field.
 
     Parameters
     ----------
-    calls
-        The calls as fetched, all of them: their spelling of statuses and the precision
-        of their instants decide how a value would be written.
-    cdr_calls
-        One row per reduced CDR call.
-    pairs
-        Row positions in both frames, and the match rule of each pair.
+    sides
+        The pairs, each with its CDR call and its call as fetched.
     rules
         With ``duration`` already settled as ``billable`` or ``total``.
-    period_mask
-        Marks the pairs that belong to the period; all of them where not given.
-    sides
-        The same pairs, where somebody has them already.
     common
-        What holds for all pairs, where these are a part of them.
+        What holds for all pairs, where these are a part of them: how the API spells
+        statuses and how precise its instants are decide how a value would be written.
 
     Returns
     -------
     Comparison
-        Of the marked pairs; the discrepancies are not yet explained.
+        The discrepancies are not yet explained.
     """
-    if sides is None:
-        sides = Sides.of(calls, cdr_calls, pairs, rules, mask=period_mask)
     common = Common.of(sides) if common is None else common
     basis = sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
     rounded = round_seconds(basis, rules.duration_rounding)

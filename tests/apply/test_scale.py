@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -15,48 +16,53 @@ from sippet_reconcile.run import load_run, read_events, state_of
 
 pytestmark = pytest.mark.slow
 
-PROGRAM = Path(__file__).parents[1] / "benchmarks" / "bench_audit.py"
+ROOT = Path(__file__).parents[2]
 only_linux = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="the peak of memory is read from /proc"
 )
 
 
-def run_program(*arguments):
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), *arguments], check=True, capture_output=True, text=True, timeout=600
-    )
-    return done.stdout
+def measured(case, folder):
+    """Return what a case of the benchmarks took in a process of its own."""
+    command = [sys.executable, "-m", "tests.benchmarks.worker", "audit", case, str(folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600, cwd=ROOT)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory):
+def prepare():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("tests.benchmarks.cases.audit").prepare
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, prepare):
     """Return folders with plan and log of a run of 500 and of 5,000 settled calls."""
     folders = {}
     for n in (500, 5_000):
         folders[n] = tmp_path_factory.mktemp(f"calls-{n}")
-        run_program("--prepare", "--calls", str(n), "--per-part", "50", "--folder", str(folders[n]))
+        prepare(folders[n], n, folders[n], per_part=50)
     return folders
 
 
 @only_linux
-@pytest.mark.parametrize("step", ["load_run", "apply_plan, all settled"])
-def test_a_call_more_takes_a_few_kilobytes_of_memory_at_most(written, step):
-    def added(n):
-        return json.loads(run_program("--step", step, "--folder", str(written[n])))["added_mb"]
-
+@pytest.mark.parametrize("case", ["load_run", "apply_plan, all settled"])
+def test_a_call_more_takes_a_few_kilobytes_of_memory_at_most(written, case):
+    few, many = (measured(case, written[n])["growth_mb"] for n in (500, 5_000))
     # With an object for each record it would be 13 kB.
-    assert (added(5_000) - added(500)) * 2**20 / 4_500 < 8_000
+    assert (many - few) * 2**20 / 4_500 < 8_000
 
 
 def test_a_run_that_is_settled_is_continued_without_asking_the_api(written):
     # The client's address answers nobody, so that any request would fail the run.
     folder = written[500]
-    run_program("--step", "apply_plan, all settled", "--folder", str(folder))
-    run = load_run(folder / "log")
+    measured("apply_plan, all settled", folder)
+    run = load_run(folder / "continued")
     assert (run.ended, run.n_sessions >= 2, set(run.records["outcome"])) == ("complete", True, {"applied"})
-    told = AuditLog(folder / "log").records()["event"]
+    told = AuditLog(folder / "continued").records()["event"]
     # Only the first session says what every call is meant to become.
-    starts = AuditLog(folder / "log").records().loc[told.eq(Event.RUN_STARTED.value)]
+    starts = AuditLog(folder / "continued").records().loc[told.eq(Event.RUN_STARTED.value)]
     assert starts["after"].notna().tolist() == [True] + [False] * (len(starts) - 1)
 
 
@@ -117,17 +123,16 @@ def test_each_part_is_opened_once_to_find_where_a_run_stands(written, opened):
 
 
 @only_linux
-def test_a_hundred_thousand_calls_take_less_than_half_the_memory_that_pandas_needs_for_their_log(tmp_path):
+def test_a_hundred_thousand_calls_take_less_than_half_the_memory_that_pandas_needs_for_their_log(
+    tmp_path, prepare
+):
     peaks = {}
     for n in (1_000, 100_000):
         folder = tmp_path / str(n)
         folder.mkdir()
-        run_program("--prepare", "--calls", str(n), "--folder", str(folder))
+        prepare(folder, n, folder)
         steps = ("where a run stands", "load_run", "apply_plan, all settled", "pandas.read_parquet(folder)")
-        peaks[n] = {
-            step: json.loads(run_program("--step", step, "--folder", str(folder)))["added_mb"]
-            for step in steps
-        }
+        peaks[n] = {step: measured(step, folder)["growth_mb"] for step in steps}
     of_pandas = peaks[100_000].pop("pandas.read_parquet(folder)")
     # pandas holds all records at once; whoever reads part by part needs far less.
     for step, added in peaks[100_000].items():

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import importlib
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import sippet_reconcile as sr
-
 pytest.importorskip("resource", reason="the benchmarks read the peak of memory from the system")
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[2]
 ROWS = 3_000
 
 
 @pytest.fixture(scope="module")
 def bench():
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCHMARKS))
-        yield importlib.import_module("bench_diagnosis")
+        patch.syspath_prepend(str(ROOT))
+        yield importlib.import_module("tests.benchmarks.cases.diagnosis")
 
 
 @pytest.fixture(scope="module")
 def worlds(bench, tmp_path_factory):
-    path = tmp_path_factory.mktemp("export") / "Master.csv"
-    bench.generate(path, ROWS)
-    legs = sr.read_cdr(path, timezone=bench.ZONE, country=bench.COUNTRY, progress=False)
-    return {world: bench.make_world(legs, world) for world in bench.WORLDS}
+    folder = tmp_path_factory.mktemp("exports")
+    return {world: bench.make_world(world, ROWS, folder) for world in bench.WORLDS}
 
 
 @pytest.mark.parametrize(
@@ -59,26 +52,9 @@ def test_a_tenth_of_the_bad_calls_has_two_legs_and_one_trunk_is_an_hour_late(ben
 
 
 @pytest.mark.slow
-def test_each_part_is_timed_and_put_beside_the_others(bench, worlds):
-    timed = {part: bench.measure(*worlds["bad"], part) for part in bench.TIMED}
-    profiled = bench.profile(*worlds["bad"])
-    assert timed[bench.BARE]["found"] == timed[bench.FULL]["found"]
-    table = {"bad": bench.summarise([timed], [profiled])}
-    assert set(table["bad"]["laps"]) == {bench.BARE, bench.FULL, "reconcile", *bench.VIEWS}
-    # The thread that compares and explains has a profile too.
-    assert min(profiled["ms"][room] for room in ("explaining", "diagnosing", "ledger")) > 0
-    shown = bench.to_markdown(table)
-    assert all(f"| bad | {name} |" in shown for name in (*table["bad"]["laps"], "full diagnosis adds"))
-
-
-@pytest.mark.slow
-def test_the_program_runs_to_its_end_and_writes_its_figures_down(tmp_path):
-    target = tmp_path / "figures.json"
-    command = [
-        sys.executable, str(BENCHMARKS / "bench_diagnosis.py"),
-        "--rows", str(ROWS), "--rounds", "1", "--json", str(target),
-    ]  # fmt: skip
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
-    record = json.loads(target.read_text(encoding="utf-8"))
-    assert set(record["table"]) == {"usual", "bad", "clean"}
-    assert done.stdout.count("full diagnosis adds") == 6
+def test_a_profile_tells_of_the_threads_that_compare_and_diagnose(bench, worlds):
+    profile = importlib.import_module("tests.benchmarks.profiling").profile
+    taken = profile(lambda: bench.reconcile(*worlds["bad"]), repeats=1)
+    for room in ("explaining", "diagnosing", "comparing", "matching"):
+        assert taken[f"reconciliation.{room}"] > 0
+    assert taken["reconciliation"] >= taken["reconciliation.diagnosing"]

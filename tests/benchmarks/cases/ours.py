@@ -1,0 +1,55 @@
+"""Our own steps on a month, and what they find of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.cases.comparers import COMPARED, differing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    import sippet_reconcile as sr
+
+__all__ = ["load_sides", "prepare_month", "reconcile", "told_by"]
+
+
+def prepare_month(folder: Path, size: int, cache: Path) -> None:
+    """Put a month beside the legs that `read_cdr` makes of it, and the calls as they are fetched."""
+    from pyarrow import parquet
+
+    import sippet_reconcile as sr
+    from sippet_reconcile.schema import CALLS, arrow_to_frame, conform
+    from tests.benchmarks.generate import COUNTRY, ZONE, month_folder
+
+    month = month_folder(cache, size)
+    (folder / "month").symlink_to(month, target_is_directory=True)
+    legs = sr.read_cdr(month / "Master.csv", timezone=ZONE, country=COUNTRY, progress=False)
+    legs.to_pickle(folder / "legs.pkl")
+    calls = conform(arrow_to_frame(parquet.read_table(month / "calls.parquet")), CALLS)
+    calls.to_pickle(folder / "calls.pkl")
+
+
+def load_sides(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return legs and calls."""
+    import pandas as pd
+
+    return pd.read_pickle(folder / "legs.pkl"), pd.read_pickle(folder / "calls.pkl")  # noqa: S301 - our own
+
+
+def reconcile(legs: pd.DataFrame, calls: pd.DataFrame) -> sr.Reconciliation:
+    """Reconcile a month."""
+    import sippet_reconcile as sr
+
+    return sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"), progress=False)
+
+
+def told_by(rec: sr.Reconciliation) -> dict[str, Any]:
+    """Return what a reconciliation found where an id matched: there nothing is left to chance."""
+    found = rec.discrepancies
+    by_id = found.loc[found["match_rule"].eq("call_uuid")]
+    ids = {name: by_id.loc[by_id["field"].eq(name), "call_uuid"].tolist() for name in COMPARED}
+    other = sorted(set(by_id["field"]) - set(COMPARED))
+    matched = int(rec.summary()["matched_by"]["call_uuid"])
+    return {**differing(ids), "keyed_pairs": matched, "other_fields": other}

@@ -2,8 +2,9 @@
 
 Where a thing is, in the order in which data go through (imports point down this list):
 
-``steps``
-    `reconcile`: the steps in their order, nothing decided.
+``steps``, ``concluding``
+    `reconcile`: the steps in their order, nothing decided; and those that follow once it is known which calls are
+    the same.
 ``storage``, ``result``, ``counts``, ``summary``, ``frames``
     What a reconciliation hands out: the object, its folder, its counts, what it says of itself, its frames.
 ``report``, ``uncompared``, ``differences``
@@ -27,8 +28,10 @@ Where a thing is, in the order in which data go through (imports point down this
     Where two sides differ, and what of it could be written.
 ``balance``
     Which bucket every leg and call ends up in.
+``preparing``
+    What takes part, by which ids, and the CDR calls that legs become.
 ``matching``
-    Legs become CDR calls, and CDR calls find their calls.
+    How legs become CDR calls, and how these find their calls.
 ``sides``, ``numbers``, ``statuses``, ``rules``, ``core``
     What all of them speak about: both sides of pairs, words for statuses, the rules, row positions.
 """

@@ -64,6 +64,8 @@ _CHECKS: Final = "checks"
 _WITH_CHECKS: Final = 3
 """The first version that keeps them."""
 
+_BLOCK: Final = 250_000
+
 _SCHEMAS: Final = {
     "pairs": PAIRS,
     "discrepancies": DISCREPANCIES,
@@ -114,9 +116,14 @@ def _refuse_other_content(target: Path) -> None:
 
 def _write_frame(frame: pd.DataFrame, path: Path, what: str, save: str) -> None:
     try:
-        table = pa.Table.from_pandas(frame)
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), _SAVE: save.encode()})
-        pq.write_table(table, path, compression="zstd")
+        # What lies in the parts of a cluster is fetched and written so many rows at a time.
+        blocks = iter((frame,) if isinstance(frame, pd.DataFrame) else frame.blocks(_BLOCK))
+        first = pa.Table.from_pandas(next(blocks))
+        described = {**(first.schema.metadata or {}), _SAVE: save.encode()}
+        with pq.ParquetWriter(path, first.schema.with_metadata(described), compression="zstd") as file:
+            file.write_table(first.replace_schema_metadata(described))
+            for block in blocks:
+                file.write_table(pa.Table.from_pandas(block).replace_schema_metadata(described))
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as exc:
         msg = f"frame {what!r} holds a column that parquet cannot store: {exc}; drop it from legs or calls before reconciling"
         raise InputError(msg) from exc

@@ -188,7 +188,9 @@ def test_parts_with_the_company_of_all_say_what_the_whole_says_in_any_order(
     held = [find_held(part) for part in compared]
     company_of_all = sum((count_company(part.found) for part in held), Company())
     leads = [
-        led(choose_leading(part, known, company_of_all)).rename(dict(enumerate(rows)))
+        led(replace(part, discrepancies=choose_leading(part.discrepancies, known, company_of_all))).rename(
+            dict(enumerate(rows))
+        )
         for part, known, rows in zip(compared, held, places, strict=True)
     ]
     assert pd.concat(leads).sort_index().equals(whole)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.discrepancies import build_discrepancies
-from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing, stand
+from sippet_reconcile.reconciliation.comparing.standing import FieldResult, FieldStanding, Standing, stand
 from sippet_reconcile.reconciliation.core import MICROS, at_once
 from sippet_reconcile.reconciliation.numbers import compare_numbers
 from sippet_reconcile.reconciliation.sides import Sides, gap_in_seconds, micros
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["COMPARED_FIELDS", "Comparison", "FieldResult", "Standing", "compare_pairs", "round_seconds"]
+__all__ = ["COMPARED_FIELDS", "Comparison", "compare_pairs", "round_seconds"]
 
 COMPARED_FIELDS: Final = (
     "status",
@@ -74,7 +74,7 @@ class Comparison:
 
     sides: Sides
     rules: Rules
-    results: Mapping[str, FieldResult]
+    results: Mapping[str, FieldStanding]
     discrepancies: pd.DataFrame
     pair_rows: NDArray[np.int64]
     basis_s: NDArray[np.float64]
@@ -183,7 +183,8 @@ def compare_pairs(sides: Sides, rules: Rules, *, common: Common | None = None) -
     )
     results = measured | named
     discrepancies, pair_rows = build_discrepancies(sides, results, basis, rounded, common=common, rules=rules)
-    return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
+    standings = {name: result.without_texts for name, result in results.items()}
+    return Comparison(sides, rules, standings, discrepancies, pair_rows, basis, rounded)
 
 
 def _compare_duration(
@@ -202,7 +203,7 @@ def _compare_duration(
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return _digits(fetched[rows]), _digits(rounded[rows])
 
-    return FieldResult(standing, texts, gap / MICROS)
+    return FieldResult(standing, gap / MICROS, texts=texts)
 
 
 def _digits(seconds: NDArray[np.float64]) -> pa.Array:
@@ -228,7 +229,7 @@ def _compare_instants(sides: Sides, name: str, common: Common, rules: Rules) -> 
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return _instant_text(call[rows]), _instant_text(written[rows])
 
-    return FieldResult(standing, texts, gap_s)
+    return FieldResult(standing, gap_s, texts=texts)
 
 
 def _whole_seconds(instants: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
@@ -264,7 +265,7 @@ def _by_words(
             cdr_text.take(pa.array(cdr_codes[rows] % len(cdr_text))),
         )
 
-    return FieldResult(table.ravel()[cdr_codes * table.shape[1] + call_codes + 1], texts)
+    return FieldResult(table.ravel()[cdr_codes * table.shape[1] + call_codes + 1], texts=texts)
 
 
 def _compare_status(sides: Sides, common: Common, rules: Rules) -> FieldResult:
@@ -309,7 +310,7 @@ def _compare_number(sides: Sides, party: str, rules: Rules) -> FieldResult:
     def texts(rows: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
         return sides.at(rows).call_text(f"{party}_number"), cdr_shown(rows)
 
-    return FieldResult(standing, texts)
+    return FieldResult(standing, texts=texts)
 
 
 def _compare_username(sides: Sides) -> FieldResult:
@@ -329,4 +330,4 @@ def _compare_username(sides: Sides) -> FieldResult:
         part = sides.at(rows)
         return part.call_text("sip_username"), part.cdr_text("sip_username")
 
-    return FieldResult(standing, texts)
+    return FieldResult(standing, texts=texts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FieldResult", "Standing", "stand"]
+__all__ = ["FieldResult", "FieldStanding", "Standing", "stand"]
 
 
 class Standing(IntEnum):
@@ -26,8 +26,8 @@ class Standing(IntEnum):
 
 
 @dataclass(frozen=True, eq=False)
-class FieldResult:
-    """One field over all pairs.
+class FieldStanding:
+    """How one field stands, over all pairs.
 
     Attributes
     ----------
@@ -36,17 +36,32 @@ class FieldResult:
     gap_s
         CDR minus API in seconds, for fields that have seconds, else None; NaN where
         a side is missing.
-    texts
-        Called with the rows that differ, returns both values in API form.
     """
 
     standing: NDArray[np.int8]
-    texts: Callable[[NDArray[np.int64]], tuple[pa.Array, pa.Array]]
     gap_s: NDArray[np.float64] | None = None
 
     def rows(self, standing: Standing) -> NDArray[np.int64]:
         """Return the pairs that stand so."""
         return np.flatnonzero(self.standing == standing)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldResult(FieldStanding):
+    """The same, while values are at hand.
+
+    Attributes
+    ----------
+    texts
+        Called with the rows that differ, returns both values in API form.
+    """
+
+    texts: Callable[[NDArray[np.int64]], tuple[pa.Array, pa.Array]] = field(kw_only=True)
+
+    @property
+    def without_texts(self) -> FieldStanding:
+        """How the field stands: all that is kept once the values that differ are written down."""
+        return FieldStanding(self.standing, self.gap_s)
 
 
 def stand(

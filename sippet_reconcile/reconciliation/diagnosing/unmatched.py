@@ -85,10 +85,12 @@ def _keys(m: Material) -> tuple[str, str]:
         return "no CDR key equals any call_uuid", ""
     rows = _sample(len(m.legs))
     best, most = "", 0
-    for name in m.legs.columns.drop_duplicates(keep=False):
-        if name in _NO_KEYS or not isinstance(m.legs[name].dtype, pd.StringDtype):
+    some = m.legs.iloc[rows]
+    for name in some.columns.drop_duplicates(keep=False):
+        values = some[name]
+        if name in _NO_KEYS or not isinstance(values.dtype, pd.StringDtype):
             continue
-        ids = text_array(normal_ids(m.legs[name].iloc[rows]))
+        ids = text_array(normal_ids(values))
         found = int(np.count_nonzero(match_positions(ids, uuids) >= 0))
         if found > most:
             best, most = str(name), found
@@ -122,8 +124,9 @@ def _spans(m: Material) -> tuple[str, str]:
 
 
 def _tails(frame: pd.DataFrame, rows: NDArray[np.int64]) -> pd.Series[str]:
+    some = frame.iloc[rows]
     tails = [
-        pd.Series(last_digits(text_array(frame[name].iloc[rows]), _TAIL).to_pylist(), dtype="str")
+        pd.Series(last_digits(text_array(some[name]), _TAIL).to_pylist(), dtype="str")
         for name in ("from_number", "to_number")
     ]
     both = tails[0] + ">" + tails[1]

@@ -25,6 +25,7 @@ from sippet_reconcile.reconciliation.explaining.registry import current_explanat
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.comparing.compare import Comparison
@@ -79,7 +80,8 @@ def explain_discrepancies(
         If an explanation that a user added fails; the message names it.
     """
     held = find_held(comparison, explanations)
-    return choose_leading(comparison, held, count_company(held.found))
+    named = choose_leading(comparison.discrepancies, held, count_company(held.found))
+    return replace(comparison, discrepancies=named)
 
 
 def find_held(comparison: Comparison, explanations: Sequence[Explanation] | None = None) -> Held:
@@ -99,26 +101,25 @@ def find_held(comparison: Comparison, explanations: Sequence[Explanation] | None
     return held
 
 
-def choose_leading(comparison: Comparison, held: Held, company: Company) -> Comparison:
+def choose_leading(discrepancies: pd.DataFrame, held: Held, company: Company) -> pd.DataFrame:
     """Fill ``explanation`` and ``also`` with what holds, ordered as the table and the company of rows say.
 
     Parameters
     ----------
-    comparison
-        As `compare_pairs` returned it.
+    discrepancies
+        As `compare_pairs` returned them.
     held
-        What `find_held` found in it.
+        What `find_held` found on them.
     company
-        Its own, or where it is a part of a reconciliation, the sum of those of all parts.
+        Their own, or where they are of a part of a reconciliation, the sum of those of all parts.
 
     Returns
     -------
-    Comparison
+    DataFrame
         The same but for the two columns.
     """
-    discrepancies = comparison.discrepancies
     if not held.rows:
-        return comparison
+        return discrepancies
     leading: list[pa.Array] = []
     others: list[pa.Array] = []
     for found in held.found:
@@ -135,4 +136,4 @@ def choose_leading(comparison: Comparison, held: Held, company: Company) -> Comp
         )
         for column, parts in (("explanation", leading), ("also", others))
     }
-    return replace(comparison, discrepancies=discrepancies.assign(**filled))
+    return discrepancies.assign(**filled)

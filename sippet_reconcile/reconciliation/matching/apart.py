@@ -145,7 +145,7 @@ def find_legs_apart(cdr_calls: pd.DataFrame, is_asked: NDArray[np.bool_]) -> Fin
     if not len(rows):
         return None
     shown = ["cdr_id", "n_legs", "legs_problem", "started_at", "ended_at", "source_file", "source_row"]
-    evidence = cdr_calls[shown].iloc[rows].sort_values("cdr_id", ignore_index=True)
+    evidence = cdr_calls[shown].take(rows).sort_values("cdr_id", ignore_index=True)
     n_copies = int(evidence["legs_problem"].str.startswith("a leg").sum())
     n_callers = int(evidence["legs_problem"].eq(_TWO_CALLERS).sum())
     parts = (

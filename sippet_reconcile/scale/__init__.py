@@ -1,0 +1,21 @@
+"""The same reconciling on Dask DataFrames, for months that no single memory holds.
+
+`reconcile` deals rows by their ids and decides each part with the functions that decide on
+one machine: the answer is the same. Plans are built from it as from any other
+reconciliation. It needs the extra ``dask``.
+"""
+
+from __future__ import annotations
+
+try:
+    import dask.dataframe  # noqa: F401 - looked for here, so that what is missing is said in words
+except ImportError as exc:
+    msg = (
+        'sippet_reconcile.scale works with Dask, which is not installed: pip install "sippet-reconcile[dask]"'
+    )
+    raise ImportError(msg) from exc
+
+from sippet_reconcile.scale.spread import SpreadFrame
+from sippet_reconcile.scale.steps import reconcile
+
+__all__ = ["SpreadFrame", "reconcile"]

@@ -1,0 +1,178 @@
+"""What is done with the rows that may share an id, where they lie: reduce, match, compare.
+
+Input are the legs and calls of one bucket, output is its frames, and of what was
+decided plain arrays of row positions. The work is that of `reconciliation`, step by
+step; nothing here knows of other buckets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
+from sippet_reconcile.reconciliation.core import PairPositions
+from sippet_reconcile.reconciliation.explaining.explain import find_held
+from sippet_reconcile.reconciliation.matching.by_id import ById, match_by_ids
+from sippet_reconcile.reconciliation.matching.legs import LegsAside, take_text
+from sippet_reconcile.reconciliation.matching.other_ids import are_uuids, have_keys
+from sippet_reconcile.reconciliation.preparing import prepare
+from sippet_reconcile.reconciliation.sides import Sides
+from sippet_reconcile.schema import Bucket
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.comparing.common import Common
+    from sippet_reconcile.reconciliation.explaining.explain import Held
+    from sippet_reconcile.reconciliation.explaining.explanation import Explanation
+    from sippet_reconcile.reconciliation.rules import Rules
+
+__all__ = [
+    "ROW",
+    "TOGETHER",
+    "Compared",
+    "Decision",
+    "Terms",
+    "compare_bucket",
+    "decide_bucket",
+    "rows_of",
+    "without_marks",
+]
+
+ROW: Final = "_row_of_all"
+TOGETHER: Final = "_together"
+"""Columns that travel with the rows of both frames: the row in the whole, and what it must be looked at with."""
+
+
+def rows_of(part: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the rows of the whole that a bucket has, ascending."""
+    return np.sort(part[ROW].to_numpy("int64"))
+
+
+def without_marks(part: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a bucket in the order of the whole, as they came in."""
+    order = np.argsort(part[ROW].to_numpy("int64"))
+    return part.drop(columns=[ROW, TOGETHER]).take(order).reset_index(drop=True)
+
+
+class Decision(NamedTuple):
+    """What ids decided in one bucket; all positions are its own.
+
+    Attributes
+    ----------
+    by_id
+        Pairs and rivals, and what is left.
+    aside, call_aside
+        The legs and the calls that take no part.
+    cdr_of
+        The CDR call of each leg that counts.
+    first_leg
+        Of each CDR call the first leg, by its row in the bucket.
+    first
+        For each call the first one with the same ``call_uuid``.
+    has_key, has_uuid, is_uuid
+        Mark the CDR calls that have an id, those of which one is a UUID, and the calls
+        whose own is; the last two only where numbers may match.
+    """
+
+    by_id: ById
+    aside: LegsAside
+    call_aside: dict[Bucket, tuple[NDArray[np.int64], str]]
+    cdr_of: NDArray[np.int64]
+    first_leg: NDArray[np.int64]
+    first: NDArray[np.int64]
+    has_key: NDArray[np.bool_]
+    has_uuid: NDArray[np.bool_]
+    is_uuid: NDArray[np.bool_]
+
+
+def decide_bucket(legs: pd.DataFrame, calls: pd.DataFrame) -> tuple[pd.DataFrame, Decision]:
+    """Make CDR calls of the legs of a bucket, and match what shares an id."""
+    ready = prepare(legs, calls)
+    groups, keys, ids = ready.groups, ready.keys, ready.legs
+    by_id = match_by_ids(ready.calls, groups=groups, keys=keys, legs=ids, linked_named=ready.linked_named)
+    first_leg = np.full(len(groups), len(legs), np.int64)
+    np.minimum.at(first_leg, groups.cdr_of, ready.aside.counted)
+    has_uuid = np.zeros(len(groups), np.bool_)
+    of_free = np.flatnonzero(by_id.free_cdr[groups.cdr_of])
+    has_uuid[groups.cdr_of[of_free[are_uuids(take_text(ids.key, of_free))]]] = True
+    is_uuid = np.zeros(len(calls), np.bool_)
+    free = np.flatnonzero(by_id.free_calls)
+    is_uuid[free] = are_uuids(take_text(keys.uuid, free))
+    return ready.cdr_calls, Decision(
+        by_id,
+        ready.aside,
+        ready.call_aside,
+        groups.cdr_of,
+        first_leg,
+        keys.first,
+        have_keys(ids.key, groups),
+        has_uuid,
+        is_uuid,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What comparing some pairs found; one element of each array per pair.
+
+    Attributes
+    ----------
+    standing, gap_s
+        Per field how each pair stands, and the seconds between both sides where a field has them.
+    discrepancies, pair_rows
+        The differing rows, not explained yet, and the pair of each.
+    basis_s, rounded_s
+        The CDR's seconds on the chosen basis, and rounded as they would be written.
+    held
+        Which explanations hold on the differing rows.
+    """
+
+    standing: Mapping[str, NDArray[np.int8]]
+    gap_s: Mapping[str, NDArray[np.float64] | None]
+    discrepancies: pd.DataFrame
+    pair_rows: NDArray[np.int64]
+    basis_s: NDArray[np.float64]
+    rounded_s: NDArray[np.float64]
+    held: Held
+
+
+class Terms(NamedTuple):
+    """What all pairs are compared by: the rules with ``duration`` settled, what holds for all, and the explanations."""
+
+    rules: Rules
+    common: Common
+    explanations: Sequence[Explanation]
+
+
+def compare_bucket(
+    calls: pd.DataFrame, cdr_calls: pd.DataFrame, pairs: PairPositions, terms: Terms
+) -> Compared:
+    """Compare some pairs, and put what differs to the tests of its field.
+
+    Parameters
+    ----------
+    calls, cdr_calls
+        The frames that the pairs point into.
+    pairs
+        Those that are compared.
+    terms
+        The same for all parts.
+    """
+    rules = terms.rules
+    comparison = compare_pairs(Sides.of(calls, cdr_calls, pairs, rules), rules, common=terms.common)
+    results = comparison.results
+    return Compared(
+        {name: result.standing for name, result in results.items()},
+        {name: result.gap_s for name, result in results.items()},
+        comparison.discrepancies,
+        comparison.pair_rows,
+        comparison.basis_s,
+        comparison.rounded_s,
+        find_held(comparison, terms.explanations),
+    )

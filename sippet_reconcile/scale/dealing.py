@@ -1,0 +1,150 @@
+"""Deal the rows of both frames into buckets, so that rows which may share an id lie in one.
+
+Input are Dask DataFrames of legs and of calls, output are the same rows as spread frames
+with equally many parts: what shares an id, or is joined by ids of other rows, is in the
+parts of one number. Each row keeps its place in the whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+from dask.base import compute, persist
+from dask.delayed import delayed
+from dask.utils import get_default_shuffle_method
+
+from sippet_reconcile.errors import InputError, SchemaError
+from sippet_reconcile.scale.bucket import ROW, TOGETHER, rows_of, without_marks
+from sippet_reconcile.scale.spread import SpreadFrame, gather
+from sippet_reconcile.scale.together import Ids, Joined, ids_of_calls, ids_of_legs, join_ids
+from sippet_reconcile.schema import CALLS, LEGS, FrameSchema, conform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dask.delayed import Delayed
+    from numpy.typing import NDArray
+
+__all__ = ["ROWS_OF_PART", "Dealt", "deal"]
+
+ROWS_OF_PART = 500_000
+"""Into parts of so many rows an ordinary DataFrame is cut."""
+
+
+class Dealt(NamedTuple):
+    """The rows of one frame in buckets.
+
+    Attributes
+    ----------
+    frame
+        All rows, in their order in the whole.
+    rows
+        For each bucket the rows of the whole that it has, ascending.
+    """
+
+    frame: SpreadFrame
+    rows: list[NDArray[np.int64]]
+
+
+def deal(legs: Any, calls: Any, n_buckets: int | None = None) -> tuple[Dealt, Dealt]:
+    """Deal both frames into buckets.
+
+    Parameters
+    ----------
+    legs, calls
+        Dask DataFrames; an ordinary DataFrame is cut into parts.
+    n_buckets
+        How many; as many as the frame with more parts has where not given.
+
+    Raises
+    ------
+    SchemaError
+        If one of them is no frame, or columns are absent or do not fit.
+    InputError
+        If `n_buckets` is no number of buckets.
+    """
+    if n_buckets is not None and (not isinstance(n_buckets, int) or n_buckets < 1):
+        msg = f"npartitions is {n_buckets!r}; pass into how many parts rows shall be dealt, such as 64"
+        raise InputError(msg)
+    legs, calls = persist(_conformed(legs, LEGS), _conformed(calls, CALLS))
+    n_buckets = n_buckets or max(legs.npartitions, calls.npartitions)
+    leg_parts, call_parts = legs.to_delayed(), calls.to_delayed()
+    of_legs, of_calls = (
+        gather(_look_at, leg_parts, [ids_of_legs] * len(leg_parts)),
+        gather(_look_at, call_parts, [ids_of_calls] * len(call_parts)),
+    )
+    joined = delayed(join_ids([ids for _, ids in (*of_legs, *of_calls)]))
+    method = "tasks" if get_default_shuffle_method() == "disk" else None
+    marked = [
+        _marked(frame, parts, [size for size, _ in looked], joined, ids_of).shuffle(
+            on=TOGETHER, npartitions=n_buckets, force=True, shuffle_method=method
+        )
+        for frame, parts, looked, ids_of in (
+            (legs, leg_parts, of_legs, ids_of_legs),
+            (calls, call_parts, of_calls, ids_of_calls),
+        )
+    ]
+    parts = [frame.to_delayed() for frame in marked]
+    clean = [[delayed(without_marks)(part) for part in of_one] for of_one in parts]
+    rows = [[delayed(rows_of)(part) for part in of_one] for of_one in parts]
+    kept = persist(*clean[0], *clean[1], *rows[0], *rows[1])
+    found = compute(*kept[2 * n_buckets :])
+    return (
+        _dealt(kept[:n_buckets], found[:n_buckets], legs),
+        _dealt(kept[n_buckets : 2 * n_buckets], found[n_buckets:], calls),
+    )
+
+
+def _conformed(frame: Any, schema: FrameSchema) -> Any:
+    """Return a Dask DataFrame whose columns have the schema's types."""
+    if isinstance(frame, pd.DataFrame):
+        plain = pd.DataFrame(conform(frame, schema).reset_index(drop=True))
+        plain.attrs = {}
+        return dd.from_pandas(plain, npartitions=max(1, -(-len(plain) // ROWS_OF_PART)), sort=False)
+    if not isinstance(frame, dd.DataFrame):
+        msg = f"{schema.name} is {type(frame).__name__}, neither a Dask DataFrame nor a DataFrame"
+        raise SchemaError(msg)
+    meta = _plain(frame._meta, schema)  # noqa: SLF001 - how Dask names what a frame looks like
+    return frame.map_partitions(_plain, schema, meta=meta)
+
+
+def _plain(part: pd.DataFrame, schema: FrameSchema) -> pd.DataFrame:
+    plain = pd.DataFrame(conform(part, schema).reset_index(drop=True))
+    plain.attrs = {}
+    return plain
+
+
+def _look_at(part: pd.DataFrame, ids_of: Callable[[pd.DataFrame], Ids]) -> tuple[int, Ids]:
+    """Return how many rows there are, and which ids stand in one row; of legs no more is needed."""
+    ids = ids_of(part)
+    return len(part), ids if len(ids.call) else ids._replace(own=ids.call)
+
+
+def _marked(
+    frame: Any,
+    parts: list[Delayed],
+    sizes: list[int],
+    joined: Delayed,
+    ids_of: Callable[[pd.DataFrame], Ids],
+) -> Any:
+    """Return the rows with their place in the whole, and with what says which of them lie together."""
+    begins = np.cumsum([0, *sizes])[:-1].tolist()
+    marked = [delayed(_mark)(part, begin, joined, ids_of) for part, begin in zip(parts, begins, strict=True)]
+    places = np.zeros(0, np.int64)
+    meta = frame._meta.assign(**{ROW: places, TOGETHER: places})  # noqa: SLF001 - how Dask names what a frame looks like
+    return dd.from_delayed(marked, meta=meta, verify_meta=False)
+
+
+def _mark(
+    part: pd.DataFrame, begin: int, joined: Joined, ids_of: Callable[[pd.DataFrame], Ids]
+) -> pd.DataFrame:
+    return part.assign(**{ROW: np.arange(begin, begin + len(part)), TOGETHER: joined.of(ids_of(part).own)})
+
+
+def _dealt(parts: Any, rows: Any, frame: Any) -> Dealt:
+    order = np.argsort(np.concatenate(rows), kind="stable")
+    sizes = np.array([len(of_part) for of_part in rows], np.int64)
+    return Dealt(SpreadFrame(parts, sizes, order, frame._meta), list(rows))  # noqa: SLF001 - how Dask names it

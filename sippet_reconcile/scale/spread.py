@@ -1,0 +1,293 @@
+"""A frame whose rows lie in the parts of a cluster, looked at one column at a time.
+
+Input are the parts and the order of their rows, output are columns and rows as pandas
+has them. What works through a frame column by column, or takes a few rows of it, works
+with a spread one as well, and never holds more of it than it asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from dask.base import compute
+from dask.delayed import delayed
+
+from sippet_reconcile.reconciliation.sides import Columns, text_codes
+
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
+    from numpy.typing import NDArray
+
+__all__ = ["Places", "SpreadColumns", "SpreadFrame", "gather"]
+
+
+def gather(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Any]:
+    """Run a task on each part, where it lies, and return what each returned.
+
+    Examples
+    --------
+    >>> gather(lambda part, more: part + more, [1, 2], [10, 20])
+    [11, 22]
+    """
+    run = delayed(task, pure=False, traverse=False)
+    return list(compute(*(run(*of_one) for of_one in zip(*parts, strict=True))))
+
+
+class Places(NamedTuple):
+    """Where some rows lie.
+
+    Attributes
+    ----------
+    parts
+        The parts that have any of them, ascending.
+    local
+        For each of these parts its rows.
+    back
+        For each asked row its place among the rows of all parts, one part behind the other.
+    """
+
+    parts: list[int]
+    local: list[NDArray[np.int64]]
+    back: NDArray[np.int64]
+
+
+class SpreadFrame:
+    """A frame in parts.
+
+    Parameters
+    ----------
+    parts
+        The parts, as Dask knows them: each computes to a DataFrame with the same columns.
+    sizes
+        How many rows each has.
+    order
+        For each row of this frame its place among the rows of all parts, one part behind the other.
+    meta
+        The same columns without a row.
+    made
+        Further columns, each made when it is asked for; one replaces a column of its name.
+
+    Notes
+    -----
+    ``frame["name"]`` is a Series; ``frame[["some", "names"]]``, ``frame.iloc[rows]`` and
+    ``frame.assign(name=function)`` are spread frames that hold nothing yet; ``frame.take(rows)``,
+    ``frame.loc[mask]`` and ``frame.reindex(positions)`` are DataFrames of these rows, `to_pandas`
+    one of all rows, and `to_dask` a Dask DataFrame in the order of the parts. Rows are numbered from 0.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Delayed],
+        sizes: NDArray[np.int64],
+        order: NDArray[np.int64],
+        meta: pd.DataFrame,
+        made: Mapping[str, Callable[[SpreadFrame], Any]] | None = None,
+    ) -> None:
+        self.parts = list(parts)
+        self._bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+        self._order = order
+        self._meta = meta
+        self._made = dict(made or {})
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __repr__(self) -> str:
+        return f"<SpreadFrame: {len(self):,} rows x {len(self.columns)} columns in {len(self.parts):,} parts>"
+
+    @property
+    def columns(self) -> pd.Index[str]:
+        """The names of the columns."""
+        return pd.Index(
+            [*self._meta.columns, *(name for name in self._made if name not in self._meta.columns)]
+        )
+
+    @property
+    def index(self) -> pd.RangeIndex:
+        """Rows are numbered from 0."""
+        return pd.RangeIndex(len(self))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self), len(self.columns)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is no row."""
+        return not len(self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._made or name in self._meta.columns
+
+    def __getitem__(self, name: str | list[str]) -> Any:
+        if isinstance(name, list):
+            made = {one: self._made[one] for one in name if one in self._made}
+            return self._with(meta=self._meta.loc[:, [one for one in name if one not in made]], made=made)
+        if name in self._made:
+            return self._make(name)
+        if name not in self._meta.columns:
+            raise KeyError(name)
+        if 2 * len(self) < self._bounds[-1]:
+            return self._take_stored(np.arange(len(self)), [name])[name]
+        found = gather(lambda part: part[name], self.parts)
+        column = pd.concat([self._meta[name], *found], ignore_index=True)
+        return column if self._is_in_order else column.take(self._order).reset_index(drop=True)
+
+    @property
+    def _is_in_order(self) -> bool:
+        return len(self) == self._bounds[-1] and bool((self._order == np.arange(len(self))).all())
+
+    def _make(self, name: str) -> pd.Series[Any]:
+        return pd.Series(self._made[name](self), index=self.index, name=name)
+
+    def parts_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the part of each row, and its place there."""
+        at = self._order[rows]
+        part = np.searchsorted(self._bounds, at, side="right") - 1
+        return part, at - self._bounds[part]
+
+    def places(self, rows: NDArray[np.int64]) -> Places:
+        """Return where some rows lie, part by part."""
+        part, local = self.parts_of(rows)
+        by_part = np.argsort(part, kind="stable")
+        parts, begins = np.unique(part[by_part], return_index=True)
+        back = np.empty(len(rows), np.int64)
+        back[by_part] = np.arange(len(rows))
+        return Places(parts.tolist(), np.split(local[by_part], begins[1:]) if len(parts) else [], back)
+
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a column of few distinct texts as codes and words, as `text_codes` does; no text travels twice."""
+        if name in self._made:
+            return text_codes(self._make(name))
+        found = gather(lambda part: text_codes(part[name]), self.parts)
+        places: dict[str, int] = {}
+        codes = [np.zeros(0, np.int64)]
+        for of_part, words in found:
+            codes.append(np.array([*(places.setdefault(word, len(places)) for word in words), -1])[of_part])
+        together = np.concatenate(codes)[self._order]
+        known = together >= 0
+        # Words are numbered as they first occur in this frame, whatever the parts.
+        together[known], distinct = pd.factorize(together[known])
+        every = list(places)
+        return together, [every[code] for code in distinct.tolist()]
+
+    def take(self, rows: Any) -> pd.DataFrame:
+        """Return some rows, by position, numbered from 0."""
+        rows = np.asarray(rows, np.int64)
+        frame = self._take_stored(rows, [str(name) for name in self._meta.columns])
+        made = {name: self._make(name).array.take(rows) for name in self._made}
+        return frame.assign(**made)
+
+    def _take_stored(self, rows: NDArray[np.int64], names: list[str]) -> pd.DataFrame:
+        places = self.places(rows)
+        found = gather(
+            lambda part, local: part[names].take(local),
+            [self.parts[number] for number in places.parts],
+            places.local,
+        )
+        together = pd.concat([self._meta[names], *found], ignore_index=True)
+        return together.take(places.back).reset_index(drop=True)
+
+    def reindex(self, positions: Any) -> pd.DataFrame:
+        """Return some rows, by position; -1 gives a missing row."""
+        positions = np.asarray(positions, np.int64)
+        known = np.flatnonzero(positions >= 0)
+        return self.take(positions[known]).set_axis(known).reindex(np.arange(len(positions)))
+
+    def reset_index(self, *, drop: bool) -> Self:
+        """Return this frame: its rows are numbered already."""
+        if not drop:
+            msg = "a spread frame has no index to keep; pass drop=True"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def iloc(self) -> _ByPosition:
+        """Some rows, by position, as a spread frame."""
+        return _ByPosition(self)
+
+    @property
+    def loc(self) -> _ByMask:
+        """The rows of a mask as a DataFrame, or some columns as a spread one."""
+        return _ByMask(self)
+
+    def copy(self, *, deep: bool = False) -> Self:
+        """Return this frame: nothing can be written into it."""
+        del deep
+        return self
+
+    def assign(self, **made: Callable[[SpreadFrame], Any]) -> SpreadFrame:
+        """Return the frame with further columns; each is a function of the frame, called when it is asked for."""
+        return self._with(made={**self._made, **made})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return all rows as a DataFrame."""
+        return self.take(np.arange(len(self)))
+
+    def blocks(self, size: int) -> Iterator[pd.DataFrame]:
+        """Yield all rows, so many at a time; without any row there is one block without rows."""
+        made = {name: self._make(name).array for name in self._made}
+        names = [str(name) for name in self._meta.columns]
+        for begin in range(0, max(len(self), 1), size):
+            rows = np.arange(begin, min(begin + size, len(self)))
+            stored = self._take_stored(rows, names)
+            yield stored.assign(**{name: values.take(rows) for name, values in made.items()})
+
+    def to_dask(self) -> Any:
+        """Return a Dask DataFrame of the rows in the order of the parts, without what is made when it is asked for."""
+        import dask.dataframe as dd  # noqa: PLC0415 - only where somebody asks
+
+        return dd.from_delayed(self.parts, meta=self._meta, verify_meta=False)
+
+    def _with(self, **changed: Any) -> SpreadFrame:
+        given: dict[str, Any] = {"order": self._order, "meta": self._meta, "made": self._made, **changed}
+        return SpreadFrame(self.parts, np.diff(self._bounds), given["order"], given["meta"], given["made"])
+
+    def _rows(self, rows: NDArray[np.int64]) -> SpreadFrame:
+        def of(name: str) -> Callable[[SpreadFrame], Any]:
+            return lambda _: self._make(name).array.take(rows)
+
+        return self._with(order=self._order[rows], made={name: of(name) for name in self._made})
+
+
+class _ByPosition:
+    """What ``frame.iloc`` answers."""
+
+    def __init__(self, frame: SpreadFrame) -> None:
+        self._frame = frame
+
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, (int, np.integer)):
+            return self._frame.take([np.arange(len(self._frame))[rows]]).iloc[0]
+        return self._frame._rows(np.arange(len(self._frame))[rows])  # noqa: SLF001 - one class in two
+
+
+class _ByMask:
+    """What ``frame.loc`` answers."""
+
+    def __init__(self, frame: SpreadFrame) -> None:
+        self._frame = frame
+
+    def __getitem__(self, asked: Any) -> Any:
+        mask, names = asked if isinstance(asked, tuple) else (asked, None)
+        if isinstance(mask, slice):
+            return self._frame[names]
+        rows = np.flatnonzero(np.asarray(mask, np.bool_))
+        if names is None:
+            return self._frame.take(rows)
+        several = names if isinstance(names, list) else [names]
+        return self._frame[several].take(rows)[names]
+
+
+class SpreadColumns(Columns):
+    """The columns of a spread frame as plain arrays; words travel as codes."""
+
+    frame: Any
+
+    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a text column as `text_codes` does."""
+        return self._keep("codes", name, lambda: self.frame.codes(name))

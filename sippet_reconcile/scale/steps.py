@@ -1,0 +1,137 @@
+"""Bring CDR legs and calls together that no single machine holds: the steps of `reconcile`, in parts.
+
+Input are Dask DataFrames, output is a `Reconciliation`. Rows that may share an id are
+dealt into one bucket and decided there, by the functions that decide on one machine.
+What speaks of the whole is decided here, on columns of numbers fetched one at a time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask.base import persist
+from dask.config import set as set_config
+from dask.delayed import delayed
+
+from sippet_reconcile.progress import reporting
+from sippet_reconcile.reconciliation.concluding import Matched, conclude
+from sippet_reconcile.reconciliation.rules import Rules
+from sippet_reconcile.reconciliation.sides import Sides
+from sippet_reconcile.reconciliation.steps import check_arguments, one_api
+from sippet_reconcile.scale.bucket import decide_bucket
+from sippet_reconcile.scale.comparing import compare_in_parts
+from sippet_reconcile.scale.dealing import deal
+from sippet_reconcile.scale.matching import ByIdOfAll, match_rest
+from sippet_reconcile.scale.spread import SpreadColumns, SpreadFrame, gather
+
+if TYPE_CHECKING:
+    from sippet_reconcile.period import Period
+    from sippet_reconcile.progress import Progress
+    from sippet_reconcile.reconciliation.result import Reconciliation
+
+__all__ = ["reconcile"]
+
+_N_STEPS = 4
+
+
+def reconcile(
+    legs: Any,
+    calls: Any,
+    *,
+    period: Period | None = None,
+    rules: Rules = Rules(),  # noqa: B008 - frozen, so one default object can be shared
+    npartitions: int | None = None,
+    progress: Progress = None,
+) -> Reconciliation:
+    """Match CDR legs with calls, compare and diagnose, as `sippet_reconcile.reconcile` does, on a cluster.
+
+    Where the work is done is Dask's affair: on threads of this process, or on whatever
+    a ``distributed.Client`` is connected with. Both frames are kept there, and spilled to
+    disk where memory is short, as long as the result is in use.
+
+    Parameters
+    ----------
+    legs
+        A Dask DataFrame with the columns that `read_cdr` returns, one row per record.
+        The order of rows is that of the partitions. A DataFrame is taken as well.
+    calls
+        A Dask DataFrame, or a DataFrame, of Call records.
+    period, rules, progress
+        As in `sippet_reconcile.reconcile`.
+    npartitions
+        Into how many parts the rows are dealt, those that may share an id into one; as many as
+        the frame of more partitions has where not given. A part and its CDR calls have to fit into
+        a worker's memory several times.
+
+    Returns
+    -------
+    Reconciliation
+        The same as of one machine, but that ``legs``, ``calls`` and ``cdr_calls`` are spread
+        frames, whose rows stay where they are: ``rec.legs["bucket"]`` is a Series,
+        ``rec.legs.take(rows)`` a DataFrame, ``rec.legs.to_dask()`` a Dask DataFrame. Their
+        rows are numbered from 0, whatever index came in. `build_plan` takes from them what
+        its changes need.
+
+    Raises
+    ------
+    SchemaError, InputError
+        As in `sippet_reconcile.reconcile`.
+
+    Examples
+    --------
+    >>> import sippet_reconcile as sr
+    >>> from sippet_reconcile import scale
+    >>> from sippet_reconcile.demo import sample_data
+    >>> path = sample_data() / "freeswitch" / "Master.csv"
+    >>> legs = sr.read_cdr(path, timezone="Europe/London", country="GB")
+    >>> calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z")
+    >>> rec = scale.reconcile(legs, calls, rules=sr.Rules(duration="billable"), npartitions=3)
+    >>> rec.legs
+    <SpreadFrame: 2,611 rows x 30 columns in 3 parts>
+    >>> len(rec.discrepancies) == len(sr.reconcile(legs, calls, rules=sr.Rules(duration="billable")).discrepancies)
+    True
+    """
+    check_arguments(period, rules)
+    # pandas' own text, in which a missing value is NaN, must stay what it is on its way.
+    with set_config({"dataframe.convert-string": False}), reporting(progress, unit="step") as report:
+        report(0, _N_STEPS, "dealing rows by their ids")
+        of_legs, of_calls = deal(legs, calls, npartitions)
+        api_url = one_api(of_calls.frame.codes("api_url")[1])
+        report(1, _N_STEPS, "matching ids")
+        decide = delayed(decide_bucket, nout=2)
+        decided = [decide(*both) for both in zip(of_legs.frame.parts, of_calls.frame.parts, strict=True)]
+        kept = persist(*(one for both in decided for one in both))
+        decisions = gather(lambda decision: decision, kept[1::2])
+        known = ByIdOfAll.of(decisions, of_legs.rows, of_calls.rows)
+        sizes = np.array([len(decision.first_leg) for decision in decisions], np.int64)
+        meta = delayed(lambda part: part.iloc[:0])(kept[0]).compute()
+        cdr_calls: Any = SpreadFrame(kept[::2], sizes, known.cdr_order, meta)
+        report(2, _N_STEPS, "matching numbers")
+        # A spread frame answers what is asked of a DataFrame.
+        all_legs: Any = of_legs.frame
+        all_calls: Any = of_calls.frame
+        matches = match_rest(known, all_calls, cdr_calls, rules)
+        report(3, _N_STEPS, "comparing and diagnosing")
+        pairs = matches.pairs
+        matched = Matched(
+            all_legs,
+            all_calls,
+            cdr_calls,
+            known.aside,
+            known.call_aside,
+            known.cdr_of,
+            known.first_with_uuid,
+            matches,
+            Sides(
+                SpreadColumns(all_calls),
+                SpreadColumns(cdr_calls, float(rules.clock_offset_s)),
+                pairs.call_pos,
+                pairs.cdr_pos,
+                pairs.rule,
+                pairs.confidence,
+            ),
+        )
+        rec = conclude(matched, compare_in_parts, period=period, rules=rules, api_url=api_url)
+        report(_N_STEPS, _N_STEPS, "done")
+    return rec

@@ -1,0 +1,154 @@
+"""Small worlds in which ids, copies and numbers lead from row to row, and a way to cut them anywhere."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+from dask.config import set as set_config
+
+import sippet_reconcile as sr
+from sippet_reconcile.schema import CALLS, LEGS, conform
+
+START: Final = pd.Timestamp("2026-10-05T08:00:00Z")
+FRAMES: Final = (
+    "pairs",
+    "discrepancies",
+    "only_in_cdr",
+    "only_in_api",
+    "ambiguous",
+    "excluded",
+    "balance",
+    "status_table",
+)
+SPREAD: Final = ("legs", "calls", "cdr_calls")
+
+
+def build_world(seed: int, size: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return legs and calls of about so many conversations, most of them with something odd."""
+    rng = np.random.default_rng(seed)
+
+    def some(share: float) -> np.ndarray:
+        return rng.random(size) < share
+
+    ids = np.array([f"{n:08x}-0000-4000-8000-{n:012x}" for n in range(size)], object)
+    others = np.array([f"{n:08x}-1111-4000-8000-{n:012x}" for n in range(size)], object)
+    begin = rng.integers(0, 40 * size, size)
+    ring, talk = rng.integers(0, 30, size), np.where(some(0.7), rng.integers(1, 200, size), 0)
+    number = np.array([f"+4420794601{n:02d}" for n in rng.integers(0, max(size // 3, 2), size)], object)
+    called = np.array([f"+1212555010{n}" for n in rng.integers(0, 3, size)], object)
+    status = np.where(talk > 0, "completed", rng.choice(["busy", "no_answer", "failed"], size)).astype(object)
+    half = rng.choice([0.0, 0.25], size) if rng.random() < 0.5 else np.zeros(size)
+    legs = pd.DataFrame(
+        {
+            "leg_id": np.where(some(0.9), ids, None),
+            "call_key": np.where(some(0.85), np.where(some(0.1), rng.permutation(ids), ids), None),
+            "linked_id": np.where(some(0.4), np.where(some(0.3), rng.permutation(ids), others), None),
+            "direction": rng.choice(
+                ["inbound", "outbound", "internal", None], size, p=[0.5, 0.35, 0.05, 0.1]
+            ),
+            "from_number": number,
+            "to_number": called,
+            "from_e164": number,
+            "to_e164": called,
+            "status": status,
+            "cause": np.where(talk > 0, "NORMAL_CLEARING", "USER_BUSY"),
+            "is_answered": talk > 0,
+            "started_at": START + pd.to_timedelta(begin + half, unit="s"),
+            "ended_at": START + pd.to_timedelta(begin + ring + talk + half, unit="s"),
+            "total_s": (ring + talk).astype(float),
+            "billable_s": talk.astype(float),
+            "source_file": rng.choice(["a.csv", "b.csv"], size),
+            "source_row": np.arange(size) + 2,
+            "record_hash": rng.integers(1, 1 << 40, size),
+            "problem": np.where(some(0.04), "no start", None),
+            "is_helper": some(0.05),
+            "x_trunk": rng.choice(["north", "south"], size),
+        }
+    )
+    again = rng.integers(0, size, size // 8)
+    legs = pd.concat([legs, legs.iloc[again].assign(source_file="copy.csv")], ignore_index=True)
+    legs = legs.iloc[rng.permutation(len(legs))]
+    calls = pd.DataFrame(
+        {
+            "id": np.array([f"{n:08x}-2222-4000-8000-{n:012x}" for n in range(size)], object),
+            "call_uuid": np.where(some(0.8), np.where(some(0.1), rng.permutation(ids), ids), None),
+            "conversation_id": np.where(some(0.3), rng.permutation(others), None),
+            "direction": rng.choice(["inbound", "outbound", None], size),
+            "from_number": number,
+            "to_number": called,
+            "status": np.where(some(0.2), "failed", status),
+            "call_source": "sip",
+            "started_at": START + pd.to_timedelta(begin + rng.integers(0, 3, size), unit="s"),
+            "ended_at": START + pd.to_timedelta(begin + ring + talk + np.where(some(0.2), 60, 0), unit="s"),
+            "duration_seconds": np.where(some(0.3), talk + ring, talk),
+            "api_url": "https://api.example",
+            "fetched_at": START + pd.Timedelta(days=40),
+        }
+    )
+    twice = rng.integers(0, size, 2)
+    later = calls.iloc[twice].assign(fetched_at=START + pd.Timedelta(days=41), status="busy")
+    calls = pd.concat([calls, later.drop_duplicates("id")], ignore_index=True).iloc[rng.permutation(size)]
+    return framed(legs, LEGS), framed(calls, CALLS)
+
+
+def framed(rows: pd.DataFrame, schema: Any) -> pd.DataFrame:
+    """Return rows with every column of a schema, typed."""
+    columns = {}
+    for column in schema.columns:
+        values = rows[column.name].to_numpy(object) if column.name in rows else [None] * len(rows)
+        if column.kind.value.startswith("datetime"):
+            columns[column.name] = pd.Series(pd.to_datetime(values, utc=True)).dt.as_unit("us")
+        else:
+            columns[column.name] = pd.Series(values, dtype=column.kind.value)
+    for name in rows.columns.difference(list(columns)):
+        kind = "boolean" if name.startswith("is_") else "str"
+        columns[name] = pd.Series(rows[name].to_numpy(object), dtype=kind)
+    return conform(pd.DataFrame(columns), schema)
+
+
+def cut(frame: pd.DataFrame, places: list[int]) -> dd.DataFrame:
+    """Return a frame as a Dask one whose partitions end at some rows."""
+    ends = sorted({min(place, len(frame)) for place in places} | {len(frame)})
+    parts = [frame.iloc[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+    with set_config({"dataframe.convert-string": False}):
+        return dd.from_map(lambda part: part, parts, meta=frame.iloc[:0])
+
+
+def assert_same(one: sr.Reconciliation, spread: sr.Reconciliation) -> None:
+    """Hold everything that a reconciliation tells against that of the same rows in parts."""
+    for name in FRAMES:
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(spread, name), obj=name)
+    for name in SPREAD:
+        expected = pd.DataFrame(getattr(one, name)).reset_index(drop=True)
+        pd.testing.assert_frame_equal(expected, getattr(spread, name).to_pandas(), obj=name)
+    pd.testing.assert_frame_equal(one.ledger(), spread.ledger())
+    pd.testing.assert_frame_equal(one.rollup(), spread.rollup())
+    assert [(f.code, f.severity, f.message, f.advice) for f in one.findings] == [
+        (f.code, f.severity, f.message, f.advice) for f in spread.findings
+    ]
+    for finding, other in zip(one.findings, spread.findings, strict=True):
+        pd.testing.assert_frame_equal(finding.evidence, other.evidence)
+    assert one.counts == spread.counts
+    assert one.summary() == spread.summary()
+
+
+@pytest.fixture(scope="session")
+def world() -> Any:
+    """Build a world of a seed."""
+    return build_world
+
+
+@pytest.fixture(scope="session")
+def in_parts() -> Any:
+    """Cut a frame into partitions."""
+    return cut
+
+
+@pytest.fixture(scope="session")
+def same() -> Any:
+    """Hold two reconciliations against each other."""
+    return assert_same

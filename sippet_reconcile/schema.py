@@ -39,7 +39,6 @@ __all__ = [
     "arrow_to_frame",
     "check_frame",
     "conform",
-    "repeat_text",
     "take",
     "text_array",
     "text_series",
@@ -350,19 +349,6 @@ def text_series(array: pa.Array | pa.ChunkedArray, index: pd.Index[Any] | None =
     dtype: Any = pd.StringDtype(na_value=float("nan"))
     values = dtype.__from_arrow__(array)
     return pd.Series(values, index=index)
-
-
-def repeat_text(value: str | None, length: int) -> pa.LargeStringArray:
-    """Return one text repeated, as Arrow text.
-
-    Examples
-    --------
-    >>> repeat_text("a", 2).to_pylist()
-    ['a', 'a']
-    """
-    if value is None:
-        return pa.nulls(length, pa.large_string())
-    return pa.repeat(pa.scalar(value, pa.large_string()), length)
 
 
 def take(frame: pd.DataFrame, columns: Sequence[str] | None, positions: Any) -> pd.DataFrame:

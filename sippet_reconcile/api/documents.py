@@ -11,14 +11,15 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.api.plain import UUID, Texts, plain_calls, texts_by_id
-from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, Calls, arrow_to_frame, repeat_text, text_series
+from sippet_reconcile.api.quick import POOL, QuickPage, quick_page
+from sippet_reconcile.schema import CALL_ATTRIBUTES, CALLS, Calls, arrow_to_frame, text_series
 from sippet_reconcile.values import INSTANT_FIELDS, SECONDS_FIELDS, text_to_instants
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "load_json",
     "patch_body",
     "read_page",
+    "read_page_carefully",
     "read_resource",
     "rows_of",
     "with_source",
@@ -44,6 +46,8 @@ _MAX_INT64: Final = 2**63
 _ROWS: Final = pa.schema(
     [field_ for field_ in CALLS.arrow if field_.name == "id" or field_.name in CALL_ATTRIBUTES]
 )
+_Table: TypeAlias = tuple[pa.Table, dict[str, pa.Array]]
+"""Rows, and the instants in them as texts, as they were answered."""
 
 
 class DocumentError(ValueError):
@@ -62,6 +66,9 @@ class Page:
     is_table
         Whether the rows are wanted as a table. Where only the `texts` of a few calls are,
         the table is made only if somebody asks for it.
+    table
+        The rows, and the instants in them as they were answered, where they were read
+        from the body at once; there are no resources then.
 
     Raises
     ------
@@ -77,14 +84,15 @@ class Page:
         total: int | None = None,
         is_paged: bool = False,
         is_table: bool = True,
+        table: _Table | None = None,
     ) -> None:
         self.next_link, self.total, self.is_paged = next_link, total, is_paged
         self._plain = None if is_table or not isinstance(resources, list) else plain_calls(resources)
         self._resources = resources if self._plain is not None else None
-        self._table = _read_rows(resources) if self._plain is None else None
+        self._table = table or (_read_rows(resources) if self._plain is None else None)
 
     @cached_property
-    def _read(self) -> tuple[pa.Table, dict[str, pa.Array]]:
+    def _read(self) -> _Table:
         return self._table or _read_rows(self._resources)
 
     @property
@@ -195,7 +203,11 @@ def _first_of_other_kind(values: list[Any], kinds: set[type]) -> int | None:
 
 
 def _instant_column(name: str, text: pa.Array, ids: Sequence[Any]) -> pa.Array:
-    instants = text_to_instants(text_series(text))
+    try:
+        # As `text_to_instants` does at first, without a series on the way.
+        return text.cast(_INSTANT, memory_pool=POOL)
+    except pa.ArrowInvalid:
+        instants = text_to_instants(text_series(text))
     unread = instants.isna().to_numpy() & text.is_valid().to_numpy(zero_copy_only=False)
     if unread.any():
         index = int(unread.argmax())
@@ -246,8 +258,7 @@ def rows_of(resources: object) -> pa.Table:
     return _read_rows(resources)[0]
 
 
-def _read_rows(resources: object) -> tuple[pa.Table, dict[str, pa.Array]]:
-    """Return the rows, and the instants in them as they were answered."""
+def _read_rows(resources: object) -> _Table:
     if not isinstance(resources, list):
         msg = f"'data' is {_kind(resources)}, not a list of resources"
         raise DocumentError(msg)
@@ -291,9 +302,38 @@ def _document(body: bytes) -> dict[str, Any]:
 def read_page(body: bytes, *, is_table: bool = True) -> Page:
     """Read one answer of the index; see `Page`.
 
+    A table is read at once where the page is as the API writes it, and value by value
+    (`read_page_carefully`) otherwise; both come to the same.
+
     Examples
     --------
     >>> read_page(b'{"data": [], "links": {"self": "x"}, "meta": {}}').rows.num_rows
+    0
+    """
+    found = quick_page(body) if is_table else None
+    table = _table_at_once(found) if found is not None else None
+    if found is None or table is None:
+        return read_page_carefully(body, is_table=is_table)
+    return Page(None, next_link=found.next_link, total=found.total, is_paged=found.is_paged, table=table)
+
+
+def _table_at_once(found: QuickPage) -> _Table | None:
+    """Return the rows of a page that was read at once, or None where an instant is none."""
+    instants = {name: text for name, text in found.attributes.items() if name in INSTANT_FIELDS}
+    try:
+        read = {name: _instant_column(name, text, ()) for name, text in instants.items()}
+    except DocumentError:  # the careful reader tells which, and of which call
+        return None
+    columns = {"id": found.ids, **found.attributes, **read}
+    return pa.table([columns[name] for name in _ROWS.names], schema=_ROWS), instants
+
+
+def read_page_carefully(body: bytes, *, is_table: bool = True) -> Page:
+    """Read one answer of the index value by value: whatever does not fit is named.
+
+    Examples
+    --------
+    >>> read_page_carefully(b'{"data": [], "color": "blue"}').rows.num_rows
     0
     """
     document = _document(body)
@@ -333,9 +373,10 @@ def patch_body(call_id: str, attributes: dict[str, object]) -> bytes:
 
 def with_source(rows: pa.Table, api_url: str | None, fetched_at: datetime | None) -> pa.Table:
     """Return the rows with the API they came from and the instant before they were asked for."""
-    n = rows.num_rows
-    at = pa.repeat(pa.scalar(fetched_at, _INSTANT), n)
-    return rows.append_column("api_url", repeat_text(api_url, n)).append_column("fetched_at", at)
+    told = {"api_url": pa.scalar(api_url, pa.large_string()), "fetched_at": pa.scalar(fetched_at, _INSTANT)}
+    for name, value in told.items():
+        rows = rows.append_column(name, pa.repeat(value, rows.num_rows, memory_pool=POOL))
+    return rows
 
 
 def calls_frame(tables: Sequence[pa.Table]) -> Calls:

@@ -11,16 +11,20 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import pyarrow as pa
+
 from sippet_reconcile.api.documents import calls_frame
 from sippet_reconcile.api.exchange import Exchange, ExchangeKind, error_of
 from sippet_reconcile.api.retry import GiveUp, decide, naps
 from sippet_reconcile.errors import UnexpectedResponseError
+from sippet_reconcile.keys import are_unique, hash_text
 from sippet_reconcile.schema import Calls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pyarrow as pa
+    import pandas as pd
 
     from sippet_reconcile.api.reading import Answer
     from sippet_reconcile.api.windows import Window, WindowQueue
@@ -37,9 +41,18 @@ _WIDE: Final = timedelta(minutes=2)
 _HOUR_S: Final = 3600
 
 
+def _are_distinct(ids: pd.Series[str]) -> bool:
+    """Tell whether no id is there twice, without a table of all texts: it would be larger than they are."""
+    array = pa.array(ids.array, from_pandas=True)
+    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    hashes = [hash_text(chunk.cast(pa.large_string())) for chunk in chunks]
+    # Texts of different hashes differ; where two hashes are the same, the texts decide.
+    return not hashes or are_unique(np.concatenate(hashes)) or bool(ids.is_unique)
+
+
 def count_conflicts(calls: Calls) -> int:
     """Count the calls that one reading gave twice with different values: nobody can say which holds."""
-    if calls["id"].is_unique:
+    if _are_distinct(calls["id"]):
         return 0
     distinct = calls[calls["id"].duplicated(keep=False)].drop_duplicates()
     return int(distinct.loc[distinct.duplicated(["id", "fetched_at"]), "id"].nunique())
@@ -51,7 +64,7 @@ def one_row_per_id(calls: Calls) -> Calls:
     A call that two windows answered was changed between the two reads, or is the same
     in both: the later read is kept, being what the call holds now.
     """
-    if not calls["id"].is_unique:
+    if not _are_distinct(calls["id"]):
         latest = calls.sort_values("fetched_at", kind="stable").drop_duplicates("id", keep="last")
         calls = Calls(latest.sort_values(["started_at", "id"]))
     else:

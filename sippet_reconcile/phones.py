@@ -239,23 +239,33 @@ def _is_clean(array: pa.LargeStringArray) -> Mask:
     for word, inside in zip((first ^ _PLUS ^ np.uint64(ord("0")), second), _INSIDE, strict=True):
         # A digit's byte is 0x30 to 0x39: its upper half is 3, also with six added.
         odd |= ((word ^ _ZEROS) | ((word + _SIXES) ^ _ZEROS)) & inside[lengths]
-    kinds = np.where(
-        odd & _HIGH, np.uint64(0), (first & _HEAD) | (lengths.astype(np.uint64) << np.uint64(40))
-    )
-    codes, uniques = pd.factorize(kinds)
-    possible = [
-        kind != 0
-        and _is_possible_kind((kind & 0xFF_FFFF_FFFF).to_bytes(5, "little").decode("ascii"), kind >> 40)
-        for kind in uniques.tolist()
-    ]
-    clean[rows] = np.array(possible, bool)[codes]
+    well = (odd & _HIGH) == 0
+    kinds = _kinds_of(first, lengths)
+    judged = _JUDGED.take(kinds)
+    if not bool((judged[well] != _UNJUDGED).all()):
+        for kind in np.unique(kinds[well]).tolist():
+            _JUDGED[kind] = _POSSIBLE if _is_possible_kind(kind) else _IMPOSSIBLE
+        judged = _JUDGED.take(kinds)
+    clean[rows] = well & (judged == _POSSIBLE)
     return clean
 
 
-@lru_cache(maxsize=65536)
-def _is_possible_kind(head: str, length: int) -> bool:
+def _kinds_of(first: NDArray[np.uint64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the kind of each number: four bits for each of its first four digits, and four for its length."""
+    digits = (first.view(np.int64) >> 8) & 0x0F0F_0F0F  # behind the '+', the first one last
+    digits = (digits | digits >> 4) & 0x00FF_00FF
+    digits = (digits | digits >> 8) & 0xFFFF
+    return digits << 4 | (lengths - _SHORTEST - 1)
+
+
+_UNJUDGED, _POSSIBLE, _IMPOSSIBLE = range(3)
+_JUDGED: Final = np.zeros(1 << 20, np.int8)
+"""What is known of each kind of number so far."""
+
+
+def _is_possible_kind(kind: int) -> bool:
     """Tell whether a number that begins so and is so long is possible, and is E.164 as it stands."""
-    specimen = head.ljust(length, "2")
+    specimen = "+" + f"{kind >> 4:04x}"[::-1].ljust((kind & 15) + _SHORTEST, "2")
     return _possible(specimen, None) == specimen
 
 

@@ -119,9 +119,8 @@ def _delimiter(lines: Sequence[str]) -> str:
 
 def _read_lines(data: bytes, sample: Sample, format_: CdrFormat, request: Request, where: str) -> RawTable:
     layout = layout_of(sample, format_, where, request)
-    if format_.one_line_each is not None:
-        data = format_.one_line_each(data, sample)
-    return read_delimited(data, layout)
+    parted = None if format_.one_line_each is None else format_.one_line_each(sample)
+    return read_delimited(data if parted is None else parted(data), layout)
 
 
 def layout_of(sample: Sample, format_: CdrFormat, where: str, request: Request) -> Layout:

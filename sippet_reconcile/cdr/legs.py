@@ -39,8 +39,8 @@ Seconds: TypeAlias = "NDArray[np.float64]"
 
 _SHOWN: Final = 40
 _CODE: Final = {status: place for place, status in enumerate(LEG_STATUSES)}
-_ANSWERED_CODES: Final = (_CODE["completed"], _CODE["voicemail"])
-_UNANSWERED_CODES: Final = tuple(_CODE[s] for s in ("busy", "no_answer", "missed", "canceled", "failed"))
+_ANSWERED: Final = ("completed", "voicemail")
+_UNANSWERED: Final = ("busy", "no_answer", "missed", "canceled", "failed")
 MICROS: Final = 1_000_000
 _MINUTE: Final = 60 * MICROS
 _LONGEST: Final = (
@@ -293,13 +293,13 @@ def _answered_and_status(
     codes = _status_codes(record.word, statuses, size)
     talked = times.billable > 0
     picked_up = times.answered.known
-    by_word = np.isin(codes, _ANSWERED_CODES)
+    by_word = _is_one_of(codes, _ANSWERED)
     in_progress = codes == _CODE["in_progress"]
     undecided = (in_progress | times.answered.unreadable) & ~talked & ~picked_up
     if record.answered is not None:
         answered = picked_up | talked
         if record.zero_decides:
-            answered &= talked | (times.billable != 0) | ~np.isin(codes, _UNANSWERED_CODES)
+            answered &= talked | (times.billable != 0) | ~_is_one_of(codes, _UNANSWERED)
     elif record.billable is not None:
         answered = talked | by_word
     else:
@@ -315,6 +315,10 @@ def _answered_and_status(
     return pa.array(answered, mask=undecided if bool(undecided.any()) else None), status
 
 
+def _is_one_of(codes: NDArray[np.int8], statuses: tuple[str, ...]) -> Mask:
+    return np.logical_or.reduce([codes == _CODE[status] for status in statuses])
+
+
 def _status_codes(word: pa.LargeStringArray | None, statuses: dict[str, str], size: int) -> NDArray[np.int8]:
     """Return the place in `LEG_STATUSES` of what each row's word says; each distinct word is looked up once."""
     if word is None:
@@ -324,7 +328,7 @@ def _status_codes(word: pa.LargeStringArray | None, statuses: dict[str, str], si
     said = [_CODE[statuses.get(status_word(text), "unknown")] for text in words]
     # A missing word has no place in the dictionary: it takes the last one.
     places = pc.fill_null(encoded.indices, len(words))
-    return np.array([*said, _CODE["unknown"]], np.int8)[np.asarray(places)]
+    return np.array([*said, _CODE["unknown"]], np.int8).take(np.asarray(places))
 
 
 # ---------------------------------------------------------------- problems

@@ -262,8 +262,8 @@ class CdrFormat:
         line that is still broken then is taken apart as repaired, so that a repair
         leaves no marks in lines that it does not put right.
     one_line_each
-        Puts records that stand on one line on lines of their own, where the sample shows
-        such lines; ``source_row`` then counts records.
+        Returns what puts records that stand on one line on lines of their own, where the
+        sample shows such lines, and else None; ``source_row`` then counts records.
     not_records
         Marks rows that are no calls but a part of the table, such as a line of types.
     paths
@@ -296,7 +296,7 @@ class CdrFormat:
     kinds: frozenset[Kind] = frozenset({"lines"})
     layouts: Callable[[Sample], Mapping[int, tuple[str, ...]]] | None = None
     repairs: Repairs = ()
-    one_line_each: Callable[[bytes, Sample], bytes] | None = None
+    one_line_each: Callable[[Sample], Callable[[bytes], bytes] | None] | None = None
     not_records: Callable[[Fields], NDArray[np.bool_]] | None = None
     paths: tuple[str, ...] = ()
     tidy: Callable[[RawTable], RawTable] | None = None

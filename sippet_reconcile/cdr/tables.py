@@ -23,6 +23,7 @@ __all__ = [
     "Fields",
     "RawTable",
     "Widths",
+    "flags",
     "in_threads",
     "one_array",
     "rare_widths",
@@ -93,6 +94,8 @@ class Widths:
         own = widths[widths > 0]
         if len(own) == 0:
             return cls()
+        if bool((own == own[0]).all()):
+            return cls(Counter({int(own[0]): len(own)}), int(own[0]), int(own[0]))
         values, counts = np.unique(own, return_counts=True)
         return cls(
             Counter(dict(zip(values.tolist(), counts.tolist(), strict=True))), int(own[0]), int(own[-1])
@@ -202,6 +205,21 @@ def one_array(column: Any) -> pa.LargeStringArray:
             column = pa.chunked_array(column.chunks or [pa.array([], column.type)]).combine_chunks()
         column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     return column if column.type == TEXT else column.cast(TEXT)
+
+
+def flags(array: pa.BooleanArray) -> NDArray[np.bool_]:
+    """Return flags none of which is missing, as numpy has them; unpacked at once, not one by one.
+
+    Examples
+    --------
+    >>> flags(pa.array([True, False, True]).slice(1)).tolist()
+    [False, True]
+    """
+    if len(array) == 0:
+        return np.zeros(0, bool)
+    first, skipped = divmod(array.offset, 8)
+    bits = np.frombuffer(array.buffers()[1], np.uint8)[first:]
+    return np.unpackbits(bits, count=skipped + len(array), bitorder="little")[skipped:].view(bool)
 
 
 def repeated(value: str | None, size: int) -> Any:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 import sippet_reconcile as sr
 from sippet_reconcile.cdr.files.cutting import cut_chunks, cut_file
+from sippet_reconcile.cdr.records.reader import read_piece
 from sippet_reconcile.cdr.whole.joined import ATTRS_KEY
 from sippet_reconcile.cdr.whole.pieces import InPieces
 
@@ -137,6 +138,31 @@ def test_a_clock_that_only_the_whole_file_tells_is_told_in_pieces_too(
     assert "UTC+05:30" in wrong
 
 
+@pytest.mark.parametrize(("hour", "clock", "again"), [(9, "UTC+00:00", 0), (8, "UTC-01:00", 1)])
+def test_the_first_piece_is_read_once_where_it_was_guessed_by_what_all_of_them_tell(
+    asterisk: Line, in_file: InFile, monkeypatch: pytest.MonkeyPatch, hour: int, clock: str, again: int
+) -> None:
+    # Where the ids tell another clock than the one that is tried first, it is read again by that.
+    lines = [
+        asterisk(18, uniqueid=f"{1790845200 + n}.{n}", start=f"2026-10-01 {hour:02d}:00:{n:02d}")
+        for n in range(40)
+    ]
+    path = in_file(b"".join(lines))
+    assert isinstance(assert_same(path, 1000), pd.DataFrame)
+    read: list[bytes] = []
+
+    def counted(data: bytes, *args: Any, **options: Any) -> Any:
+        read.append(data)
+        return read_piece(data, *args, **options)
+
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces.read_piece", counted)
+    with in_pieces_of(1000):
+        legs = sr.read_cdr(path)
+    assert how(legs)["clocks"] == [f"{clock} (measured from the epoch in the ids)"]
+    assert len(set(read)) > 3
+    assert len(read) - len(set(read)) == again
+
+
 def test_a_zone_that_nobody_tells_is_asked_for_after_the_first_piece(
     freeswitch: Line, in_file: InFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +170,7 @@ def test_a_zone_that_nobody_tells_is_asked_for_after_the_first_piece(
     asked = assert_same(path, 1000)
     assert isinstance(asked, str)
     assert "timezone=" in asked
-    monkeypatch.setattr(InPieces, "pieces", lambda _: pytest.fail("the file was read on"))
+    monkeypatch.setattr(InPieces, "_pieces", lambda *_: pytest.fail("the file was read on"))
     with in_pieces_of(1000):
         assert outcome(path) == asked
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import sippet_reconcile as sr
+from sippet_reconcile.cdr.whole import pile as pile_module
 from sippet_reconcile.cdr.whole.pile import Pile
 from sippet_reconcile.normalize import with_missing
 
@@ -80,6 +81,20 @@ def test_a_column_that_only_lacks_rows_of_another_takes_no_memory_of_its_own() -
     assert e164 is not None
     assert [b.address for b in number.buffers()[1:]] == [b.address for b in e164.buffers()[1:]]
     assert e164.to_pylist() == ["+442079460123", None] * 2
+
+
+def test_memory_for_all_pieces_is_taken_with_the_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    def counted(length: int, dtype: Any) -> Any:
+        taken.append(length)
+        return np.empty(length, dtype)
+
+    monkeypatch.setattr(pile_module, "_memory", counted)
+    pile = Pile(20.0)
+    for at in range(20):
+        pile.add({"source_row": pa.array([at, at + 1]), "text": pa.array(["a", "bc"], TEXT)})
+    assert len(taken) == 3  # numbers; bytes and offsets of the text
 
 
 def test_kept_columns_stand_in_the_order_in_which_they_were_asked_for(

@@ -180,7 +180,7 @@ def test_a_column_of_epochs_is_read_at_once_as_one_by_one(texts: list[str | None
     column = pa.array(texts, TEXT).slice(cut)
     found = read_stamps(column)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stamps_module, "_whole_epochs", lambda _: None)
+        patch.setattr(stamps_module, "_whole_epochs", lambda *_: None)
         expected = read_stamps(column)
     for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
@@ -203,7 +203,7 @@ def test_dates_with_slashes_are_read_at_once_as_one_by_one(texts: list[str | Non
     found = read_stamps(column)
     assert column.to_pylist() == texts[cut:]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stamps_module, "_dashed", lambda array: array)
+        patch.setattr(stamps_module, "_dashed", lambda array, _: array)
         expected = read_stamps(column)
     for name in ("micros", "known", "is_utc", "unreadable", "coarse"):
         assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name

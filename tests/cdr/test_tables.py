@@ -43,6 +43,14 @@ def test_a_record_is_hashed_as_its_line_whatever_the_block_it_falls_into(
         assert record_hashes(columns, len(records)).tolist() == expected
 
 
+@given(st.lists(st.booleans(), max_size=40), st.integers(0, 20), st.integers(0, 20))
+@settings(max_examples=100)
+def test_flags_are_those_of_the_array_wherever_it_was_cut(drawn: list[bool], begin: int, end: int) -> None:
+    array = pa.array(drawn, pa.bool_()).slice(begin)
+    array = array.slice(0, max(len(array) - end, 0))
+    assert tables.flags(array).tolist() == array.to_pylist()
+
+
 @pytest.mark.parametrize("broken", [None, 0, 7, 19])
 def test_one_line_not_by_the_book_is_found_in_whatever_block_it_stands(
     monkeypatch: pytest.MonkeyPatch, broken: int | None

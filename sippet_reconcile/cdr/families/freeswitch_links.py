@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.tables import in_threads
+from sippet_reconcile.cdr.tables import flags, in_threads
 from sippet_reconcile.cdr.times.stamps import read_stamps
 from sippet_reconcile.keys import are_unique, hash_text
 from sippet_reconcile.normalize import text_to_seconds
@@ -66,7 +66,7 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     other, or one id has several B-legs, the whole group takes one of the B-leg ids;
     which one does not depend on the order of rows or files.
     """
-    links = np.asarray(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
+    links = flags(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
     if not bool(links.any()):
         return linked_id
     half = len(leg_id) // 2
@@ -75,7 +75,9 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     own = np.concatenate(owns)
     # Where each id that names a B-leg stands in one row, and none of them is a B-leg itself, nothing is to settle.
     naming = own[links]
-    if are_unique(naming) and not _have_common(naming, np.concatenate([own[~links], named])):
+    marks = _marks_of(naming)
+    rivals = [own[_are_marked(own, marks) & ~links], named[_are_marked(named, marks)]]
+    if are_unique(naming) and not bool(pd.Index(np.concatenate(rivals)).isin(naming).any()):
         return linked_id
     linked = own.copy()
     linked[links] = named
@@ -101,10 +103,16 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     return linked_id.take(pa.array(source))
 
 
-def _have_common(some: NDArray[np.uint64], many: NDArray[np.uint64]) -> bool:
-    """Tell whether two sets of hashes meet; the last bits of a hash say for nearly all of them that it is in one only."""
+def _marks_of(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return a table in which the last bits of each hash are marked: they tell of nearly all others that they are none of these."""
     marks = np.zeros(_MARKS, bool)
-    last_bits = np.uint64(_MARKS - 1)
-    marks[(some & last_bits).view(np.int64)] = True
-    possible = many[marks.take((many & last_bits).view(np.int64))]
-    return bool(pd.Index(possible).isin(some).any())
+    marks[_last_bits(hashes)] = True
+    return marks
+
+
+def _are_marked(hashes: NDArray[np.uint64], marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return marks.take(_last_bits(hashes))
+
+
+def _last_bits(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return (hashes & np.uint64(_MARKS - 1)).view(np.int64)

@@ -63,7 +63,8 @@ def decode_lines(data: bytes) -> Decoded:
     notes: list[str] = []
     if data.startswith(codecs.BOM_UTF8):
         data = data[len(codecs.BOM_UTF8) :]
-    if not data.isascii():
+    is_ascii = data.isascii()
+    if not is_ascii:
         try:
             data.decode("utf-8")
         except UnicodeDecodeError:
@@ -78,7 +79,7 @@ def decode_lines(data: bytes) -> Decoded:
                 notes.append("carriage returns between line feeds were read as line ends")
             data = data.replace(b"\r", b"\n")
     # Files that were put one behind the other keep their marks, which would hide in the first field of a line.
-    if not data.isascii() and b"\n" + codecs.BOM_UTF8 in data:
+    if not is_ascii and b"\n" + codecs.BOM_UTF8 in data:
         data = data.replace(b"\n" + codecs.BOM_UTF8, b"\n")
         notes.append("byte order marks inside the file were left out")
     return Decoded(data, tuple(notes))

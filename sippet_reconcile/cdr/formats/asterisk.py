@@ -27,7 +27,7 @@ from sippet_reconcile.cdr.families.judge import by_cells, by_names, is_seconds
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Sample, column_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["FORMATS"]
 
@@ -157,11 +157,15 @@ def _unquoted(sample: Sample) -> Sequence[Sequence[str]]:
     return list(csv.reader(lines, delimiter=sample.delimiter, quotechar="'"))
 
 
-def _requoted(data: bytes, sample: Sample) -> bytes:
+def _requotes(sample: Sample) -> Callable[[bytes], bytes] | None:
+    """Return what puts double quotes around values that are quoted by apostrophes, where some are."""
+    return (
+        partial(_requoted, between=re.escape(sample.delimiter.encode())) if _has_own_quotes(sample) else None
+    )
+
+
+def _requoted(data: bytes, between: bytes) -> bytes:
     """Put double quotes around values that are quoted by apostrophes."""
-    if not _has_own_quotes(sample):
-        return data
-    between = re.escape(sample.delimiter.encode())
     data = data.replace(b'"', b'""')
     # What is empty is no doubled apostrophe.
     data = re.sub(rb"(?m)(^|" + between + rb")''(?=" + between + rb"|$)", rb'\1""', data)
@@ -194,7 +198,7 @@ FORMATS: Final = (
         layouts=_custom_layouts,
         # A backslash ahead of a quote is one of the ways of quoting that can be chosen.
         repairs=((r'\\"', '""'),),
-        one_line_each=_requoted,
+        one_line_each=_requotes,
         aliases=("cdr-custom",),
         helpers_need_company=True,
         row_by_row=True,

@@ -32,7 +32,7 @@ from sippet_reconcile.cdr.families.judge import by_cells
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -203,10 +203,12 @@ def _layouts(sample: Sample) -> Mapping[int, tuple[str, ...]]:
     return layouts
 
 
-def _one_line_each(data: bytes, sample: Sample) -> bytes:
-    """Put the rows that one line holds on lines of their own."""
-    if not _is_joined(sample):
-        return data
+def _one_line_each(sample: Sample) -> Callable[[bytes], bytes] | None:
+    """Return what puts the rows that one line holds on lines of their own, where there are such lines."""
+    return _parted if _is_joined(sample) else None
+
+
+def _parted(data: bytes) -> bytes:
     return _JOINED.sub(lambda found: found[1][:-1] + b"\n", data)
 
 

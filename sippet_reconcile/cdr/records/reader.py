@@ -49,7 +49,7 @@ Rows: TypeAlias = "NDArray[np.int64]"
 
 _CARE: Final = 4 << 20  # bytes read with care at once
 _SHOWN_NAMES: Final = 4
-_LOOK: Final = 1 << 16  # bytes that show whether quoting is broken
+_LOOK: Final = 1 << 13  # bytes that show whether quoting is broken
 
 
 def read_delimited(data: bytes, layout: Layout) -> RawTable:

@@ -7,7 +7,8 @@ UTC: both of them where the clock was put back, and a mark where it was put forw
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -24,6 +25,7 @@ Micros: TypeAlias = "NDArray[np.int64]"
 
 _MICROS: Final = 1_000_000
 _DAY: Final = timedelta(days=1)
+_DAY_MICROS: Final = 86_400 * _MICROS
 
 
 class _Change(NamedTuple):
@@ -65,6 +67,13 @@ def _changes(zone: ZoneInfo, begin: datetime, end: datetime) -> Iterator[_Change
         at, offset = following, later
 
 
+@lru_cache(maxsize=256)
+def _changes_of_days(zone: ZoneInfo, begin: int, end: int) -> tuple[int, tuple[_Change, ...]]:
+    """Return a zone's offset at the beginning of a span of days, counted from 1970, and its changes in it."""
+    first, last = (datetime(1970, 1, 1, tzinfo=UTC) + day * _DAY for day in (begin, end))
+    return _offset(zone, first), tuple(_changes(zone, first, last))
+
+
 def micros_to_utc(local: Micros, zone: ZoneInfo, valid: Mask | None = None) -> LocalInstants:
     """Turn local microseconds since 1970 into UTC microseconds; the zone's changes are worked out once.
 
@@ -75,13 +84,11 @@ def micros_to_utc(local: Micros, zone: ZoneInfo, valid: Mask | None = None) -> L
     chosen = local if valid is None else local[valid]
     if len(chosen) == 0:
         return LocalInstants(local, local, repeated, skipped)
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    begin = epoch + timedelta(microseconds=int(chosen.min())) - 2 * _DAY
-    end = epoch + timedelta(microseconds=int(chosen.max())) + 2 * _DAY
-    changes = list(_changes(zone, begin, end))
-    offset: Any = _offset(zone, begin)
+    first_day, last_day = int(chosen.min()) // _DAY_MICROS, int(chosen.max()) // _DAY_MICROS
+    offset, changes = _changes_of_days(zone, first_day - 2, last_day + 3)
     if not changes:
-        return LocalInstants(local - offset, local - offset, repeated, skipped)
+        first = local - offset
+        return LocalInstants(first, first, repeated, skipped)
     # Before `begins` the old offset holds, from `ends` on the new one; between them it is the change itself.
     begins = np.array([change.begins for change in changes])
     ends = np.array([change.ends for change in changes])

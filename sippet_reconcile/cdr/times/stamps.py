@@ -8,13 +8,15 @@ second. Zones are applied elsewhere: a stamp is what the file shows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.normalize import with_missing
+from sippet_reconcile.cdr.tables import flags
+from sippet_reconcile.normalize import text_layout, with_missing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,18 +118,18 @@ def read_both_orders(array: pa.LargeStringArray) -> tuple[Stamps, Stamps]:
 
 def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[Stamps]:
     """Read one column in each order of day and month; once only where no date depends on it."""
-    filled = np.asarray(array.is_valid())
+    filled = flags(array.is_valid())
     nothing = np.zeros(len(array), bool)
-    epochs = _whole_epochs(array)
+    lengths = _lengths(array)
+    epochs = _whole_epochs(array, lengths)
     if epochs is not None:
         return [epochs]
-    quick, has_offsets = _cast(_dashed(array), _LOCAL), False
+    quick, has_offsets = _cast(_dashed(array, lengths), _LOCAL, lengths), False
     if quick is None:
         quick, has_offsets = _cast_with_offsets(array), True
     if quick is not None:
-        late = filled & (quick >= _start_of(_LAST_YEAR))
-        known = filled & ~_is_sentinel(quick) & ~late
-        return [Stamps(np.where(known, quick, 0), known, known if has_offsets else nothing, late, nothing)]
+        draft = Stamps(quick, filled, filled if has_offsets else nothing, nothing, nothing)
+        return [_finished(draft)]
     never = np.asarray(pc.fill_null(pc.match_substring_regex(array, _NEVER), fill_value=False))
     draft = Stamps(np.zeros(len(array), np.int64), nothing, nothing.copy(), filled & ~never, nothing.copy())
     year_last: tuple[Micros, Any] | None = None
@@ -152,16 +154,24 @@ def _read(array: pa.LargeStringArray, orders: tuple[bool | None, ...]) -> list[S
     return [_finished(target) for target in drafts]
 
 
-def _whole_epochs(array: pa.LargeStringArray) -> Stamps | None:
+def _lengths(array: pa.LargeStringArray) -> Micros:
+    """Return how many bytes each value has, 0 where it is missing."""
+    lengths = np.diff(text_layout(array)[0])
+    if array.null_count:
+        lengths *= flags(array.is_valid())
+    return lengths
+
+
+def _whole_epochs(array: pa.LargeStringArray, lengths: Micros) -> Stamps | None:
     """Read a column of ten digits throughout, or 0 for never; None where it holds anything else."""
-    lengths = np.asarray(pc.fill_null(pc.binary_length(array), 0))
-    if not bool(((lengths == _EPOCH_DIGITS) | (lengths <= 1)).all()) or not bool((lengths > 1).any()):
+    if lengths.max(initial=0) != _EPOCH_DIGITS:
         return None
     is_long = lengths == _EPOCH_DIGITS
-    _, starts, content = array.buffers()
-    first = np.frombuffer(starts, np.int64)[array.offset : array.offset + len(array)][is_long]
+    if not bool((is_long | (lengths <= 1)).all()):
+        return None
+    starts, content = text_layout(array)
     # A cast that fails goes through all values, and one that does not would also take a sign, or 0x for hexadecimal.
-    if not bool((np.frombuffer(content, np.uint8).take(first) - np.uint8(ord("1")) < 3).all()):  # noqa: PLR2004 - see _EPOCH
+    if not bool((content.take(starts[:-1][is_long]) - np.uint8(ord("1")) < 3).all()):  # noqa: PLR2004 - see _EPOCH
         return None
     try:
         seconds = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
@@ -173,18 +183,19 @@ def _whole_epochs(array: pa.LargeStringArray) -> Stamps | None:
     return _finished(Stamps(seconds * MICROS, is_long, is_long, nothing, nothing))
 
 
-def _dashed(array: pa.LargeStringArray) -> pa.LargeStringArray:
+def _dashed(array: pa.LargeStringArray, lengths: Micros) -> pa.LargeStringArray:
     """Write 2026/10/01 as 2026-10-01, which Arrow reads, where all dates of a column are written so."""
-    lengths = np.asarray(pc.fill_null(pc.binary_length(array), 0))
+    first = int(lengths.argmax()) if len(lengths) else 0
+    starts, content = text_layout(array)
+    if lengths[first : first + 1].sum() < _WITH_SECONDS or content[starts[first] + 4] != _SLASH:
+        return array
     rows = np.flatnonzero(lengths)
-    if len(rows) == 0 or int(lengths[rows].min()) < _WITH_SECONDS:
+    if int(lengths[rows].min()) < _WITH_SECONDS:
         return array
-    valid, offsets, data = array.buffers()
-    starts = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array)][rows]
-    content = np.frombuffer(data, np.uint8)
-    slashes = [starts + place for place in (4, 7)]
-    if any(content[at[0]] != _SLASH or bool((content.take(at) != _SLASH).any()) for at in slashes):
+    slashes = [starts[rows] + place for place in (4, 7)]
+    if any(bool((content.take(at) != _SLASH).any()) for at in slashes):
         return array
+    valid, offsets, _ = array.buffers()
     anew = content.copy()
     for at in slashes:
         anew[at] = _DASH
@@ -217,6 +228,13 @@ def _put(draft: Stamps, rows: Micros, found: _Read) -> None:
 
 
 def _finished(draft: Stamps) -> Stamps:
+    """Return what was read; times that were never set are missing, and those of a far year unreadable."""
+    nothing_read = len(draft.known) - np.count_nonzero(draft.known)
+    # Where nothing was read there is a 0, which is a sentinel, too.
+    if np.count_nonzero(_is_sentinel(draft.micros)) == nothing_read and draft.micros.max(
+        initial=0
+    ) < _start_of(_LAST_YEAR):
+        return draft
     late = draft.known & (draft.micros >= _start_of(_LAST_YEAR))
     known = draft.known & ~_is_sentinel(draft.micros) & ~late
     return Stamps(
@@ -232,25 +250,24 @@ def _is_sentinel(micros: Micros) -> Mask:
     return (micros < _start_of(_SENTINEL_YEAR)) | (micros == _start_of(_SENTINEL_START))
 
 
+@cache
 def _start_of(year: int) -> int:
     return int(np.datetime64(f"{year}-01-01", "us").astype(np.int64))
 
 
-def _cast(array: pa.LargeStringArray, kind: pa.DataType) -> Micros | None:
+def _cast(array: pa.LargeStringArray, kind: pa.DataType, lengths: Micros) -> Micros | None:
     """Let Arrow read a column that is in its own form throughout; None where it is not."""
-    lengths = pc.min(pc.binary_length(array)).as_py()
-    if lengths is None:
+    if array.null_count == len(array):
         return np.zeros(len(array), np.int64)
-    if lengths < _WITH_SECONDS:
+    if np.count_nonzero(lengths < _WITH_SECONDS) > array.null_count:
         return None
-    first = array.take(pa.array(np.flatnonzero(np.asarray(array.is_valid()))[:1]))
     try:
-        # A column of another form is told by its first value: a cast that fails goes through all of them.
-        first.cast(kind)
+        # A column of another form is told by one value: a cast that fails goes through all of them.
+        array.slice(int(lengths.argmax()), 1).cast(kind)
         at = array.cast(kind)
     except pa.ArrowInvalid:
         return None
-    return pc.fill_null(at.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    return pc.fill_null(at.view(pa.int64()), 0).to_numpy(zero_copy_only=False)
 
 
 def _cast_with_offsets(array: pa.LargeStringArray) -> Micros | None:
@@ -260,16 +277,19 @@ def _cast_with_offsets(array: pa.LargeStringArray) -> Micros | None:
     ).as_py():
         return None
     if pc.all(pc.ends_with(array, "Z")).as_py():
-        return _cast(_without_end(array, 1), _LOCAL)
+        bare = _without_end(array, 1)
+        return _cast(bare, _LOCAL, _lengths(bare))
     ends = pc.utf8_slice_codeunits(array, -_LONGEST_OFFSET).unique().drop_null()
     # Arrow takes offsets of a whole day.
     if not pc.all(pc.match_substring_regex(ends, _OFFSET)).as_py():
         return None
     only = ends[0].as_py() if len(ends) == 1 else ""
     if only[:1] in {"+", "-"}:
-        local = _cast(_without_end(array, len(only)), _LOCAL)
-        return None if local is None else local - _offsets(ends)[0]
-    return _cast(array, _UTC)
+        bare = _without_end(array, len(only))
+        lengths = _lengths(bare)
+        local = _cast(bare, _LOCAL, lengths)
+        return None if local is None else np.where(lengths > 0, local - _offsets(ends)[0], 0)
+    return _cast(array, _UTC, _lengths(array))
 
 
 def _without_end(array: pa.LargeStringArray, length: int) -> pa.LargeStringArray:

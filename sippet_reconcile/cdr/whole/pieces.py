@@ -41,7 +41,6 @@ PIECE: Final = 4 << 20
 _PIECE: Final = PIECE  # a name of its own: it may be set smaller
 _WORKERS: Final = 2
 _ROUNDS: Final = 6  # the order of dates, then the clock, the columns, the widths: each may need one more
-_UNKNOWN: Final = Clock(None, 0, "not known yet")
 _COUNTED: Final = re.compile(r"(\d[\d,]*) (.*)", re.DOTALL)
 
 
@@ -109,9 +108,11 @@ class InPieces:
         self, source: Source, request: Request, format_: CdrFormat, sample: Sample, encoding: str | None
     ) -> None:
         self._source, self._request, self.format = source, request, format_
-        self._sample, self._encoding = sample, encoding
+        self._encoding = encoding
         self._layout = layout_of(sample, format_, source.name, request)
+        self._parted = None if format_.one_line_each is None else format_.one_line_each(sample)
         self._settled, self._is_settled = Settled(), False
+        self._first: tuple[_Job, _Result] | None = None
         self._evidence = Evidence(source.name)
         self._lines, self.n_totals = 0, 0
         self._notes: dict[str, int] = {}
@@ -137,18 +138,20 @@ class InPieces:
         CdrFormatError, InputError
             As `understand`; a line in it is that of the file.
         """
-        self._settled = self._guessed()
-        for _ in range(_ROUNDS):
-            yield self.pieces()
-            found = self._conclusion(self._evidence, self._settled)
-            is_right = self._settled.agrees(found)
-            self._settled = found
-            if is_right:
-                self._evidence = Evidence(self._source.name)
-                check_kept(
-                    self._columns, self.format, replace(self._request.options, where=self._source.name)
-                )
-                return
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            # Each thread has memory of its own from Arrow: the guess takes that of a thread which goes on.
+            self._settled = pool.submit(self._guessed).result()
+            for _ in range(_ROUNDS):
+                yield self._pieces(pool)
+                found = self._conclusion(self._evidence, self._settled)
+                is_right = self._settled.agrees(found)
+                self._settled = found
+                if is_right:
+                    self._evidence = Evidence(self._source.name)
+                    check_kept(
+                        self._columns, self.format, replace(self._request.options, where=self._source.name)
+                    )
+                    return
         msg = f"{self._source.name} changes while it is read; copy it and read the copy"
         raise InputError(msg)
 
@@ -181,16 +184,30 @@ class InPieces:
                 return settled
             # Only dates in another order would make the same piece tell anything else.
             if found.dayfirst is None or bool(settled.dayfirst) == found.dayfirst:
+                if self._clock_of(settled) == self._clock_of(found) and found.names == tuple(
+                    _names_of(read.read)
+                ):
+                    self._first = first, read
                 return found
             settled = found
         return settled
+
+    def _clock_of(self, settled: Settled) -> Clock:
+        """Return the clock that a piece is read by; how it is known does not matter there."""
+        zone = self._request.options.zone
+        return replace(settled.clock or Clock(zone, 0, ""), how="")
 
     def _conclusion(self, evidence: Evidence, by: Settled) -> Settled:
         order = dict.fromkeys(name for names in self._layout.names.values() for name in names)
         return evidence.settled(self._request.options, order, by)
 
     def pieces(self) -> Iterator[dict[str, Any]]:
-        """Yield the columns of each piece, read by what is settled so far.
+        """Yield the columns of each piece, read by what is settled so far."""
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            yield from self._pieces(pool)
+
+    def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
+        """Yield the columns of each piece.
 
         A piece is parsed and understood while it is in the processor's cache, on two
         threads; this one meanwhile reads and hashes what follows.
@@ -200,26 +217,29 @@ class InPieces:
         self._notes = dict.fromkeys([AS_WIDE] if self._encoding is not None else [], 0)
         self._columns = {}
         waiting: deque[tuple[_Job, Future[_Result]]] = deque()
-        with ThreadPoolExecutor(_WORKERS) as pool:
 
-            def submit(job: _Job) -> tuple[_Job, Future[_Result]]:
-                return job, pool.submit(self._read, job, self._settled)
+        def submit(job: _Job) -> tuple[_Job, Future[_Result]]:
+            known, self._first = self._first, None
+            if known is not None and known[0] == job:
+                # It was read to guess by, and would be read no other way.
+                return job, pool.submit(lambda: known[1])
+            return job, pool.submit(self._read, job, self._settled)
 
-            for job in _jobs(self._source.pieces(_PIECE, self._encoding)):
-                waiting.append(submit(job))
-                while len(waiting) > (0 if job.is_last else _WORKERS):
-                    done, future = waiting.popleft()
-                    read = future.result()
-                    if isinstance(read.found, CdrFormatError):
-                        # Only now is it known on which line the piece begins.
-                        found = self._read(done, self._settled, self._lines).found
-                        raise found if isinstance(found, CdrFormatError) else read.found
-                    if read.read.rest:
-                        # What may go on belongs to the next piece, which was begun without it.
-                        following, begun = waiting.popleft()
-                        begun.cancel()
-                        waiting.appendleft(submit(replace(following, piece=read.read.rest + following.piece)))
-                    yield self._added(read, read.found)
+        for job in _jobs(self._source.pieces(_PIECE, self._encoding)):
+            waiting.append(submit(job))
+            while len(waiting) > (0 if job.is_last else _WORKERS):
+                done, future = waiting.popleft()
+                read = future.result()
+                if isinstance(read.found, CdrFormatError):
+                    # Only now is it known on which line the piece begins.
+                    found = self._read(done, self._settled, self._lines).found
+                    raise found if isinstance(found, CdrFormatError) else read.found
+                if read.read.rest:
+                    # What may go on belongs to the next piece, which was begun without it.
+                    following, begun = waiting.popleft()
+                    begun.cancel()
+                    waiting.appendleft(submit(replace(following, piece=read.read.rest + following.piece)))
+                yield self._added(read, read.found)
 
     def _read(self, job: _Job, settled: Settled, lines: int = 0) -> _Result:
         """Read one piece; its lines are counted from its own beginning."""
@@ -228,16 +248,15 @@ class InPieces:
         data, begin = decoded.data, 0
         if job.place == 0:
             begin = line_start(data, self._layout.first_line)
-        if self.format.one_line_each is not None:
-            data = self.format.one_line_each(data, self._sample)
+        if self._parted is not None:
+            data = self._parted(data)
         between = settled.between[job.place] if job.place < len(settled.between) else (0, 0)
         layout = replace(self._layout, first_line=lines)
         read = read_piece(data, layout, begin=begin, is_last=job.is_last, rare=settled.rare, between=between)
-        zone_clock = _UNKNOWN if options.zone is None else Clock(options.zone, 0, "given")
         options = replace(
             options,
             in_pieces=True,
-            clock=settled.clock or zone_clock,
+            clock=self._clock_of(settled),
             gathered=settled.gathered,
             dayfirst=settled.dayfirst if options.dayfirst is None else options.dayfirst,
         )

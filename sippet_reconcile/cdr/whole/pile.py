@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.tables import TEXT, flags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +54,9 @@ class _Buffer:
     def extend(self, values: NDArray[Any], shift: int = 0) -> None:
         end = self.size + len(values)
         if end > len(self._array):
+            is_first_piece = self.size <= 1  # offsets begin with one
             room = max(
-                end, int(len(values) * self._expected * _SPARE) if self.size == 0 else int(end * _GROWTH)
+                end, int(len(values) * self._expected * _SPARE) if is_first_piece else int(end * _GROWTH)
             )
             grown = _memory(room, self._array.dtype)
             grown[: self.size] = self._array[: self.size]
@@ -83,7 +84,7 @@ class _Missing:
             self._parts.append(length)
             return
         self._any = True
-        self._parts.append(np.ones(length, bool) if array is None else np.asarray(array.is_null()))
+        self._parts.append(np.ones(length, bool) if array is None else flags(array.is_null()))
 
     def bitmap(self) -> pa.Buffer | None:
         if not self._any:
@@ -112,7 +113,7 @@ class _Column:
     def extend(self, array: pa.Array) -> None:
         if self._is_flag:
             # Not the bits but one byte per row: pieces need not end on a byte.
-            self._values.extend(np.asarray(array.fill_null(False)).view(np.uint8))  # noqa: FBT003
+            self._values.extend(flags(array.fill_null(False)).view(np.uint8))  # noqa: FBT003
             return
         _, *buffers = array.buffers()
         if not self._is_text:

@@ -138,10 +138,11 @@ def test_a_clock_that_only_the_whole_file_tells_is_told_in_pieces_too(
     assert "UTC+05:30" in wrong
 
 
-@pytest.mark.parametrize(("hour", "clock", "again"), [(9, "UTC+00:00", 0), (8, "UTC-01:00", 1)])
+@pytest.mark.parametrize("told", [(9, "UTC+00:00", 0), (8, "UTC-01:00", 1)])
 def test_the_first_piece_is_read_once_where_it_was_guessed_by_what_all_of_them_tell(
-    asterisk: Line, in_file: InFile, monkeypatch: pytest.MonkeyPatch, hour: int, clock: str, again: int
+    asterisk: Line, in_file: InFile, monkeypatch: pytest.MonkeyPatch, told: tuple[int, str, int]
 ) -> None:
+    hour, clock, again = told
     # Where the ids tell another clock than the one that is tried first, it is read again by that.
     lines = [
         asterisk(18, uniqueid=f"{1790845200 + n}.{n}", start=f"2026-10-01 {hour:02d}:00:{n:02d}")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -196,6 +197,62 @@ def test_a_growth_of_memory_is_that_of_the_step_alone(module, tmp_path):
     told = worker.measure(case("eighty megabytes", load), tmp_path)
     assert 75 < told["growth_mb"] < 120
     assert told["peak_mb"] > 300
+
+
+def test_memory_that_was_free_before_the_step_counts_once_it_is_used(module, tmp_path):
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("the growth of a step is told by Linux alone")
+
+    def load(_: Path):
+        def step():
+            return [b"x" * 100_000 for _ in range(1_000)]
+
+        between = [
+            bytes(8) for _ in step()
+        ]  # lies behind the blocks, so that the allocator keeps them for reuse
+        return lambda: (step(), between)
+
+    told = module("worker").measure(module("case").Case("used again", load), tmp_path)
+    assert told["growth_mb"] > 90
+
+
+@pytest.mark.slow
+def test_peers_that_cannot_be_installed_are_skipped_by_name(module, tmp_path, monkeypatch):
+    environments = module("environments")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # as where there is no network
+    monkeypatch.setattr(environments, "PEERS", {"engines": ("no-such-library==1",)})
+    found, problems = environments.make_peers(tmp_path)
+    assert found == []
+    assert len(problems) == 1
+    assert problems[0].startswith("engines: its environment could not be made (")
+    assert problems[0].endswith("skipped")
+
+
+def test_how_a_case_grows_is_judged_between_two_sizes(module, tmp_path):
+    rounds, report, case = (module(name) for name in ("rounds", "report", "case"))
+    group = case.load_group("whole")
+    name = "read_cdr and reconcile"
+    group = replace(
+        group,
+        cases=(group.case(name),),
+        targets=tuple(one for one in group.targets if one.sizes is not None),
+    )
+    planned = [
+        rounds.plan(group, size, tmp_path, [module("environments").own()])[0]
+        for size in (1_000_000, 5_000_000)
+    ]
+    rows = [
+        {
+            "group": "whole",
+            "case": name,
+            "size": size,
+            **dict.fromkeys(("wall_s", "wall_s_best", "cpu_s"), took),
+        }
+        for size, took in ((1_000_000, 2.0), (5_000_000, 13.0))
+    ]
+    [judged] = report.judge(planned, rows)
+    assert (judged["measured"], judged["limit"], judged["met"]) == (6.5, 6.0, False)
+    assert report.judge(planned, rows[:1]) == []
 
 
 def test_seconds_that_are_off_by_a_minute_are_no_planted_difference(module, folder):

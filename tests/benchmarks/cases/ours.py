@@ -12,30 +12,54 @@ if TYPE_CHECKING:
 
     import sippet_reconcile as sr
 
-__all__ = ["load_sides", "prepare_month", "reconcile", "told_by"]
+__all__ = ["load_calls", "load_sides", "prepare_calls", "prepare_month", "reconcile", "told_by"]
 
 
-def prepare_month(folder: Path, size: int, cache: Path) -> None:
-    """Put a month beside the legs that `read_cdr` makes of it, and the calls as they are fetched."""
+N_FIRST = 100
+
+
+def prepare_calls(folder: Path, size: int, cache: Path) -> None:
+    """Put a month beside its calls as they are fetched, and a few of its legs."""
     from pyarrow import parquet
 
-    import sippet_reconcile as sr
     from sippet_reconcile.schema import CALLS, arrow_to_frame, conform
-    from tests.benchmarks.generate import COUNTRY, ZONE, month_folder
+    from tests.benchmarks.generate import month_folder
 
     month = month_folder(cache, size)
     (folder / "month").symlink_to(month, target_is_directory=True)
-    legs = sr.read_cdr(month / "Master.csv", timezone=ZONE, country=COUNTRY, progress=False)
-    legs.to_pickle(folder / "legs.pkl")
     calls = conform(arrow_to_frame(parquet.read_table(month / "calls.parquet")), CALLS)
     calls.to_pickle(folder / "calls.pkl")
+    with (month / "Master.csv").open("rb") as whole:
+        (folder / "few.csv").write_bytes(b"".join(whole.readline() for _ in range(N_FIRST)))
+
+
+def prepare_month(folder: Path, size: int, cache: Path) -> None:
+    """Put a month beside its calls as they are fetched, and the legs that `read_cdr` makes of it."""
+    prepare_calls(folder, size, cache)
+    _read(folder / "month" / "Master.csv").to_pickle(folder / "legs.pkl")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import sippet_reconcile as sr
+    from tests.benchmarks.generate import COUNTRY, ZONE
+
+    return sr.read_cdr(path, timezone=ZONE, country=COUNTRY, progress=False)
+
+
+def load_calls(folder: Path) -> pd.DataFrame:
+    """Return the calls, once a few of them were reconciled: what is imported when it is first used is there then."""
+    import pandas as pd
+
+    calls = pd.read_pickle(folder / "calls.pkl")  # noqa: S301 - our own
+    reconcile(_read(folder / "few.csv"), calls.iloc[:N_FIRST])
+    return calls
 
 
 def load_sides(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return legs and calls."""
+    """Return legs and calls, in the same way."""
     import pandas as pd
 
-    return pd.read_pickle(folder / "legs.pkl"), pd.read_pickle(folder / "calls.pkl")  # noqa: S301 - our own
+    return pd.read_pickle(folder / "legs.pkl"), load_calls(folder)  # noqa: S301 - our own
 
 
 def reconcile(legs: pd.DataFrame, calls: pd.DataFrame) -> sr.Reconciliation:

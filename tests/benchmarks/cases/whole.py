@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.benchmarks.case import Case, Found, Group, Target
 from tests.benchmarks.cases.comparers import COMPARED, KEY
 from tests.benchmarks.cases.diff import wrong_differences
-from tests.benchmarks.cases.ours import load_sides, prepare_month, reconcile, told_by
+from tests.benchmarks.cases.ours import load_calls, prepare_calls, reconcile, told_by
 from tests.benchmarks.cases.readers import FREESWITCH, by_read_cdr, polars_csv
 from tests.benchmarks.cases.reading import reader_case, wrong_sums
 
@@ -27,9 +27,7 @@ PANDAS = "pandas C typed"
 def _ours(folder: Path) -> Step:
     read = by_read_cdr(folder / "month" / "Master.csv", FREESWITCH)
     (folder / "month" / "Master.csv").read_bytes()
-    legs, calls = load_sides(folder)
-    reconcile(legs.iloc[:100], calls.iloc[:100])  # modules that are loaded when they are first used
-    del legs
+    calls = load_calls(folder)
     return lambda: reconcile(read(), calls)
 
 
@@ -89,7 +87,7 @@ GROUP = Group(
         Case("read_cdr and reconcile", _ours, told_by),
     ),
     PANDAS,
-    prepare_month,
+    prepare_calls,
     wrong=_wrong,
     targets=(
         Target("read_cdr and reconcile, times pandas C typed reading alone", OURS, 0.75, f"whole/{PANDAS}"),

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -205,12 +204,10 @@ def test_memory_that_was_free_before_the_step_counts_once_it_is_used(module, tmp
 
     def load(_: Path):
         def step():
-            return [b"x" * 100_000 for _ in range(1_000)]
+            return [b"x" * (100_000 + n) for n in range(1_000)]
 
-        between = [
-            bytes(8) for _ in step()
-        ]  # lies behind the blocks, so that the allocator keeps them for reuse
-        return lambda: (step(), between)
+        last = step()[-1]  # it lies behind the others, so that the allocator keeps what they leave
+        return lambda: (step(), last)
 
     told = module("worker").measure(module("case").Case("used again", load), tmp_path)
     assert told["growth_mb"] > 90

@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["GROUPS", "Case", "Found", "Group", "Step", "Target", "load_group", "same_found"]
+__all__ = ["CORE", "GROUPS", "Case", "Found", "Group", "Step", "Target", "load_group"]
 
 Step = Callable[[], Any]
 """What is timed."""
@@ -91,13 +91,6 @@ class Target:
 
 def _not_checked(_folder: Path, _found: Found) -> list[str]:
     return []
-
-
-def same_found(_folder: Path, found: Found) -> list[str]:
-    """Say which cases found something else than the others of those that found anything."""
-    told = {name: dict(facts) for name, facts in found.items() if facts}
-    first = next(iter(told.values()), {})
-    return [f"{name} found {facts}, another {first}" for name, facts in told.items() if facts != first]
 
 
 @dataclass(frozen=True)

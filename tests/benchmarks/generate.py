@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from tests.benchmarks.names import ASTERISK, COMPARED, FREESWITCH, MEANT
 from tests.benchmarks.texts import fixed_width, hex_digits, joined, numbered_ids, random_ids, stamps, words
 
 if TYPE_CHECKING:
@@ -31,11 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["COMPARED", "COUNTRY", "ZONE", "Month", "draw", "month_folder", "write_export"]
-
-ZONE, COUNTRY = "Europe/London", "GB"
-COMPARED: Final = ("duration_seconds", "status", "ended_at")
-"""What the narrow frames hold beside the key, and the planted errors are in."""
+__all__ = ["Month", "call_records", "draw", "fingerprint", "month_folder", "write_export"]
 
 START: Final = 1_790_809_200  # 2026-09-30 23:00:00 UTC, when October begins in London
 SUMMER_ENDS: Final = 1_792_890_000  # 2026-10-25 01:00:00 UTC
@@ -48,30 +45,11 @@ OUTSIDE: Final = [f"+442079460{line:03d}" for line in range(1000)] + [
 ]
 N_LONDON: Final = 1000
 USERS: Final = [str(user) for user in range(1000, 1400)]
-STATUSES: Final = ("completed", "canceled", "busy", "no_answer", "failed")
-CAUSES: Final = (
-    "NORMAL_CLEARING",
-    "ORIGINATOR_CANCEL",
-    "USER_BUSY",
-    "NO_ANSWER",
-    "CALL_REJECTED",
-    "NORMAL_UNSPECIFIED",
-)
-"""Each status has the cause at its place; the last is another one of completed calls."""
+CAUSES, STATUSES = tuple(MEANT), tuple(dict.fromkeys(MEANT.values()))
+"""Each status has a cause at its place; behind them is another one of completed calls."""
 DISPOSITIONS: Final = ("ANSWERED", "NO ANSWER", "BUSY", "NO ANSWER", "FAILED")
 
-HEADS: Final = {
-    "freeswitch": (
-        "caller_id_name", "caller_id_number", "destination_number", "context", "start_stamp", "answer_stamp",
-        "end_stamp", "duration", "billsec", "hangup_cause", "uuid", "bleg_uuid", "accountcode", "read_codec",
-        "write_codec",
-    ),
-    "asterisk": (
-        "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata", "start",
-        "answer", "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield",
-    ),
-}  # fmt: skip
-"""Names of an export's columns, which its file does not hold."""
+HEADS: Final = {"freeswitch": FREESWITCH.columns, "asterisk": ASTERISK.columns}
 
 
 @dataclass(frozen=True, eq=False)
@@ -351,7 +329,9 @@ def month_folder(cache: Path, size: int, seed: int = 7, switch: str = "freeswitc
     all Call records, then the frames that are compared, without the records that have no key.
     """
     made_by = hashlib.sha256(
-        b"".join(Path(__file__).with_name(name).read_bytes() for name in ("generate.py", "texts.py"))
+        b"".join(
+            Path(__file__).with_name(name).read_bytes() for name in ("generate.py", "names.py", "texts.py")
+        )
     )
     folder = cache / f"{switch}-{size}-{seed}-{made_by.hexdigest()[:12]}"
     if (folder / "planted.json").exists():

@@ -15,7 +15,8 @@ import pandas as pd
 
 import sippet_reconcile as sr
 from sippet_reconcile.schema import CALLS, arrow_to_frame, conform
-from tests.benchmarks.generate import COUNTRY, ZONE, call_records, draw, write_export
+from tests.benchmarks.generate import call_records, draw, write_export
+from tests.benchmarks.names import COUNTRY, ZONE
 
 __all__ = ["WORLDS", "make_world"]
 

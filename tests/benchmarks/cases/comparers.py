@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.benchmarks.case import Case
+from tests.benchmarks.names import COMPARED, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tests.benchmarks.case import Step
 
-__all__ = ["COMPARED", "COMPARERS", "KEY", "differing"]
-
-KEY: Final = "call_uuid"
-COMPARED: Final = ("duration_seconds", "status", "ended_at")
+__all__ = ["COMPARERS", "differing"]
 
 
 def differing(ids: Mapping[str, list[str]]) -> dict[str, Any]:

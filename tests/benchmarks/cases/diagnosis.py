@@ -20,7 +20,7 @@ from sippet_reconcile.reconciliation import concluding, steps
 from sippet_reconcile.reconciliation.diagnosing.basis import DurationBasis
 from sippet_reconcile.reconciliation.findings import Findings
 from tests.benchmarks.case import Case, Found, Group, Target
-from tests.benchmarks.generate import ZONE
+from tests.benchmarks.names import ZONE
 from tests.benchmarks.worlds import WORLDS, make_world
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.cases.comparers import COMPARED, differing
+from tests.benchmarks.cases.comparers import differing
 from tests.benchmarks.cases.ours import load_sides
+from tests.benchmarks.names import COMPARED
 
 if TYPE_CHECKING:
     from tests.benchmarks.case import Step

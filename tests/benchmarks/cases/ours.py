@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.cases.comparers import COMPARED, differing
+from tests.benchmarks.cases.comparers import differing
+from tests.benchmarks.names import COMPARED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def prepare_month(folder: Path, size: int, cache: Path) -> None:
 
 def _read(path: Path) -> pd.DataFrame:
     import sippet_reconcile as sr
-    from tests.benchmarks.generate import COUNTRY, ZONE
+    from tests.benchmarks.names import COUNTRY, ZONE
 
     return sr.read_cdr(path, timezone=ZONE, country=COUNTRY, progress=False)
 

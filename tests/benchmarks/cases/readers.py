@@ -1,43 +1,24 @@
 """Other readers of an export, told to type it as a careful analyst would.
 
 Text where ids and numbers are, instants where stamps are, whole numbers where seconds are.
-Each returns what a step takes, and `SUMS` says what of a result must be right.
+Each returns a step; what its result comes to must be right.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.benchmarks.names import COUNTRY, FREESWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.benchmarks.case import Step
+    from tests.benchmarks.names import Export
 
-__all__ = ["ASTERISK", "FREESWITCH", "READERS", "Export", "by_read_cdr", "polars_csv"]
+__all__ = ["READERS", "by_read_cdr", "polars_csv"]
 
-
-class Export(NamedTuple):
-    """What a reader has to be told of a switch's export."""
-
-    columns: tuple[str, ...]
-    stamps: tuple[str, ...]
-    timezone: str
-    seconds: tuple[str, str] = ("duration", "billsec")
-
-
-FREESWITCH: Final = Export(
-    ("caller_id_name", "caller_id_number", "destination_number", "context", "start_stamp", "answer_stamp", "end_stamp",
-     "duration", "billsec", "hangup_cause", "uuid", "bleg_uuid", "accountcode", "read_codec", "write_codec"),
-    ("start_stamp", "answer_stamp", "end_stamp"),
-    "Europe/London",
-)  # fmt: skip
-ASTERISK: Final = Export(
-    ("accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer",
-     "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield"),
-    ("start", "answer", "end"),
-    "UTC",
-)  # fmt: skip
 FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 
 
@@ -123,7 +104,7 @@ def by_read_cdr(path: Path, export: Export) -> Step:
     from sippet_reconcile.cdr.formats import all_formats
 
     all_formats()
-    country = "GB" if export is FREESWITCH else None
+    country = COUNTRY if export is FREESWITCH else None
     return lambda: sr.read_cdr(path, timezone=export.timezone, country=country, progress=False)
 
 

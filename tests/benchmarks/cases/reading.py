@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.case import Case, Group, Target
-from tests.benchmarks.cases.readers import ASTERISK, FREESWITCH, READERS, Export
+from tests.benchmarks.cases.readers import READERS
+from tests.benchmarks.names import ASTERISK, FREESWITCH, Export
 
 if TYPE_CHECKING:
     from tests.benchmarks.case import Found, Step

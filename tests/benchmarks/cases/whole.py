@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.case import Case, Found, Group, Target
-from tests.benchmarks.cases.comparers import COMPARED, KEY
 from tests.benchmarks.cases.diff import wrong_differences
 from tests.benchmarks.cases.ours import load_calls, prepare_calls, reconcile, told_by
-from tests.benchmarks.cases.readers import FREESWITCH, by_read_cdr, polars_csv
+from tests.benchmarks.cases.readers import by_read_cdr, polars_csv
 from tests.benchmarks.cases.reading import reader_case, wrong_sums
+from tests.benchmarks.names import COMPARED, FREESWITCH, KEY, MEANT, ZONE
 
 if TYPE_CHECKING:
     from tests.benchmarks.case import Step
@@ -38,21 +38,14 @@ def _polars_datacompy(folder: Path) -> Step:
     read = polars_csv(folder / "month" / "Master.csv", FREESWITCH)
     (folder / "month" / "Master.csv").read_bytes()
     call = pl.read_parquet(folder / "month" / "narrow_call.parquet")
-    statuses = ("completed", "canceled", "busy", "no_answer", "failed")
-    causes = ("NORMAL_CLEARING", "ORIGINATOR_CANCEL", "USER_BUSY", "NO_ANSWER", "CALL_REJECTED")
-    words = dict(zip(causes, statuses, strict=True)) | {"NORMAL_UNSPECIFIED": "completed"}
     # What takes least: instants are put into UTC by one rule, which misses the hour that came twice.
-    ended = (
-        pl.col("end_stamp")
-        .dt.replace_time_zone("Europe/London", ambiguous="null")
-        .dt.convert_time_zone("UTC")
-    )
+    ended = pl.col("end_stamp").dt.replace_time_zone(ZONE, ambiguous="null").dt.convert_time_zone("UTC")
 
     def step() -> Any:
         cdr = read().select(
             pl.col("uuid").alias(KEY),
             pl.col("billsec").alias("duration_seconds"),
-            pl.col("hangup_cause").replace_strict(words).alias("status"),
+            pl.col("hangup_cause").replace_strict(MEANT).alias("status"),
             ended.alias("ended_at"),
         )
         return datacompy.PolarsCompare(

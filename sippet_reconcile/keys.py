@@ -195,7 +195,7 @@ def _hash_even(array: pa.LargeStringArray, starts: Positions, content: NDArray[n
 
 
 def _hash_uneven(starts: Positions, content: NDArray[np.uint8]) -> Hashes:
-    """Hash values of any lengths, eight words to a fetch."""
+    """Hash values of any lengths, many words to a fetch."""
     size = len(starts) - 1
     hashes = np.empty(size, np.uint64)
     # A fetch must not reach behind the bytes: the values that end there are hashed from a copy with room.
@@ -220,7 +220,8 @@ def _hash_block(starts: Positions, lengths: Positions, content: NDArray[np.uint8
     whole, tail = lengths // _WORD, lengths % _WORD
     shortest = int(whole.min())
     hashes = lengths.astype(np.uint64) * _MIX + np.uint64(1)
-    lines = _windows(content, _LINE)
+    # Long values, such as records, are fetched two lines at once: half as many fetches.
+    lines = _windows(content, 2 * _LINE if shortest * _WORD >= 2 * _LINE else _LINE)
     _mix_words(hashes, starts, [0] * shortest, lines)
     beyond = whole - shortest
     if beyond.any():
@@ -239,8 +240,9 @@ def _mix_words(hashes: Hashes, starts: Positions, without: Sequence[int], lines:
     """Fold word after word into the hashes, in place; `without` says how many rows at the beginning have none."""
     spare = np.empty_like(hashes)
     first, words = 0, np.empty((0, 0), np.uint64)
+    at_once = lines.dtype.itemsize // _WORD
     for n, begin in enumerate(without):
-        place = n % (_LINE // _WORD)
+        place = n % at_once
         if place == 0:
             first = begin
             words = lines[starts[begin:] + n * _WORD].view("<u8").reshape(len(hashes) - begin, -1)

@@ -75,19 +75,26 @@ def clean_text(array: pa.LargeStringArray) -> pa.LargeStringArray:
     """
     starts, data = text_layout(array)
     lengths = np.diff(starts)
-    filled = lengths > 0
+    missing = lengths == 0
     # Most columns hold no byte that could be white space: that is seen without looking at each value.
     content = data[starts[0] : starts[-1]]
-    if content.size and (int(content.min()) <= _SPACE or int(content.max()) >= _NOT_ASCII):
-        first, last = data[starts[:-1][filled]], data[starts[1:][filled] - 1]
-        edges = (first <= _SPACE) | (last <= _SPACE) | (first >= _NOT_ASCII) | (last >= _NOT_ASCII)
-        if bool(edges.any()):
+    least, most = _bounds(content)
+    if least <= _SPACE or most >= _NOT_ASCII:
+        filled = ~missing if bool(missing.any()) else slice(None)
+        edges = (_bounds(data.take(at)) for at in (starts[:-1][filled], starts[1:][filled] - 1))
+        if any(low <= _SPACE or high >= _NOT_ASCII for low, high in edges):
             array = pc.utf8_trim_whitespace(array)
             starts, data = text_layout(array)
             lengths = np.diff(starts)
-    missing = lengths == 0
-    missing[_null_words(array, starts, data, lengths)] = True
+            missing = lengths == 0
+    if most >= min(_NULL_INITIALS):  # no number and no date holds a letter
+        missing[_null_words(array, starts, data, lengths)] = True
     return with_missing(array, missing)
+
+
+def _bounds(content: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return the least and the greatest byte; of none, bounds that nothing lies between."""
+    return int(content.min(initial=_NOT_ASCII - 1)), int(content.max(initial=0))
 
 
 def _null_words(

@@ -59,8 +59,10 @@ def test_a_stored_hash_means_the_same_tomorrow(values: list[str]) -> None:
     assert hash_text(pa.array(values, TEXT)).tolist() == [plain_hash(value) for value in values]
 
 
-def test_lines_of_many_lengths_hash_as_each_does_alone() -> None:
-    lengths = [*np.random.default_rng(5).integers(0, 260, 9_000).tolist(), 0, 2_500, 7, 8, 9, 64, 65, 5]
+@pytest.mark.parametrize("least", [0, 60, 127, 128, 136])
+def test_lines_of_many_lengths_hash_as_each_does_alone(least: int) -> None:
+    drawn = np.random.default_rng(5).integers(0, 260, 9_000).tolist()
+    lengths = [least + length for length in [*drawn, 0, 2_500, 7, 8, 9, 64, 65, 5]]
     values = [('"ü,' + str(length) * length)[:length] for length in lengths]
     assert hash_text(pa.array(values, TEXT)).tolist() == [plain_hash(value) for value in values]
 

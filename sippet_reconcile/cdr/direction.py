@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.tables import flags
 from sippet_reconcile.own_numbers import own_numbers
 from sippet_reconcile.phones import classify_numbers
 
@@ -58,7 +59,7 @@ def directions(
         own = own_numbers(options.internal_numbers, options.country)
         own_from, own_to = own.mask(*from_forms), own.mask(*to_forms)
     if record.calls_out is not None:
-        outbound = record.calls_out & np.asarray(to_forms[1].is_valid()) & ~own_to
+        outbound = record.calls_out & flags(to_forms[1].is_valid()) & ~own_to
         said = _put(said, outbound, "outbound")
     if not bool((own_from | own_to).any()):
         return said

@@ -18,7 +18,7 @@ from sippet_reconcile._display import mask_digits
 from sippet_reconcile.cdr.direction import directions
 from sippet_reconcile.cdr.evidence import Told
 from sippet_reconcile.cdr.spec import ASIDE, CdrFormat, Options, Record, column_key, status_word
-from sippet_reconcile.cdr.tables import TEXT, Fields, in_threads, repeated
+from sippet_reconcile.cdr.tables import TEXT, Fields, flags, in_threads, repeated
 from sippet_reconcile.cdr.times.clock import Clock, Timeline, check_zone, find_clock, timeline
 from sippet_reconcile.cdr.times.date_order import read_with_votes
 from sippet_reconcile.cdr.times.stamps import Stamps, read_stamps
@@ -98,7 +98,7 @@ def build_legs(
     broken = None if fields.raw.problem is None else np.asarray(fields.raw.problem.is_valid())
     answered, status = _outcome(record, times, statuses, broken)
     billable = times.billable
-    unanswered = np.asarray(pc.fill_null(pc.invert(answered), fill_value=False))
+    unanswered = flags(pc.fill_null(pc.invert(answered), fill_value=False))
     billable = np.where(unanswered & np.isnan(billable) & ~times.bad_billable, 0.0, billable)
     total, billable, line = _derived(record, times, billable)
     from_e164, to_e164 = in_threads(

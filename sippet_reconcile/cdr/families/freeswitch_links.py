@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.families.texts import equals
 from sippet_reconcile.cdr.tables import flags, in_threads
 from sippet_reconcile.cdr.times.stamps import read_stamps
 from sippet_reconcile.keys import are_unique, hash_text
@@ -46,7 +47,7 @@ def lost_legs(
     """
     marked = suspects.copy()
     for word in LOST:
-        marked |= np.asarray(pc.fill_null(pc.equal(cause, word), fill_value=False))
+        marked |= equals(cause, word)
     rows = np.flatnonzero(marked)
     if len(rows) == 0:
         return marked

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sippet_reconcile.cdr.tables import flags
 from sippet_reconcile.normalize import with_missing
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def groups(
 
 def matches(array: pa.LargeStringArray, pattern: str) -> NDArray[np.bool_]:
     """Mark the texts that a pattern is found in."""
-    return np.asarray(pc.fill_null(pc.match_substring_regex(array, pattern), fill_value=False))
+    return flags(pc.fill_null(pc.match_substring_regex(array, pattern), fill_value=False))
 
 
 def matches_long(array: pa.LargeStringArray, pattern: str, lengths: tuple[int, int]) -> NDArray[np.bool_]:
@@ -61,4 +62,4 @@ def cut(array: pa.LargeStringArray, start: int, stop: int, rows: NDArray[np.bool
 
 def equals(column: pa.LargeStringArray, other: pa.LargeStringArray | str) -> NDArray[np.bool_]:
     """Mark the texts that are a word, or what another column has in the same row."""
-    return np.asarray(pc.fill_null(pc.equal(column, other), fill_value=False))
+    return flags(pc.fill_null(pc.equal(column, other), fill_value=False))

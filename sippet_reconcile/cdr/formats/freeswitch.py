@@ -29,7 +29,9 @@ import pyarrow.compute as pc
 from sippet_reconcile.cdr.families.causes import FREESWITCH
 from sippet_reconcile.cdr.families.freeswitch_links import lost_legs, relink
 from sippet_reconcile.cdr.families.judge import by_cells
+from sippet_reconcile.cdr.families.texts import equals
 from sippet_reconcile.cdr.spec import CdrFormat, Evidence, Options, Record, Sample, column_key
+from sippet_reconcile.cdr.tables import flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -238,8 +240,7 @@ def first_of(fields: Fields, names: Sequence[str]) -> Any:
 
 def _helpers(fields: Fields, cause: Any, to_number: Any, account: Any) -> NDArray[np.bool_]:
     """Mark the legs that rang and lost, and the second leg of a call that rings out into a mailbox."""
-    to_voicemail = np.asarray(pc.fill_null(pc.equal(to_number, "voicemail"), fill_value=False))
-    suspects = to_voicemail & np.asarray(account.is_null())
+    suspects = equals(to_number, "voicemail") & flags(account.is_null())
     return lost_legs(suspects, cause, first_of(fields, ANSWERED), fields["billsec"])
 
 
@@ -281,7 +282,7 @@ def interpret(fields: Fields, _: Options) -> Record:
         word=cause,
         cause=cause,
         # Without a context nobody knows who called.
-        calls_out=np.asarray(context.is_valid()) & ~np.asarray(public),
+        calls_out=flags(context.is_valid()) & ~flags(public),
         is_helper=_helpers(fields, cause, to_number, account),
         # The opencdrrate template has no start: such rows are matched by their key alone.
         start_required=started is not None,

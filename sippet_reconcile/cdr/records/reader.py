@@ -209,7 +209,7 @@ def read_regular(
         Whether Arrow may use several threads.
     """
     names = layout.names[layout.width]
-    if layout.repairs and _begins_broken(data, begin, layout.delimiter):
+    if layout.repairs and _begins_broken(data, begin, layout):
         return None
     try:
         parsed = parse(pa.py_buffer(data).slice(begin), names, layout.delimiter, threads=threads)
@@ -230,10 +230,12 @@ def read_regular(
     return RawTable(columns, rows, record_hashes(columns.values(), len(rows))), len(lines)
 
 
-def _begins_broken(data: bytes, begin: int, delimiter: str) -> bool:
+def _begins_broken(data: bytes, begin: int, layout: Layout) -> bool:
     """Tell whether one of the first lines is broken: a system that breaks some breaks many, and Arrow would read for nothing."""
-    end = data.find(b"\n", min(begin + _LOOK, len(data))) + 1
-    return not bool(by_the_book(lines_of(data[begin : end or len(data)], 0), delimiter).all())
+    end = data.find(b"\n", min(begin + _LOOK, len(data))) + 1 or len(data)
+    if data.count(b'"', begin, end) == 2 * layout.width * data.count(b"\n", begin, end):
+        return False  # as many as where every field is quoted
+    return not bool(by_the_book(lines_of(data[begin:end], 0), layout.delimiter).all())
 
 
 def without_headers(table: RawTable, layout: Layout) -> RawTable:

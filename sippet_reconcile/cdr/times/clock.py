@@ -69,15 +69,13 @@ class Clock:
             at = np.where(local, stamps.micros - self.offset, stamps.micros) if self.offset else stamps.micros
             nothing = np.zeros(len(at), bool)
             return LocalInstants(at, at, nothing, nothing)
-        found = micros_to_utc(stamps.micros, self.zone, local)
         if bool(local.all()):
-            return found
-        return LocalInstants(
-            np.where(local, found.first, stamps.micros),
-            np.where(local, found.second, stamps.micros),
-            found.repeated & local,
-            found.skipped & local,
-        )
+            return micros_to_utc(stamps.micros, self.zone)
+        found = micros_to_utc(stamps.micros, self.zone, local)
+        first = np.where(local, found.first, stamps.micros)
+        is_one = found.second is found.first
+        second = first if is_one else np.where(local, found.second, stamps.micros)
+        return LocalInstants(first, second, found.repeated & local, found.skipped & local)
 
 
 def offset_name(offset: int) -> str:

@@ -12,18 +12,19 @@ import re
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.evidence import Evidence, Settled
+from sippet_reconcile.cdr.evidence import Evidence, Settled, Told
 from sippet_reconcile.cdr.files.decode import AS_WIDE, decode_lines, wide_encoding
 from sippet_reconcile.cdr.kinds import BYTES, Request, kind_of, layout_of, take_sample
 from sippet_reconcile.cdr.legs import check_kept
 from sippet_reconcile.cdr.records.reader import PieceRead, line_start, read_piece, without_headers
 from sippet_reconcile.cdr.spec import CdrFormat, Sample
-from sippet_reconcile.cdr.tables import TEXT
+from sippet_reconcile.cdr.tables import TEXT, Widths
 from sippet_reconcile.cdr.times.clock import Clock
 from sippet_reconcile.cdr.understood import Understood, format_of, understand
 from sippet_reconcile.errors import CdrFormatError, InputError
@@ -113,7 +114,7 @@ class InPieces:
         self._parted = None if format_.one_line_each is None else format_.one_line_each(sample)
         self._settled, self._is_settled = Settled(), False
         self._first: tuple[_Job, _Result] | None = None
-        self._evidence = Evidence(source.name)
+        self._evidence: Evidence | Heard = Evidence(source.name)
         self._lines, self.n_totals = 0, 0
         self._notes: dict[str, int] = {}
         self._columns: dict[str, None] = {}
@@ -206,16 +207,40 @@ class InPieces:
         with ThreadPoolExecutor(_WORKERS) as pool:
             yield from self._pieces(pool)
 
+    def block(self, pieces: Iterator[bytes], settled: Settled, *, place: int, is_last: bool) -> InBlock:
+        """Return some pieces of the file, to be read by themselves.
+
+        Parameters
+        ----------
+        pieces
+            Their bytes, as they follow each other.
+        settled
+            What they are read by.
+        place
+            How many pieces stand before them.
+        is_last
+            Whether no piece stands behind them.
+        """
+        return InBlock(self, pieces, settled, place, is_last=is_last)
+
     def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
+        """Yield the columns of each piece of the file."""
+        self._evidence = Evidence(self._source.name)
+        self._lines = self._layout.first_line
+        self._begin()
+        yield from self._in_order(pool, _jobs(self._source.pieces(_PIECE, self._encoding)))
+
+    def _begin(self) -> None:
+        self.n_totals = 0
+        self._notes = dict.fromkeys([AS_WIDE] if self._encoding is not None else [], 0)
+        self._columns = {}
+
+    def _in_order(self, pool: ThreadPoolExecutor, jobs: Iterator[_Job]) -> Iterator[dict[str, Any]]:
         """Yield the columns of each piece.
 
         A piece is parsed and understood while it is in the processor's cache, on two
         threads; this one meanwhile reads and hashes what follows.
         """
-        self._evidence = Evidence(self._source.name)
-        self._lines, self.n_totals = self._layout.first_line, 0
-        self._notes = dict.fromkeys([AS_WIDE] if self._encoding is not None else [], 0)
-        self._columns = {}
         waiting: deque[tuple[_Job, Future[_Result]]] = deque()
 
         def submit(job: _Job) -> tuple[_Job, Future[_Result]]:
@@ -225,9 +250,10 @@ class InPieces:
                 return job, pool.submit(lambda: known[1])
             return job, pool.submit(self._read, job, self._settled)
 
-        for job in _jobs(self._source.pieces(_PIECE, self._encoding)):
-            waiting.append(submit(job))
-            while len(waiting) > (0 if job.is_last else _WORKERS):
+        for job in chain(jobs, [None]):
+            if job is not None:
+                waiting.append(submit(job))
+            while len(waiting) > (0 if job is None else _WORKERS):
                 done, future = waiting.popleft()
                 read = future.result()
                 if isinstance(read.found, CdrFormatError):
@@ -235,6 +261,8 @@ class InPieces:
                     found = self._read(done, self._settled, self._lines).found
                     raise found if isinstance(found, CdrFormatError) else read.found
                 if read.read.rest:
+                    if not waiting:
+                        raise GoesOnError
                     # What may go on belongs to the next piece, which was begun without it.
                     following, begun = waiting.popleft()
                     begun.cancel()
@@ -289,17 +317,82 @@ class InPieces:
         return columns
 
 
+class GoesOnError(Exception):
+    """The last record of a block goes on behind it."""
+
+
+class Heard:
+    """What the pieces of a block tell, kept until it is known how many lines stand before them."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[Told, tuple[str, ...], Widths, int]] = []
+
+    def add(self, told: Told, names: Iterable[str], widths: Widths, line: int) -> None:
+        """Keep what a piece tells; `line` is how many lines of the block stand before it."""
+        self._told.append((told, tuple(names), widths, line))
+
+    def tell(self, evidence: Evidence, line: int) -> None:
+        """Tell it; `line` is how many lines stand before the block."""
+        for told, names, widths, own in self._told:
+            evidence.add(told, names, widths, line + own)
+
+
+class InBlock(InPieces):
+    """Some pieces of a large file, read where they lie; lines are counted from its own beginning.
+
+    `heard`, `n_lines`, `counted` and `names` are known once all of its pieces were read.
+    """
+
+    def __init__(
+        self, whole: InPieces, pieces: Iterator[bytes], settled: Settled, place: int, *, is_last: bool
+    ) -> None:
+        vars(self).update(vars(whole))
+        self.heard = Heard()
+        self._evidence, self._first = self.heard, None
+        self._settled, self._is_settled = settled, False
+        self._lines = self._layout.first_line if place == 0 else 0
+        self._jobs = _jobs(pieces, place, ends_file=is_last)
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        """Yield the columns of each of its pieces.
+
+        Raises
+        ------
+        GoesOnError
+            If its last record goes on behind it: then the file has to be read from its beginning.
+        CdrFormatError
+            As of the whole file, but that a line in it is that of the block.
+        """
+        self._begin()
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            yield from self._in_order(pool, self._jobs)
+
+    @property
+    def n_lines(self) -> int:
+        """How many lines there are."""
+        return self._lines
+
+    @property
+    def counted(self) -> dict[str, int]:
+        """What there is to tell, and how often; 0 for what is not counted."""
+        return self._notes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns that there are."""
+        return tuple(self._columns)
+
+
 def _names_of(read: PieceRead) -> Iterable[str]:
     return read.table.columns if len(read.table) else ()
 
 
-def _jobs(pieces: Iterator[bytes]) -> Iterator[_Job]:
-    """Yield the pieces with their numbers, and say which is the last one."""
+def _jobs(pieces: Iterator[bytes], place: int = 0, *, ends_file: bool = True) -> Iterator[_Job]:
+    """Yield the pieces with their numbers, and say which is the last one of the file."""
     before: bytes | None = None
-    place = 0
     for piece in pieces:
         if before is not None:
             yield _Job(before, place, is_last=False)
             place += 1
         before = piece
-    yield _Job(before or b"", place, is_last=True)
+    yield _Job(before or b"", place, is_last=ends_file)

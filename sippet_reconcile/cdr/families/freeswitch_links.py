@@ -27,6 +27,7 @@ __all__ = ["lost_legs", "relink"]
 LOST: Final = ("LOSE_RACE", "PICKED_OFF")
 """Causes of legs that rang where somebody else took the call: no outcome of it."""
 
+_BLOCK: Final = 1 << 16  # rows hashed together
 _MARKS: Final = 1 << 22  # many times as many as calls with a B-leg, and still within a processor's cache
 
 
@@ -70,16 +71,11 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     links = flags(pc.fill_null(pc.not_equal(leg_id, linked_id), fill_value=False))
     if not bool(links.any()):
         return linked_id
-    half = len(leg_id) // 2
-    parts = [leg_id.slice(0, half), leg_id.slice(half), linked_id.filter(pa.array(links))]
-    *owns, named = in_threads(hash_text, parts)
-    own = np.concatenate(owns)
+    naming, named = in_threads(hash_text, [ids.filter(pa.array(links)) for ids in (leg_id, linked_id)])
     # Where each id that names a B-leg stands in one row, and none of them is a B-leg itself, nothing is to settle.
-    naming = own[links]
-    marks = _marks_of(naming)
-    rivals = [own[_are_marked(own, marks) & ~links], named[_are_marked(named, marks)]]
-    if are_unique(naming) and not bool(pd.Index(np.concatenate(rivals)).isin(naming).any()):
+    if are_unique(naming) and not _are_elsewhere(naming, named, leg_id, ~links):
         return linked_id
+    own = hash_text(leg_id)
     linked = own.copy()
     linked[links] = named
     codes, ids = pd.factorize(np.concatenate([own, linked]))
@@ -104,16 +100,23 @@ def relink(leg_id: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> pa.La
     return linked_id.take(pa.array(source))
 
 
-def _marks_of(hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Return a table in which the last bits of each hash are marked: they tell of nearly all others that they are none of these."""
+def _are_elsewhere(
+    hashes: NDArray[np.uint64], others: NDArray[np.uint64], ids: pa.LargeStringArray, rows: NDArray[np.bool_]
+) -> bool:
+    """Tell whether any of some hashes is among others, or that of an id in the rows that are marked.
+
+    The last bits of a hash say of nearly all others that they are none of these.
+    """
+
+    def last_bits(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        return (hashes & np.uint64(_MARKS - 1)).view(np.int64)
+
+    def suspects(begin: int) -> NDArray[np.uint64]:
+        block = hash_text(ids.slice(begin, _BLOCK))
+        return block[marks.take(last_bits(block)) & rows[begin : begin + _BLOCK]]
+
     marks = np.zeros(_MARKS, bool)
-    marks[_last_bits(hashes)] = True
-    return marks
-
-
-def _are_marked(hashes: NDArray[np.uint64], marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return marks.take(_last_bits(hashes))
-
-
-def _last_bits(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    return (hashes & np.uint64(_MARKS - 1)).view(np.int64)
+    marks[last_bits(hashes)] = True
+    found = in_threads(suspects, list(range(0, len(ids), _BLOCK)), n_rows=len(ids))
+    found.append(others[marks.take(last_bits(others))])
+    return bool(pd.Index(np.concatenate(found)).isin(hashes).any())

@@ -100,6 +100,7 @@ def _read_in_pieces(source: Source, opened: InPieces, request: Request) -> Part:
             pile.add(columns)
     found = _settled(pile.finished(), opened.format)
     del pile
+    pa.default_memory_pool().release_unused()  # what parsing took, before the frame takes its share
     table = legs_table(found, opened.format, Origin(source.name, source.sha256))
     return Part(table, opened.format, opened.clock, source.name, tell_all(source, opened, request))
 

@@ -1,6 +1,6 @@
-"""The same reconciling on Dask DataFrames, for months that no single memory holds.
+"""The same reading and reconciling on Dask DataFrames, for months that no single memory holds.
 
-`reconcile` deals rows by their ids and decides each part with the functions that decide on
+`read_cdr` reads files in parallel, `reconcile` deals rows by their ids and decides each part with the functions that decide on
 one machine: the answer is the same. Plans are built from it as from any other
 reconciliation. It needs the extra ``dask``.
 """
@@ -15,7 +15,8 @@ except ImportError as exc:
     )
     raise ImportError(msg) from exc
 
+from sippet_reconcile.scale.reading import read_cdr
 from sippet_reconcile.scale.spread import SpreadFrame
 from sippet_reconcile.scale.steps import reconcile
 
-__all__ = ["SpreadFrame", "reconcile"]
+__all__ = ["SpreadFrame", "read_cdr", "reconcile"]

@@ -13,12 +13,26 @@ from sippet_reconcile.errors import CdrFormatError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["LONGEST", "cut_chunks", "cut_file"]
+__all__ = ["LONGEST", "cut_chunks", "cut_file", "ends_of_pieces"]
 
 LONGEST: Final = 64 << 20
 """A line from this many bytes on is refused; FreeSWITCH can write all of a day's records into one."""
 
 _CHUNK: Final = 1 << 20
+
+
+def ends_of_pieces(file: IO[bytes], size: int) -> list[int]:
+    """Return where the pieces end that `cut_file` reads; none where some line is too long to be looked at in one go."""
+    length = file.seek(0, 2)
+    ends: list[int] = []
+    at = 0
+    while at < length:
+        file.seek(at + size)
+        if len(file.readline(_CHUNK)) == _CHUNK:
+            return []
+        at = min(file.tell(), length)
+        ends.append(at)
+    return ends
 
 
 def cut_file(file: IO[bytes], size: int, name: str) -> Iterator[bytes]:

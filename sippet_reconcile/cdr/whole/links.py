@@ -7,7 +7,7 @@ are the same tables, their linked ids and helpers as all legs together have them
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.spec import CdrFormat
 
-__all__ = ["Links", "Seen", "company_of", "talked_in"]
+__all__ = ["Changes", "Links", "Seen", "company_of", "talked_in"]
 
 Hashes: TypeAlias = "NDArray[np.uint64]"
 Rows: TypeAlias = "NDArray[np.int64]"
@@ -146,23 +146,37 @@ class Links:
             others += [hashes[other], ~hashes[other & talked]]
         return np.intersect1d(np.concatenate(helpers), np.concatenate(others))
 
+    def changes(self, begin: int, end: int) -> Changes:
+        """Return what is other in some of the legs, by their places among all."""
+        first, last = np.searchsorted(self._rows, [begin, end])
+        return Changes(self._rows[first:last] - begin, self._texts.slice(first, last - first), self._company)
+
     def settled(self, table: pa.Table, format_: CdrFormat) -> pa.Table:
         """Return the next table of legs in order, settled."""
         begin, self._at = self._at, self._at + table.num_rows
-        first, end = np.searchsorted(self._rows, [begin, self._at])
-        if end > first:
+        return self.changes(begin, self._at).made_in(table, format_)
+
+
+class Changes(NamedTuple):
+    """What is other in some legs: the rows with another linked id, these ids, and whose helpers are in company."""
+
+    rows: Rows
+    texts: pa.LargeStringArray
+    company: Hashes
+
+    def made_in(self, table: pa.Table, format_: CdrFormat) -> pa.Table:
+        """Return the legs, settled."""
+        if len(self.rows):
             mask = np.zeros(table.num_rows, bool)
-            mask[self._rows[first:end] - begin] = True
-            linked = pc.replace_with_mask(
-                one_array(table.column("linked_id")), pa.array(mask), self._texts.slice(first, end - first)
-            )
+            mask[self.rows] = True
+            linked = pc.replace_with_mask(one_array(table.column("linked_id")), pa.array(mask), self.texts)
             table = _replaced(table, "linked_id", linked)
         helper = np.asarray(table.column("is_helper"))
         if format_.helpers_need_company and bool(helper.any()):
             rows = np.flatnonzero(helper)
             ids = hash_text(one_array(table.column("linked_id").take(pa.array(rows))))
             anew = helper.copy()
-            anew[rows] = np.isin(company_of(ids, talked_in(table)[rows]), self._company)
+            anew[rows] = np.isin(company_of(ids, talked_in(table)[rows]), self.company)
             table = _replaced(table, "is_helper", pa.array(anew))
         return table
 

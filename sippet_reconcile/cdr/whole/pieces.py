@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.cdr.evidence import Evidence, Settled, Told
+from sippet_reconcile.cdr.evidence import Evidence, Settled
 from sippet_reconcile.cdr.files.decode import AS_WIDE, decode_lines, wide_encoding
 from sippet_reconcile.cdr.kinds import BYTES, Request, kind_of, layout_of, take_sample
 from sippet_reconcile.cdr.legs import check_kept
 from sippet_reconcile.cdr.records.reader import PieceRead, line_start, read_piece, without_headers
 from sippet_reconcile.cdr.spec import CdrFormat, Sample
-from sippet_reconcile.cdr.tables import TEXT, Widths
+from sippet_reconcile.cdr.tables import TEXT
 from sippet_reconcile.cdr.times.clock import Clock
 from sippet_reconcile.cdr.understood import Understood, format_of, understand
 from sippet_reconcile.errors import CdrFormatError, InputError
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.cdr.files.sources import Source
 
-__all__ = ["PIECE", "InPieces", "first_lines", "open_in_pieces"]
+__all__ = ["PIECE", "WORKERS", "GoesOnError", "InPieces", "first_lines", "jobs_of", "open_in_pieces"]
 
 PIECE: Final = 4 << 20
 """About so many bytes are read at a time."""
 
 _PIECE: Final = PIECE  # a name of its own: it may be set smaller
-_WORKERS: Final = 2
+WORKERS: Final = 2
 _ROUNDS: Final = 6  # the order of dates, then the clock, the columns, the widths: each may need one more
 _COUNTED: Final = re.compile(r"(\d[\d,]*) (.*)", re.DOTALL)
 
@@ -82,7 +82,7 @@ def open_in_pieces(source: Source, request: Request) -> InPieces | None:
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """A piece as it was delivered, and where it stands."""
 
     piece: bytes
@@ -113,11 +113,16 @@ class InPieces:
         self._layout = layout_of(sample, format_, source.name, request)
         self._parted = None if format_.one_line_each is None else format_.one_line_each(sample)
         self._settled, self._is_settled = Settled(), False
-        self._first: tuple[_Job, _Result] | None = None
-        self._evidence: Evidence | Heard = Evidence(source.name)
+        self._first: tuple[Job, _Result] | None = None
+        self._evidence: Evidence = Evidence(source.name)
         self._lines, self.n_totals = 0, 0
         self._notes: dict[str, int] = {}
         self._columns: dict[str, None] = {}
+
+    @property
+    def is_in_blocks(self) -> bool:
+        """Whether its pieces are bytes of the file as they stand, and its rows mean the same in any of them."""
+        return self._encoding is None and self.format.settle is None
 
     @property
     def clock(self) -> Clock | None:
@@ -139,19 +144,17 @@ class InPieces:
         CdrFormatError, InputError
             As `understand`; a line in it is that of the file.
         """
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             # Each thread has memory of its own from Arrow: the guess takes that of a thread which goes on.
-            self._settled = pool.submit(self._guessed).result()
+            self._settled = pool.submit(self.guessed).result()
             for _ in range(_ROUNDS):
                 yield self._pieces(pool)
-                found = self._conclusion(self._evidence, self._settled)
+                found = self.conclusion(self._evidence, self._settled)
                 is_right = self._settled.agrees(found)
                 self._settled = found
                 if is_right:
                     self._evidence = Evidence(self._source.name)
-                    check_kept(
-                        self._columns, self.format, replace(self._request.options, where=self._source.name)
-                    )
+                    self.check_columns(self._columns)
                     return
         msg = f"{self._source.name} changes while it is read; copy it and read the copy"
         raise InputError(msg)
@@ -167,10 +170,18 @@ class InPieces:
         self._source, self._is_settled = source, True
         return self.pieces()
 
-    def _guessed(self) -> Settled:
+    def take_over(self, settled: Settled, notes: dict[str, int], n_totals: int) -> None:
+        """Know of the file what somebody else found out who read its pieces."""
+        self._settled, self._notes, self.n_totals = settled, notes, n_totals
+
+    def check_columns(self, names: Iterable[str]) -> None:
+        """Raise where a column that shall be kept is in no piece."""
+        check_kept(dict.fromkeys(names), self.format, replace(self._request.options, where=self._source.name))
+
+    def guessed(self) -> Settled:
         """Return what the first piece tells; all others are likely to tell the same."""
         settled = Settled()
-        first = _Job(next(self._source.pieces(_PIECE, self._encoding), b""), 0, is_last=False)
+        first = Job(next(self._source.pieces(_PIECE, self._encoding), b""), 0, is_last=False)
         for _ in range(_ROUNDS):
             read = self._read(first, settled)
             if isinstance(read.found, CdrFormatError):
@@ -178,7 +189,7 @@ class InPieces:
             evidence = Evidence(self._source.name)
             evidence.add(read.found.told, _names_of(read.read), read.read.widths, self._layout.first_line)
             try:
-                found = replace(self._conclusion(evidence, settled), rare=frozenset(), between=())
+                found = replace(self.conclusion(evidence, settled), rare=frozenset(), between=())
             except (CdrFormatError, InputError):
                 if evidence.asks_for_zone and self._request.options.zone is None:
                     raise
@@ -198,52 +209,37 @@ class InPieces:
         zone = self._request.options.zone
         return replace(settled.clock or Clock(zone, 0, ""), how="")
 
-    def _conclusion(self, evidence: Evidence, by: Settled) -> Settled:
+    def conclusion(self, evidence: Evidence, by: Settled) -> Settled:
+        """Return what all pieces are to be read by, from what they told when they were read by `by`."""
         order = dict.fromkeys(name for names in self._layout.names.values() for name in names)
         return evidence.settled(self._request.options, order, by)
 
     def pieces(self) -> Iterator[dict[str, Any]]:
         """Yield the columns of each piece, read by what is settled so far."""
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             yield from self._pieces(pool)
-
-    def block(self, pieces: Iterator[bytes], settled: Settled, *, place: int, is_last: bool) -> InBlock:
-        """Return some pieces of the file, to be read by themselves.
-
-        Parameters
-        ----------
-        pieces
-            Their bytes, as they follow each other.
-        settled
-            What they are read by.
-        place
-            How many pieces stand before them.
-        is_last
-            Whether no piece stands behind them.
-        """
-        return InBlock(self, pieces, settled, place, is_last=is_last)
 
     def _pieces(self, pool: ThreadPoolExecutor) -> Iterator[dict[str, Any]]:
         """Yield the columns of each piece of the file."""
         self._evidence = Evidence(self._source.name)
         self._lines = self._layout.first_line
         self._begin()
-        yield from self._in_order(pool, _jobs(self._source.pieces(_PIECE, self._encoding)))
+        yield from self._in_order(pool, jobs_of(self._source.pieces(_PIECE, self._encoding)))
 
     def _begin(self) -> None:
         self.n_totals = 0
         self._notes = dict.fromkeys([AS_WIDE] if self._encoding is not None else [], 0)
         self._columns = {}
 
-    def _in_order(self, pool: ThreadPoolExecutor, jobs: Iterator[_Job]) -> Iterator[dict[str, Any]]:
+    def _in_order(self, pool: ThreadPoolExecutor, jobs: Iterator[Job]) -> Iterator[dict[str, Any]]:
         """Yield the columns of each piece.
 
         A piece is parsed and understood while it is in the processor's cache, on two
         threads; this one meanwhile reads and hashes what follows.
         """
-        waiting: deque[tuple[_Job, Future[_Result]]] = deque()
+        waiting: deque[tuple[Job, Future[_Result]]] = deque()
 
-        def submit(job: _Job) -> tuple[_Job, Future[_Result]]:
+        def submit(job: Job) -> tuple[Job, Future[_Result]]:
             known, self._first = self._first, None
             if known is not None and known[0] == job:
                 # It was read to guess by, and would be read no other way.
@@ -253,7 +249,7 @@ class InPieces:
         for job in chain(jobs, [None]):
             if job is not None:
                 waiting.append(submit(job))
-            while len(waiting) > (0 if job is None else _WORKERS):
+            while len(waiting) > (0 if job is None else WORKERS):
                 done, future = waiting.popleft()
                 read = future.result()
                 if isinstance(read.found, CdrFormatError):
@@ -269,7 +265,7 @@ class InPieces:
                     waiting.appendleft(submit(replace(following, piece=read.read.rest + following.piece)))
                 yield self._added(read, read.found)
 
-    def _read(self, job: _Job, settled: Settled, lines: int = 0) -> _Result:
+    def _read(self, job: Job, settled: Settled, lines: int = 0) -> _Result:
         """Read one piece; its lines are counted from its own beginning."""
         options = self._request.options
         decoded = decode_lines(job.piece)
@@ -321,78 +317,16 @@ class GoesOnError(Exception):
     """The last record of a block goes on behind it."""
 
 
-class Heard:
-    """What the pieces of a block tell, kept until it is known how many lines stand before them."""
-
-    def __init__(self) -> None:
-        self._told: list[tuple[Told, tuple[str, ...], Widths, int]] = []
-
-    def add(self, told: Told, names: Iterable[str], widths: Widths, line: int) -> None:
-        """Keep what a piece tells; `line` is how many lines of the block stand before it."""
-        self._told.append((told, tuple(names), widths, line))
-
-    def tell(self, evidence: Evidence, line: int) -> None:
-        """Tell it; `line` is how many lines stand before the block."""
-        for told, names, widths, own in self._told:
-            evidence.add(told, names, widths, line + own)
-
-
-class InBlock(InPieces):
-    """Some pieces of a large file, read where they lie; lines are counted from its own beginning.
-
-    `heard`, `n_lines`, `counted` and `names` are known once all of its pieces were read.
-    """
-
-    def __init__(
-        self, whole: InPieces, pieces: Iterator[bytes], settled: Settled, place: int, *, is_last: bool
-    ) -> None:
-        vars(self).update(vars(whole))
-        self.heard = Heard()
-        self._evidence, self._first = self.heard, None
-        self._settled, self._is_settled = settled, False
-        self._lines = self._layout.first_line if place == 0 else 0
-        self._jobs = _jobs(pieces, place, ends_file=is_last)
-
-    def pieces(self) -> Iterator[dict[str, Any]]:
-        """Yield the columns of each of its pieces.
-
-        Raises
-        ------
-        GoesOnError
-            If its last record goes on behind it: then the file has to be read from its beginning.
-        CdrFormatError
-            As of the whole file, but that a line in it is that of the block.
-        """
-        self._begin()
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            yield from self._in_order(pool, self._jobs)
-
-    @property
-    def n_lines(self) -> int:
-        """How many lines there are."""
-        return self._lines
-
-    @property
-    def counted(self) -> dict[str, int]:
-        """What there is to tell, and how often; 0 for what is not counted."""
-        return self._notes
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns that there are."""
-        return tuple(self._columns)
-
-
 def _names_of(read: PieceRead) -> Iterable[str]:
     return read.table.columns if len(read.table) else ()
 
 
-def _jobs(pieces: Iterator[bytes], place: int = 0, *, ends_file: bool = True) -> Iterator[_Job]:
+def jobs_of(pieces: Iterator[bytes], place: int = 0, *, ends_file: bool = True) -> Iterator[Job]:
     """Yield the pieces with their numbers, and say which is the last one of the file."""
     before: bytes | None = None
     for piece in pieces:
         if before is not None:
-            yield _Job(before, place, is_last=False)
+            yield Job(before, place, is_last=False)
             place += 1
         before = piece
-    yield _Job(before or b"", place, is_last=ends_file)
+    yield Job(before or b"", place, is_last=ends_file)

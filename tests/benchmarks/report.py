@@ -140,7 +140,7 @@ def to_markdown(record: Row) -> str:
         for row in record["targets"]:
             goal = f"{'≥' if row['least'] else '≤'} {row['limit']:g}"
             told = (row[name] for name in ("measured", "at_best", "by_processor"))
-            figures = " | ".join("" if value is None else f"{value:.3g}" for value in told)
+            figures = " | ".join("" if value is None else _short(value) for value in told)
             lines.append(
                 f"| {row['says']} | {row['size']:,} | {figures} | {goal} | {'yes' if row['met'] else '**no**'} |"
             )
@@ -197,6 +197,10 @@ def _table(rows: list[Row], base: str) -> list[str]:
         for case, told in figures
     ]
     return lines
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _seconds(value: float) -> str:

@@ -88,7 +88,7 @@ GROUP = Group(
                "diff/datacompy PandasCompare, wide"),
         Target("read_cdr and reconcile, times polars and datacompy PolarsCompare", OURS, 1.0,
                "whole/polars and datacompy PolarsCompare, narrow"),
-        Target("read_cdr and reconcile, growth of memory in MB", OURS, 500, measure="growth_mb"),
+        Target("read_cdr and reconcile, growth of memory in MB", OURS, 500, measure="growth_mb", sizes=(1_000_000, 1_000_000)),
         Target("read_cdr and reconcile of 5M, times that of 1M", OURS, 6.0, OURS, sizes=(5_000_000, 1_000_000)),
     ),
 )  # fmt: skip

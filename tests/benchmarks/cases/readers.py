@@ -55,12 +55,12 @@ def pyarrow_csv_to_pandas(path: Path, export: Export) -> Step:
 
 
 def pandas_c(path: Path, export: Export) -> Step:
-    """Read with the C engine of pandas, typed."""
+    """Read with the C engine of pandas, typed; it is quicker with stamps whose format it finds out by itself."""
     import pandas as pd
 
     dtype: dict[str, str] = dict.fromkeys(_text(export), "str") | dict.fromkeys(export.seconds, "Int64")
     return lambda: pd.read_csv(
-        path, names=list(export.columns), dtype=dtype, parse_dates=list(export.stamps), date_format=FORMAT,
+        path, names=list(export.columns), dtype=dtype, parse_dates=list(export.stamps),
         keep_default_na=False, na_values=[""],
     )  # fmt: skip
 

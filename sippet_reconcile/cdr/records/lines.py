@@ -139,10 +139,9 @@ def all_quoted_lines(
     offsets = [_offsets(column) for column in columns.values()]
     line_ends = reduce(np.add, offsets) + np.arange(n_rows + 1) * (3 * len(columns))
     content = np.frombuffer(data, np.uint8)[begin:]
-    if line_ends[-1] != len(content) or _counts(content, _FEED, _QUOTE) != (
-        n_rows,
-        2 * len(columns) * n_rows,
-    ):
+    if line_ends[-1] != len(content) or _count(content, _FEED) != n_rows:
+        return None
+    if _count(content, _QUOTE) != 2 * len(columns) * n_rows:
         return None
     at = line_ends[:-1].copy()
     for place, column in enumerate(offsets):
@@ -161,12 +160,7 @@ def _offsets(column: pa.LargeStringArray) -> Rows:
     return offsets - offsets[0] if offsets[0] else offsets
 
 
-def _counts(content: NDArray[np.uint8], *wanted: int) -> tuple[int, ...]:
-    """Count some bytes, in blocks that stay in the processor's cache meanwhile."""
-    counts = [0] * len(wanted)
-    for at in range(0, len(content), _CACHED):
-        block = content[at : at + _CACHED]
-        counts = [
-            count + int(np.count_nonzero(block == byte)) for count, byte in zip(counts, wanted, strict=True)
-        ]
-    return tuple(counts)
+def _count(content: NDArray[np.uint8], byte: int) -> int:
+    """Count a byte, in blocks whose temporaries stay in the processor's cache."""
+    blocks = (content[at : at + _CACHED] for at in range(0, len(content), _CACHED))
+    return sum(int(np.count_nonzero(block == byte)) for block in blocks)

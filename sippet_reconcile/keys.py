@@ -240,9 +240,8 @@ def _mix_words(hashes: Hashes, starts: Positions, without: Sequence[int], lines:
     """Fold word after word into the hashes, in place; `without` says how many rows at the beginning have none."""
     spare = np.empty_like(hashes)
     first, words = 0, np.empty((0, 0), np.uint64)
-    at_once = lines.dtype.itemsize // _WORD
     for n, begin in enumerate(without):
-        place = n % at_once
+        place = n % (lines.dtype.itemsize // _WORD)
         if place == 0:
             first = begin
             words = lines[starts[begin:] + n * _WORD].view("<u8").reshape(len(hashes) - begin, -1)

@@ -39,8 +39,7 @@ Seconds: TypeAlias = "NDArray[np.float64]"
 
 _SHOWN: Final = 40
 _CODE: Final = {status: place for place, status in enumerate(LEG_STATUSES)}
-_ANSWERED: Final = ("completed", "voicemail")
-_UNANSWERED: Final = ("busy", "no_answer", "missed", "canceled", "failed")
+_UNANSWERED_CODES: Final = tuple(_CODE[s] for s in ("busy", "no_answer", "missed", "canceled", "failed"))
 MICROS: Final = 1_000_000
 _MINUTE: Final = 60 * MICROS
 _LONGEST: Final = (
@@ -293,13 +292,13 @@ def _answered_and_status(
     codes = _status_codes(record.word, statuses, size)
     talked = times.billable > 0
     picked_up = times.answered.known
-    by_word = _is_one_of(codes, _ANSWERED)
+    by_word = (codes == _CODE["completed"]) | (codes == _CODE["voicemail"])
     in_progress = codes == _CODE["in_progress"]
     undecided = (in_progress | times.answered.unreadable) & ~talked & ~picked_up
     if record.answered is not None:
         answered = picked_up | talked
         if record.zero_decides:
-            answered &= talked | (times.billable != 0) | ~_is_one_of(codes, _UNANSWERED)
+            answered &= talked | (times.billable != 0) | ~np.isin(codes, _UNANSWERED_CODES)
     elif record.billable is not None:
         answered = talked | by_word
     else:
@@ -313,10 +312,6 @@ def _answered_and_status(
     codes[overruled] = _CODE["completed"]
     status = pa.array(LEG_STATUSES, TEXT).take(pa.array(codes))
     return pa.array(answered, mask=undecided if bool(undecided.any()) else None), status
-
-
-def _is_one_of(codes: NDArray[np.int8], statuses: tuple[str, ...]) -> Mask:
-    return np.logical_or.reduce([codes == _CODE[status] for status in statuses])
 
 
 def _status_codes(word: pa.LargeStringArray | None, statuses: dict[str, str], size: int) -> NDArray[np.int8]:

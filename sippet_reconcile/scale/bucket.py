@@ -41,6 +41,7 @@ __all__ = [
     "compare_bucket",
     "decide_bucket",
     "rows_of",
+    "split_columns",
     "without_marks",
 ]
 
@@ -54,10 +55,17 @@ def rows_of(part: pd.DataFrame) -> NDArray[np.int64]:
     return np.sort(part[ROW].to_numpy("int64"))
 
 
-def without_marks(part: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of a bucket in the order of the whole, as they came in."""
+def without_marks(part: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the rows of a bucket in the order of the whole: some columns, and the others but for the marks."""
     order = np.argsort(part[ROW].to_numpy("int64"))
-    return part.drop(columns=[ROW, TOGETHER]).take(order).reset_index(drop=True)
+    part = part.drop(columns=[ROW, TOGETHER]).take(order).reset_index(drop=True)
+    return split_columns(part, names)
+
+
+def split_columns(part: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return some columns, in their order here, and the others."""
+    is_core = part.columns.isin(list(names))
+    return part.loc[:, is_core], part.loc[:, ~is_core]
 
 
 class Decision(NamedTuple):
@@ -91,8 +99,13 @@ class Decision(NamedTuple):
     is_uuid: NDArray[np.bool_]
 
 
-def decide_bucket(legs: pd.DataFrame, calls: pd.DataFrame) -> tuple[pd.DataFrame, Decision]:
-    """Make CDR calls of the legs of a bucket, and match what shares an id."""
+def decide_bucket(
+    legs: pd.DataFrame, calls: pd.DataFrame, names: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame, Decision]:
+    """Make CDR calls of the legs of a bucket, and match what shares an id.
+
+    Returned are `names` of the columns of the CDR calls, the other columns, and what was decided.
+    """
     ready = prepare(legs, calls)
     groups, keys, ids = ready.groups, ready.keys, ready.legs
     by_id = match_by_ids(ready.calls, groups=groups, keys=keys, legs=ids, linked_named=ready.linked_named)
@@ -104,7 +117,7 @@ def decide_bucket(legs: pd.DataFrame, calls: pd.DataFrame) -> tuple[pd.DataFrame
     is_uuid = np.zeros(len(calls), np.bool_)
     free = np.flatnonzero(by_id.free_calls)
     is_uuid[free] = are_uuids(take_text(keys.uuid, free))
-    return ready.cdr_calls, Decision(
+    decision = Decision(
         by_id,
         ready.aside,
         ready.call_aside,
@@ -115,6 +128,7 @@ def decide_bucket(legs: pd.DataFrame, calls: pd.DataFrame) -> tuple[pd.DataFrame
         has_uuid,
         is_uuid,
     )
+    return *split_columns(ready.cdr_calls, names), decision
 
 
 @dataclass(frozen=True, eq=False)

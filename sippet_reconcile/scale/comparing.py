@@ -15,6 +15,7 @@ from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, Comparison
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding
 from sippet_reconcile.reconciliation.core import PairPositions
+from sippet_reconcile.reconciliation.explaining.causes import EXPLANATIONS
 from sippet_reconcile.reconciliation.explaining.company import Company
 from sippet_reconcile.reconciliation.explaining.explain import choose_leading, count_company
 from sippet_reconcile.reconciliation.explaining.registry import current_explanations
@@ -50,15 +51,19 @@ def compare_in_parts(sides: Sides, rules: Rules) -> Comparison:
     """
     calls: Any = sides.calls
     cdr_calls: Any = sides.cdr_calls
-    terms = Terms(rules, Common.of(sides), current_explanations())
+    table = current_explanations()
+    # What somebody added may ask for any column of the export.
+    core_only = all(known in EXPLANATIONS for known in table)
+    call_parts, cdr_parts = calls.parts(core_only=core_only), cdr_calls.parts(core_only=core_only)
+    terms = Terms(rules, Common.of(sides), table)
     call_part, call_row = calls.parts_of(sides.call_pos)
     cdr_part, cdr_row = cdr_calls.parts_of(sides.cdr_pos)
     is_near = call_part == cdr_part
     near = _by_part(call_part, np.flatnonzero(is_near))
     compared = gather(
         compare_bucket,
-        [calls.parts[call_part[rows[0]]] for rows in near],
-        [cdr_calls.parts[cdr_part[rows[0]]] for rows in near],
+        [call_parts[call_part[rows[0]]] for rows in near],
+        [cdr_parts[cdr_part[rows[0]]] for rows in near],
         [
             PairPositions(call_row[rows], cdr_row[rows], sides.rule[rows], sides.confidence[rows])
             for rows in near

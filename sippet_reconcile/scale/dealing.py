@@ -17,13 +17,13 @@ from dask.delayed import delayed
 from dask.utils import get_default_shuffle_method
 
 from sippet_reconcile.errors import InputError, SchemaError
-from sippet_reconcile.scale.bucket import ROW, TOGETHER, rows_of, without_marks
-from sippet_reconcile.scale.spread import SpreadFrame, gather
+from sippet_reconcile.scale.bucket import ROW, TOGETHER, rows_of, split_columns, without_marks
+from sippet_reconcile.scale.spread import Group, SpreadFrame, gather
 from sippet_reconcile.scale.together import Ids, Joined, ids_of_calls, ids_of_legs, join_ids
 from sippet_reconcile.schema import CALLS, LEGS, FrameSchema, conform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dask.delayed import Delayed
     from numpy.typing import NDArray
@@ -77,32 +77,24 @@ def deal(legs: Any, calls: Any, n_buckets: int | None = None) -> tuple[Dealt, De
         gather(_look_at, call_parts, [ids_of_calls] * len(call_parts)),
     )
     joined = delayed(join_ids([ids for _, ids in (*of_legs, *of_calls)]))
-    method = "tasks" if get_default_shuffle_method() == "disk" else None
-    marked = [
-        _marked(frame, parts, [size for size, _ in looked], joined, ids_of).shuffle(
-            on=TOGETHER, npartitions=n_buckets, force=True, shuffle_method=method
-        )
-        for frame, parts, looked, ids_of in (
-            (legs, leg_parts, of_legs, ids_of_legs),
-            (calls, call_parts, of_calls, ids_of_calls),
-        )
-    ]
-    parts = [frame.to_delayed() for frame in marked]
-    clean = [[delayed(without_marks)(part) for part in of_one] for of_one in parts]
-    rows = [[delayed(rows_of)(part) for part in of_one] for of_one in parts]
-    kept = persist(*clean[0], *clean[1], *rows[0], *rows[1])
-    found = compute(*kept[2 * n_buckets :])
     return (
-        _dealt(kept[:n_buckets], found[:n_buckets], legs),
-        _dealt(kept[n_buckets : 2 * n_buckets], found[n_buckets:], calls),
+        _dealt(
+            _marked(legs, leg_parts, [size for size, _ in of_legs], joined, ids_of_legs),
+            n_buckets,
+            LEGS.names,
+        ),
+        _dealt(
+            _marked(calls, call_parts, [size for size, _ in of_calls], joined, ids_of_calls),
+            n_buckets,
+            CALLS.names,
+        ),
     )
 
 
 def _conformed(frame: Any, schema: FrameSchema) -> Any:
     """Return a Dask DataFrame whose columns have the schema's types."""
     if isinstance(frame, pd.DataFrame):
-        plain = pd.DataFrame(conform(frame, schema).reset_index(drop=True))
-        plain.attrs = {}
+        plain = _plain(frame, schema)
         return dd.from_pandas(plain, npartitions=max(1, -(-len(plain) // ROWS_OF_PART)), sort=False)
     if not isinstance(frame, dd.DataFrame):
         msg = f"{schema.name} is {type(frame).__name__}, neither a Dask DataFrame nor a DataFrame"
@@ -113,6 +105,10 @@ def _conformed(frame: Any, schema: FrameSchema) -> Any:
 
 def _plain(part: pd.DataFrame, schema: FrameSchema) -> pd.DataFrame:
     plain = pd.DataFrame(conform(part, schema).reset_index(drop=True))
+    if plain.columns.has_duplicates:
+        twice = sorted({str(name) for name in plain.columns[plain.columns.duplicated()]})
+        msg = f"{schema.name} has several columns named {', '.join(twice)}; rename or drop all but one"
+        raise SchemaError(msg)
     plain.attrs = {}
     return plain
 
@@ -144,7 +140,21 @@ def _mark(
     return part.assign(**{ROW: np.arange(begin, begin + len(part)), TOGETHER: joined.of(ids_of(part).own)})
 
 
-def _dealt(parts: Any, rows: Any, frame: Any) -> Dealt:
+def _dealt(frame: Any, n_buckets: int, names: Sequence[str]) -> Dealt:
+    """Deal the rows of one frame, and wait until that is done: two at once would hold twice as much in between."""
+    method = "tasks" if get_default_shuffle_method() == "disk" else None
+    dealt = frame.shuffle(on=TOGETHER, npartitions=n_buckets, force=True, shuffle_method=method)
+    parts = dealt.to_delayed()
+    split = delayed(without_marks, nout=2, pure=False)
+    both = [split(part, names) for part in parts]
+    kept = persist(*(one for of_part in both for one in of_part), *(delayed(rows_of)(part) for part in parts))
+    rows = list(compute(*kept[2 * n_buckets :]))
     order = np.argsort(np.concatenate(rows), kind="stable")
     sizes = np.array([len(of_part) for of_part in rows], np.int64)
-    return Dealt(SpreadFrame(parts, sizes, order, frame._meta), list(rows))  # noqa: SLF001 - how Dask names it
+    meta = frame._meta.drop(columns=[ROW, TOGETHER])  # noqa: SLF001 - how Dask names what a frame looks like
+    groups = [
+        Group(list(kept[place : 2 * n_buckets : 2]), of_group)
+        for place, of_group in enumerate(split_columns(meta, names))
+        if len(of_group.columns)
+    ]
+    return Dealt(SpreadFrame(groups, sizes, order, [str(name) for name in meta.columns]), rows)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 import pandas as pd
 from dask.base import compute
+from dask.config import set as set_config
 from dask.delayed import delayed
 
 from sippet_reconcile.reconciliation.sides import Columns, text_codes
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-__all__ = ["Places", "SpreadColumns", "SpreadFrame", "gather"]
+__all__ = ["Group", "Places", "SpreadColumns", "SpreadFrame", "gather"]
 
 
 def gather(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Any]:
@@ -33,7 +34,9 @@ def gather(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Any]:
     [11, 22]
     """
     run = delayed(task, pure=False, traverse=False)
-    return list(compute(*(run(*of_one) for of_one in zip(*parts, strict=True))))
+    # Row positions travel with the tasks, eight bytes a row: a worker that dies takes none of them along.
+    with set_config({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
+        return list(compute(*(run(*of_one) for of_one in zip(*parts, strict=True))))
 
 
 class Places(NamedTuple):
@@ -54,19 +57,29 @@ class Places(NamedTuple):
     back: NDArray[np.int64]
 
 
+class Group(NamedTuple):
+    """Columns that lie together: the parts, as Dask knows them, and the same columns without a row.
+
+    What is seldom looked at lies by itself, so that it is not fetched from disk along with the others.
+    """
+
+    parts: list[Delayed]
+    meta: pd.DataFrame
+
+
 class SpreadFrame:
     """A frame in parts.
 
     Parameters
     ----------
-    parts
-        The parts, as Dask knows them: each computes to a DataFrame with the same columns.
+    groups
+        The columns. Each group has equally many parts; each part computes to a DataFrame.
     sizes
-        How many rows each has.
+        How many rows each part has.
     order
         For each row of this frame its place among the rows of all parts, one part behind the other.
-    meta
-        The same columns without a row.
+    names
+        The names of the columns in their order; those of the groups, one behind the other, where not given.
     made
         Further columns, each made when it is asked for; one replaces a column of its name.
 
@@ -80,30 +93,35 @@ class SpreadFrame:
 
     def __init__(
         self,
-        parts: Sequence[Delayed],
+        groups: Sequence[Group],
         sizes: NDArray[np.int64],
         order: NDArray[np.int64],
-        meta: pd.DataFrame,
+        names: Sequence[str] | None = None,
         made: Mapping[str, Callable[[SpreadFrame], Any]] | None = None,
     ) -> None:
-        self.parts = list(parts)
+        self._groups = tuple(groups)
         self._bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
         self._order = order
-        self._meta = meta
+        self._group_of = {str(name): group for group in groups for name in group.meta.columns}
+        self._names = list(self._group_of) if names is None else list(names)
         self._made = dict(made or {})
 
     def __len__(self) -> int:
         return len(self._order)
 
     def __repr__(self) -> str:
-        return f"<SpreadFrame: {len(self):,} rows x {len(self.columns)} columns in {len(self.parts):,} parts>"
+        return f"<SpreadFrame: {len(self):,} rows x {len(self.columns)} columns in {len(self._bounds) - 1:,} parts>"
 
     @property
     def columns(self) -> pd.Index[str]:
         """The names of the columns."""
-        return pd.Index(
-            [*self._meta.columns, *(name for name in self._made if name not in self._meta.columns)]
-        )
+        return pd.Index([*self._names, *(name for name in self._made if name not in self._names)])
+
+    @property
+    def dtypes(self) -> pd.Series[Any]:
+        """The types of the stored columns, by name."""
+        types = {name: self._group_of[name].meta.dtypes[name] for name in self._names}
+        return pd.Series(types, dtype=object)
 
     @property
     def index(self) -> pd.RangeIndex:
@@ -121,20 +139,21 @@ class SpreadFrame:
         return not len(self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._made or name in self._meta.columns
+        return name in self._made or name in self._names
 
     def __getitem__(self, name: str | list[str]) -> Any:
         if isinstance(name, list):
             made = {one: self._made[one] for one in name if one in self._made}
-            return self._with(meta=self._meta.loc[:, [one for one in name if one not in made]], made=made)
+            return self._with(names=[one for one in name if one not in made], made=made)
         if name in self._made:
             return self._make(name)
-        if name not in self._meta.columns:
+        if name not in self._names:
             raise KeyError(name)
         if 2 * len(self) < self._bounds[-1]:
             return self._take_stored(np.arange(len(self)), [name])[name]
-        found = gather(lambda part: part[name], self.parts)
-        column = pd.concat([self._meta[name], *found], ignore_index=True)
+        group = self._group_of[name]
+        found = gather(lambda part: part[name], group.parts)
+        column = pd.concat([group.meta[name], *found], ignore_index=True)
         return column if self._is_in_order else column.take(self._order).reset_index(drop=True)
 
     @property
@@ -163,7 +182,7 @@ class SpreadFrame:
         """Return a column of few distinct texts as codes and words, as `text_codes` does; no text travels twice."""
         if name in self._made:
             return text_codes(self._make(name))
-        found = gather(lambda part: text_codes(part[name]), self.parts)
+        found = gather(lambda part: text_codes(part[name]), self._group_of[name].parts)
         places: dict[str, int] = {}
         codes = [np.zeros(0, np.int64)]
         for of_part, words in found:
@@ -178,19 +197,25 @@ class SpreadFrame:
     def take(self, rows: Any) -> pd.DataFrame:
         """Return some rows, by position, numbered from 0."""
         rows = np.asarray(rows, np.int64)
-        frame = self._take_stored(rows, [str(name) for name in self._meta.columns])
+        frame = self._take_stored(rows, self._names)
         made = {name: self._make(name).array.take(rows) for name in self._made}
         return frame.assign(**made)
 
     def _take_stored(self, rows: NDArray[np.int64], names: list[str]) -> pd.DataFrame:
         places = self.places(rows)
-        found = gather(
-            lambda part, local: part[names].take(local),
-            [self.parts[number] for number in places.parts],
-            places.local,
-        )
-        together = pd.concat([self._meta[names], *found], ignore_index=True)
-        return together.take(places.back).reset_index(drop=True)
+        together: list[pd.DataFrame] = []
+        for group in self._groups:
+            wanted = [name for name in names if self._group_of[name] is group]
+            if not wanted and together:
+                continue
+            found = gather(
+                lambda part, local, wanted=wanted: part[wanted].take(local),
+                [group.parts[number] for number in places.parts],
+                places.local,
+            )
+            together.append(pd.concat([group.meta[wanted], *found], ignore_index=True))
+        side_by_side = pd.concat(together, axis=1)[names]
+        return side_by_side.take(places.back).reset_index(drop=True)
 
     def reindex(self, positions: Any) -> pd.DataFrame:
         """Return some rows, by position; -1 gives a missing row."""
@@ -231,27 +256,39 @@ class SpreadFrame:
     def blocks(self, size: int) -> Iterator[pd.DataFrame]:
         """Yield all rows, so many at a time; without any row there is one block without rows."""
         made = {name: self._make(name).array for name in self._made}
-        names = [str(name) for name in self._meta.columns]
         for begin in range(0, max(len(self), 1), size):
             rows = np.arange(begin, min(begin + size, len(self)))
-            stored = self._take_stored(rows, names)
+            stored = self._take_stored(rows, self._names)
             yield stored.assign(**{name: values.take(rows) for name, values in made.items()})
+
+    def parts(self, *, core_only: bool = False) -> list[Delayed]:
+        """Return the parts with all stored columns, or with those of the first group alone."""
+        if core_only or len(self._groups) == 1:
+            return self._groups[0].parts
+        together = delayed(_side_by_side, pure=False)
+        of_groups = zip(*(group.parts for group in self._groups), strict=True)
+        return [together(parts, self._names) for parts in of_groups]
 
     def to_dask(self) -> Any:
         """Return a Dask DataFrame of the rows in the order of the parts, without what is made when it is asked for."""
         import dask.dataframe as dd  # noqa: PLC0415 - only where somebody asks
 
-        return dd.from_delayed(self.parts, meta=self._meta, verify_meta=False)
+        meta = _side_by_side([group.meta for group in self._groups], self._names)
+        return dd.from_delayed(self.parts(), meta=meta, verify_meta=False)[self._names]
 
     def _with(self, **changed: Any) -> SpreadFrame:
-        given: dict[str, Any] = {"order": self._order, "meta": self._meta, "made": self._made, **changed}
-        return SpreadFrame(self.parts, np.diff(self._bounds), given["order"], given["meta"], given["made"])
+        given: dict[str, Any] = {"order": self._order, "names": self._names, "made": self._made, **changed}
+        return SpreadFrame(self._groups, np.diff(self._bounds), given["order"], given["names"], given["made"])
 
     def _rows(self, rows: NDArray[np.int64]) -> SpreadFrame:
         def of(name: str) -> Callable[[SpreadFrame], Any]:
             return lambda _: self._make(name).array.take(rows)
 
         return self._with(order=self._order[rows], made={name: of(name) for name in self._made})
+
+
+def _side_by_side(parts: Sequence[pd.DataFrame], names: list[str]) -> pd.DataFrame:
+    return pd.concat(parts, axis=1)[names]
 
 
 class _ByPosition:

@@ -16,6 +16,7 @@ from dask.delayed import delayed
 
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.reconciliation.concluding import Matched, conclude
+from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.reconciliation.steps import check_arguments, one_api
@@ -23,7 +24,7 @@ from sippet_reconcile.scale.bucket import decide_bucket
 from sippet_reconcile.scale.comparing import compare_in_parts
 from sippet_reconcile.scale.dealing import deal
 from sippet_reconcile.scale.matching import ByIdOfAll, match_rest
-from sippet_reconcile.scale.spread import SpreadColumns, SpreadFrame, gather
+from sippet_reconcile.scale.spread import Group, SpreadColumns, SpreadFrame, gather
 
 if TYPE_CHECKING:
     from sippet_reconcile.period import Period
@@ -56,7 +57,8 @@ def reconcile(
         A Dask DataFrame with the columns that `read_cdr` returns, one row per record.
         The order of rows is that of the partitions. A DataFrame is taken as well.
     calls
-        A Dask DataFrame, or a DataFrame, of Call records.
+        A Dask DataFrame, or a DataFrame, of Call records. A DataFrame is sent to the workers: large
+        ones are better read by them, with ``dask.dataframe.read_parquet``.
     period, rules, progress
         As in `sippet_reconcile.reconcile`.
     npartitions
@@ -99,14 +101,18 @@ def reconcile(
         of_legs, of_calls = deal(legs, calls, npartitions)
         api_url = one_api(of_calls.frame.codes("api_url")[1])
         report(1, _N_STEPS, "matching ids")
-        decide = delayed(decide_bucket, nout=2)
-        decided = [decide(*both) for both in zip(of_legs.frame.parts, of_calls.frame.parts, strict=True)]
-        kept = persist(*(one for both in decided for one in both))
-        decisions = gather(lambda decision: decision, kept[1::2])
+        decide = delayed(decide_bucket, nout=3, pure=False)
+        decided = [
+            decide(*both, CDR_CALLS.names)
+            for both in zip(of_legs.frame.parts(), of_calls.frame.parts(), strict=True)
+        ]
+        kept = persist(*(one for of_bucket in decided for one in of_bucket))
+        decisions = gather(lambda decision: decision, kept[2::3])
         known = ByIdOfAll.of(decisions, of_legs.rows, of_calls.rows)
         sizes = np.array([len(decision.first_leg) for decision in decisions], np.int64)
-        meta = delayed(lambda part: part.iloc[:0])(kept[0]).compute()
-        cdr_calls: Any = SpreadFrame(kept[::2], sizes, known.cdr_order, meta)
+        metas = gather(lambda part: part.iloc[:0], kept[:2])
+        groups = [Group(list(kept[place::3]), meta) for place, meta in enumerate(metas) if len(meta.columns)]
+        cdr_calls: Any = SpreadFrame(groups, sizes, known.cdr_order)
         report(2, _N_STEPS, "matching numbers")
         # A spread frame answers what is asked of a DataFrame.
         all_legs: Any = of_legs.frame

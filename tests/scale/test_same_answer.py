@@ -127,6 +127,9 @@ def test_frames_that_do_not_fit_are_refused_before_anything_is_read(world: Any, 
     with pytest.raises(sr.SchemaError, match=r"call_key \(no such column") as caught:
         scale.reconcile(in_parts(legs.drop(columns="call_key"), []), calls, progress=False)
     assert caught.value.failures["column"].tolist() == ["call_key"]
+    twice = pd.concat([legs, legs["x_trunk"]], axis=1)
+    with pytest.raises(sr.SchemaError, match="legs has several columns named x_trunk; rename"):
+        scale.reconcile(twice, calls, progress=False)
     with pytest.raises(sr.SchemaError, match="calls is list, neither a Dask DataFrame nor a DataFrame"):
         scale.reconcile(legs, [calls], progress=False)
     with pytest.raises(sr.InputError, match="npartitions is 0"):

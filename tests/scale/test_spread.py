@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.reconciliation.sides import Columns, text_codes
-from sippet_reconcile.scale.spread import SpreadColumns, SpreadFrame
+from sippet_reconcile.scale.spread import Group, SpreadColumns, SpreadFrame
 from sippet_reconcile.schema import take
 
 
@@ -20,9 +20,13 @@ def spread(frame: pd.DataFrame, part_of_row: list[int], n_parts: int) -> SpreadF
     """Lay each row of a frame into a part, in an order of the parts' own."""
     at = np.array(part_of_row, np.int64)
     rows = [np.flatnonzero(at == part)[::-1] for part in range(n_parts)]
-    parts = [delayed(frame.take(of_part).reset_index(drop=True)) for of_part in rows]
     order = np.argsort(np.concatenate(rows))
-    return SpreadFrame(parts, np.array([len(of_part) for of_part in rows]), order, frame.iloc[:0])
+    sizes = np.array([len(of_part) for of_part in rows])
+    groups = [
+        Group([delayed(some.take(of_part).reset_index(drop=True)) for of_part in rows], some.iloc[:0])
+        for some in (frame.iloc[:, ::2], frame.iloc[:, 1::2])
+    ]
+    return SpreadFrame(groups, sizes, order, frame.columns.tolist())
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,7 @@ def test_columns_and_rows_are_those_of_the_frame(both: Any, part_of_row: list[in
     positions = [*rows, -1]
     assert (len(other), other.shape, other.empty) == (len(frame), frame.shape, frame.empty)
     assert other.columns.tolist() == frame.columns.tolist()
+    assert other.dtypes.to_dict() == frame.dtypes.to_dict()
     for name in ("id", "started_at", "duration_seconds", "status"):
         pd.testing.assert_series_equal(other[name], frame[name])
         pd.testing.assert_series_equal(other.iloc[rows][name], frame[name].iloc[rows].reset_index(drop=True))

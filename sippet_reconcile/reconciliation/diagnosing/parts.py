@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from sippet_reconcile._display import hide_middle, shortened
 from sippet_reconcile.reconciliation.sides import text_codes
-from sippet_reconcile.schema import text_series
+from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,8 @@ def columns(sides: Sides, *, users: bool = True) -> list[str]:
     """Return the columns that may split pairs, the likeliest cause first."""
     kept = [
         str(name)
-        for name in sides.cdr_calls.columns
-        if str(name).startswith("x_") and isinstance(sides.cdr_calls[name].dtype, pd.StringDtype)
+        for name, dtype in sides.cdr_calls.dtypes.items()
+        if str(name).startswith("x_") and isinstance(dtype, pd.StringDtype)
     ]
     return ["source_file", *kept, "direction", *(["sip_username"] if users else [])]
 
@@ -94,7 +94,8 @@ def is_an_id(sides: Sides, column: str) -> bool:
     """Tell from evenly spaced pairs whether nearly every pair has a value of its own: such a column is never encoded whole."""
     if not column.startswith("x_"):
         return False
-    some = sides.at(evenly(len(sides), _TRIED)).cdr_text(column)
+    rows = sides.cdr_pos[evenly(len(sides), _TRIED)]
+    some = text_array(sides.cdr_calls[[column]].take(rows)[column])
     return len(some) >= _TRIED and int(pc.count_distinct(some).as_py()) > len(some) // 2
 
 

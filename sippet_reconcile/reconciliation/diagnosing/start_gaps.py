@@ -187,7 +187,7 @@ class StartGaps:
             yield self.files
         yield Grouping.everything(len(self))
         frame = self.sides.cdr_calls
-        kept = [name for name in frame.columns if str(name).startswith("x_") and _has_few_words(frame[name])]
+        kept = [name for name in frame.columns if str(name).startswith("x_") and _has_few_words(frame, name)]
         makers: dict[str, Callable[[], tuple[NDArray[np.int64], list[str]]]] = {
             **{str(name): partial(self._source_codes, name) for name in kept},
             "direction": lambda: text_codes(text_series(self._either("direction"))),
@@ -227,7 +227,8 @@ def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
     return places
 
 
-def _has_few_words(column: pd.Series[Any]) -> bool:
+def _has_few_words(frame: pd.DataFrame, name: Any) -> bool:
     """Tell from some rows whether a column has few distinct values."""
-    some = column.iloc[:: max(len(column) // _LOOKED_AT, 1)].astype("str").dropna()
+    rows = np.arange(0, len(frame), max(len(frame) // _LOOKED_AT, 1))
+    some = frame[[name]].take(rows)[name].astype("str").dropna()
     return int(some.nunique()) <= max(_FEW_WORDS, len(some) // 2)

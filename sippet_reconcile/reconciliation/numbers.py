@@ -7,7 +7,6 @@ the country code, or add a prefix for the outside line.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["as_e164", "compare_numbers", "is_true", "last_digits"]
+__all__ = ["as_e164", "compare_numbers", "is_true", "last_digits", "shown_numbers"]
 
 _WITHHELD: Final = r"^0{5,}$"  # fewer are an operator's code
 
@@ -49,7 +48,7 @@ def is_true(mask: pa.BooleanArray) -> NDArray[np.bool_]:
 
 def compare_numbers(
     sides: Sides, party: str, number_digits: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Callable[[NDArray[np.int64]], pa.Array]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Compare one party of every pair.
 
     Parameters
@@ -67,8 +66,6 @@ def compare_numbers(
     agrees, is_known : arrays of bool
         Whether the numbers are the same, and whether the CDR names one at all: a
         missing number, or one without a digit such as ``anonymous``, proves nothing.
-    shown : callable
-        Returns the CDR's number of given pairs, in E.164 where it has that.
     """
     call, cdr = sides.call_text(f"{party}_number"), sides.cdr_text(f"{party}_number")
     agrees = is_true(pc.equal(call, cdr))
@@ -76,12 +73,12 @@ def compare_numbers(
     rest = np.flatnonzero(~agrees)
     if len(rest):
         agrees[rest], is_known[rest] = _compare_forms(sides, party, rest, number_digits)
+    return agrees, is_known
 
-    def shown(rows: NDArray[np.int64]) -> pa.Array:
-        part = sides.at(rows)
-        return pc.coalesce(part.cdr_text(f"{party}_e164"), part.cdr_text(f"{party}_number"))
 
-    return agrees, is_known, shown
+def shown_numbers(sides: Sides, party: str) -> pa.Array:
+    """Return the CDR's number of one party of every pair, in E.164 where it has that."""
+    return pc.coalesce(sides.cdr_text(f"{party}_e164"), sides.cdr_text(f"{party}_number"))
 
 
 def _compare_forms(

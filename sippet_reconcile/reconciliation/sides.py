@@ -140,7 +140,7 @@ class Sides:
         """All CDR calls, matched or not."""
         return self.of_cdr.frame
 
-    def at(self, rows: NDArray[np.int64]) -> Sides:
+    def at(self, rows: NDArray[np.int64] | slice) -> Sides:
         """Return the sides of some pairs, by position."""
         return Sides(
             self.of_calls,
@@ -152,6 +152,10 @@ class Sides:
             self,
             rows,
         )
+
+    def block(self, begin: int, end: int) -> Sides:
+        """Return the sides of the pairs from one position to another, which see what these have gathered."""
+        return self.at(slice(begin, end))
 
     def where(self, mask: NDArray[np.bool_]) -> Sides:
         """Return the sides of the marked pairs; these same sides where all are."""
@@ -233,8 +237,10 @@ class Sides:
         return self._gather("cdr", "flags", name)
 
 
-def _picked(column: Any, positions: NDArray[np.int64]) -> Any:
-    return column[positions] if isinstance(column, np.ndarray) else column.take(pa.array(positions))
+def _picked(column: Any, positions: NDArray[np.int64] | slice) -> Any:
+    if isinstance(column, np.ndarray) or isinstance(positions, slice):
+        return column[positions]
+    return column.take(pa.array(positions))
 
 
 def has_fraction(instants: NDArray[np.datetime64]) -> bool:
@@ -245,7 +251,7 @@ def has_fraction(instants: NDArray[np.datetime64]) -> bool:
 
 def instants_of(series: pd.Series[pd.Timestamp], clock_offset_s: float = 0.0) -> NDArray[np.datetime64]:
     """Return instants without their zone (UTC), a clock offset removed; missing is NaT."""
-    plain = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+    plain = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]", copy=False)
     offset = offset_us(clock_offset_s)
     shifted: NDArray[np.datetime64] = np.subtract(plain, np.timedelta64(offset, "us")) if offset else plain
     return shifted

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, compare_pairs, round_seconds
+from sippet_reconcile.reconciliation.comparing import compare
+from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, compare_pairs
+from sippet_reconcile.reconciliation.comparing.fields import round_seconds
 from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
@@ -534,9 +536,9 @@ def start_of(n: int, rules: Rules) -> dict[str, dict[str, Any]]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=cases(), rules=RULES)
+@given(rows=cases(), rules=RULES, at_once=st.sampled_from([1, 2, 100]))
 def test_compare_agrees_with_a_slow_second_opinion(
-    matched: Any, make_row: Any, rows: Any, rules: Rules
+    matched: Any, make_row: Any, rows: Any, rules: Rules, at_once: int
 ) -> None:
     built = matched(
         [
@@ -547,13 +549,36 @@ def test_compare_agrees_with_a_slow_second_opinion(
             for n, r in enumerate(rows)
         ]
     )
-    comparison = built.compare(rules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare, "_BLOCK", at_once)
+        comparison = built.compare(rules)
     seen = set(zip(comparison.pair_rows.tolist(), comparison.discrepancies["field"].tolist(), strict=True))
     assert seen == oracle(rows, rules)
     fields = comparison.fields
     parts = fields[["agreeing", "within_tolerance", "no_evidence", "differing"]].sum(axis=1)
     assert parts.tolist() == fields["compared"].tolist()
     assert int(fields["differing"].sum()) == len(seen)
+
+
+def test_pairs_stand_alike_in_blocks_and_all_at_once(
+    matched: Any, make_row: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        make_row(
+            call={"duration_seconds": 60 + n % 4, "from_number": f"+4420794601{n % 3:02}"},
+            cdr={"billable_s": 60.0, "from_number": "+442079460101", "is_coarse": n % 5 == 0},
+        )
+        for n in range(23)
+    ]
+    whole = matched(rows).compare()
+    monkeypatch.setattr(compare, "_BLOCK", 4)
+    blocks = matched(rows).compare()
+    for name, standing in whole.results.items():
+        np.testing.assert_array_equal(blocks.results[name].standing, standing.standing)
+        if standing.gap_s is not None:
+            np.testing.assert_array_equal(blocks.results[name].gap_s, standing.gap_s)
+    pd.testing.assert_frame_equal(blocks.discrepancies, whole.discrepancies)
+    assert set(whole.discrepancies["field"]) >= {"duration_seconds", "from_number"}
 
 
 @settings(max_examples=50, deadline=None)

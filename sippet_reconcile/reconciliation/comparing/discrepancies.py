@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.comparing.doubts import why_not
-from sippet_reconcile.reconciliation.comparing.standing import FieldResult, Standing
+from sippet_reconcile.reconciliation.comparing.standing import FieldStanding, Standing
 from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, MICROS
 from sippet_reconcile.reconciliation.sides import Sides, micros
 from sippet_reconcile.schema import DISCREPANCIES, arrow_to_frame
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.comparing.common import Common
+    from sippet_reconcile.reconciliation.comparing.fields import Field
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["build_discrepancies"]
@@ -31,7 +32,8 @@ __all__ = ["build_discrepancies"]
 
 def build_discrepancies(
     sides: Sides,
-    results: Mapping[str, FieldResult],
+    fields_by_name: Mapping[str, Field],
+    results: Mapping[str, FieldStanding],
     basis: NDArray[np.float64],
     rounded: NDArray[np.float64],
     *,
@@ -42,7 +44,7 @@ def build_discrepancies(
     rows = [result.rows(Standing.DIFFERS) for result in results.values()]
     fields = np.repeat(np.arange(len(results)), [len(r) for r in rows])
     pair_rows = np.concatenate(rows).astype(np.int64)
-    texts = [result.texts(r) for result, r in zip(results.values(), rows, strict=True)]
+    texts = [fields_by_name[name].write(sides.at(r)) for name, r in zip(results, rows, strict=True)]
     order = np.lexsort((fields, pair_rows))
     fields, pair_rows = fields[order], pair_rows[order]
     value_call, value_cdr = (

@@ -114,7 +114,7 @@ def why_not(
     is_cut = is_duration.copy()
     is_cut[is_duration] = _may_be_cut(at.at(np.flatnonzero(is_duration)), basis_s[is_duration], rules)
     is_word = is_field["status"].copy()
-    is_word[is_word] = _is_vocabulary(sides, rows[is_word], common, rules)
+    is_word[is_word] = _is_vocabulary(at.at(np.flatnonzero(is_word)), common, rules)
     tests = (
         ~may_be_corrected,
         no_start & ~is_field["status"],
@@ -148,17 +148,17 @@ def _may_be_cut(at: Sides, basis_s: NDArray[np.float64], rules: Rules) -> NDArra
     return (n_legs > 1) & ~of_one_leg & (basis_s == np.floor(basis_s)) & (gap_s <= lost)
 
 
-def _is_vocabulary(sides: Sides, rows: NDArray[np.int64], common: Common, rules: Rules) -> NDArray[np.bool_]:
+def _is_vocabulary(at: Sides, common: Common, rules: Rules) -> NDArray[np.bool_]:
     """Mark wrong statuses that nearly all calls of their CDR status have in common: another word for the same.
 
     Asked is only between words for calls that nobody answered, and where the rules know
     nothing of the API's word: that answered calls are shown unanswered, or still open, may
     well be wrong of all. Whoever maps the CDR's word in the rules is believed.
     """
-    if not len(rows):
+    if not len(at):
         return np.zeros(0, np.bool_)
-    cdr_codes, cdr_words = sides.cdr_codes("status")
-    call_codes, call_words = sides.call_codes("status")
+    cdr_codes, cdr_words = at.cdr_codes("status")
+    call_codes, call_words = at.call_codes("status")
     # The last row and column stand for what is missing, whose code is -1.
     places = {word: place for place, word in enumerate([*call_words, None])}
     counts = np.zeros((len(cdr_words) + 1, len(places)), np.int64)
@@ -180,7 +180,7 @@ def _is_vocabulary(sides: Sides, rows: NDArray[np.int64], common: Common, rules:
             same = word not in known or (cdr_word in UNANSWERED and word in unanswered)
             holds[row, column] &= same and normal_word(cdr_word) not in mapped
     holds[-1, :] = holds[:, -1] = False
-    marked: NDArray[np.bool_] = holds[cdr_codes[rows], call_codes[rows]]
+    marked: NDArray[np.bool_] = holds[cdr_codes, call_codes]
     return marked
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FieldResult", "FieldStanding", "Standing", "stand"]
+__all__ = ["FieldStanding", "Standing", "stand"]
 
 
 class Standing(IntEnum):
@@ -44,24 +42,6 @@ class FieldStanding:
     def rows(self, standing: Standing) -> NDArray[np.int64]:
         """Return the pairs that stand so."""
         return np.flatnonzero(self.standing == standing)
-
-
-@dataclass(frozen=True, eq=False)
-class FieldResult(FieldStanding):
-    """The same, while values are at hand.
-
-    Attributes
-    ----------
-    texts
-        Called with the rows that differ, returns both values in API form.
-    """
-
-    texts: Callable[[NDArray[np.int64]], tuple[pa.Array, pa.Array]] = field(kw_only=True)
-
-    @property
-    def without_texts(self) -> FieldStanding:
-        """How the field stands: all that is kept once the values that differ are written down."""
-        return FieldStanding(self.standing, self.gap_s)
 
 
 def stand(

@@ -102,7 +102,7 @@ def _is_odd(row: dict[str, Any]) -> bool:
 
 def _party_rows(sides: Sides, party: str, material: Material) -> list[dict[str, Any]]:
     """Return how many numbers of one party lack E.164 or differ, and the transformation that most of them need."""
-    agrees, is_known, _ = compare_numbers(sides, party, material.rules.number_digits)
+    agrees, is_known = compare_numbers(sides, party, material.rules.number_digits)
     call, cdr = sides.call_text(f"{party}_number"), sides.cdr_text(f"{party}_number")
     has_e164 = np.asarray(sides.cdr_text(f"{party}_e164").is_valid())
     # Extensions and names have no E.164 form: only what has the digits of a number should have one,

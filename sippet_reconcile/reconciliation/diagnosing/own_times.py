@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from sippet_reconcile.errors import InputError
 from sippet_reconcile.keys import first_occurrence, normal_ids
-from sippet_reconcile.reconciliation.comparing.compare import round_seconds
+from sippet_reconcile.reconciliation.comparing.fields import round_seconds
 from sippet_reconcile.reconciliation.diagnosing.check import newest_rows
 from sippet_reconcile.reconciliation.diagnosing.records import (
     CLOCK_SLACK_S,

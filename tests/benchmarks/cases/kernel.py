@@ -26,8 +26,9 @@ def load_kernel(folder: Path) -> Step:
     import numpy as np
 
     import sippet_reconcile as sr
-    from sippet_reconcile.reconciliation.comparing import compare
     from sippet_reconcile.reconciliation.comparing.common import Common
+    from sippet_reconcile.reconciliation.comparing.compare import stand_in
+    from sippet_reconcile.reconciliation.comparing.fields import fields_of
     from sippet_reconcile.reconciliation.comparing.standing import Standing
     from sippet_reconcile.reconciliation.matching.by_id import call_keys, leg_keys, match_by_ids, name_calls
     from sippet_reconcile.reconciliation.matching.legs import group_by_id, group_legs
@@ -43,21 +44,16 @@ def load_kernel(folder: Path) -> Step:
     usable = np.ones(len(calls), np.bool_)
 
     def step() -> Any:
-        keys, ids = call_keys(calls, usable), leg_keys(call_key, linked_id)
-        named, linked_named = name_calls(keys, ids)
+        (keys, lookup), ids = call_keys(calls, usable), leg_keys(call_key, linked_id)
+        named, linked_named = name_calls(lookup, ids)
         groups = group_legs(group_by_id(ids.linked, ids.key), named, linked_named)
         found = match_by_ids(calls, groups=groups, keys=keys, legs=ids, linked_named=linked_named)
         sides = Sides.of(calls, cdr_calls, found.pairs, rules)
-        common, basis = Common.of(sides), sides.cdr_seconds("billable_s")
-        rounded = compare.round_seconds(basis, rules.duration_rounding)
-        results = {
-            "duration_seconds": compare._compare_duration(sides, basis, rounded, rules),
-            "status": compare._compare_status(sides, common, rules),
-            "ended_at": compare._compare_instants(sides, "ended_at", common, rules),
-        }
-        rows = {name: result.rows(Standing.DIFFERS) for name, result in results.items()}
+        fields = fields_of(sides, Common.of(sides), rules, COMPARED)
+        stand = stand_in(sides, fields)
+        rows = {name: sides.at(stand[name].rows(Standing.DIFFERS)) for name in COMPARED}
         return len(sides), {
-            name: (sides.at(at).call_text("id"), sides.at(at).call_text("call_uuid"), results[name].texts(at))
+            name: (at.call_text("id"), at.call_text("call_uuid"), fields[name].write(at))
             for name, at in rows.items()
         }
 

@@ -325,11 +325,13 @@ class TextLookup:
         self.texts = texts
         self.hashes = hash_text(texts)
         # Missing ones hash alike and are left out, so that the table holds what can be found.
-        self._origin = np.flatnonzero(self.hashes != _MISSING)
-        known = self.hashes if len(self._origin) == len(texts) else self.hashes[self._origin]
-        if not are_unique(known):
-            self._origin = self._origin[~pd.Index(known).duplicated()]
-            known = self.hashes[self._origin]
+        self._origin = np.flatnonzero(self.hashes != _MISSING) if texts.null_count else None
+        known = self.hashes if self._origin is None else self.hashes[self._origin]
+        self._are_unique = are_unique(known)
+        if not self._are_unique:
+            is_first = ~pd.Index(known).duplicated()
+            self._origin = np.flatnonzero(is_first) if self._origin is None else self._origin[is_first]
+            known = known[is_first]
         self._index = pd.Index(known)
         self._index.get_indexer(
             self._index[:1]
@@ -337,10 +339,10 @@ class TextLookup:
 
     def find(self, texts: pa.LargeStringArray) -> Positions:
         """Return, for each text, the position of the first equal one, else -1; equality is verified on the bytes."""
-        if not len(self._origin):
+        if not len(self._index):
             return np.full(len(texts), -1, np.int64)
-        found = self._index.get_indexer(pd.Index(hash_text(texts))).astype(np.int64)
-        if len(self._origin) < len(self.texts):
+        found = self._index.get_indexer(pd.Index(hash_text(texts))).astype(np.int64, copy=False)
+        if self._origin is not None:
             found = np.where(found >= 0, self._origin[found], -1)
         matched = np.flatnonzero(found >= 0)
         if _equal_at(texts, matched, self.texts, found[matched]):
@@ -348,6 +350,12 @@ class TextLookup:
         # Two different texts share a hash: let Arrow compare whole values instead.
         exact = pc.fill_null(pc.index_in(texts, value_set=self.texts, skip_nulls=True), -1)
         return np.asarray(exact).astype(np.int64)
+
+    def first_occurrence(self) -> Positions:
+        """Return, for each text, the position of its first equal occurrence, as the function of that name does."""
+        if self._are_unique:
+            return np.arange(len(self.texts), dtype=np.int64)
+        return first_occurrence(self.texts, self.hashes)
 
 
 def match_positions(left: pa.LargeStringArray, right: pa.LargeStringArray) -> Positions:

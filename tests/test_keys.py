@@ -173,6 +173,12 @@ def test_a_single_differing_byte_is_seen_wherever_it_stands(length: int) -> None
             ).tolist() == [0, -1]
 
 
+@pytest.mark.parametrize("texts", [["a", "b"], ["b", "a", "b"], [None, "a", None, "a"], [None], []])
+def test_a_lookup_knows_where_its_texts_occur_first(texts: list[str | None]) -> None:
+    first = keys.TextLookup(pa.array(texts, TEXT)).first_occurrence()
+    assert first.tolist() == [n if text is None else texts.index(text) for n, text in enumerate(texts)]
+
+
 def test_a_lookup_is_asked_often() -> None:
     lookup = keys.TextLookup(pa.array([None, "a", "b", "a"], TEXT))
     assert lookup.find(pa.array(["a", None, "z", "b"], TEXT)).tolist() == [1, -1, -1, 2]

@@ -154,7 +154,7 @@ def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
     [1000000]
     """
     plain = instants.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
-    return plain.astype("datetime64[us]").view(np.int64)
+    return plain.astype("datetime64[us]", copy=False).view(np.int64)
 
 
 def instant_us(at: datetime) -> int:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sippet_reconcile.keys import TextLookup
     from sippet_reconcile.reconciliation.matching.by_id import CallKeys, LegKeys
     from sippet_reconcile.reconciliation.matching.legs import Groups, LegsAside
 
@@ -81,12 +82,13 @@ def prepare(
     SchemaError
         If one call was handed in twice with different values.
     """
-    (aside, ids, first), (calls, call_aside, keys) = at_once(
+    (aside, ids, first), (calls, call_aside, keys, lookup) = at_once(
         lambda: _prepare_legs(legs), lambda: _prepare_calls(calls)
     )
     if reducing is not None:
         reducing()
-    named, linked_named = name_calls(keys, ids)
+    named, linked_named = name_calls(lookup, ids)
+    del lookup  # a table of all calls, and the largest that there is
     groups = group_legs(first, named, linked_named)
     # The parts of groups that were split are told apart by the call they name.
     parts = pa.array(groups.named, mask=(groups.named < 0) | ~groups.is_split)
@@ -107,14 +109,14 @@ def _prepare_legs(legs: pd.DataFrame) -> tuple[LegsAside, LegKeys, NDArray[np.in
 
 def _prepare_calls(
     calls: pd.DataFrame,
-) -> tuple[pd.DataFrame, dict[Bucket, tuple[NDArray[np.int64], str]], CallKeys]:
-    """Return the calls, those that take no part, and the keys of the others."""
+) -> tuple[pd.DataFrame, dict[Bucket, tuple[NDArray[np.int64], str]], CallKeys, TextLookup]:
+    """Return the calls, those that take no part, the keys of the others and what finds calls by them."""
     calls = _in_one_piece(calls)
     aside = _calls_aside(calls)
     usable = np.ones(len(calls), np.bool_)
     for rows, _ in aside.values():
         usable[rows] = False
-    return calls, aside, call_keys(calls, usable)
+    return calls, aside, *call_keys(calls, usable)
 
 
 def _in_one_piece(calls: pd.DataFrame) -> pd.DataFrame:

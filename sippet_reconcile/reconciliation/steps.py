@@ -23,7 +23,7 @@ from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import CALLS, LEGS, conform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
@@ -97,34 +97,34 @@ def reconcile(
     api_url = one_api(calls["api_url"].dropna().unique())
     with reporting(progress, unit="step") as report:
         report(0, _N_STEPS, "reading ids")
-        ready = prepare(legs, calls, reducing=lambda: report(1, _N_STEPS, "reducing legs to calls"))
-        calls, cdr_calls = ready.calls, ready.cdr_calls
-        report(2, _N_STEPS, "matching calls")
-        matches = match_calls(
-            calls,
-            cdr_calls,
-            groups=ready.groups,
-            keys=ready.keys,
-            legs=ready.legs,
-            linked_named=ready.linked_named,
-            rules=rules,
-        )
+        matched = _match(legs, calls, rules, report)
         report(3, _N_STEPS, "comparing and diagnosing")
-        sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
-        matched = Matched(
-            legs,
-            calls,
-            cdr_calls,
-            ready.aside,
-            ready.call_aside,
-            ready.groups.cdr_of,
-            ready.keys.first,
-            matches,
-            sides,
-        )
         rec = conclude(matched, _compare, period=period, rules=rules, api_url=api_url)
         report(_N_STEPS, _N_STEPS, "done")
     return rec
+
+
+def _match(
+    legs: pd.DataFrame, calls: pd.DataFrame, rules: Rules, report: Callable[[int, int, str], None]
+) -> Matched:
+    """Reduce the legs to CDR calls, and match these with the calls; the ids are needed no longer than that."""
+    ready = prepare(legs, calls, reducing=lambda: report(1, _N_STEPS, "reducing legs to calls"))
+    calls, cdr_calls = ready.calls, ready.cdr_calls
+    report(2, _N_STEPS, "matching calls")
+    matches = match_calls(
+        calls,
+        cdr_calls,
+        groups=ready.groups,
+        keys=ready.keys,
+        legs=ready.legs,
+        linked_named=ready.linked_named,
+        rules=rules,
+    )
+    sides = Sides.of(calls, cdr_calls, matches.pairs, rules)
+    first_with_uuid, cdr_of = ready.keys.first, ready.groups.cdr_of
+    return Matched(
+        legs, calls, cdr_calls, ready.aside, ready.call_aside, cdr_of, first_with_uuid, matches, sides
+    )
 
 
 def _compare(sides: Sides, rules: Rules) -> Comparison:

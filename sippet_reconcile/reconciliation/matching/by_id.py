@@ -54,8 +54,6 @@ class CallKeys:
         Marks the calls that take part in matching.
     uuid
         Normal ``call_uuid``; missing for calls that take no part.
-    lookup
-        Finds calls by it.
     first
         For each call the position of the first one with the same ``call_uuid``; its
         own where it has none.
@@ -63,7 +61,6 @@ class CallKeys:
 
     usable: NDArray[np.bool_]
     uuid: pa.LargeStringArray
-    lookup: TextLookup
     first: NDArray[np.int64]
 
 
@@ -96,13 +93,13 @@ class Rivals:
     rule: NDArray[np.int8]
 
 
-def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> CallKeys:
-    """Return the keys of the calls; those that are not usable have none."""
+def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> tuple[CallKeys, TextLookup]:
+    """Return the keys of the calls, and what finds calls by them; those that are not usable have none."""
     uuid = text_array(normal_ids(calls["call_uuid"]))
     if not usable.all():
         uuid = pc.if_else(pa.array(usable), uuid, pa.scalar(None, pa.large_string()))
     lookup = TextLookup(uuid)
-    return CallKeys(usable, uuid, lookup, first_occurrence(uuid, lookup.hashes))
+    return CallKeys(usable, uuid, lookup.first_occurrence()), lookup
 
 
 def leg_keys(call_key: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> LegKeys:
@@ -120,12 +117,12 @@ def _normal(ids: pa.LargeStringArray) -> pa.LargeStringArray:
     return ids if ids.null_count == len(ids) else text_array(normal_ids(text_series(ids)))
 
 
-def name_calls(keys: CallKeys, legs: LegKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def name_calls(lookup: TextLookup, legs: LegKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the call that each leg names by its key, and by its linked id.
 
     A call is named by the position of the first one with that ``call_uuid``; -1 is none.
     """
-    find, half = keys.lookup.find, len(legs.key) // 2
+    find, half = lookup.find, len(legs.key) // 2
     upper, lower, others = at_once(
         lambda: find(legs.key[:half]),
         lambda: find(legs.key[half:]),

@@ -94,7 +94,7 @@ def test_the_top_level_holds_what_a_project_needs_and_no_more() -> None:
     assert SHIPPED, "git did not answer"
     allowed = {
         "pyproject.toml", "sippet_reconcile", "notebooks", "tests", "sample_data",
-        "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "FAULTS.md", "FORMATS.md", "MONTH.md", "SECURITY.md",
+        "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "FAULTS.md", "FORMATS.md", "MONTH.md", "SCALE.md", "SECURITY.md",
         ".ci", ".gitignore", ".gitattributes",
     }  # fmt: skip
     assert {path.split("/")[0] for path in SHIPPED} <= allowed

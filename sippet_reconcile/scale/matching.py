@@ -8,7 +8,7 @@ are near enough depends on what all pairs of a file say.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -31,6 +31,23 @@ if TYPE_CHECKING:
 __all__ = ["ByIdOfAll", "match_rest"]
 
 _Rows = list["NDArray[np.int64]"]
+
+_LOOKED_AT: Final = (
+    "direction",
+    "from_number",
+    "to_number",
+    "from_e164",
+    "to_e164",
+    "started_at",
+    "ended_at",
+    "duration_seconds",
+    "billable_s",
+    "total_s",
+    "is_coarse",
+    "time_problem",
+    "legs_problem",
+)
+"""Columns that matching by numbers looks at, of either frame, where it has them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +199,10 @@ def match_rest(known: ByIdOfAll, calls: Any, cdr_calls: Any, rules: Rules) -> Ma
     """
     files = FilesOfPairs.of(calls, cdr_calls, known.by_id.pairs, rules)
     free_calls, free_cdr = np.flatnonzero(known.by_id.free_calls), np.flatnonzero(known.by_id.free_cdr)
-    some_calls, some_cdr = calls.take(free_calls), cdr_calls.take(free_cdr)
+    some_calls, some_cdr = (
+        frame[[name for name in _LOOKED_AT if name in frame]].take(rows)
+        for frame, rows in ((calls, free_calls), (cdr_calls, free_cdr))
+    )
     of_some = replace(files, of_cdr=files.of_cdr[free_cdr])
     all_free = [np.ones(len(rows), np.bool_) for rows in (free_calls, free_cdr)]
     close = match_by_numbers(some_calls, some_cdr, all_free[0], all_free[1], rules, files=of_some)

@@ -66,6 +66,7 @@ def build_world(seed: int, size: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
             "record_hash": rng.integers(1, 1 << 40, size),
             "problem": np.where(some(0.04), "no start", None),
             "is_helper": some(0.05),
+            "is_coarse": some(0.05),
             "x_trunk": rng.choice(["north", "south"], size),
         }
     )
@@ -89,6 +90,8 @@ def build_world(seed: int, size: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
             "fetched_at": START + pd.Timedelta(days=40),
         }
     )
+    if seed % 2:  # as calls have it whose numbers somebody read before
+        calls = calls.assign(from_e164=np.where(some(0.5), number, None), to_e164=called)
     twice = rng.integers(0, size, 2)
     later = calls.iloc[twice].assign(fetched_at=START + pd.Timedelta(days=41), status="busy")
     calls = pd.concat([calls, later.drop_duplicates("id")], ignore_index=True).iloc[rng.permutation(size)]

@@ -16,51 +16,36 @@ import sippet_reconcile as sr
 from sippet_reconcile import scale
 from sippet_reconcile.schema import CALLS, LEGS
 
+RULES = [
+    sr.Rules(),
+    sr.Rules(duration="total", clock_offset_s=2, start_window_s=90),
+    sr.Rules(duration="billable", internal_numbers=("+442079460100",)),
+]
 PLACES = st.lists(st.integers(0, 60), max_size=5)
+BOUNDS = sr.Period(pd.Timestamp("2026-10-05T08:02:00Z"), pd.Timestamp("2026-10-05T08:20:00Z"), timezone="UTC")
 
 
-@settings(max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 10_000),
-    leg_places=PLACES,
-    call_places=PLACES,
-    n_parts=st.integers(1, 5),
-    rules=st.sampled_from(
-        [
-            sr.Rules(),
-            sr.Rules(duration="total", clock_offset_s=2, start_window_s=90),
-            sr.Rules(duration="billable", internal_numbers=("+442079460100",)),
-        ]
-    ),
-    bounded=st.booleans(),
-)
-def test_random_partitions_give_the_answer_of_one_machine(  # noqa: PLR0917 - fixtures and draws
-    world: Any,
-    in_parts: Any,
-    same: Any,
-    seed: int,
-    leg_places: Any,
-    call_places: Any,
-    n_parts: int,
-    rules: Any,
-    bounded: bool,
+@pytest.mark.parametrize("examples", [8, pytest.param(80, marks=pytest.mark.slow)])
+def test_random_partitions_give_the_answer_of_one_machine(
+    world: Any, in_parts: Any, same: Any, examples: int
 ) -> None:
-    legs, calls = world(seed)
-    period = (
-        sr.Period(pd.Timestamp("2026-10-05T08:02:00Z"), pd.Timestamp("2026-10-05T08:20:00Z"), timezone="UTC")
-        if bounded
-        else None
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        seed=st.integers(0, 10_000),
+        size=st.sampled_from([3, 40, 200]),
+        places=st.tuples(PLACES, PLACES),
+        n_parts=st.integers(1, 5),
+        options=st.fixed_dictionaries(
+            {"rules": st.sampled_from(RULES), "period": st.sampled_from([None, BOUNDS])}
+        ),
     )
-    whole = sr.reconcile(legs, calls, period=period, rules=rules, progress=False)
-    spread = scale.reconcile(
-        in_parts(legs, leg_places),
-        in_parts(calls, call_places),
-        period=period,
-        rules=rules,
-        npartitions=n_parts,
-        progress=False,
-    )
-    same(whole, spread)
+    def hold(seed: int, size: int, places: Any, n_parts: int, options: Any) -> None:
+        legs, calls = world(seed, size)
+        whole = sr.reconcile(legs, calls, **options, progress=False)
+        parts = in_parts(legs, places[0]), in_parts(calls, places[1])
+        same(whole, scale.reconcile(*parts, **options, npartitions=n_parts, progress=False))
+
+    hold()
 
 
 def test_sides_without_rows_balance_to_nothing(same: Any) -> None:

@@ -31,7 +31,7 @@ def spread(frame: pd.DataFrame, part_of_row: list[int], n_parts: int) -> SpreadF
 
 @pytest.fixture(scope="module")
 def both(world: Any) -> Any:
-    calls = world(1)[1]
+    calls = world(2)[1]
 
     def build(part_of_row: list[int], n_parts: int) -> tuple[pd.DataFrame, SpreadFrame]:
         frame = calls.iloc[: len(part_of_row)].reset_index(drop=True)

@@ -8,7 +8,9 @@ reconciliation. It needs the extra ``dask``.
 from __future__ import annotations
 
 try:
-    import dask.dataframe  # noqa: F401 - looked for here, so that what is missing is said in words
+    # Looked for here, so that what is missing is said in words, and a setting is made after the defaults are known.
+    import dask.dataframe
+    import distributed  # noqa: F401
 except ImportError as exc:
     msg = (
         'sippet_reconcile.scale works with Dask, which is not installed: pip install "sippet-reconcile[dask]"'

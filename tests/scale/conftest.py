@@ -70,6 +70,9 @@ def build_world(seed: int, size: int = 40) -> tuple[pd.DataFrame, pd.DataFrame]:
             "x_trunk": rng.choice(["north", "south"], size),
         }
     )
+    # Stamps without seconds stand for their whole minute.
+    for name in ("started_at", "ended_at"):
+        legs[name] = legs[name].mask(legs["is_coarse"], legs[name].dt.floor("min"))
     again = rng.integers(0, size, size // 8)
     legs = pd.concat([legs, legs.iloc[again].assign(source_file="copy.csv")], ignore_index=True)
     legs = legs.iloc[rng.permutation(len(legs))]

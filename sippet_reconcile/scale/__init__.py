@@ -9,7 +9,7 @@ from __future__ import annotations
 
 try:
     # Looked for here, so that what is missing is said in words, and a setting is made after the defaults are known.
-    import dask.dataframe
+    import dask.dataframe  # noqa: F401
     import distributed  # noqa: F401
 except ImportError as exc:
     msg = (

@@ -108,7 +108,7 @@ def read_cdr(
     internal_numbers, strip_prefixes, progress
         As in `sippet_reconcile.read_cdr`.
     blocksize
-        Bytes of a block, about; its legs take three times as many, and reading it six times.
+        Bytes of a block, about; its legs take about three times as many.
 
     Returns
     -------

@@ -131,7 +131,8 @@ def test_ctrl_c_lets_requests_in_flight_finish_and_writes_them_down(lab):
         lab.apply(plan, concurrency=3)
     state = load_run(lab.audit)
     assert state.ended == "interrupted"
-    assert state.count(Outcome.APPLIED) == len(lab.patches()) == lab.n_attempts() >= 4
+    # Three are in flight at a time; the fourth may not have left yet.
+    assert state.count(Outcome.APPLIED) == len(lab.patches()) == lab.n_attempts() >= 3
     assert state.count(Outcome.UNKNOWN) == 0
     lab.sandbox.faults = Faults()
     lab.tap.on_patch = lambda _number, _request: None

@@ -184,3 +184,59 @@ def test_a_lookup_is_asked_often() -> None:
     assert lookup.find(pa.array(["a", None, "z", "b"], TEXT)).tolist() == [1, -1, -1, 2]
     assert lookup.find(pa.array([], TEXT)).tolist() == []
     assert keys.TextLookup(pa.array([None], TEXT)).find(pa.array(["a", None], TEXT)).tolist() == [-1, -1]
+
+
+UUIDS = ["8c1f3c52-0000-4aaa-8bbb-0123456789ab", "0f1e2d3c-4b5a-4978-8695-a4b3c2d1e0f9"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        UUIDS,
+        [UUIDS[0], None, UUIDS[1], None],
+        [None, None],
+        [],
+        [UUIDS[0].upper(), UUIDS[1]],
+        [f" {UUIDS[0]}", UUIDS[1].replace("-", ""), "-", None],
+        ["8c1f3c52-0000-4aaa-8bbb-0123456789ag", UUIDS[1]],
+        ["8c1f3c52x0000-4aaa-8bbb-0123456789ab", UUIDS[1]],
+        ["x" * 35, "y" * 37],
+        ["abc", "A-b-C"],
+    ],
+)
+def test_ids_are_hashed_as_their_normal_text_is(given: list[str | None]) -> None:
+    array = pa.array(given, TEXT)
+    normal = pa.array(normal_ids(pd.Series(given, dtype="str")).array, TEXT, from_pandas=True)
+    ids = keys.Ids.of(array)
+    assert ids.hashes.tolist() == keys.hash_text(normal).tolist()
+    assert ids.text.to_pylist() == normal.to_pylist()
+    assert ids.null_count == normal.null_count
+    assert ids.is_valid().to_pylist() == normal.is_valid().to_pylist()
+    if given:
+        last = pa.array([len(given) - 1, None], pa.int64())
+        assert ids.take(last).to_pylist() == [normal.to_pylist()[-1], None]
+        assert ids.are_uuids == all(one is None or one in UUIDS for one in given)
+
+
+def test_ids_in_different_forms_find_each_other() -> None:
+    usual, other = keys.Ids.of(pa.array([*UUIDS, None], TEXT)), [UUIDS[1].upper(), None, UUIDS[0], "x"]
+    assert match_positions(keys.Ids.of(pa.array(other, TEXT)), usual).tolist() == [1, -1, 0, -1]
+    assert match_positions(usual, keys.Ids.of(pa.array(other, TEXT))).tolist() == [2, 0, -1]
+    assert match_positions(usual, usual).tolist() == [0, 1, -1]
+    assert match_positions(usual[1:], usual.at(np.array([2, 1]))).tolist() == [1, -1]
+
+
+def test_ids_that_share_a_hash_are_told_apart() -> None:
+    same = np.full(2, 7, np.uint64)
+    left = keys.Ids(pa.array(UUIDS, TEXT), same, are_uuids=True)
+    right = keys.Ids(pa.array(UUIDS[::-1], TEXT), same, are_uuids=True)
+    assert match_positions(left, right).tolist() == [1, 0]
+    assert first_occurrence(left).tolist() == [0, 1]
+
+
+def test_a_lookup_works_through_many_texts_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_AT_ONCE", 3)
+    right = [str(n) for n in range(20)] + ["3", None]
+    left = [None, *(str(n * 7 % 31) for n in range(25)), None]
+    expected = [-1 if one is None or one not in right else right.index(one) for one in left]
+    assert match_positions(pa.array(left, TEXT), pa.array(right, TEXT)).tolist() == expected

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sippet_reconcile.reconciliation.core import MICROS, MatchRule, offset_us
+from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, offset_us
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ __all__ = ["Columns", "Sides", "gap_in_seconds", "has_fraction", "instants_of", 
 _TO_THE_END_OF_A_MINUTE: Final = np.timedelta64(60 * MICROS - 1, "us")
 _MOST_OF: Final = 4
 """A part of a quarter or more gathers its columns through the whole."""
+
+
+_AT_ONCE: Final = 1 << 16
+"""Instants looked at together."""
 
 
 class Columns:
@@ -245,8 +249,12 @@ def _picked(column: Any, positions: NDArray[np.int64] | slice) -> Any:
 
 def has_fraction(instants: NDArray[np.datetime64]) -> bool:
     """Tell whether any instant has a fraction of a second."""
-    whole = instants.astype("datetime64[s]")
-    return bool(((instants != whole) & ~np.isnat(instants)).any())
+    micro = instants.astype("datetime64[us]", copy=False).view(np.int64)
+    for begin in range(0, len(micro), _AT_ONCE):
+        block = micro[begin : begin + _AT_ONCE]
+        if ((block // MICROS * MICROS != block) & (block != NAT)).any():
+            return True
+    return False
 
 
 def instants_of(series: pd.Series[pd.Timestamp], clock_offset_s: float = 0.0) -> NDArray[np.datetime64]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from sippet_reconcile.reconciliation.core import at_once
+
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.sides import Sides
 
@@ -48,7 +50,9 @@ class Common:
     @classmethod
     def of(cls, sides: Sides) -> Self:
         """Count what there is among the calls, and among the pairs."""
-        codes, words = sides.of_calls.codes("status")
+        (codes, words), _ = at_once(
+            lambda: sides.of_calls.codes("status"), lambda: sides.of_cdr.codes("status")
+        )
         of_calls = np.bincount(codes + 1, minlength=len(words) + 1)[1:].tolist()
         cdr_codes, cdr_words = sides.cdr_codes("status")
         width = len(words) + 1

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.keys import TextLookup, first_occurrence, match_positions, normal_ids
+from sippet_reconcile.keys import Ids, TextLookup, first_occurrence, match_positions
 from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once
 from sippet_reconcile.reconciliation.matching.legs import take_text
-from sippet_reconcile.schema import text_array, text_series
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,11 +57,14 @@ class CallKeys:
     first
         For each call the position of the first one with the same ``call_uuid``; its
         own where it has none.
+    repeated
+        The calls that share their ``call_uuid`` with another one, ascending.
     """
 
     usable: NDArray[np.bool_]
-    uuid: pa.LargeStringArray
+    uuid: Ids
     first: NDArray[np.int64]
+    repeated: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +79,8 @@ class LegKeys:
         Positions of the legs whose linked id is not their own key.
     """
 
-    key: pa.LargeStringArray
-    linked: pa.LargeStringArray
+    key: Ids
+    linked: Ids
     others: NDArray[np.int64]
 
 
@@ -95,26 +98,38 @@ class Rivals:
 
 def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> tuple[CallKeys, TextLookup]:
     """Return the keys of the calls, and what finds calls by them; those that are not usable have none."""
-    uuid = text_array(normal_ids(calls["call_uuid"]))
+    given = text_array(calls["call_uuid"])
     if not usable.all():
-        uuid = pc.if_else(pa.array(usable), uuid, pa.scalar(None, pa.large_string()))
+        given = pc.if_else(pa.array(usable), given, pa.scalar(None, pa.large_string()))
+    uuid = Ids.of(given)
     lookup = TextLookup(uuid)
-    return CallKeys(usable, uuid, lookup.first_occurrence()), lookup
+    first = lookup.first_occurrence()
+    repeated = first[:0] if lookup.are_unique else np.flatnonzero(np.bincount(first)[first] > 1)
+    return CallKeys(usable, uuid, first, repeated), lookup
 
 
 def leg_keys(call_key: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> LegKeys:
     """Return the keys of the legs that count."""
-    key = _normal(call_key)
+    key = Ids.of(call_key)
     if call_key.equals(linked_id):
         return LegKeys(key, key, np.zeros(0, np.int64))
-    linked = _normal(linked_id)
-    # Most linked ids are the leg's own key or missing.
+    # Most linked ids are the leg's own key or missing: the others are all that is left to read.
+    others = _differing(linked_id, call_key)
+    links = Ids.of(take_text(linked_id, others))
+    if key.are_uuids and links.are_uuids:
+        hashes = key.hashes.copy()
+        hashes[others] = links.hashes
+        if linked_id.null_count:
+            hashes[np.asarray(linked_id.is_null())] = 0
+        return LegKeys(key, Ids(linked_id, hashes, are_uuids=True), others)
+    linked = Ids.of(linked_id)
+    return LegKeys(key, linked, _differing(linked.text, key.text))
+
+
+def _differing(linked: pa.LargeStringArray, key: pa.LargeStringArray) -> NDArray[np.int64]:
+    """Return the rows that have a linked id which is not their own key."""
     is_own = np.asarray(pc.fill_null(pc.equal(linked, key), fill_value=False))
-    return LegKeys(key, linked, np.flatnonzero(~is_own & np.asarray(linked.is_valid())))
-
-
-def _normal(ids: pa.LargeStringArray) -> pa.LargeStringArray:
-    return ids if ids.null_count == len(ids) else text_array(normal_ids(text_series(ids)))
+    return np.flatnonzero(~is_own & np.asarray(linked.is_valid()))
 
 
 def name_calls(lookup: TextLookup, legs: LegKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -126,7 +141,7 @@ def name_calls(lookup: TextLookup, legs: LegKeys) -> tuple[NDArray[np.int64], ND
     upper, lower, others = at_once(
         lambda: find(legs.key[:half]),
         lambda: find(legs.key[half:]),
-        lambda: find(take_text(legs.linked, legs.others)),
+        lambda: find(legs.linked.at(legs.others)),
     )
     named = np.concatenate([upper, lower])
     linked_named = named.copy()
@@ -179,18 +194,27 @@ def match_by_ids(
         The call that each leg names by its linked id.
     """
     no_rivals = np.zeros(len(calls), np.bool_)
-    by_key = _match_key(keys, groups.named, no_rivals, MatchRule.CALL_UUID)
+    asks = np.flatnonzero(groups.named >= 0)
+    by_key = _match_key(
+        keys, asks, groups.named[asks], no_rivals, n_cdr=len(groups), rule=MatchRule.CALL_UUID
+    )
     paired = np.zeros(len(calls), np.bool_)
     paired[by_key.pairs.call_pos] = True
     linked_named = _of_group(linked_named, groups)
     asks = np.flatnonzero((groups.named < 0) & (linked_named >= 0))
     asks = asks[~paired[linked_named[asks]]]
-    open_to_link = np.full(len(groups), -1, np.int64)
-    open_to_link[asks] = linked_named[asks]
-    by_link = _match_key(keys, open_to_link, by_key.ambiguous_calls, MatchRule.LINKED_ID)
+    by_link = _match_key(
+        keys,
+        asks,
+        linked_named[asks],
+        by_key.ambiguous_calls,
+        n_cdr=len(groups),
+        rule=MatchRule.LINKED_ID,
+    )
     found = [by_key.pairs, by_link.pairs]
     ambiguous_calls = by_key.ambiguous_calls | by_link.ambiguous_calls
-    unasked = _repeated_unasked(keys, ambiguous_calls)
+    # Calls that share their key with another one, and that no CDR names.
+    unasked = keys.repeated[~ambiguous_calls[keys.repeated]]
     ambiguous_calls[unasked] = True
     free_calls = keys.usable & ~ambiguous_calls
     free_cdr = (groups.named < 0) & (linked_named < 0)
@@ -234,6 +258,9 @@ def rivals_of(call_pos: NDArray[np.int64], cdr_pos: NDArray[np.int64], rule: Mat
 
 def join_pairs(parts: list[PairPositions], n_calls: int) -> PairPositions:
     """Join parts that share no call, in the order of the calls."""
+    parts = [part for part in parts if len(part)]
+    if len(parts) == 1 and bool((parts[0].call_pos[1:] > parts[0].call_pos[:-1]).all()):
+        return parts[0]
     cdr_of_call = np.full(n_calls, -1, np.int64)
     rule, confidence = np.empty(n_calls, np.int8), np.empty(n_calls, np.int8)
     for part in parts:
@@ -274,39 +301,40 @@ class _Tier:
 
 
 def _match_key(
-    keys: CallKeys, named: NDArray[np.int64], contested: NDArray[np.bool_], rule: MatchRule
+    keys: CallKeys,
+    asks: NDArray[np.int64],
+    wanted: NDArray[np.int64],
+    contested: NDArray[np.bool_],
+    *,
+    n_cdr: int,
+    rule: MatchRule,
 ) -> _Tier:
     """Match CDR calls by the key that they name: it decides where one call has it and one CDR call names it.
 
-    Calls that were contested before stay so, with whoever names them now.
+    `asks` are the CDR calls that name a call, `wanted` the call that each names. Calls that
+    were contested before stay so, with whoever names them now.
     """
     n_calls = len(keys.first)
-    asks = np.flatnonzero(named >= 0)
+    ambiguous_calls, ambiguous_cdr = np.zeros(n_calls, np.bool_), np.zeros(n_cdr, np.bool_)
     if not len(asks):
-        nothing = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
-        return _Tier(PairPositions.none(), rivals_of(asks, asks, rule), *nothing)
-    has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
-    with_key = np.bincount(keys.first[has_key], minlength=n_calls)
-    asked = np.bincount(named[asks], minlength=n_calls)
-    clean = (with_key == 1) & (asked == 1) & ~contested
-    paired = asks[clean[named[asks]]]
-    pairs = _in_order(named[paired], paired, n_calls, rule)
+        return _Tier(PairPositions.none(), rivals_of(asks, asks, rule), ambiguous_calls, ambiguous_cdr)
+    asked = np.bincount(wanted, minlength=n_calls)
+    clean = (asked == 1) & ~contested
+    clean[keys.first[keys.repeated]] = False
+    cdr_of_call = np.empty(n_calls, np.int64)
+    cdr_of_call[wanted] = asks
+    call_pos = np.flatnonzero(clean)
+    pairs = _pairs(call_pos, cdr_of_call[call_pos], rule)
+    is_rival = ~clean[wanted]
+    rival_cdr = asks[is_rival]
+    if not len(rival_cdr):
+        return _Tier(pairs, rivals_of(rival_cdr, rival_cdr, rule), ambiguous_calls, ambiguous_cdr)
     shared = (asked > 0) & ~clean
-    rival_calls = has_key[shared[keys.first[has_key]]]
-    rival_cdr = asks[shared[named[asks]]]
-    ambiguous_calls, ambiguous_cdr = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
+    rival_calls = np.flatnonzero(shared[keys.first])
     ambiguous_calls[rival_calls] = True
     ambiguous_cdr[rival_cdr] = True
-    rivals = rivals_of(*_cross(rival_calls, keys.first[rival_calls], rival_cdr, named[rival_cdr]), rule)
+    rivals = rivals_of(*_cross(rival_calls, keys.first[rival_calls], rival_cdr, wanted[is_rival]), rule)
     return _Tier(pairs, rivals, ambiguous_calls, ambiguous_cdr)
-
-
-def _repeated_unasked(keys: CallKeys, ambiguous: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the calls that share their key with another call, and that no CDR names."""
-    has_key = np.flatnonzero(np.asarray(keys.uuid.is_valid()))
-    with_key = np.bincount(keys.first[has_key], minlength=len(keys.first))
-    repeated = has_key[with_key[keys.first[has_key]] > 1]
-    return repeated[~ambiguous[repeated]]
 
 
 def _cross(
@@ -346,8 +374,8 @@ def _match_conversations(
         return PairPositions.none()
     if calls["conversation_id"].isna().all():
         return PairPositions.none()
-    conversation = text_array(normal_ids(calls["conversation_id"]))
-    conversation = pc.if_else(pa.array(usable), conversation, pa.scalar(None, pa.large_string()))
+    given = text_array(calls["conversation_id"])
+    conversation = Ids.of(pc.if_else(pa.array(usable), given, pa.scalar(None, pa.large_string())))
     n_with = np.bincount(first_occurrence(conversation), minlength=len(calls))
     named = _of_group(match_positions(legs.linked, conversation), groups)
     asks = np.flatnonzero(named >= 0)

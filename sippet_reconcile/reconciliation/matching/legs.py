@@ -18,12 +18,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.errors import SchemaError
-from sippet_reconcile.keys import are_unique, combine_hashes, first_occurrence, hash_text, match_positions
+from sippet_reconcile.keys import (
+    are_unique,
+    combine_hashes,
+    first_occurrence,
+    hash_text,
+    match_positions,
+    text_of,
+)
 from sippet_reconcile.reconciliation.core import instants_us
 from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from sippet_reconcile.keys import Texts
 
 __all__ = [
     "Groups",
@@ -203,7 +212,7 @@ class Groups:
         return len(self.size)
 
 
-def group_by_id(linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray) -> NDArray[np.int64]:
+def group_by_id(linked_id: Texts, call_key: Texts) -> NDArray[np.int64]:
     """Return for each leg the first one of its group.
 
     Legs with one `linked_id` are one group. A leg without it joins the one group in
@@ -220,7 +229,8 @@ def group_by_id(linked_id: pa.LargeStringArray, call_key: pa.LargeStringArray) -
     if linked_id.null_count == len(linked_id):
         key = call_key
     elif linked_id.null_count:
-        key = pc.coalesce(linked_id, _joined(linked_id, call_key), call_key)
+        linked, own = text_of(linked_id), text_of(call_key)
+        key = pc.coalesce(linked, _joined(linked, own), own)
     else:
         key = linked_id
     return first_occurrence(key)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from sippet_reconcile.keys import Ids
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.matching.legs import Groups
     from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
@@ -81,15 +82,13 @@ def ids_speak_against(
     return marked
 
 
-def have_uuids(
-    call_uuid: pa.LargeStringArray, leg_key: pa.LargeStringArray, groups: Groups, pairs: PairPositions
-) -> NDArray[np.bool_]:
+def have_uuids(call_uuid: Ids, leg_key: Ids, groups: Groups, pairs: PairPositions) -> NDArray[np.bool_]:
     """Mark the pairs of which the call has a UUID, and some leg of the CDR call as well.
 
     Parameters
     ----------
     call_uuid, leg_key
-        The ids of calls and of counted legs, in the form in which they are compared.
+        The ids of calls and of counted legs.
     groups
         The CDR call of each leg.
     pairs
@@ -105,7 +104,7 @@ def have_uuids(
     return has_uuid[pairs.cdr_pos] & are_uuids(take_text(call_uuid, pairs.call_pos))
 
 
-def have_keys(leg_key: pa.LargeStringArray, groups: Groups) -> NDArray[np.bool_]:
+def have_keys(leg_key: Ids, groups: Groups) -> NDArray[np.bool_]:
     """Mark the CDR calls of which some leg has an id that could be the API's."""
     has_key = np.zeros(len(groups), np.bool_)
     has_key[groups.cdr_of[np.asarray(leg_key.is_valid())]] = True

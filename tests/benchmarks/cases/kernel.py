@@ -30,6 +30,7 @@ def load_kernel(folder: Path) -> Step:
     from sippet_reconcile.reconciliation.comparing.compare import stand_in
     from sippet_reconcile.reconciliation.comparing.fields import fields_of
     from sippet_reconcile.reconciliation.comparing.standing import Standing
+    from sippet_reconcile.reconciliation.core import at_once
     from sippet_reconcile.reconciliation.matching.by_id import call_keys, leg_keys, match_by_ids, name_calls
     from sippet_reconcile.reconciliation.matching.legs import group_by_id, group_legs
     from sippet_reconcile.reconciliation.preparing import prepare
@@ -43,10 +44,15 @@ def load_kernel(folder: Path) -> Step:
     call_key, linked_id = text_array(legs["call_key"]), text_array(legs["linked_id"])
     usable = np.ones(len(calls), np.bool_)
 
+    def group() -> Any:
+        ids = leg_keys(call_key, linked_id)
+        return ids, group_by_id(ids.linked, ids.key)
+
     def step() -> Any:
-        (keys, lookup), ids = call_keys(calls, usable), leg_keys(call_key, linked_id)
+        # Both sides at the same time, as `prepare` does.
+        (ids, first), (keys, lookup) = at_once(group, lambda: call_keys(calls, usable))
         named, linked_named = name_calls(lookup, ids)
-        groups = group_legs(group_by_id(ids.linked, ids.key), named, linked_named)
+        groups = group_legs(first, named, linked_named)
         found = match_by_ids(calls, groups=groups, keys=keys, legs=ids, linked_named=linked_named)
         sides = Sides.of(calls, cdr_calls, found.pairs, rules)
         fields = fields_of(sides, Common.of(sides), rules, COMPARED)

@@ -46,6 +46,7 @@ def normal_ids(ids: pd.Series[str]) -> pd.Series[str]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> normal_ids(pd.Series([" 8C1F-3C52 ", "8c1f3c52", "-"], dtype="str")).tolist()
     ['8c1f3c52', '8c1f3c52', nan]
     """

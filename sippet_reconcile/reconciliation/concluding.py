@@ -122,8 +122,10 @@ def conclude(
             sides=sides,
         )
         comparison = comparing.result()
-    leg_cdr = np.full(len(known.legs), -1, np.int64)
-    leg_cdr[known.aside.counted] = known.cdr_of
+    leg_cdr = known.cdr_of
+    if len(known.aside.counted) < len(known.legs):
+        leg_cdr = np.full(len(known.legs), -1, np.int64)
+        leg_cdr[known.aside.counted] = known.cdr_of
     decided = Decided(
         known.legs,
         known.calls,

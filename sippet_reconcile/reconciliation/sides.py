@@ -8,7 +8,7 @@ the clock offset already removed, so nobody else has to remember it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, offset_
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ _MOST_OF: Final = 4
 
 
 _AT_ONCE: Final = 1 << 16
-"""Instants looked at together."""
+"""Instants, or pairs, looked at together."""
 
 
 class Columns:
@@ -79,9 +79,9 @@ class Columns:
         """Mark the rows that have a text."""
         return self._keep("is_known", name, lambda: np.asarray(self.text(name).is_valid()))
 
-    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Return a text column as `text_codes` does."""
-        return self._keep("codes", name, lambda: text_codes(self.frame[name]))
+    def codes(self, name: str) -> tuple[NDArray[Any], list[str]]:
+        """Return a text column as `text_codes` does, in half the memory: a product of two codes may not fit."""
+        return self._keep("codes", name, lambda: _word_codes(text_array(self.frame[name])))
 
     def show_fractions(self, *names: str) -> bool:
         """Tell whether any instant of some columns has a fraction of a second."""
@@ -161,13 +161,22 @@ class Sides:
         """Return the sides of the pairs from one position to another, which see what these have gathered."""
         return self.at(slice(begin, end))
 
+    def blocks(self) -> Iterator[Sides]:
+        """Yield all pairs, a few at a time: what is gathered of them is let go with each."""
+        for begin in range(0, len(self), _AT_ONCE):
+            yield self.block(begin, min(begin + _AT_ONCE, len(self)))
+
     def where(self, mask: NDArray[np.bool_]) -> Sides:
         """Return the sides of the marked pairs; these same sides where all are."""
         return self if bool(mask.all()) else self.at(np.flatnonzero(mask))
 
     def exact(self) -> Sides:
-        """Return the pairs that an id matched; a match by numbers and time proves nothing about clocks."""
-        return self.where(self.rule != MatchRule.NUMBERS_AND_TIME)
+        """Return the pairs that an id matched; a match by numbers and time proves nothing about clocks.
+
+        They are nearly all, and gather by themselves: what they pick from the whole would be held twice.
+        """
+        part = self.where(self.rule != MatchRule.NUMBERS_AND_TIME)
+        return part if part is self else replace(part, _whole=None, _rows=None)
 
     def _keep(self, side: str, kind: str, name: str, make: Callable[[], Any]) -> Any:
         key = (side, kind, name)
@@ -213,11 +222,11 @@ class Sides:
         """Return a column of text of the CDR calls."""
         return self._gather("cdr", "text", name)
 
-    def call_codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    def call_codes(self, name: str) -> tuple[NDArray[Any], list[str]]:
         """Return a column of few distinct texts of the calls as codes and the words; missing has the code -1."""
         return self._gather("call", "codes", name), self.of_calls.codes(name)[1]
 
-    def cdr_codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    def cdr_codes(self, name: str) -> tuple[NDArray[Any], list[str]]:
         """Return a column of few distinct texts of the CDR calls as codes and the words; missing has the code -1."""
         return self._gather("cdr", "codes", name), self.of_cdr.codes(name)[1]
 
@@ -275,9 +284,13 @@ def text_codes(series: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:
     >>> codes.tolist(), words
     ([0, -1, 0], ['busy'])
     """
-    encoded = text_array(series).dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return codes, encoded.dictionary.to_pylist()
+    codes, words = _word_codes(text_array(series))
+    return codes.astype(np.int64), words
+
+
+def _word_codes(text: pa.LargeStringArray) -> tuple[NDArray[Any], list[str]]:
+    encoded = text.dictionary_encode()
+    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
 
 
 def micros(seconds: NDArray[np.float64] | float) -> NDArray[np.float64]:

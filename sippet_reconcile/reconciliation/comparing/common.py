@@ -54,12 +54,12 @@ class Common:
             lambda: sides.of_calls.codes("status"), lambda: sides.of_cdr.codes("status")
         )
         of_calls = np.bincount(codes + 1, minlength=len(words) + 1)[1:].tolist()
-        cdr_codes, cdr_words = sides.cdr_codes("status")
-        width = len(words) + 1
-        of_pairs = np.bincount(
-            (cdr_codes + 1) * width + sides.call_codes("status")[0] + 1,
-            minlength=(len(cdr_words) + 1) * width,
-        )
+        cdr_words = sides.of_cdr.codes("status")[1]
+        width, size = len(words) + 1, (len(cdr_words) + 1) * (len(words) + 1)
+        of_pairs = np.zeros(size, np.int64)
+        for part in sides.blocks():
+            cell = (part.cdr_codes("status")[0].astype(np.int64) + 1) * width
+            of_pairs += np.bincount(cell + part.call_codes("status")[0] + 1, minlength=size)
         both = np.flatnonzero(of_pairs)
         known, known_cdr = [None, *words], [None, *cdr_words]
         return cls(

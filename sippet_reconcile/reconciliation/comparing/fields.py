@@ -184,8 +184,7 @@ def _by_words(sides: Sides, name: str, meanings: Callable[[list[str]], list[_Mea
     cdr_text = pa.array([*(written for _, written in meaning), None], pa.large_string())
 
     def compare(at: Sides) -> FieldStanding:
-        call_codes, cdr_codes = at.call_codes(name)[0], at.cdr_codes(name)[0]
-        return FieldStanding(table.ravel()[cdr_codes * table.shape[1] + call_codes + 1])
+        return FieldStanding(table[at.cdr_codes(name)[0], at.call_codes(name)[0] + 1])
 
     def write(at: Sides) -> tuple[pa.Array, pa.Array]:
         return (

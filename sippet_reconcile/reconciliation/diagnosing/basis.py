@@ -190,6 +190,18 @@ def resolve_duration(
 
 def _telling(sides: Sides, rules: Rules) -> DurationBasis:
     """Count what the pairs that can tell say, the rules as they are."""
+    found = [_telling_rows(part, rules) for part in sides.blocks()]
+    begins = np.cumsum([0, *(len(part) for part in sides.blocks())])
+    none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    rows = np.concatenate([none[0], *(begin + at for begin, (at, _) in zip(begins, found, strict=False))])
+    is_total = np.concatenate([none[1], *(is_total for _, is_total in found)])
+    n_total = int(np.count_nonzero(is_total))
+    counts = len(rows), len(rows) - n_total, n_total
+    return DurationBasis(rules.duration, rules.duration, *counts, telling=(sides.at(rows), is_total))
+
+
+def _telling_rows(sides: Sides, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the pairs that can tell, and for each whether it says total seconds."""
     call, billable, total = (
         micros(seconds)
         for seconds in (
@@ -205,10 +217,7 @@ def _telling(sides: Sides, rules: Rules) -> DurationBasis:
     # A bug that counts nothing or forgets the answer would fit an unanswered call either way.
     telling = (fits_billable ^ fits_total) & sides.cdr_flags("is_answered")
     rows = np.flatnonzero(telling)
-    is_total = fits_total[rows]
-    n_total = int(np.count_nonzero(is_total))
-    counts = len(rows), len(rows) - n_total, n_total
-    return DurationBasis(rules.duration, rules.duration, *counts, telling=(sides.at(rows), is_total))
+    return rows, fits_total[rows]
 
 
 def find_duration_basis(basis: DurationBasis) -> Verdict:

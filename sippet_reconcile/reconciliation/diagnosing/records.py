@@ -21,7 +21,7 @@ from sippet_reconcile.reconciliation.statuses import UNANSWERED, normal_word, st
 from sippet_reconcile.schema import text_series
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +57,9 @@ _SHOWN: Final = (
     "call_uuid",
 )
 _ANSWERED: Final = ("completed", "voicemail")
+
+_AT_ONCE: Final = 1 << 16
+"""Calls looked at together."""
 
 _STUCK: Final[Mapping[str, tuple[str, str]]] = {
     "still open": ("is still open", "are still open"),
@@ -160,16 +163,31 @@ def impossible_calls(columns: Columns, rules: Rules) -> list[NDArray[np.bool_]]:
 
     `rules.duration` other than ``billable`` leaves out what only that basis forbids.
     """
-    started, ended, fetched = (columns.instants(name) for name in ("started_at", "ended_at", "fetched_at"))
-    length = gap_in_seconds(ended, started)
+    times = [columns.instants(name) for name in ("started_at", "ended_at", "fetched_at")]
     seconds = columns.seconds("duration_seconds")
-    backwards = length < 0
-    started_later = gap_in_seconds(started, fetched) > CLOCK_SLACK_S
-    ended_later = gap_in_seconds(ended, fetched) > CLOCK_SLACK_S
-    too_long = micros(seconds) > micros(length) + micros(rules.duration_tolerance_s)
     talked = np.zeros(len(seconds), np.bool_)
     if rules.duration == "billable":
         talked = has_status(columns, unanswered_words(rules)) & (seconds > 0)
+    blocks = [slice(begin, begin + _AT_ONCE) for begin in range(0, max(len(seconds), 1), _AT_ONCE)]
+    found = [
+        _impossible([time[at] for time in times], seconds[at], talked[at], rules.duration_tolerance_s)
+        for at in blocks
+    ]
+    return [np.concatenate(masks) for masks in zip(*found, strict=True)]
+
+
+def _impossible(
+    times: Sequence[NDArray[np.datetime64]],
+    seconds: NDArray[np.float64],
+    talked: NDArray[np.bool_],
+    tolerance_s: float,
+) -> list[NDArray[np.bool_]]:
+    started, ended, fetched = times
+    length = gap_in_seconds(ended, started)
+    backwards = length < 0
+    started_later = gap_in_seconds(started, fetched) > CLOCK_SLACK_S
+    ended_later = gap_in_seconds(ended, fetched) > CLOCK_SLACK_S
+    too_long = micros(seconds) > micros(length) + micros(tolerance_s)
     return [
         backwards,
         too_long & ~backwards,

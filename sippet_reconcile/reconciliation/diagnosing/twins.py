@@ -168,5 +168,5 @@ def _shared(begins: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _has_text(array: pa.LargeStringArray) -> NDArray[np.bool_]:
-    lengths = pc.binary_length(pc.utf8_trim_whitespace(array)).fill_null(0)
-    return np.asarray(lengths.to_numpy(zero_copy_only=False) > 0)
+    is_blank = pc.or_(pc.equal(pc.binary_length(array), 0), pc.utf8_is_space(array))
+    return ~np.asarray(is_blank.fill_null(fill_value=True))

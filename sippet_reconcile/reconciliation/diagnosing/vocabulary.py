@@ -99,19 +99,20 @@ def _table(
     sides: Sides, is_asked: NDArray[np.bool_] | None
 ) -> tuple[NDArray[np.int64], int, list[int], list[str]]:
     """Return how often each CDR word meets each API word in exactly matched calls, how many these are, and the words."""
-    cdr_codes, cdr_words = sides.cdr_codes("status")
-    call_codes, call_words = sides.call_codes("status")
-    exact = sides.rule != MatchRule.NUMBERS_AND_TIME
-    if is_asked is not None:
-        asked = is_asked[sides.call_pos]
-        exact &= asked
-    matched = _counted(cdr_codes if is_asked is None else cdr_codes[asked], len(cdr_words))
+    call_words, cdr_words = sides.of_calls.codes("status")[1], sides.of_cdr.codes("status")[1]
     width = len(call_words) + 1
-    cells = (cdr_codes + 1) * width + (call_codes + 1)
-    if not exact.all():
-        cells = cells[exact]
-    table = np.bincount(cells, minlength=(len(cdr_words) + 1) * width).reshape(-1, width)[1:, 1:]
-    return table, int(table.sum()), matched, cdr_words
+    cells = np.zeros((len(cdr_words) + 1) * width, np.int64)
+    matched = np.zeros(len(cdr_words), np.int64)
+    for part in sides.blocks():
+        cdr_codes, call_codes = part.cdr_codes("status")[0], part.call_codes("status")[0]
+        exact = part.rule != MatchRule.NUMBERS_AND_TIME
+        asked = np.ones(len(part), np.bool_) if is_asked is None else is_asked[part.call_pos]
+        matched += _counted(cdr_codes[asked], len(cdr_words))
+        exact &= asked
+        cell = (cdr_codes[exact].astype(np.int64) + 1) * width + (call_codes[exact] + 1)
+        cells += np.bincount(cell, minlength=len(cells))
+    table = cells.reshape(-1, width)[1:, 1:]
+    return table, int(table.sum()), matched.tolist(), cdr_words
 
 
 def _partner(counts: NDArray[np.int64], words: list[str]) -> dict[str, Any]:

@@ -947,3 +947,15 @@ def test_nothing_depends_on_how_many_rows_are_looked_at_together(monkeypatch: py
     assert blocks.counts == whole.counts
     assert whole.counts["matched"] > 29
     assert len(whole.discrepancies)
+
+
+@pytest.mark.parametrize("silent", [("cdr",), ("api",), ("cdr", "api")])
+def test_a_side_without_any_status_direction_or_name_is_compared_all_the_same(
+    make_legs: Frames, make_calls: Frames, silent: tuple[str, ...]
+) -> None:
+    nothing = dict.fromkeys(("status", "direction", "sip_username"))
+    legs = make_legs([leg(n, 600 * n, **(nothing if "cdr" in silent else {})) for n in range(3)])
+    calls = make_calls([call(n, 600 * n, talk=90, **(nothing if "api" in silent else {})) for n in range(3)])
+    rec = sr.reconcile(legs, calls, rules=sr.Rules(duration="billable"))
+    assert rec.discrepancies["field"].eq("duration_seconds").sum() == 3
+    assert rec.discrepancies["field"].eq("status").sum() == (3 if silent == ("api",) else 0)

@@ -107,7 +107,7 @@ def _table(
         cdr_codes, call_codes = part.cdr_codes("status")[0], part.call_codes("status")[0]
         exact = part.rule != MatchRule.NUMBERS_AND_TIME
         asked = np.ones(len(part), np.bool_) if is_asked is None else is_asked[part.call_pos]
-        matched += _counted(cdr_codes[asked], len(cdr_words))
+        matched += np.bincount(cdr_codes[asked] + 1, minlength=len(cdr_words) + 1)[1:]
         exact &= asked
         cell = (cdr_codes[exact].astype(np.int64) + 1) * width + (call_codes[exact] + 1)
         cells += np.bincount(cell, minlength=len(cells))

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -35,7 +36,7 @@ from sippet_reconcile.cdr.whole.small_files import SmallFiles
 from sippet_reconcile.errors import CdrFormatError, InputError
 from sippet_reconcile.progress import reporting
 from sippet_reconcile.scale.spread import gather
-from sippet_reconcile.scale.units import Cut, Together, is_packed, units_of
+from sippet_reconcile.scale.units import Cut, Together, is_changed, is_packed, units_of
 from sippet_reconcile.schema import arrow_to_frame
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ class _Reader:
         """Return the parts of all units, in their order."""
         done: dict[int, list[_Part]] = {}
         waiting = dict(enumerate(units))
-        for _ in range(_ROUNDS):
+        for n_read in count(1):
             if not waiting:
                 break
             # All that is left is read at the same time, by whoever has time.
@@ -188,11 +189,12 @@ class _Reader:
                 parts = self._concluded(unit, read[n], sums[n])
                 if isinstance(parts, list):
                     done[n] = parts
-                else:
+                elif n_read < _ROUNDS:
                     waiting[n] = parts
-        if waiting:
-            msg = f"{next(iter(waiting.values()))} changes while it is read; copy it and read the copy"
-            raise InputError(msg)
+                else:
+                    waiting[n] = Together(
+                        (unit.path,)
+                    )  # whoever reads it as a whole says why it does not settle
         return [part for n in sorted(done) for part in done[n]]
 
     def _whole(self, unit: Together) -> tuple[Delayed, Delayed]:
@@ -206,6 +208,7 @@ class _Reader:
     ) -> list[_Part] | Together | Cut:
         """Return the parts of a file, or what of it has to be read anew."""
         told: list[BlockTold | None] = gather(lambda told: told, [told for _, told in read])
+        gather(len, [sha256])  # the file is not read after this
         if any(one is None for one in told):
             # A record goes on, or something is wrong: who reads it from the beginning says what, and where.
             return Together((unit.path,))
@@ -213,6 +216,9 @@ class _Reader:
             settled, begins = conclude(
                 unit.opened, [one for one in told if one is not None], unit.settled, unit.source.name
             )
+        if is_changed(unit):
+            msg = f"{unit.source.name} changed while it was read; copy it and read the copy"
+            raise InputError(msg)
         if not unit.settled.agrees(settled):
             return replace(unit, settled=settled)
         tell_all(unit.source, unit.opened, self._request)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.evidence import Settled
     from sippet_reconcile.cdr.kinds import Request
 
-__all__ = ["Cut", "Together", "is_packed", "units_of"]
+__all__ = ["Cut", "Together", "is_changed", "is_packed", "units_of"]
 
 _OTHER: Final = (b"\x1f\x8b", b"PK\x03\x04", b"PAR1")
 
@@ -39,6 +39,17 @@ class Cut:
     opened: InPieces
     blocks: list[Block]
     settled: Settled
+    stamp: tuple[int, int]
+
+
+def is_changed(cut: Cut) -> bool:
+    """Tell whether a file is another one than when it was cut: its blocks would be those of two files."""
+    return _stamp(cut.path) != cut.stamp
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    told = path.stat()
+    return told.st_size, told.st_mtime_ns
 
 
 def is_packed(path: Path) -> bool:
@@ -72,10 +83,15 @@ def _cut(path: Path, request: Request, blocksize: int) -> Cut | None:
     """Cut a file into blocks; None where it has to be read as a whole, or is no larger than one."""
     if path.stat().st_size <= blocksize or is_packed(path):
         return None
+    stamp = _stamp(path)
     source = next(iter(open_sources(path)))
     try:
         opened = open_in_pieces(source, request)
         blocks = cut_blocks(path, blocksize) if opened is not None and opened.is_in_blocks else []
-        return Cut(path, source, opened, blocks, opened.guessed()) if opened is not None and blocks else None
+        return (
+            Cut(path, source, opened, blocks, opened.guessed(), stamp)
+            if opened is not None and blocks
+            else None
+        )
     except CdrFormatError:
         return None  # read as a whole it says so of itself, with its line

@@ -110,6 +110,36 @@ def test_blocks_are_read_again_by_what_a_later_one_tells(
     assert legs["started_at"].max() == pd.Timestamp("2026-10-27T09:00:00Z")
 
 
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [ROW.format(name="Ann", n=n, at="2026-10-01 09:00:00") for n in range(60)]
+    path = tmp_path / "Master.csv"
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    conclude = reading.conclude
+
+    def somebody_writes(*args: Any) -> Any:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(rows[0] + "\n")
+        return conclude(*args)
+
+    monkeypatch.setattr(reading, "conclude", somebody_writes)
+    with pytest.raises(sr.InputError, match=r"Master\.csv changed while it was read"):
+        scale.read_cdr(path, blocksize=2_000, timezone=ZONE, progress=False)
+
+
+def test_a_file_whose_blocks_never_agree_is_read_as_a_whole(
+    tmp_path: Path, concluded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sippet_reconcile.cdr.whole.pieces._PIECE", 1_000)
+    monkeypatch.setattr(reading, "_ROUNDS", 1)
+    rows = [f"{day:02d}/10/2026 09:00:00,60,call-{day:03d}-{n}" for day in range(1, 28) for n in range(20)]
+    path = tmp_path / "cdr.csv"
+    path.write_text("\n".join(["Start,Talk,Id", *rows]) + "\n", encoding="utf-8")
+    assert_same(path, 1_000, columns=COLUMNS, timezone="UTC")
+    assert concluded == ["Cut"]
+
+
 def test_lines_are_those_of_the_file_and_so_is_the_line_of_an_error(
     tmp_path: Path, concluded: list[str]
 ) -> None:

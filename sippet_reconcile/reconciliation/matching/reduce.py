@@ -155,7 +155,9 @@ def reduce_legs(
         names = leader.copy()
         names[several.calls] = several.first_where(has_one)
     columns["cdr_id"] = cdr_ids(legs, names, groups, split_names)
-    columns["n_legs"] = pd.arrays.IntegerArray(groups.size.astype(np.int64, copy=False), np.zeros(len(groups), np.bool_))
+    columns["n_legs"] = pd.arrays.IntegerArray(
+        groups.size.astype(np.int64, copy=False), np.zeros(len(groups), np.bool_)
+    )
     one_to_one = (
         len(leader) == len(legs) and several is None and np.array_equal(leader, np.arange(len(leader)))
     )

@@ -72,7 +72,7 @@ def test_every_format_of_lines_is_read_in_blocks_as_in_one_go(tmp_path: Path, na
     assert len(legs) > 150
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(blocksize=st.integers(8_000, 200_000))
 def test_wherever_a_file_is_cut_its_legs_are_the_same(blocksize: int) -> None:
     assert_same(sample_data() / "asterisk" / "Master.csv", blocksize, country="GB")

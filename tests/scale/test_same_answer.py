@@ -25,7 +25,7 @@ PLACES = st.lists(st.integers(0, 60), max_size=5)
 BOUNDS = sr.Period(pd.Timestamp("2026-10-05T08:02:00Z"), pd.Timestamp("2026-10-05T08:20:00Z"), timezone="UTC")
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [5, pytest.param(80, marks=pytest.mark.slow)])
 def test_random_partitions_give_the_answer_of_one_machine(
     world: Any, in_parts: Any, same: Any, examples: int
 ) -> None:

@@ -43,7 +43,7 @@ def both(world: Any) -> Any:
 PARTS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(PARTS, st.data())
 def test_columns_and_rows_are_those_of_the_frame(both: Any, part_of_row: list[int], data: Any) -> None:
     frame, other = both(part_of_row, 5)  # the last part has no row
@@ -72,7 +72,7 @@ def test_columns_and_rows_are_those_of_the_frame(both: Any, part_of_row: list[in
     assert sorted(by_part["id"].fillna("")) == sorted(frame["id"].fillna(""))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(PARTS)
 def test_what_is_made_is_made_when_it_is_asked_for_and_stands_in_front_of_what_is_stored(
     both: Any, part_of_row: list[int]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.comparing.common import Common
+    from sippet_reconcile.reconciliation.comparing.standing import FieldStanding
     from sippet_reconcile.reconciliation.explaining.explain import Held
     from sippet_reconcile.reconciliation.explaining.explanation import Explanation
     from sippet_reconcile.reconciliation.rules import Rules
@@ -137,8 +138,8 @@ class Compared:
 
     Attributes
     ----------
-    standing, gap_s
-        Per field how each pair stands, and the seconds between both sides where a field has them.
+    results
+        Field to how each pair stands in it.
     discrepancies, pair_rows
         The differing rows, not explained yet, and the pair of each.
     basis_s, rounded_s
@@ -147,8 +148,7 @@ class Compared:
         Which explanations hold on the differing rows.
     """
 
-    standing: Mapping[str, NDArray[np.int8]]
-    gap_s: Mapping[str, NDArray[np.float64] | None]
+    results: Mapping[str, FieldStanding]
     discrepancies: pd.DataFrame
     pair_rows: NDArray[np.int64]
     basis_s: NDArray[np.float64]
@@ -180,10 +180,8 @@ def compare_bucket(
     """
     rules = terms.rules
     comparison = compare_pairs(Sides.of(calls, cdr_calls, pairs, rules), rules, common=terms.common)
-    results = comparison.results
     return Compared(
-        {name: result.standing for name, result in results.items()},
-        {name: result.gap_s for name, result in results.items()},
+        comparison.results,
         comparison.discrepancies,
         comparison.pair_rows,
         comparison.basis_s,

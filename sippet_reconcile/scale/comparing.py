@@ -93,8 +93,8 @@ def _together(sides: Sides, rules: Rules, rows: list[NDArray[np.int64]], parts: 
     size = len(sides)
     standings: dict[str, FieldStanding] = {}
     for name in COMPARED_FIELDS:
-        standing = _scattered([part.standing[name] for part in parts], rows, np.empty(size, np.int8))
-        gaps = [gap_s for part in parts if (gap_s := part.gap_s[name]) is not None]
+        standing = _scattered([part.results[name].standing for part in parts], rows, np.empty(size, np.int8))
+        gaps = [gap_s for part in parts if (gap_s := part.results[name].gap_s) is not None]
         standings[name] = FieldStanding(standing, _scattered(gaps, rows, np.empty(size)) if gaps else None)
     company = sum((count_company(part.held.found) for part in parts), Company())
     named = [choose_leading(part.discrepancies, part.held, company) for part in parts]

@@ -20,7 +20,7 @@ import dask.dataframe as dd
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from dask.base import persist
+from dask.base import compute, persist
 from dask.config import set as set_config
 from dask.delayed import delayed
 
@@ -35,7 +35,6 @@ from sippet_reconcile.cdr.whole.pieces import GoesOnError, InPieces
 from sippet_reconcile.cdr.whole.small_files import SmallFiles
 from sippet_reconcile.errors import CdrFormatError, InputError
 from sippet_reconcile.progress import reporting
-from sippet_reconcile.scale.spread import gather
 from sippet_reconcile.scale.units import Cut, Together, is_changed, is_packed, units_of
 from sippet_reconcile.schema import arrow_to_frame
 
@@ -207,8 +206,8 @@ class _Reader:
         self, unit: Cut, read: Sequence[tuple[Delayed, Delayed]], sha256: Delayed
     ) -> list[_Part] | Together | Cut:
         """Return the parts of a file, or what of it has to be read anew."""
-        told: list[BlockTold | None] = gather(lambda told: told, [told for _, told in read])
-        gather(len, [sha256])  # the file is not read after this
+        # With the hash, so that the file is not read after this.
+        _, *told = compute(sha256, *(told for _, told in read))
         if any(one is None for one in told):
             # A record goes on, or something is wrong: who reads it from the beginning says what, and where.
             return Together((unit.path,))
@@ -299,7 +298,7 @@ def _sha256(path: Path) -> str:
 def _settled(parts: list[_Part], links: Links) -> list[_Part]:
     """Tell each part what only all of them together settle."""
     lengths: list[list[int]] = []
-    for told in gather(lambda told: told, [part.told for part in parts]):
+    for told in compute(*(part.told for part in parts)):
         for record in told.log:
             if LOG.isEnabledFor(record.levelno):
                 LOG.handle(record)

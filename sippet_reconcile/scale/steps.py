@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dask.base import persist
+from dask.base import compute, persist
 from dask.config import set as set_config
 from dask.delayed import delayed
 
@@ -107,7 +107,7 @@ def reconcile(
             for both in zip(of_legs.frame.parts(), of_calls.frame.parts(), strict=True)
         ]
         kept = persist(*(one for of_bucket in decided for one in of_bucket))
-        decisions = gather(lambda decision: decision, kept[2::3])
+        decisions = compute(*kept[2::3])
         known = ByIdOfAll.of(decisions, of_legs.rows, of_calls.rows)
         sizes = np.array([len(decision.first_leg) for decision in decisions], np.int64)
         metas = gather(lambda part: part.iloc[:0], kept[:2])

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from sippet_reconcile.cdr.files.sources import Source, open_sources
+from sippet_reconcile.cdr.files.packed import GZIP, ZIP
+from sippet_reconcile.cdr.files.sources import PARQUET, Source, open_sources
 from sippet_reconcile.cdr.whole.blocks import Block, cut_blocks
 from sippet_reconcile.cdr.whole.pieces import InPieces, open_in_pieces
 from sippet_reconcile.errors import CdrFormatError
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from sippet_reconcile.cdr.kinds import Request
 
 __all__ = ["Cut", "Together", "is_changed", "is_packed", "units_of"]
-
-_OTHER: Final = (b"\x1f\x8b", b"PK\x03\x04", b"PAR1")
 
 
 class Together(NamedTuple):
@@ -55,7 +54,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 def is_packed(path: Path) -> bool:
     """Tell whether a file is packed, or parquet."""
     with path.open("rb") as file:
-        return file.read(4).startswith(_OTHER)
+        return file.read(4).startswith((GZIP, ZIP, PARQUET))
 
 
 def units_of(files: Sequence[Path | IO[Any]], request: Request, blocksize: int) -> Iterator[Together | Cut]:

@@ -23,7 +23,7 @@ from sippet_reconcile.cdr.files.foreign import refuse_foreign
 from sippet_reconcile.cdr.files.packed import GZIP, ZIP, gunzipped, member_chunks, members_of, zip_errors
 from sippet_reconcile.errors import CdrFormatError, InputError
 
-__all__ = ["Paths", "Source", "blamed_on", "find_files", "open_sources"]
+__all__ = ["PARQUET", "Paths", "Source", "blamed_on", "find_files", "open_sources"]
 
 Paths: TypeAlias = "str | os.PathLike[str] | IO[bytes] | IO[str] | Iterable[Any]"
 """What ``paths`` accepts: a path, a glob, an open file, or several of them."""
@@ -37,7 +37,7 @@ MAX_WHOLE: Final = 1 << 30
 _CHUNK: Final = 1 << 20
 _LOOK: Final = 1 << 16
 _GLOB: Final = frozenset("*?[")
-_PARQUET: Final = b"PAR1"
+PARQUET: Final = b"PAR1"
 
 
 class Source:
@@ -117,10 +117,10 @@ class Source:
     @property
     def is_parquet(self) -> bool:
         """Whether the bytes are a parquet file."""
-        if self.head[:4] != _PARQUET:
+        if self.head[:4] != PARQUET:
             return False
         # Text may begin so, and a file may be cut off.
-        return self._data is None or self._data[-4:] == _PARQUET or b"\0" in self.head
+        return self._data is None or self._data[-4:] == PARQUET or b"\0" in self.head
 
     @property
     def head(self) -> bytes:

@@ -197,7 +197,9 @@ def match_rest(known: ByIdOfAll, calls: Any, cdr_calls: Any, rules: Rules) -> Ma
     rules
         The window, the digits, both tolerances and the clock offset are used.
     """
-    files = FilesOfPairs.of(calls, cdr_calls, known.by_id.pairs, rules)
+    files = FilesOfPairs.of(
+        calls, cdr_calls, known.by_id.pairs, rules, source_file=cdr_calls.codes("source_file")
+    )
     free_calls, free_cdr = np.flatnonzero(known.by_id.free_calls), np.flatnonzero(known.by_id.free_cdr)
     some_calls, some_cdr = (
         frame[[name for name in _LOOKED_AT if name in frame]].take(rows)
@@ -207,21 +209,9 @@ def match_rest(known: ByIdOfAll, calls: Any, cdr_calls: Any, rules: Rules) -> Ma
     all_free = [np.ones(len(rows), np.bool_) for rows in (free_calls, free_cdr)]
     close = match_by_numbers(some_calls, some_cdr, all_free[0], all_free[1], rules, files=of_some)
     is_other = ids_speak_against(
-        some_calls,
-        some_cdr,
-        close.pairs,
+        close,
         known.is_uuid[free_calls[close.call_pos]] & known.has_uuid[free_cdr[close.cdr_pos]],
         files=of_some,
         keyed=files.count(known.has_key),
-        rules=rules,
     )
-    of_all = replace(
-        close,
-        call_pos=free_calls[close.call_pos],
-        cdr_pos=free_cdr[close.cdr_pos],
-        rival_call=free_calls[close.rival_call],
-        rival_cdr=free_cdr[close.rival_cdr],
-        far_call=free_calls[close.far_call],
-        far_cdr=free_cdr[close.far_cdr],
-    )
-    return all_matches(known.by_id, of_all, is_other)
+    return all_matches(known.by_id, close.among(free_calls, free_cdr), is_other)

@@ -3,7 +3,8 @@
 Input are the rows of both sides, output are `Edges`, pairs of places in them. Full
 edges have both numbers in common. Weak ones have one, in full, and nothing against
 them on the other side: a caller is withheld, or one number is a shorter, local form of
-the other. No edge is both.
+the other. No edge is both. Whatever makes an edge, the end of the called number is the
+same on both sides: rows that have it in common can be looked at without all others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.keys import first_occurrence
+from sippet_reconcile.keys import first_occurrence, hash_text
 from sippet_reconcile.reconciliation.matching.legs import take_text
 from sippet_reconcile.reconciliation.matching.parties import contradict
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.matching.parties import Party, Rows
 
-__all__ = ["MOST_RIVALS", "Edges", "find_edges"]
+__all__ = ["MOST_RIVALS", "Edges", "find_edges", "meeting_keys"]
 
 MOST_RIVALS: Final = 64
 """A row with more candidates in its window is never decided; only so many nearest are looked at."""
@@ -102,6 +103,20 @@ def find_edges(calls: Rows, cdr: Rows, window: int, number_digits: int) -> tuple
     return full, Edges.joined(weak)
 
 
+def meeting_keys(rows: Rows) -> NDArray[np.uint64]:
+    """Return a number per row: rows that an edge may join have the same one, whatever the window.
+
+    It is made of the last digits called, as many as the shortest local form has. Where a
+    number that was called is the local form of another one, both end in these; any other
+    edge has all the last digits in common.
+    """
+    return hash_text(_end(rows.called.tail))
+
+
+def _end(tail: pa.LargeStringArray) -> pa.LargeStringArray:
+    return pc.utf8_slice_codeunits(tail, start=-SHORTEST_LOCAL)
+
+
 def _withheld_callers(sides: _Sides, called: _Codes, window: int) -> list[Edges]:
     """Return the pairs that called the same full number, the caller being withheld on one side at least."""
     calls, cdr = sides.calls, sides.cdr
@@ -133,7 +148,7 @@ def _local_forms(
     for masks in ((is_short[0], is_long[1]), (is_long[0], is_short[1])):
         if not (masks[0].any() and masks[1].any()):
             continue
-        ends = [pc.utf8_slice_codeunits(one.tail, start=-SHORTEST_LOCAL) for one in mine]
+        ends = [_end(one.tail) for one in mine]
         code = _combined(_text_codes(*ends), other_code)
         edges = sides.edges(code, masks, window=window, most=MOST_WEAK_RIVALS)
         pair = mine[0].take(edges.call), mine[1].take(edges.cdr)

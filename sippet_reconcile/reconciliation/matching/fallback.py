@@ -16,57 +16,78 @@ matched where nothing else at all could be meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sippet_reconcile.reconciliation.core import Confidence, MatchRule, PairPositions, at_once, offset_us
-from sippet_reconcile.reconciliation.matching.corroborate import Evidence, evidence_of
-from sippet_reconcile.reconciliation.matching.edges import FULL_DIGITS, MOST_RIVALS, Edges, find_edges
-from sippet_reconcile.reconciliation.matching.parties import e164_of, read_rows
-from sippet_reconcile.reconciliation.matching.starts import (
-    ENOUGH_PAIRS,
-    MINUTE_US,
-    WEAK_SHARE,
-    FilesOfPairs,
-    Sample,
-    StartGaps,
-    gaps_between,
-)
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.reconciliation.core import Confidence, MatchRule, PairPositions, offset_us
+from sippet_reconcile.reconciliation.matching.candidates import Known, find_candidates
+from sippet_reconcile.reconciliation.matching.corroborate import Evidence
+from sippet_reconcile.reconciliation.matching.edges import FULL_DIGITS, MOST_RIVALS, Edges
+from sippet_reconcile.reconciliation.matching.parties import e164_of
+from sippet_reconcile.reconciliation.matching.starts import MINUTE_US, WEAK_SHARE, StartGaps
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.matching.parties import Rows
+    from sippet_reconcile.reconciliation.matching.candidates import Candidates
+    from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["MOST_RIVALS", "CloseCalls", "e164_of", "match_by_numbers"]
-
-_NONE: Final = np.zeros(0, np.int64)
+__all__ = ["MOST_RIVALS", "CloseCalls", "decide", "e164_of", "match_by_numbers"]
 
 
 @dataclass(frozen=True, eq=False)
 class CloseCalls:
-    """Positions in both frames: what was matched and how sure that is, the near-ties, and what is not believed.
+    """What numbers and time decided; positions in both frames.
 
-    ``far_call`` and ``far_cdr`` are pairs without a rival whose starts are too far apart.
+    Attributes
+    ----------
+    call_pos, cdr_pos, confidence
+        What was matched, and how sure that is.
+    can_tell, is_borne_out
+        Mark those of them that durations and ends could bear out, and those that they do.
+    rival_call, rival_cdr
+        The near-ties, and what is not believed.
+    far_call, far_cdr
+        Pairs without a rival that are not believed.
     """
 
     call_pos: NDArray[np.int64]
     cdr_pos: NDArray[np.int64]
+    confidence: NDArray[np.int8]
+    can_tell: NDArray[np.bool_]
+    is_borne_out: NDArray[np.bool_]
     rival_call: NDArray[np.int64]
     rival_cdr: NDArray[np.int64]
-    far_call: NDArray[np.int64] = field(default_factory=_NONE.copy)
-    far_cdr: NDArray[np.int64] = field(default_factory=_NONE.copy)
-    confidence: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    far_call: NDArray[np.int64]
+    far_cdr: NDArray[np.int64]
 
     @classmethod
     def none(cls) -> CloseCalls:
         """Return nothing found."""
-        return cls(_NONE, _NONE, _NONE, _NONE)
+        none, flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+        return cls(none, none, np.zeros(0, np.int8), flags, flags, none, none, none, none)
+
+    @classmethod
+    def joined(cls, parts: list[CloseCalls]) -> CloseCalls:
+        """Return what was found in all parts, which share no row."""
+        names = cls.__dataclass_fields__
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def among(self, calls: NDArray[np.int64], cdr_calls: NDArray[np.int64]) -> CloseCalls:
+        """Return the same in larger frames, of which these rows were looked at."""
+        return replace(
+            self,
+            call_pos=calls[self.call_pos],
+            cdr_pos=cdr_calls[self.cdr_pos],
+            rival_call=calls[self.rival_call],
+            rival_cdr=cdr_calls[self.rival_cdr],
+            far_call=calls[self.far_call],
+            far_cdr=cdr_calls[self.far_cdr],
+        )
 
     @property
     def pairs(self) -> PairPositions:
@@ -121,116 +142,41 @@ def match_by_numbers(
     ``fair``
         otherwise.
     """
-    settled = np.asarray(text_array(cdr_calls["time_problem"]).is_null())
-    settled &= np.asarray(text_array(cdr_calls["legs_problem"]).is_null())
-    left, right = at_once(
-        lambda: read_rows(calls, free_calls, rules, clock_offset_s=0),
-        lambda: read_rows(cdr_calls, free_cdr & settled, rules, clock_offset_s=float(rules.clock_offset_s)),
-    )
-    if not (len(left) and len(right)):
+    candidates = find_candidates(calls, cdr_calls, free_calls, free_cdr, rules, file=files.of_cdr)
+    if not len(candidates):
         return CloseCalls.none()
-    full, weak = find_edges(left, right, offset_us(rules.start_window_s), rules.number_digits)
-    if not (len(full) or len(weak)):
-        return CloseCalls.none()
-    asked = _Asked(calls, cdr_calls, left, right, rules)
-    evidence = asked.evidence(full)
-    usual = asked.usual_gaps(full, evidence, files)
-    found, doubted, rivals = _decide_full(asked, full, evidence, weak, usual)
-    found_too, doubted_too, tied = _decide_weak(asked, full, weak, usual, accepted=found.edges)
+    alone = candidates.alone(files.have_few_pairs)
+    return decide(candidates, StartGaps.of(files.sample, alone, files.n_files, rules))
+
+
+def decide(candidates: Candidates, gaps: StartGaps) -> CloseCalls:
+    """Pair candidates by what is usual in each file, by the rules of `match_by_numbers`."""
+    usual = gaps.of_rows(candidates.file)
+    found, doubted, rivals = _decide_full(candidates, usual)
+    found_too, doubted_too, tied = _decide_weak(candidates, usual, accepted=found.edges)
     accepted, far = Edges.joined([found.edges, found_too.edges]), Edges.joined([doubted, doubted_too])
     is_weak = np.repeat([False, True], [len(found.edges), len(found_too.edges)])
-    of_accepted = Evidence.joined([found.evidence, found_too.evidence])
+    evidence = Evidence.joined([found.evidence, found_too.evidence])
     listed = Edges.joined([rivals, tied, far])
     return CloseCalls(
-        *asked.positions(accepted),
-        *asked.positions(listed),
-        *asked.positions(far),
-        _confidence(asked, accepted, of_accepted, usual, is_weak=is_weak),
+        *candidates.positions(accepted),
+        _confidence(candidates, Known(accepted, evidence), usual, is_weak=is_weak),
+        evidence.can_tell,
+        evidence.is_borne_out,
+        *candidates.positions(listed),
+        *candidates.positions(far),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """Edges and what durations and ends say of them."""
-
-    edges: Edges
-    evidence: Evidence
-
-    def where(self, chosen: NDArray[np.bool_]) -> _Known:
-        """Return some of them."""
-        return _Known(self.edges.where(chosen), self.evidence.where(chosen))
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What was asked: both frames, the rows of each that may be matched, and the rules."""
-
-    calls: pd.DataFrame
-    cdr_calls: pd.DataFrame
-    left: Rows
-    right: Rows
-    rules: Rules
-
-    def positions(self, edges: Edges) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the positions of edges in both frames."""
-        return self.left.pos[edges.call], self.right.pos[edges.cdr]
-
-    def gaps(self, edges: Edges) -> NDArray[np.int64]:
-        """Return CDR start minus API start of each edge."""
-        is_coarse = self.right.is_coarse[edges.cdr]
-        return gaps_between(self.left.start[edges.call], self.right.start[edges.cdr], is_coarse)
-
-    def evidence(self, edges: Edges) -> Evidence:
-        """Return what durations and ends say of edges."""
-        return evidence_of(self.calls, self.cdr_calls, *self.positions(edges), self.rules)
-
-    def usual_gaps(self, full: Edges, evidence: Evidence, files: FilesOfPairs) -> StartGaps:
-        """Measure, per row of the CDR, how far apart starts are: by ids, or by edges without any other in the window."""
-        is_alone = np.bincount(full.call, minlength=len(self.left))[full.call] == 1
-        is_alone &= np.bincount(full.cdr, minlength=len(self.right))[full.cdr] == 1
-        is_alone &= ~full.is_crowded
-        if (np.bincount(files.sample.file, minlength=files.n_files) >= ENOUGH_PAIRS).all():
-            is_alone[:] = False  # nobody asks what numbers alone say
-        of_row = files.of_cdr[self.right.pos]
-        alone, said = full.where(is_alone), evidence.where(is_alone)
-        by_numbers = Sample(self.gaps(alone), of_row[alone.cdr], said.can_tell, said.is_like)
-        return StartGaps.of(files.sample, by_numbers, files.n_files, self.rules).of_rows(of_row)
-
-    def distance(self, edges: Edges, usual: StartGaps) -> NDArray[np.float64]:
-        """Return how far the gap of each edge is from where gaps of its file lie."""
-        return np.abs(self.gaps(edges) - usual.middle_us[edges.cdr])
-
-    def share_a_row(self, edges: Edges, others: Edges) -> NDArray[np.bool_]:
-        """Mark the edges of which either row is that of one of the others, too."""
-        of_call, of_cdr = np.zeros(len(self.left), np.bool_), np.zeros(len(self.right), np.bool_)
-        of_call[others.call], of_cdr[others.cdr] = True, True
-        return of_call[edges.call] | of_cdr[edges.cdr]
-
-    def are_doubtful(self, known: _Known, usual: StartGaps) -> NDArray[np.bool_]:
-        """Mark the edges whose starts are too far apart, or of which one was over before the other began.
-
-        Where starts are near, the time tolerance is allowed: a call that failed is over as it begins.
-        What is borne out is believed: of starts that are far apart always, and of two that were never
-        at one time where nothing tells how far apart the clocks are.
-        """
-        distance, noise = self.distance(known.edges, usual), offset_us(self.rules.time_tolerance_s)
-        edges, evidence = known.edges, known.evidence
-        between = evidence.between(usual.middle_us[edges.cdr])
-        is_over = between > np.where(distance <= 2 * noise, noise, 0)
-        is_far = distance > usual.limit_us[edges.cdr]
-        return (is_over & usual.is_measured[edges.cdr]) | ((is_over | is_far) & ~evidence.is_borne_out)
-
-
-def _decide_full(
-    asked: _Asked, full: Edges, evidence: Evidence, weak: Edges, usual: StartGaps
-) -> tuple[_Known, Edges, Edges]:
+def _decide_full(asked: Candidates, usual: StartGaps) -> tuple[Known, Edges, Edges]:
     """Return the full edges that are believed, those that have no rival and are not, and the near-ties."""
+    full, evidence, weak = asked.full.edges, asked.full.evidence, asked.weak
     noise = offset_us(asked.rules.time_tolerance_s)
     # Only where it is known how clocks are apart can one say that two calls were never at the same time; and
     # what says so must be beyond all noise, while less makes a pair doubtful.
     is_apart = evidence.between(usual.middle_us[full.cdr]) > 2 * noise
     is_apart &= usual.is_measured[full.cdr]
-    possible = _Known(full, evidence).where(~is_apart)
+    possible = asked.full.where(~is_apart)
     is_mutual, is_alone = _standing(asked, possible.edges, usual)
     chosen, rivals = possible.where(is_mutual & is_alone), possible.edges.where(is_mutual & ~is_alone)
     edges = chosen.edges
@@ -253,7 +199,7 @@ def _decide_full(
     return chosen.where(~is_doubted), Edges.joined(doubted), rivals
 
 
-def _nearest(edges: Edges, distance: NDArray[np.float64], asked: _Asked) -> list[NDArray[np.float64]]:
+def _nearest(edges: Edges, distance: NDArray[np.float64], asked: Candidates) -> list[NDArray[np.float64]]:
     """Return for each row of either side how far its nearest edge is; infinite where it has none."""
     found: list[NDArray[np.float64]] = []
     for row, side in ((edges.call, asked.left), (edges.cdr, asked.right)):
@@ -263,7 +209,9 @@ def _nearest(edges: Edges, distance: NDArray[np.float64], asked: _Asked) -> list
     return found
 
 
-def _standing(asked: _Asked, edges: Edges, usual: StartGaps) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _standing(
+    asked: Candidates, edges: Edges, usual: StartGaps
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Mark the edges that are near for both of their rows, and those that are the only near one of either."""
     gap = asked.right.start[edges.cdr] - asked.left.start[edges.call]
     distance = np.abs(gap - usual.middle_us[edges.cdr])
@@ -278,10 +226,9 @@ def _standing(asked: _Asked, edges: Edges, usual: StartGaps) -> tuple[NDArray[np
     return near_call & near_cdr, only_call & only_cdr & ~edges.is_crowded
 
 
-def _decide_weak(
-    asked: _Asked, full: Edges, weak: Edges, usual: StartGaps, *, accepted: Edges
-) -> tuple[_Known, Edges, Edges]:
+def _decide_weak(asked: Candidates, usual: StartGaps, *, accepted: Edges) -> tuple[Known, Edges, Edges]:
     """Return the weak edges that are all that either row has and are believed, those that are not, and near-ties."""
+    full, weak = asked.full.edges, asked.weak
     every = Edges.joined([full, weak])
     n_of_call = np.bincount(every.call, minlength=len(asked.left))[weak.call]
     n_of_cdr = np.bincount(every.cdr, minlength=len(asked.right))[weak.cdr]
@@ -289,8 +236,7 @@ def _decide_weak(
     # Missing on both sides is equal to nothing.
     is_near &= ~(asked.left.is_silent[weak.call] & asked.right.is_silent[weak.cdr])
     is_only = (n_of_call == 1) & (n_of_cdr == 1) & ~weak.is_crowded
-    edges = weak.where(is_near & is_only)
-    chosen = _Known(edges, asked.evidence(edges))
+    chosen = asked.known(weak.where(is_near & is_only))
     is_doubted = asked.are_doubtful(chosen, usual)
     is_mutual = _standing(asked, every, usual)[0][len(full) :]
     # What is in a pair is nobody's rival any more.
@@ -299,10 +245,11 @@ def _decide_weak(
 
 
 def _confidence(
-    asked: _Asked, edges: Edges, evidence: Evidence, usual: StartGaps, *, is_weak: NDArray[np.bool_]
+    asked: Candidates, accepted: Known, usual: StartGaps, *, is_weak: NDArray[np.bool_]
 ) -> NDArray[np.int8]:
     """Return a position in `CONFIDENCES` for each accepted edge, by the rules of `match_by_numbers`."""
     left, right, rules = asked.left, asked.right, asked.rules
+    edges, evidence = accepted.edges, accepted.evidence
     borne_out = evidence.is_borne_out
     in_e164, longest = np.ones(len(edges), np.bool_), np.zeros(len(edges), np.int64)
     for party in ("caller", "called"):

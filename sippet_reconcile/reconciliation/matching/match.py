@@ -23,6 +23,7 @@ from sippet_reconcile.reconciliation.matching.by_id import (
 from sippet_reconcile.reconciliation.matching.fallback import CloseCalls, match_by_numbers
 from sippet_reconcile.reconciliation.matching.other_ids import have_keys, have_uuids, ids_speak_against
 from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
+from sippet_reconcile.reconciliation.sides import text_codes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,16 +95,14 @@ def match_calls(
     by_id = match_by_ids(calls, groups=groups, keys=keys, legs=legs, linked_named=linked_named)
     if not (by_id.free_calls.any() and by_id.free_cdr.any()):
         return all_matches(by_id, CloseCalls.none(), np.zeros(0, np.bool_))
-    files = FilesOfPairs.of(calls, cdr_calls, by_id.pairs, rules)
+    source_file = text_codes(cdr_calls["source_file"])
+    files = FilesOfPairs.of(calls, cdr_calls, by_id.pairs, rules, source_file=source_file)
     close = match_by_numbers(calls, cdr_calls, by_id.free_calls, by_id.free_cdr, rules, files=files)
     is_other = ids_speak_against(
-        calls,
-        cdr_calls,
-        close.pairs,
+        close,
         have_uuids(keys.uuid, legs.key, groups, close.pairs),
         files=files,
         keyed=files.count(have_keys(legs.key, groups)),
-        rules=rules,
     )
     return all_matches(by_id, close, is_other)
 
@@ -115,11 +114,12 @@ def all_matches(by_id: ById, close: CloseCalls, is_other: NDArray[np.bool_]) -> 
     ambiguous_cdr[close.rival_cdr] = True
     by_numbers = close.pairs
     by_numbers.confidence[is_other] = Confidence.LOW
+    in_order = np.lexsort((close.far_cdr, close.far_call))
     return Matches(
         join_pairs([by_id.pairs, by_numbers], len(ambiguous_calls)),
         join_rivals([by_id.rivals, rivals_of(close.rival_call, close.rival_cdr, MatchRule.NUMBERS_AND_TIME)]),
         ambiguous_calls,
         ambiguous_cdr,
-        close.far_call,
-        close.far_cdr,
+        close.far_call[in_order],
+        close.far_cdr[in_order],
     )

@@ -14,18 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.matching.corroborate import evidence_of
 from sippet_reconcile.reconciliation.matching.legs import take_text
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from sippet_reconcile.keys import Ids
     from sippet_reconcile.reconciliation.core import PairPositions
+    from sippet_reconcile.reconciliation.matching.fallback import CloseCalls
     from sippet_reconcile.reconciliation.matching.legs import Groups
     from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
-    from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = ["are_uuids", "have_keys", "have_uuids", "ids_speak_against"]
 
@@ -37,49 +35,40 @@ _UUID: Final = r"^[0-9a-f]{32}$"
 
 
 def ids_speak_against(
-    calls: pd.DataFrame,
-    cdr_calls: pd.DataFrame,
-    by_numbers: PairPositions,
+    close: CloseCalls,
     have_uuids: NDArray[np.bool_],
     *,
     files: FilesOfPairs,
     keyed: NDArray[np.int64],
-    rules: Rules,
 ) -> NDArray[np.bool_]:
     """Mark the pairs by numbers of which both rows have an id, in a file whose ids are those of the API.
 
     Parameters
     ----------
-    calls, cdr_calls
-        Both frames.
-    by_numbers
-        What numbers matched.
+    close
+        What numbers matched, and what durations and ends say of it.
     have_uuids
-        Marks those of them of which both rows have a UUID.
+        Marks those of these pairs of which both rows have a UUID.
     files
         The file of each CDR call, and how many pairs ids matched in it.
     keyed
         How many CDR calls of each file have an id.
-    rules
-        Both tolerances and the clock offset are used.
 
     Notes
     -----
     Durations and ends overrule ids: no pair is marked that they bear out, and none of a
     file where they bear out half of such pairs. There, some legs have ids of their own.
     """
-    marked = np.zeros(len(by_numbers), np.bool_)
     if not have_uuids.any() or files.found.sum() < ENOUGH_PAIRS:
-        return marked
-    pairs = by_numbers.where(have_uuids)
-    evidence = evidence_of(calls, cdr_calls, pairs.call_pos, pairs.cdr_pos, rules)
-    of_pair = files.of_cdr[pairs.cdr_pos]
-    told = np.bincount(of_pair[evidence.can_tell], minlength=files.n_files)
-    borne_out = np.bincount(of_pair[evidence.is_borne_out], minlength=files.n_files)
+        return np.zeros(len(have_uuids), np.bool_)
+    of_pair = files.of_cdr[close.cdr_pos]
+    told, borne_out = (
+        np.bincount(of_pair[have_uuids & flags], minlength=files.n_files)
+        for flags in (close.can_tell, close.is_borne_out)
+    )
     is_shared = (files.found >= ENOUGH_PAIRS) & (files.found >= MOST * keyed)
     is_shared &= (2 * borne_out < told) | (told == 0)
-    marked[have_uuids] = is_shared[of_pair] & ~evidence.is_borne_out
-    return marked
+    return have_uuids & is_shared[of_pair] & ~close.is_borne_out
 
 
 def have_uuids(call_uuid: Ids, leg_key: Ids, groups: Groups, pairs: PairPositions) -> NDArray[np.bool_]:

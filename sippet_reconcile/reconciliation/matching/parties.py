@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["Party", "Rows", "contradict", "e164_of", "read_rows"]
+__all__ = ["Party", "Rows", "contradict", "e164_of", "read_calls", "read_cdr_calls"]
 
 _DIRECTIONS: Final = {
     "inbound": 1,
@@ -99,8 +99,19 @@ class Rows:
         return len(self.pos)
 
 
-def read_rows(frame: pd.DataFrame, free: NDArray[np.bool_], rules: Rules, *, clock_offset_s: float) -> Rows:
-    """Return what is compared of the free rows; those without a start, or without parties to go by, are left out."""
+def read_calls(calls: pd.DataFrame, free: NDArray[np.bool_], rules: Rules) -> Rows:
+    """Return what is compared of the free calls; those without a start, or without parties to go by, are left out."""
+    return _read(calls, free, rules, clock_offset_s=0)
+
+
+def read_cdr_calls(cdr_calls: pd.DataFrame, free: NDArray[np.bool_], rules: Rules) -> Rows:
+    """Return the same of the free CDR calls; those with a doubtful time, or with legs of several calls, are left out."""
+    settled = np.asarray(text_array(cdr_calls["time_problem"]).is_null())
+    settled &= np.asarray(text_array(cdr_calls["legs_problem"]).is_null())
+    return _read(cdr_calls, free & settled, rules, clock_offset_s=float(rules.clock_offset_s))
+
+
+def _read(frame: pd.DataFrame, free: NDArray[np.bool_], rules: Rules, *, clock_offset_s: float) -> Rows:
     start = instants_us(frame["started_at"])
     at = np.flatnonzero(free & (start != NAT))
     raw = take_text(text_array(frame["from_number"]), at)

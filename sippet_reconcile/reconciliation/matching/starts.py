@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from sippet_reconcile.reconciliation.core import MICROS, NAT, instants_us, offset_us, ordered_by
-from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of, text_rank
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.reconciliation.matching.legs import COARSE_COLUMN, flags_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.rules import Rules
 
 __all__ = [
-    "ENOUGH_PAIRS",
     "MINUTE_US",
     "WEAK_SHARE",
     "FilesOfPairs",
@@ -79,6 +77,12 @@ class Sample:
             is_true = (told >= SOME_PAIRS) & (2 * like >= told)
             is_false = (told >= SOME_PAIRS) & (2 * like < told) & ~is_near
         return _Measured(n, middle, spread, is_near | is_true, is_false)
+
+    @classmethod
+    def joined(cls, parts: list[Sample]) -> Sample:
+        """Return the gaps of all parts, none of which an id made."""
+        names = ("gap", "file", "can_tell", "is_like")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def as_one(self) -> Sample:
         """Return the same as if it were of one file."""
@@ -143,6 +147,9 @@ class StartGaps:
 
         Notes
         -----
+        Of a file that has enough of its own pairs by ids, nobody asks what numbers alone say:
+        neither for it, nor for another one, which has those pairs to go by.
+
         The limit is three times the distance from the middle within which nine of ten gaps
         lie, and the noise of two stamps; never more than the window. It is that of the
         file's own ids, else of its pairs without a rival, else of all ids, else of all such
@@ -244,13 +251,32 @@ class FilesOfPairs:
     sample: Sample
 
     @classmethod
-    def of(cls, calls: pd.DataFrame, cdr_calls: pd.DataFrame, pairs: PairPositions, rules: Rules) -> Self:
-        """Give each file a number, in the order of their names, and measure the pairs."""
-        rank = text_rank(text_array(cdr_calls["source_file"]))
-        file = rank - rank.min(initial=0)
+    def of(
+        cls,
+        calls: pd.DataFrame,
+        cdr_calls: pd.DataFrame,
+        pairs: PairPositions,
+        rules: Rules,
+        *,
+        source_file: tuple[NDArray[np.int64], list[str]],
+    ) -> Self:
+        """Give each file a number, in the order of their names, and measure the pairs.
+
+        `source_file` is the column of the CDR calls, as `text_codes` returns it.
+        """
+        codes, names = source_file
+        number = np.full(len(names) + 1, -1, np.int64)  # the last one is that of a missing name
+        number[np.array(sorted(range(len(names)), key=names.__getitem__), np.int64)] = np.arange(len(names))
+        file = number[codes]
+        file -= file.min(initial=0)
         n_files = int(file.max(initial=0)) + 1
         found = np.bincount(file[pairs.cdr_pos], minlength=n_files)
         return cls(file, n_files, found, sample_of_pairs(calls, cdr_calls, pairs, file, rules))
+
+    @property
+    def have_few_pairs(self) -> NDArray[np.bool_]:
+        """Mark the files of which numbers alone have to tell how far apart starts are."""
+        return np.bincount(self.sample.file, minlength=self.n_files) < ENOUGH_PAIRS
 
     def count(self, cdr: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return how many of the marked CDR calls there are in each file."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from dask.base import compute
 from dask.delayed import delayed
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -70,6 +71,9 @@ def test_columns_and_rows_are_those_of_the_frame(both: Any, part_of_row: list[in
     assert (codes.tolist(), words) == (expected.tolist(), its_words)
     by_part = other.to_dask().compute()
     assert sorted(by_part["id"].fillna("")) == sorted(frame["id"].fillna(""))
+    for names in (["status", "id"], ["id"]):
+        some = pd.concat(compute(*other.parts_with(names)), ignore_index=True)
+        pd.testing.assert_frame_equal(some, by_part[names].reset_index(drop=True))
 
 
 @settings(max_examples=8, deadline=None)

@@ -7,10 +7,8 @@ with a spread one as well, and never holds more of it than it asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
-from operator import add
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -18,8 +16,7 @@ from dask.base import compute, persist
 from dask.config import set as set_config
 from dask.delayed import delayed
 
-from sippet_reconcile.reconciliation.sides import Columns, text_codes, word_codes
-from sippet_reconcile.schema import text_array
+from sippet_reconcile.reconciliation.sides import Columns, text_codes
 
 if TYPE_CHECKING:
     from dask.delayed import Delayed
@@ -119,7 +116,7 @@ class SpreadFrame:
     ) -> None:
         self._groups = tuple(groups)
         self._bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-        self._order = order.astype(row_numbers(int(self._bounds[-1])), copy=False)
+        self._order = order
         self._group_of = {str(name): group for group in groups for name in group.meta.columns}
         self._names = list(self._group_of) if names is None else list(names)
         self._made = dict(made or {})
@@ -183,45 +180,9 @@ class SpreadFrame:
 
     def parts_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the part of each row, and its place there."""
-        at = self._order[rows].astype(np.int64)
+        at = self._order[rows]
         part = np.searchsorted(self._bounds, at, side="right") - 1
         return part, at - self._bounds[part]
-
-    def rows_of_parts(self) -> list[NDArray[Any]]:
-        """Return for each part its rows in this frame, which has them all."""
-        rows = np.empty_like(self._order)
-        rows[self._order] = np.arange(len(rows), dtype=rows.dtype)
-        return np.split(rows, self._bounds[1:-1])
-
-    def words(self, name: str) -> list[str]:
-        """Return the distinct words of a text column, in the order in which they first occur here."""
-        found = gather(_first_words, [part[name] for part in self._group_of[name].parts])
-        first: dict[str, int] = {}
-        places = [(word, int(at + self._bounds[part])) for part, of_part in enumerate(found) for word, at in of_part]
-        rows = np.flatnonzero(np.isin(self._order, np.array([at for _, at in places], self._order.dtype)))
-        row_of = dict(zip(self._order[rows].tolist(), rows.tolist(), strict=True))
-        for word, at in places:
-            if at in row_of:
-                first[word] = min(row_of[at], first.get(word, row_of[at]))
-        return sorted(first, key=first.__getitem__)
-
-    def as_part(self, rows: NDArray[np.int64], names: Sequence[str]) -> Delayed:
-        """Return some rows, in their order, as one part more: they go from part to part and not through here."""
-        places = self.places(rows)
-        parts = self.parts(names)
-        some = delayed(_taken, pure=False)
-        taken = [some(parts[number], local) for number, local in zip(places.parts, places.local, strict=True)]
-        return delayed(_joined, pure=False)(self.meta[list(names)], taken, places.back)
-
-    @property
-    def meta(self) -> pd.DataFrame:
-        """The stored columns without a row."""
-        return _side_by_side([group.meta for group in self._groups], self._names)
-
-    @property
-    def core(self) -> list[str]:
-        """The names of the columns that are looked at often."""
-        return [str(name) for name in self._groups[0].meta.columns]
 
     def places(self, rows: NDArray[np.int64]) -> Places:
         """Return where some rows lie, part by part."""
@@ -236,13 +197,17 @@ class SpreadFrame:
         """Return a column of few distinct texts as codes and words, as `text_codes` does; no text travels twice."""
         if name in self._made:
             return text_codes(self._make(name))
-        found = gathered(lambda part: word_codes(text_array(part[name])), self._group_of[name].parts)
-        together, every = joined_codes(found)
-        together = together[self._order]
+        found = gather(lambda part: text_codes(part[name]), self._group_of[name].parts)
+        places: dict[str, int] = {}
+        codes = [np.zeros(0, np.int64)]
+        for of_part, words in found:
+            codes.append(np.array([*(places.setdefault(word, len(places)) for word in words), -1])[of_part])
+        together = np.concatenate(codes)[self._order]
         known = together >= 0
         # Words are numbered as they first occur in this frame, whatever the parts.
         together[known], distinct = pd.factorize(together[known])
-        return together.astype(np.int64), [every[code] for code in distinct.tolist()]
+        every = list(places)
+        return together, [every[code] for code in distinct.tolist()]
 
     def take(self, rows: Any) -> pd.DataFrame:
         """Return some rows, by position, numbered from 0."""
@@ -311,15 +276,13 @@ class SpreadFrame:
             stored = self._take_stored(rows, self._names)
             yield stored.assign(**{name: values.take(rows) for name, values in made.items()})
 
-    def parts(self, names: Sequence[str] | None = None) -> list[Delayed]:
-        """Return the parts with all stored columns, or with some of them at least."""
-        wanted = self._names if names is None else names
-        groups = [group for group in self._groups if any(self._group_of[name] is group for name in wanted)]
-        groups = groups or [self._groups[0]]
-        if len(groups) == 1 and names is not None:
-            return groups[0].parts
+    def parts(self, *, core_only: bool = False) -> list[Delayed]:
+        """Return the parts with all stored columns, or with those of the first group alone."""
+        if core_only or len(self._groups) == 1:
+            return self._groups[0].parts
         together = delayed(_side_by_side, pure=False)
-        return [together(parts, wanted) for parts in zip(*(group.parts for group in groups), strict=True)]
+        of_groups = zip(*(group.parts for group in self._groups), strict=True)
+        return [together(parts, self._names) for parts in of_groups]
 
     def parts_with(self, names: list[str]) -> list[Delayed]:
         """Return the parts with some stored columns; those that lie elsewhere are left there."""
@@ -331,7 +294,8 @@ class SpreadFrame:
         """Return a Dask DataFrame of the rows in the order of the parts, without what is made when it is asked for."""
         import dask.dataframe as dd  # noqa: PLC0415 - only where somebody asks
 
-        return dd.from_delayed(self.parts(), meta=self.meta, verify_meta=False)[self._names]
+        meta = _side_by_side([group.meta for group in self._groups], self._names)
+        return dd.from_delayed(self.parts(), meta=meta, verify_meta=False)[self._names]
 
     def _with(self, **changed: Any) -> SpreadFrame:
         given: dict[str, Any] = {"order": self._order, "names": self._names, "made": self._made, **changed}
@@ -378,135 +342,10 @@ class _ByMask:
 
 
 class SpreadColumns(Columns):
-    """The columns of a spread frame: rows are looked at where they lie, and nothing that they are is kept here."""
+    """The columns of a spread frame as plain arrays; words travel as codes."""
 
     frame: Any
 
-    def _keep(self, kind: str, name: str, make: Callable[[], Any]) -> Any:
-        del kind, name
-        return make()
-
     def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Return a text column as `text_codes` does; no text travels twice."""
-        return self.frame.codes(name)
-
-    def words(self, name: str) -> list[str]:
-        """Return the distinct words of a text column."""
-        return self.frame.words(name)
-
-    def at(self, kind: str, name: str, positions: NDArray[np.int64] | slice) -> Any:
-        """Return a column of some rows, which alone are fetched."""
-        rows = np.arange(len(self.frame))[positions] if isinstance(positions, slice) else positions
-        some = Columns(self.frame[[name]].take(rows), self.clock_offset_s)
-        return some.codes(name)[0] if kind == "codes" else getattr(some, kind)(name)
-
-    def flags(self, name: str) -> NDArray[np.bool_]:
-        """Return a column of flags."""
-        return self.told(_flags, name)[0]
-
-    def is_known(self, name: str) -> NDArray[np.bool_]:
-        """Mark the rows that have a text."""
-        return self.told(_is_known, name)[0]
-
-    def instants(self, name: str) -> NDArray[np.datetime64]:
-        """Return a column of instants, without the clock offset."""
-        return self.told(_instants, name)[0]
-
-    def summed(self, count: Callable[..., Any], *terms: Any, along: Sequence[NDArray[Any]] = ()) -> Any:
-        """Add what ``count(columns, *along, *terms)`` counts in each part."""
-        return reduce(add, (counted for _, counted in self._looked(count, terms, along)))
-
-    def told(
-        self, tell: Callable[..., tuple[NDArray[Any], ...]], *terms: Any, along: Sequence[NDArray[Any]] = ()
-    ) -> tuple[NDArray[Any], ...]:
-        """Return the arrays of ``tell(columns, *along, *terms)``, in the order of the whole."""
-        return put_together(len(self.frame), self._looked(tell, terms, along))
-
-    def found(
-        self, find: Callable[..., tuple[NDArray[Any], ...]], *terms: Any, along: Sequence[NDArray[Any]] = ()
-    ) -> tuple[NDArray[Any], ...]:
-        """Return what ``find(columns, *along, *terms)`` finds in each part, in the order of the whole."""
-        return in_one_order(self._looked(find, terms, along))
-
-    def _looked(
-        self, look: Callable[..., Any], terms: Sequence[Any], along: Sequence[NDArray[Any]]
-    ) -> Iterator[tuple[NDArray[np.int64], Any]]:
-        rows = self.frame.rows_of_parts()
-        parts = self.frame.parts(self.frame.core)
-        looked = gathered(
-            _look_at_columns,
-            [look] * len(parts),
-            parts,
-            [self.clock_offset_s] * len(parts),
-            [[values[of_part] for values in along] for of_part in rows],
-            [terms] * len(parts),
-        )
-        return zip(rows, looked, strict=True)
-
-
-def _look_at_columns(
-    look: Callable[..., Any], part: pd.DataFrame, offset_s: float, along: Sequence[Any], terms: Sequence[Any]
-) -> Any:
-    return look(Columns(part, offset_s), *along, *terms)
-
-
-def _flags(columns: Columns, name: str) -> tuple[NDArray[np.bool_]]:
-    return (columns.flags(name),)
-
-
-def _is_known(columns: Columns, name: str) -> tuple[NDArray[np.bool_]]:
-    return (columns.is_known(name),)
-
-
-def _instants(columns: Columns, name: str) -> tuple[NDArray[np.datetime64]]:
-    return (columns.instants(name),)
-
-
-def put_together(size: int, looked: Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]) -> tuple[NDArray[Any], ...]:
-    """Return arrays of all rows, where those of each part's rows are given."""
-    together: tuple[NDArray[Any], ...] = ()
-    for rows, arrays in looked:
-        together = together or tuple(np.empty(size, array.dtype) for array in arrays)
-        for whole, array in zip(together, arrays, strict=True):
-            whole[rows] = array
-    return together
-
-
-def in_one_order(looked: Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]]) -> tuple[NDArray[Any], ...]:
-    """Return what was found in all parts, by position in the whole, ascending."""
-    found = [(rows[places].astype(np.int64), *arrays) for rows, (places, *arrays) in looked]
-    together = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
-    order = np.argsort(together[0], kind="stable")
-    return tuple(array[order] for array in together)
-
-
-def joined_codes(found: Iterable[tuple[NDArray[Any], list[str]]]) -> tuple[NDArray[Any], list[str]]:
-    """Return codes of several parts, one behind the other, and the words of them all.
-
-    Examples
-    --------
-    >>> codes, words = joined_codes([(np.array([0, -1]), ["b"]), (np.array([1, 0]), ["b", "a"])])
-    >>> codes.tolist(), words
-    ([0, -1, 1, 0], ['b', 'a'])
-    """
-    places: dict[str, int] = {}
-    codes = [np.zeros(0, np.int32)]
-    for of_part, words in found:
-        own = np.array([*(places.setdefault(word, len(places)) for word in words), -1], np.int32)
-        codes.append(own[of_part])
-    return np.concatenate(codes), list(places)
-
-
-def _first_words(column: pd.Series[str]) -> list[tuple[str, int]]:
-    codes, words = word_codes(text_array(column))
-    found, first = np.unique(codes, return_index=True)
-    return [(words[code], int(at)) for code, at in zip(found.tolist(), first.tolist(), strict=True) if code >= 0]
-
-
-def _taken(part: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
-    return part.take(rows)
-
-
-def _joined(meta: pd.DataFrame, parts: Sequence[pd.DataFrame], back: NDArray[np.int64]) -> pd.DataFrame:
-    together = pd.concat([meta, *(part[meta.columns] for part in parts)], ignore_index=True)
-    return together.take(back).reset_index(drop=True)
+        """Return a text column as `text_codes` does."""
+        return self._keep("codes", name, lambda: self.frame.codes(name))

@@ -173,6 +173,17 @@ class Ids:
     def __getitem__(self, rows: slice) -> Ids:
         return Ids(self.stored[rows], self.hashes[rows], self.are_uuids)
 
+    def differing_at(self, at: Positions, other: Ids, to: Positions) -> Positions:
+        """Return which proposed equals differ, as places in `at` and `to`; both are UUIDs in their usual form."""
+        mine, others = _Records(self.stored), _Records(other.stored)
+        found = [np.zeros(0, np.int64)]
+        for begin in range(0, len(at), BLOCK):
+            one, two = mine.at(at[begin : begin + BLOCK]), others.at(to[begin : begin + BLOCK])
+            if not np.array_equal(one, two):
+                differs = (one != two).reshape(-1, _UUID_DASHED.itemsize).any(axis=1)
+                found.append(begin + np.flatnonzero(differs))
+        return np.concatenate(found)
+
     def is_valid(self) -> Any:
         """Mark those that are not missing."""
         return self.stored.is_valid()
@@ -185,3 +196,21 @@ class Ids:
     def at(self, rows: Positions) -> Ids:
         """Return some of them."""
         return Ids(self.stored.take(pa.array(rows)), self.hashes[rows], self.are_uuids)
+
+
+class _Records:
+    """The bytes of UUIDs in their usual form, by row: whole ones are fetched, as they stand one behind the other."""
+
+    def __init__(self, array: pa.LargeStringArray) -> None:
+        self._starts, content = text_buffers(array)
+        first, last = int(self._starts[0]), int(self._starts[-1])
+        self._records = content[first:last].view(f"V{_UUID_DASHED.itemsize}")
+        self._have_gaps = bool(array.null_count)
+
+    def at(self, rows: Positions) -> NDArray[np.uint8]:
+        """Return the bytes of some that are known."""
+        if self._have_gaps:
+            rows = (self._starts[rows] - self._starts[0]) // _UUID_DASHED.itemsize
+        if rows[-1] - rows[0] == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all()):
+            return self._records[rows[0] : rows[-1] + 1].view(np.uint8)
+        return self._records.take(rows).view(np.uint8)

@@ -7,19 +7,16 @@ cost time but never joins two different calls.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.hashing import MISSING, are_unique, combine_hashes, equal_at, hash_text
+from sippet_reconcile.hashing import MISSING, are_unique, combine_hashes, differing_at, hash_text
 from sippet_reconcile.ids import Ids, normal_ids
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from sippet_reconcile.hashing import Hashes, Positions
 
 __all__ = [
@@ -37,6 +34,11 @@ __all__ = [
 
 Texts: TypeAlias = "pa.LargeStringArray | Ids"
 
+_WORD_BITS: Final = 64
+
+_MOST_STEPS: Final = 8
+"""Past so many numbers with the same first bits, of which there should be one, the place is searched for."""
+
 _AT_ONCE: Final = 1 << 16
 """Texts looked up together, so that what is made on the way stays small."""
 
@@ -45,16 +47,69 @@ def _hashes_of(texts: Texts) -> Hashes:
     return texts.hashes if isinstance(texts, Ids) else hash_text(texts)
 
 
-def _comparable(left: Texts, right: Texts) -> tuple[pa.LargeStringArray, pa.LargeStringArray]:
+def _comparable(left: Texts, right: Texts) -> tuple[Texts, Texts]:
     """Return two columns in a form in which equal values have equal bytes."""
     if isinstance(left, Ids) and isinstance(right, Ids) and left.are_uuids and right.are_uuids:
-        return left.stored, right.stored
+        return left, right
     return text_of(left), text_of(right)
+
+
+def _differing_at(left: Texts, at: Positions, right: Texts, to: Positions) -> Positions:
+    """Return which proposed equals differ, as places in `at` and `to`."""
+    if isinstance(left, Ids) and isinstance(right, Ids):
+        return left.differing_at(at, right, to)
+    return differing_at(text_of(left), at, text_of(right), to)
 
 
 def text_of(texts: Texts) -> pa.LargeStringArray:
     """Return text as Arrow has it, ids in their normal form."""
     return texts.text if isinstance(texts, Ids) else texts
+
+
+class _InOrder:
+    """The rows of known values in the order of their hashes.
+
+    The upper bits of a hash, and the row in those below, make one number; these numbers are sorted.
+    """
+
+    def __init__(self, hashes: Hashes) -> None:
+        self.bits = max(1, (len(hashes) - 1).bit_length())
+        self.of_hash = np.uint64((1 << _WORD_BITS) - (1 << self.bits))
+        ordered = hashes & self.of_hash
+        for begin in range(0, len(ordered), _AT_ONCE):
+            block = ordered[begin : begin + _AT_ONCE]
+            block |= np.arange(begin, begin + len(block), dtype=np.uint64)
+        ordered.sort()
+        # Missing ones stand first, beside what happens to have no upper bits either.
+        first = ordered[: np.searchsorted(ordered, np.uint64(1 << self.bits))]
+        known = first[hashes[self.rows(first)] != MISSING]
+        if len(known):
+            first[len(first) - len(known) :] = known
+        self.numbers = ordered[len(first) - len(known) :]
+
+    def rows(self, numbers: Hashes) -> Positions:
+        """Return the rows of some numbers."""
+        return (numbers & ~self.of_hash).view(np.int64)
+
+    def shared(self) -> tuple[Positions, Positions]:
+        """Return the rows whose upper bits are those of another one, and of each the first that has them."""
+        upper = self.numbers & self.of_hash
+        is_same = np.concatenate([np.zeros(1, np.bool_), upper[1:] == upper[:-1], np.zeros(1, np.bool_)])
+        among = np.flatnonzero(is_same[1:] | is_same[:-1])
+        numbers = self.numbers[among]
+        # Rows with the same bits ascend, so that the first of them is the greatest number that begins anything so far.
+        begins = np.where(is_same[among], np.uint64(0), numbers)
+        return self.rows(numbers), self.rows(np.maximum.accumulate(begins))
+
+    def repeats(self, texts: Texts) -> tuple[Positions, Positions]:
+        """Return which texts occurred before, in any order, and for each the position where it occurred first."""
+        rows, first = self.shared()
+        texts, _ = _comparable(texts, texts)
+        if len(_differing_at(texts, rows, texts, first)):
+            rows = np.sort(rows)
+            first = _find_exactly(texts, rows, texts, rows)
+        is_again = rows != first
+        return rows[is_again], first[is_again]
 
 
 class TextLookup:
@@ -65,59 +120,76 @@ class TextLookup:
     texts
         Text, or ids. A missing value equals nothing; of equal ones the first is found.
 
-    Attributes
-    ----------
-    are_unique
-        Whether no value occurs twice.
-
     Examples
     --------
     >>> text = pa.large_string()
-    >>> TextLookup(pa.array(["a", "b", "b", None], text)).find(pa.array(["b", "x", None], text)).tolist()
+    >>> lookup = TextLookup(pa.array(["a", "b", "b", None], text))
+    >>> lookup.find(pa.array(["b", "x", None], text)).tolist()
     [1, -1, -1]
+    >>> [rows.tolist() for rows in lookup.repeats()]
+    [[2], [1]]
     """
 
     def __init__(self, texts: Texts) -> None:
         self.texts = texts
-        self.hashes = _hashes_of(texts)
-        # Missing ones hash alike and are left out, so that the table holds what can be found.
-        rows = np.flatnonzero(self.hashes != MISSING) if texts.null_count else None
-        self._index = pd.Index(self.hashes if rows is None else self.hashes[rows])
-        # This builds the table, here, where another thread may wait for it.
-        self.are_unique: bool = self._index.is_unique
-        if not self.are_unique:
-            is_first = ~self._index.duplicated()
-            rows = np.flatnonzero(is_first) if rows is None else rows[is_first]
-            self._index = self._index[is_first]
-        # What is not found has the place -1, which is the last.
-        self._origin = None if rows is None else np.append(rows, -1)
+        self._in_order = _InOrder(_hashes_of(texts))
+        # Where the numbers with the same first bits begin, about one of them: they need not be searched for.
+        self._shift = np.uint64(_WORD_BITS - self._in_order.bits)
+        first_bits = (self._in_order.numbers >> self._shift).view(np.int64)
+        ends = np.cumsum(np.bincount(first_bits, minlength=1 << self._in_order.bits), dtype=np.uint32)
+        self._begins = np.concatenate([np.zeros(1, np.uint32), ends[:-1]])
 
-    def find(self, texts: Texts) -> Positions:
-        """Return, for each text, the position of the first equal one, else -1; equality is verified on the bytes."""
-        found = np.full(len(texts), -1, np.int64)
-        if not len(self._index):
+    def find(self, texts: Texts, into: Positions | None = None) -> Positions:
+        """Return, for each text, the position of the first equal one, else -1; equality is verified on the bytes.
+
+        Positions are written `into` an array of as many elements, where one is given.
+        """
+        found = np.empty(len(texts), np.int64) if into is None else into
+        if not len(self._in_order.numbers):
+            found[:] = -1
             return found
         hashes = _hashes_of(texts)
         left, right = _comparable(texts, self.texts)
         for begin in range(0, len(texts), _AT_ONCE):
             block = found[begin : begin + _AT_ONCE]
-            places = self._index.get_indexer(pd.Index(hashes[begin : begin + _AT_ONCE]))
-            block[:] = places if self._origin is None else self._origin[places]
+            self._propose(hashes[begin : begin + _AT_ONCE], block)
             matched = np.flatnonzero(block >= 0)
-            to = block if len(matched) == len(block) else block[matched]
-            if not equal_at(left, begin + matched, right, to):
-                # Two different texts share a hash: let Arrow compare whole values instead.
-                exact = pc.fill_null(pc.index_in(left, value_set=right, skip_nulls=True), -1)
-                return np.asarray(exact).astype(np.int64)
+            wrong = matched[_differing_at(left, begin + matched, right, block[matched])]
+            if len(wrong):
+                # Different texts that look alike: of those that share the bits of a hash, whole values are compared.
+                alike = np.sort(self._in_order.shared()[0])
+                block[wrong] = _find_exactly(left, begin + wrong, right, alike)
         return found
 
-    def first_occurrence(self) -> Positions:
-        """Return, for each text, the position of its first equal occurrence, as the function of that name does."""
-        if self.are_unique:
-            return np.arange(len(self.texts), dtype=np.int64)
-        return _first_of_repeated(
-            self.texts.stored if isinstance(self.texts, Ids) else self.texts, self.hashes
-        )
+    def _propose(self, hashes: Hashes, found: Positions) -> None:
+        """Write for each known hash the first row whose upper bits are the same, else -1."""
+        of_hash, numbers = self._in_order.of_hash, self._in_order.numbers
+        last = np.int64(len(numbers) - 1)
+        upper = hashes & of_hash
+        place = np.minimum(self._begins[(hashes >> self._shift).view(np.int64)], last)
+        met = numbers[place]
+        behind = np.flatnonzero((met < upper) & (place < last))
+        for _ in range(_MOST_STEPS):
+            if not len(behind):
+                break
+            place[behind] += 1
+            met[behind] = numbers[place[behind]]
+            behind = behind[(met[behind] < upper[behind]) & (place[behind] < last)]
+        else:
+            place[behind] = np.minimum(np.searchsorted(numbers, upper[behind]), last)
+            met[behind] = numbers[place[behind]]
+        is_met = ((met & of_hash) == upper) & (hashes != MISSING)
+        found[:] = np.where(is_met, self._in_order.rows(met), -1)
+
+    def repeats(self) -> tuple[Positions, Positions]:
+        """Return which texts occurred before, in any order, and for each the position where it occurred first."""
+        return self._in_order.repeats(self.texts)
+
+
+def _find_exactly(left: Texts, at: Positions, right: Texts, among: Positions) -> Positions:
+    """Return, for some texts, the first equal one among some of the others, else -1; whole values are compared."""
+    place = pc.index_in(left.take(pa.array(at)), value_set=right.take(pa.array(among)), skip_nulls=True)
+    return np.append(among, -1)[place.fill_null(len(among)).to_numpy(zero_copy_only=False)]
 
 
 def match_positions(left: Texts, right: Texts) -> Positions:
@@ -144,29 +216,7 @@ def first_occurrence(texts: Texts) -> Positions:
     >>> first_occurrence(pa.array(["a", "b", "a", None, None], pa.large_string())).tolist()
     [0, 1, 0, 3, 4]
     """
-    hashes = _hashes_of(texts)
-    if are_unique(hashes[hashes != MISSING] if texts.null_count else hashes):
-        return np.arange(len(texts), dtype=np.int64)
-    return _first_of_repeated(texts.stored if isinstance(texts, Ids) else texts, hashes)
-
-
-def _first_of_repeated(array: pa.LargeStringArray, hashes: Hashes) -> Positions:
-    rows = np.arange(len(array), dtype=np.int64)
-    codes, _ = pd.factorize(hashes)
-    first = _first_of_codes(codes)
-    missing = hashes == MISSING
-    first[missing] = rows[missing]
-    repeated = np.flatnonzero(first != rows)
-    if equal_at(array, repeated, array, first[repeated]):
-        return first
-    codes = np.asarray(array.dictionary_encode(null_encoding="encode").indices)
-    first = _first_of_codes(codes)
-    first[missing] = rows[missing]
+    first = np.arange(len(texts), dtype=np.int64)
+    again, before = _InOrder(_hashes_of(texts)).repeats(texts)
+    first[again] = before
     return first
-
-
-def _first_of_codes(codes: NDArray[Any]) -> Positions:
-    """Return the position where each row's code appeared first; codes count up as they appear."""
-    newest = np.maximum.accumulate(codes)
-    starts = np.flatnonzero(np.diff(newest, prepend=-1) > 0)
-    return starts[codes].astype(np.int64)

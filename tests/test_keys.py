@@ -173,10 +173,56 @@ def test_a_single_differing_byte_is_seen_wherever_it_stands(length: int) -> None
             ).tolist() == [0, -1]
 
 
-@pytest.mark.parametrize("texts", [["a", "b"], ["b", "a", "b"], [None, "a", None, "a"], [None], []])
-def test_a_lookup_knows_where_its_texts_occur_first(texts: list[str | None]) -> None:
-    first = keys.TextLookup(pa.array(texts, TEXT)).first_occurrence()
-    assert first.tolist() == [n if text is None else texts.index(text) for n, text in enumerate(texts)]
+@given(few)
+@settings(max_examples=50)
+def test_a_lookup_knows_what_occurred_before_and_where_first(values: list[str | None]) -> None:
+    again, first = keys.TextLookup(pa.array(values, TEXT)).repeats()
+    expected = {n: values.index(v) for n, v in enumerate(values) if v is not None and values.index(v) < n}
+    assert dict(zip(again.tolist(), first.tolist(), strict=True)) == expected
+    assert len(again) == len(expected)
+
+
+hash_values = st.sampled_from([1, 7, 1 << 15, 1 << 16, (1 << 16) + 1, 1 << 63, (1 << 64) - 1, (1 << 64) - 2])
+
+
+@given(few, few, st.dictionaries(st.sampled_from(["", "a", "b", "ab", "x" * 30]), hash_values))
+@settings(max_examples=80)
+def test_texts_whose_hashes_are_alike_in_any_bits_are_told_apart(
+    left: list[str | None], right: list[str | None], hash_of: dict[str, int]
+) -> None:
+    def alike(array: pa.LargeStringArray) -> np.ndarray:
+        hashes = [0 if value is None else hash_of.get(value, 7) for value in array.to_pylist()]
+        return np.array(hashes, np.uint64)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "hash_text", alike)
+        found = match_positions(pa.array(left, TEXT), pa.array(right, TEXT)).tolist()
+        first = first_occurrence(pa.array(right, TEXT)).tolist()
+    assert found == [-1 if value is None or value not in right else right.index(value) for value in left]
+    assert first == [n if value is None else right.index(value) for n, value in enumerate(right)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 1 << 16, (1 << 16) + 1])
+def test_as_many_texts_as_a_row_has_bits_for_are_found(size: int) -> None:
+    rows = np.random.default_rng(size).permutation(size)
+    texts = pa.array([str(n) for n in range(size)], TEXT)
+    found = match_positions(pa.concat_arrays([texts.take(pa.array(rows)), texts]), texts)
+    assert found[:size].tolist() == rows.tolist()
+    assert found[size:].tolist() == list(range(size))
+    assert match_positions(pa.array(["x", str(size - 1)], TEXT), texts).tolist() == [-1, size - 1]
+    assert match_positions(texts, pa.array([str(size - 1)], TEXT)).tolist() == [-1] * (size - 1) + [0]
+
+
+@pytest.mark.parametrize("nth", [1, 7, 300])
+def test_hashes_that_crowd_in_one_place_are_searched_for(nth: int) -> None:
+    def crowded(array: pa.LargeStringArray) -> np.ndarray:
+        return np.array([(int(value) << 20) + 1 for value in array.to_pylist()], np.uint64)
+
+    texts = pa.array([str(n * nth) for n in range(1_000)], TEXT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "hash_text", crowded)
+        found = match_positions(pa.array([str(n) for n in range(2_000)], TEXT), texts).tolist()
+    assert found == [n // nth if n % nth == 0 and n < 1_000 * nth else -1 for n in range(2_000)]
 
 
 def test_a_lookup_is_asked_often() -> None:

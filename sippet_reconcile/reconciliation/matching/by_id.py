@@ -9,6 +9,7 @@ nothing, and the order of rows changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,6 +22,8 @@ from sippet_reconcile.reconciliation.matching.legs import take_text
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -40,6 +43,9 @@ __all__ = [
     "rivals_of",
 ]
 
+_AT_ONCE: Final = 1 << 16
+"""CDR calls looked at together."""
+
 MOST_LISTED: Final = 1_000
 """Rival pairs of one key that are all listed; beyond, each rival is listed once."""
 
@@ -54,17 +60,26 @@ class CallKeys:
         Marks the calls that take part in matching.
     uuid
         Normal ``call_uuid``; missing for calls that take no part.
-    first
-        For each call the position of the first one with the same ``call_uuid``; its
-        own where it has none.
-    repeated
-        The calls that share their ``call_uuid`` with another one, ascending.
+    again, before
+        The calls whose ``call_uuid`` an earlier one has, and of each the first that has it.
     """
 
     usable: NDArray[np.bool_]
     uuid: Ids
-    first: NDArray[np.int64]
-    repeated: NDArray[np.int64]
+    again: NDArray[np.int64]
+    before: NDArray[np.int64]
+
+    @cached_property
+    def first(self) -> NDArray[np.int64]:
+        """For each call the position of the first one with the same ``call_uuid``; its own where it has none."""
+        first = np.arange(len(self.uuid), dtype=np.int64)
+        first[self.again] = self.before
+        return first
+
+    @cached_property
+    def repeated(self) -> NDArray[np.int64]:
+        """The calls that share their ``call_uuid`` with another one, ascending."""
+        return np.union1d(self.again, self.before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,9 +118,7 @@ def call_keys(calls: pd.DataFrame, usable: NDArray[np.bool_]) -> tuple[CallKeys,
         given = pc.if_else(pa.array(usable), given, pa.scalar(None, pa.large_string()))
     uuid = Ids.of(given)
     lookup = TextLookup(uuid)
-    first = lookup.first_occurrence()
-    repeated = first[:0] if lookup.are_unique else np.flatnonzero(np.bincount(first)[first] > 1)
-    return CallKeys(usable, uuid, first, repeated), lookup
+    return CallKeys(usable, uuid, *lookup.repeats()), lookup
 
 
 def leg_keys(call_key: pa.LargeStringArray, linked_id: pa.LargeStringArray) -> LegKeys:
@@ -137,16 +150,16 @@ def name_calls(lookup: TextLookup, legs: LegKeys) -> tuple[NDArray[np.int64], ND
 
     A call is named by the position of the first one with that ``call_uuid``; -1 is none.
     """
-    find, half = lookup.find, len(legs.key) // 2
-    upper, lower, others = at_once(
-        lambda: find(legs.key[:half]),
-        lambda: find(legs.key[half:]),
-        lambda: find(legs.linked.at(legs.others)),
+    named, half = np.empty(len(legs.key), np.int64), len(legs.key) // 2
+    _, _, others = at_once(
+        lambda: lookup.find(legs.key[:half], into=named[:half]),
+        lambda: lookup.find(legs.key[half:], into=named[half:]),
+        lambda: lookup.find(legs.linked.at(legs.others)),
     )
-    named = np.concatenate([upper, lower])
     linked_named = named.copy()
     linked_named[legs.others] = others
-    linked_named[~np.asarray(legs.linked.is_valid())] = -1
+    if legs.linked.null_count:
+        linked_named[~np.asarray(legs.linked.is_valid())] = -1
     return named, linked_named
 
 
@@ -194,23 +207,13 @@ def match_by_ids(
         The call that each leg names by its linked id.
     """
     no_rivals = np.zeros(len(calls), np.bool_)
-    asks = np.flatnonzero(groups.named >= 0)
-    by_key = _match_key(
-        keys, asks, groups.named[asks], no_rivals, n_cdr=len(groups), rule=MatchRule.CALL_UUID
-    )
+    by_key = _match_key(keys, groups.named, None, no_rivals, rule=MatchRule.CALL_UUID)
     paired = np.zeros(len(calls), np.bool_)
     paired[by_key.pairs.call_pos] = True
     linked_named = _of_group(linked_named, groups)
     asks = np.flatnonzero((groups.named < 0) & (linked_named >= 0))
     asks = asks[~paired[linked_named[asks]]]
-    by_link = _match_key(
-        keys,
-        asks,
-        linked_named[asks],
-        by_key.ambiguous_calls,
-        n_cdr=len(groups),
-        rule=MatchRule.LINKED_ID,
-    )
+    by_link = _match_key(keys, linked_named, asks, by_key.ambiguous_calls, rule=MatchRule.LINKED_ID)
     found = [by_key.pairs, by_link.pairs]
     ambiguous_calls = by_key.ambiguous_calls | by_link.ambiguous_calls
     # Calls that share their key with another one, and that no CDR names.
@@ -302,39 +305,50 @@ class _Tier:
 
 def _match_key(
     keys: CallKeys,
-    asks: NDArray[np.int64],
-    wanted: NDArray[np.int64],
+    named: NDArray[np.int64],
+    asks: NDArray[np.int64] | None,
     contested: NDArray[np.bool_],
     *,
-    n_cdr: int,
     rule: MatchRule,
 ) -> _Tier:
     """Match CDR calls by the key that they name: it decides where one call has it and one CDR call names it.
 
-    `asks` are the CDR calls that name a call, `wanted` the call that each names. Calls that
-    were contested before stay so, with whoever names them now.
+    `named` is the call that each CDR call names, `asks` are those that count, None all that name one. Calls
+    that were contested before stay so, with whoever names them now.
     """
-    n_calls = len(keys.first)
-    ambiguous_calls, ambiguous_cdr = np.zeros(n_calls, np.bool_), np.zeros(n_cdr, np.bool_)
-    if not len(asks):
-        return _Tier(PairPositions.none(), rivals_of(asks, asks, rule), ambiguous_calls, ambiguous_cdr)
-    asked = np.bincount(wanted, minlength=n_calls)
-    clean = (asked == 1) & ~contested
-    clean[keys.first[keys.repeated]] = False
-    cdr_of_call = np.empty(n_calls, np.int64)
-    cdr_of_call[wanted] = asks
-    call_pos = np.flatnonzero(clean)
+    n_calls = len(keys.usable)
+    is_contested = contested.copy()
+    is_contested[keys.before] = True
+    cdr_of_call = np.full(n_calls, -1, np.int64)
+    for cdr, call in _asking(named, asks):
+        cdr_of_call[call] = cdr
+    for cdr, call in _asking(named, asks):
+        is_contested[call[cdr_of_call[call] != cdr]] = True
+    call_pos = np.flatnonzero((cdr_of_call >= 0) & ~is_contested)
     pairs = _pairs(call_pos, cdr_of_call[call_pos], rule)
-    is_rival = ~clean[wanted]
-    rival_cdr = asks[is_rival]
+    ambiguous_calls, ambiguous_cdr = np.zeros(n_calls, np.bool_), np.zeros(len(named), np.bool_)
+    none = np.zeros(0, np.int64)
+    rival_cdr = np.concatenate([none, *(cdr[is_contested[call]] for cdr, call in _asking(named, asks))])
     if not len(rival_cdr):
-        return _Tier(pairs, rivals_of(rival_cdr, rival_cdr, rule), ambiguous_calls, ambiguous_cdr)
-    shared = (asked > 0) & ~clean
-    rival_calls = np.flatnonzero(shared[keys.first])
+        return _Tier(pairs, rivals_of(none, none, rule), ambiguous_calls, ambiguous_cdr)
+    is_contested &= cdr_of_call >= 0
+    rival_calls = np.flatnonzero(is_contested[keys.first])
     ambiguous_calls[rival_calls] = True
     ambiguous_cdr[rival_cdr] = True
-    rivals = rivals_of(*_cross(rival_calls, keys.first[rival_calls], rival_cdr, wanted[is_rival]), rule)
+    rivals = rivals_of(*_cross(rival_calls, keys.first[rival_calls], rival_cdr, named[rival_cdr]), rule)
     return _Tier(pairs, rivals, ambiguous_calls, ambiguous_cdr)
+
+
+def _asking(
+    named: NDArray[np.int64], asks: NDArray[np.int64] | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield the CDR calls that count and the call that each names, a few at a time."""
+    for begin in range(0, len(named) if asks is None else len(asks), _AT_ONCE):
+        if asks is None:
+            cdr = begin + np.flatnonzero(named[begin : begin + _AT_ONCE] >= 0)
+        else:
+            cdr = asks[begin : begin + _AT_ONCE]
+        yield cdr, named[cdr]
 
 
 def _cross(

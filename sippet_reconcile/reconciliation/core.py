@@ -147,14 +147,18 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
 def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
     """Return instants as microseconds since 1970 in UTC; a missing one is the smallest int64.
 
+    Where pandas holds them so, they are looked at where they stand, and may not be written into.
+
     Examples
     --------
     >>> import pandas as pd
     >>> instants_us(pd.Series(pd.to_datetime(["1970-01-01 00:00:01+00:00"]))).tolist()
     [1000000]
     """
-    plain = instants.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
-    return plain.astype("datetime64[us]", copy=False).view(np.int64)
+    # An aware column is held in UTC, whatever its zone.
+    micros = instants.to_numpy("datetime64[us]").view(np.int64)
+    micros.flags.writeable = False
+    return micros
 
 
 def instant_us(at: datetime) -> int:

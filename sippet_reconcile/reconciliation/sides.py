@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, offset_us
+from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, instants_us, offset_us
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -268,10 +268,9 @@ def has_fraction(instants: NDArray[np.datetime64]) -> bool:
 
 def instants_of(series: pd.Series[pd.Timestamp], clock_offset_s: float = 0.0) -> NDArray[np.datetime64]:
     """Return instants without their zone (UTC), a clock offset removed; missing is NaT."""
-    plain = series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]", copy=False)
+    plain: NDArray[np.datetime64] = instants_us(series).view("datetime64[us]")
     offset = offset_us(clock_offset_s)
-    shifted: NDArray[np.datetime64] = np.subtract(plain, np.timedelta64(offset, "us")) if offset else plain
-    return shifted
+    return np.subtract(plain, np.timedelta64(offset, "us")) if offset else plain
 
 
 def text_codes(series: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:

@@ -167,5 +167,7 @@ def stand_in(sides: Sides, fields: Mapping[str, Field]) -> dict[str, FieldStandi
                     gap_s[name][begin : begin + _BLOCK] = found.gap_s
 
     begins = range(0, len(sides), _BLOCK)
-    at_once(lambda: work_through(begins[::2]), lambda: work_through(begins[1::2]))
+    # What becomes of a whole column is worked out with the first block; two threads would both do it.
+    work_through(begins[:1])
+    at_once(lambda: work_through(begins[1::2]), lambda: work_through(begins[2::2]))
     return {name: FieldStanding(standing[name], gap_s.get(name)) for name in fields}

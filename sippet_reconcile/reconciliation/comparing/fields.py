@@ -44,6 +44,9 @@ COMPARED_FIELDS: Final = (
 )
 """The attributes of a call that a CDR says something about, in the order they are reported."""
 
+_AT_ONCE: Final = 1 << 16
+"""Seconds rounded together, so that what is made on the way stays small."""
+
 _Meaning: TypeAlias = "tuple[frozenset[str], str | None]"
 
 
@@ -99,12 +102,17 @@ def round_seconds(seconds: NDArray[np.float64], rounding: str) -> NDArray[np.flo
     >>> [round_seconds(np.array([2.5, 0.49, 61.0]), how).tolist() for how in ("half_up", "floor", "ceil")]
     [[3.0, 0.0, 61.0], [2.0, 0.0, 61.0], [3.0, 1.0, 61.0]]
     """
-    whole = micros(seconds)
-    if rounding == "half_up":
-        return np.floor((whole + MICROS // 2) / MICROS)
-    if rounding == "floor":
-        return np.floor(whole / MICROS)
-    return np.ceil(whole / MICROS)
+    rounded = np.empty(len(seconds))
+    for begin in range(0, len(seconds), _AT_ONCE):
+        whole = micros(seconds[begin : begin + _AT_ONCE])
+        block = rounded[begin : begin + _AT_ONCE]
+        if rounding == "half_up":
+            np.floor((whole + MICROS // 2) / MICROS, out=block)
+        elif rounding == "floor":
+            np.floor(whole / MICROS, out=block)
+        else:
+            np.ceil(whole / MICROS, out=block)
+    return rounded
 
 
 def _duration(rules: Rules) -> Field:

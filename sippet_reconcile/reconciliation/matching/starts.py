@@ -305,7 +305,7 @@ def _quantiles(
     """Return a quantile of the values of each group, of which there are `n`; 0 where there is none."""
     if not len(values):
         return np.zeros(len(n), np.int64)
-    ordered = values[ordered_by(group, values)]
+    ordered = np.sort(values) if len(n) == 1 else values[ordered_by(group, values)]
     first, place = np.cumsum(n) - n, share * np.maximum(n - 1, 0)
     below = np.floor(place).astype(np.int64)
     low, high = (

@@ -242,6 +242,13 @@ def test_a_crowd_is_never_decided(found, party):
     assert (matched, ambiguous) == ({}, {0})
 
 
+def test_nor_is_a_record_that_a_crowd_of_calls_might_be(found, party):
+    crowd = [party(10 + n * 0.01) for n in range(MOST_RIVALS + 1)]
+    matched, ambiguous, rec = found([party(0)], [party(0), *crowd])
+    assert (matched, ambiguous) == ({}, {0})
+    assert rec.legs["bucket"].tolist() == ["ambiguous"]
+
+
 def test_a_key_that_thousands_share_lists_each_rival_once(make_legs, make_calls):
     count = 3_000
     leg = make_legs([{"call_key": "same", "linked_id": None}])

@@ -239,6 +239,8 @@ class _Sides:
             both.sort()
             both = both[np.append(True, both[1:] != both[:-1])]
             call, found = both // len(right), both % len(right)
+        else:
+            crowded_cdr[right] = np.bincount(found, minlength=len(right)) > most
         return Edges(left[call], right[found], crowded_call, crowded_cdr)
 
 

@@ -1,7 +1,7 @@
 """The same reading and reconciling on Dask DataFrames, for months that no single memory holds.
 
-`read_cdr` reads files in parallel, `reconcile` deals rows by their ids and decides each part with the functions that decide on
-one machine: the answer is the same. Plans are built from it as from any other
+`read_cdr` reads files in parallel, `reconcile` deals rows by their ids, and what is left by its numbers, and decides each part
+with the functions that decide on one machine: the answer is the same. Plans are built from it as from any other
 reconciliation. It needs the extra ``dask``.
 """
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-__all__ = ["ROWS_OF_PART", "Dealt", "deal"]
+__all__ = ["ROWS_OF_PART", "Dealt", "deal", "shuffled"]
 
 ROWS_OF_PART = 500_000
 """Into parts of so many rows an ordinary DataFrame is cut."""
@@ -140,11 +140,18 @@ def _mark(
     return part.assign(**{ROW: np.arange(begin, begin + len(part)), TOGETHER: joined.of(ids_of(part).own)})
 
 
+def shuffled(frame: Any, n_parts: int) -> list[Delayed]:
+    """Return the rows of a Dask DataFrame in so many parts, those that must be looked at together in one."""
+    method = "tasks" if get_default_shuffle_method() == "disk" else None
+    parts: list[Delayed] = frame.shuffle(
+        on=TOGETHER, npartitions=n_parts, force=True, shuffle_method=method
+    ).to_delayed()
+    return parts
+
+
 def _dealt(frame: Any, n_buckets: int, names: Sequence[str]) -> Dealt:
     """Deal the rows of one frame, and wait until that is done: two at once would hold twice as much in between."""
-    method = "tasks" if get_default_shuffle_method() == "disk" else None
-    dealt = frame.shuffle(on=TOGETHER, npartitions=n_buckets, force=True, shuffle_method=method)
-    parts = dealt.to_delayed()
+    parts = shuffled(frame, n_buckets)
     split = delayed(without_marks, nout=2, pure=False)
     both = [split(part, names) for part in parts]
     kept = persist(*(one for of_part in both for one in of_part), *(delayed(rows_of)(part) for part in parts))

@@ -1,23 +1,17 @@
-"""Put together what the buckets decided, and match by numbers what no id matched.
+"""Put together what ids decided in all buckets.
 
-Input are the decisions of all buckets, output are pairs, rivals and masks of the whole.
-What has no partner by an id is few, and is looked at in one place: whether two starts
-are near enough depends on what all pairs of a file say.
+Input are the decisions, output are pairs, rivals and masks of the whole.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sippet_reconcile.reconciliation.matching.by_id import ById, Rivals, join_pairs, join_rivals
-from sippet_reconcile.reconciliation.matching.fallback import match_by_numbers
 from sippet_reconcile.reconciliation.matching.legs import LegsAside
-from sippet_reconcile.reconciliation.matching.match import Matches, all_matches
-from sippet_reconcile.reconciliation.matching.other_ids import ids_speak_against
-from sippet_reconcile.reconciliation.matching.starts import FilesOfPairs
 from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
@@ -25,29 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.rules import Rules
     from sippet_reconcile.scale.bucket import Decision
 
-__all__ = ["ByIdOfAll", "match_rest"]
+__all__ = ["ByIdOfAll"]
 
 _Rows = list["NDArray[np.int64]"]
-
-_LOOKED_AT: Final = (
-    "direction",
-    "from_number",
-    "to_number",
-    "from_e164",
-    "to_e164",
-    "started_at",
-    "ended_at",
-    "duration_seconds",
-    "billable_s",
-    "total_s",
-    "is_coarse",
-    "time_problem",
-    "legs_problem",
-)
-"""Columns that matching by numbers looks at, of either frame, where it has them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,36 +158,3 @@ def _call_aside(
         for name in (Bucket.UNUSABLE, Bucket.DUPLICATE)
         if name in words
     }
-
-
-def match_rest(known: ByIdOfAll, calls: Any, cdr_calls: Any, rules: Rules) -> Matches:
-    """Match by numbers and time what no id matched, and return all pairs.
-
-    Parameters
-    ----------
-    known
-        What ids decided.
-    calls, cdr_calls
-        Both spread frames; only the rows that are left are taken from them, and of the others the
-        starts and the files.
-    rules
-        The window, the digits, both tolerances and the clock offset are used.
-    """
-    files = FilesOfPairs.of(
-        calls, cdr_calls, known.by_id.pairs, rules, source_file=cdr_calls.codes("source_file")
-    )
-    free_calls, free_cdr = np.flatnonzero(known.by_id.free_calls), np.flatnonzero(known.by_id.free_cdr)
-    some_calls, some_cdr = (
-        frame[[name for name in _LOOKED_AT if name in frame]].take(rows)
-        for frame, rows in ((calls, free_calls), (cdr_calls, free_cdr))
-    )
-    of_some = replace(files, of_cdr=files.of_cdr[free_cdr])
-    all_free = [np.ones(len(rows), np.bool_) for rows in (free_calls, free_cdr)]
-    close = match_by_numbers(some_calls, some_cdr, all_free[0], all_free[1], rules, files=of_some)
-    is_other = ids_speak_against(
-        close,
-        known.is_uuid[free_calls[close.call_pos]] & known.has_uuid[free_cdr[close.cdr_pos]],
-        files=of_some,
-        keyed=files.count(known.has_key),
-    )
-    return all_matches(known.by_id, close.among(free_calls, free_cdr), is_other)

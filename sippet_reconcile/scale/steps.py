@@ -1,7 +1,8 @@
 """Bring CDR legs and calls together that no single machine holds: the steps of `reconcile`, in parts.
 
 Input are Dask DataFrames, output is a `Reconciliation`. Rows that may share an id are
-dealt into one bucket and decided there, by the functions that decide on one machine.
+dealt into one bucket and decided there, by the functions that decide on one machine;
+so are those that are left, by their numbers.
 What speaks of the whole is decided here, on columns of numbers fetched one at a time.
 """
 
@@ -21,9 +22,10 @@ from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.reconciliation.steps import check_arguments, one_api
 from sippet_reconcile.scale.bucket import decide_bucket
+from sippet_reconcile.scale.by_numbers import match_rest
 from sippet_reconcile.scale.comparing import compare_in_parts
 from sippet_reconcile.scale.dealing import deal
-from sippet_reconcile.scale.matching import ByIdOfAll, match_rest
+from sippet_reconcile.scale.matching import ByIdOfAll
 from sippet_reconcile.scale.spread import Group, SpreadColumns, SpreadFrame, gather
 
 if TYPE_CHECKING:

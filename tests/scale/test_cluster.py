@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster
 import sippet_reconcile as sr
 from sippet_reconcile import scale
 from sippet_reconcile.demo import sample_data
+from sippet_reconcile.scale import by_numbers
 from sippet_reconcile.schema import CALLS, LEGS
 
 pytestmark = [
@@ -62,6 +63,21 @@ def test_two_processes_give_the_answer_of_one(
     legs, calls = world(seed, 300)
     spread = scale.reconcile(in_parts(legs, [90, 200]), in_parts(calls, [40]), npartitions=4, progress=False)
     same(sr.reconcile(legs, calls, progress=False), spread)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_processes_match_by_numbers_what_one_matches(  # noqa: PLR0917 - fixtures
+    client: Client, world_of_numbers: Any, in_parts: Any, same: Any, monkeypatch: Any, seed: int
+) -> None:
+    legs, calls = world_of_numbers(seed, 3_000)
+    nothing = pd.Series([None] * 3_000, dtype="str")
+    legs, calls = legs.assign(call_key=nothing), calls.assign(call_uuid=nothing)
+    monkeypatch.setattr(by_numbers, "ROWS_OF_PART", 500)
+    spread = scale.reconcile(
+        in_parts(legs, [900, 2000]), in_parts(calls, [400]), npartitions=8, progress=False
+    )
+    same(sr.reconcile(legs, calls, progress=False), spread)
+    assert client.who_has()
 
 
 def test_two_processes_read_what_one_reads(client: Client, same: Any) -> None:

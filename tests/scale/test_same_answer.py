@@ -14,6 +14,10 @@ from hypothesis import strategies as st
 
 import sippet_reconcile as sr
 from sippet_reconcile import scale
+from sippet_reconcile.reconciliation.matching.fallback import CloseCalls
+from sippet_reconcile.reconciliation.matching.starts import Sample
+from sippet_reconcile.scale import by_numbers
+from sippet_reconcile.scale.spread import SpreadFrame, gather
 from sippet_reconcile.schema import CALLS, LEGS
 
 RULES = [
@@ -46,6 +50,91 @@ def test_random_partitions_give_the_answer_of_one_machine(
         same(whole, scale.reconcile(*parts, **options, npartitions=n_parts, progress=False))
 
     hold()
+
+
+@pytest.mark.parametrize("examples", [6, pytest.param(80, marks=pytest.mark.slow)])
+def test_numbers_tell_in_parts_what_they_tell_on_one_machine(
+    world_of_numbers: Any, in_parts: Any, same: Any, examples: int
+) -> None:
+    @settings(max_examples=examples, deadline=None)
+    @given(
+        seed=st.integers(0, 10_000),
+        size=st.sampled_from([5, 60, 250]),
+        places=st.tuples(PLACES, PLACES),
+        n_parts=st.tuples(st.integers(1, 9), st.sampled_from([1, 4, 25])),
+        limits=st.fixed_dictionaries(
+            {
+                "starts.ENOUGH_PAIRS": st.sampled_from([200, 20, 6]),
+                "starts.SOME_PAIRS": st.sampled_from([20, 3]),
+                "other_ids.ENOUGH_PAIRS": st.sampled_from([20, 4]),
+                "edges.MOST_RIVALS": st.sampled_from([64, 4]),
+            }
+        ),
+    )
+    def hold(seed: int, size: int, places: Any, n_parts: Any, limits: Any) -> None:
+        legs, calls = world_of_numbers(seed, size)
+        parts = in_parts(legs, places[0]), in_parts(calls, places[1])
+        rules = sr.Rules(duration="billable", number_digits=(9, 5, 12)[seed % 3])
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in limits.items():
+                patch.setattr(f"sippet_reconcile.reconciliation.matching.{name}", value)
+            patch.setattr(by_numbers, "ROWS_OF_PART", n_parts[1])
+            whole = sr.reconcile(legs, calls, rules=rules, progress=False)
+            same(whole, scale.reconcile(*parts, rules=rules, npartitions=n_parts[0], progress=False))
+
+    hold()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_starts_are_measured_in_parts_as_on_one_machine(
+    world_of_numbers: Any, in_parts: Any, same: Any, monkeypatch: Any, seed: int
+) -> None:
+    legs, calls = world_of_numbers(seed, 5_000)
+    monkeypatch.setattr(by_numbers, "ROWS_OF_PART", 300)
+    whole = sr.reconcile(legs, calls, progress=False)
+    same(whole, scale.reconcile(in_parts(legs, [900]), in_parts(calls, []), npartitions=11, progress=False))
+
+
+def test_of_rows_without_ids_only_numbers_and_what_was_decided_come_to_the_calling_process(
+    world_of_numbers: Any, in_parts: Any, monkeypatch: Any
+) -> None:
+    legs, calls = world_of_numbers(8, 900)
+    nothing = pd.Series([None] * 900, dtype="str")
+    legs, calls = legs.assign(call_key=nothing), calls.assign(call_uuid=nothing)
+    pairs = sr.reconcile(legs, calls, progress=False).pairs
+    assert len(pairs) > 300
+    asked, came = set(), []
+
+    def column(frame: SpreadFrame, name: Any) -> Any:
+        asked.update([name] if isinstance(name, str) else [])
+        return one_of(frame, name)
+
+    def no_rows(frame: SpreadFrame, rows: Any) -> pd.DataFrame:
+        assert not len(rows)
+        return take(frame, rows)
+
+    def gathered(*given: Any) -> list[Any]:
+        came.extend(found := gather(*given))
+        return found
+
+    def match_rest(*given: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SpreadFrame, "__getitem__", column)
+            patch.setattr(SpreadFrame, "take", no_rows)
+            patch.setattr(by_numbers, "gather", gathered)
+            return by_numbers.match_rest(*given)
+
+    one_of, take = SpreadFrame.__getitem__, SpreadFrame.take
+    monkeypatch.setattr(by_numbers, "ROWS_OF_PART", 100)
+    monkeypatch.setattr("sippet_reconcile.scale.steps.match_rest", match_rest)
+    spread = scale.reconcile(in_parts(legs, [300]), in_parts(calls, [500]), npartitions=12, progress=False)
+    pd.testing.assert_frame_equal(spread.pairs, pairs)
+    assert asked == {"started_at", "is_coarse"}
+    assert {type(one) for one in came} == {int, Sample, CloseCalls}
+    decided = [one for one in came if isinstance(one, CloseCalls)]
+    assert len(decided) == 8  # of 100 rows each
+    assert sum(len(one.call_pos) for one in decided) >= len(pairs)
 
 
 def test_sides_without_rows_balance_to_nothing(same: Any) -> None:

@@ -80,9 +80,14 @@ class Sample:
 
     @classmethod
     def joined(cls, parts: list[Sample]) -> Sample:
-        """Return the gaps of all parts, none of which an id made."""
-        names = ("gap", "file", "can_tell", "is_like")
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        """Return the gaps of all parts, none of which an id made; of none where there is no part."""
+        types = {"gap": np.int64, "file": np.int64, "can_tell": np.bool_, "is_like": np.bool_}
+        return cls(
+            *(
+                np.concatenate([np.zeros(0, dtype), *(getattr(part, name) for part in parts)])
+                for name, dtype in types.items()
+            )
+        )
 
     def as_one(self) -> Sample:
         """Return the same as if it were of one file."""

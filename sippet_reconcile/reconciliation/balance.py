@@ -9,7 +9,7 @@ is judged at the moment the calls were fetched, never at the moment of running.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -118,6 +118,8 @@ class Sorting:
         Per leg.
     matched
         Marks the pairs that are compared.
+    read_us
+        The earliest instant at which calls were read, in microseconds; `NAT` where none says.
     """
 
     call_bucket: NDArray[np.int8]
@@ -127,15 +129,44 @@ class Sorting:
     leg_bucket: NDArray[np.int8]
     leg_reason: NDArray[np.int8]
     matched: NDArray[np.bool_]
+    read_us: int
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """What sorting asks of the rows of one side."""
+class _Side(NamedTuple):
+    """What sorting asks of the rows of one side, a mask each."""
 
-    start: NDArray[np.int64]
+    has_start: NDArray[np.bool_]
     inside: NDArray[np.bool_]
     internal: NDArray[np.bool_]
+
+
+class _CdrSide(NamedTuple):
+    """The same of CDR calls, with what it asks of them alone."""
+
+    has_start: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
+    internal: NDArray[np.bool_]
+    is_open: NDArray[np.bool_]
+    is_apart: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The earliest instant at which calls were read, in microseconds; `NAT` where none says.
+
+    Later CDRs may have calls that were missed then.
+    """
+
+    at: int
+
+    @classmethod
+    def of(cls, calls: Columns) -> _Read:
+        fetched = calls.instants("fetched_at").view(np.int64)
+        known = fetched[fetched != NAT]
+        return cls(int(known.min()) if len(known) else NAT)
+
+    def __add__(self, other: _Read) -> _Read:
+        return _Read(min((at for at in (self.at, other.at) if at != NAT), default=NAT))
 
 
 def sort_rows(
@@ -171,14 +202,15 @@ def sort_rows(
     n_legs
         All legs.
     """
-    call, cdr, is_open = at_once(
-        lambda: _side(calls, rules, period),
-        lambda: _side(cdr_calls, rules, period),
-        lambda: _is_open(cdr_calls),
+    call, cdr, read = at_once(
+        lambda: _Side(*calls.told(_side_of, rules, period)),
+        lambda: _CdrSide(*cdr_calls.told(_cdr_side_of, rules, period)),
+        lambda: calls.summed(_Read.of),
     )
-    fetched = calls.instants("fetched_at").view(np.int64)
-    young_if_after = _snapshot(fetched)
-    cdr_end = _over_by(cdr_calls).view(np.int64)
+    # Whatever was over before the first call was read, and settled, is too young for none of them.
+    late, late_end = cdr_calls.found(_over_after, read.at, rules)
+    is_late = np.zeros(len(cdr.has_start), np.bool_)
+    is_late[late] = True
     call_bucket, call_reason = _unmatched(call, Bucket.ONLY_IN_API, matches.ambiguous_calls, _NEVER_STARTED)
     cdr_bucket, cdr_reason = _unmatched(cdr, Bucket.ONLY_IN_CDR, matches.ambiguous_cdr, _NO_START)
     for buckets, reasons, rows in (
@@ -187,22 +219,22 @@ def sort_rows(
     ):
         reasons[rows[buckets[rows] == code_of(Bucket.AMBIGUOUS)]] = _TOO_FAR
     only = cdr_bucket == code_of(Bucket.ONLY_IN_CDR)
-    young = _too_young(cdr_end, np.full(len(cdr_end), young_if_after), rules)
-    _exclude(cdr_bucket, cdr_reason, only & young, _TOO_YOUNG)
-    _exclude(cdr_bucket, cdr_reason, only & is_open, _CDR_OPEN)
-    is_apart = cdr_calls.is_known("legs_problem")
-    _exclude(cdr_bucket, cdr_reason, only & is_apart, _LEGS_APART)
+    _exclude(cdr_bucket, cdr_reason, only & is_late, _TOO_YOUNG)
+    _exclude(cdr_bucket, cdr_reason, only & cdr.is_open, _CDR_OPEN)
+    _exclude(cdr_bucket, cdr_reason, only & cdr.is_apart, _LEGS_APART)
     _exclude(cdr_bucket, cdr_reason, only & cdr.internal, _INTERNAL)
     only_call = call_bucket == code_of(Bucket.ONLY_IN_API)
     _exclude(call_bucket, call_reason, only_call & call.internal, _INTERNAL)
-    read = fetched[matches.pairs.call_pos]
-    read = np.where(read == NAT, young_if_after, read)
-    is_young = _too_young(cdr_end[matches.pairs.cdr_pos], read, rules)
-    bucket, reason = _paired(matches.pairs, call, cdr, is_open=is_open, is_apart=is_apart, is_young=is_young)
+    pairs = matches.pairs
+    of_late = np.flatnonzero(is_late[pairs.cdr_pos])
+    fetched = calls.at("instants", "fetched_at", pairs.call_pos[of_late]).view(np.int64)
+    ended = late_end[np.searchsorted(late, pairs.cdr_pos[of_late])]
+    is_young = ended > np.where(fetched == NAT, read.at, fetched) - offset_us(rules.settle_s)
+    bucket, reason = _paired(pairs, call, cdr, young=of_late[is_young])
     for target, codes in ((call_bucket, bucket), (call_reason, reason)):
-        target[matches.pairs.call_pos] = codes
+        target[pairs.call_pos] = codes
     for target, codes in ((cdr_bucket, bucket), (cdr_reason, reason)):
-        target[matches.pairs.cdr_pos] = codes
+        target[pairs.cdr_pos] = codes
     for name, rows in call_aside.items():
         call_bucket[rows], call_reason[rows] = code_of(name), _NONE
     leg_bucket, leg_reason = np.empty(n_legs, np.int8), np.full(n_legs, _NONE, np.int8)
@@ -211,17 +243,21 @@ def sort_rows(
     for name, rows in leg_aside.bucket.items():
         leg_bucket[rows] = code_of(name)
     matched = bucket == code_of(Bucket.MATCHED)
-    return Sorting(call_bucket, call_reason, cdr_bucket, cdr_reason, leg_bucket, leg_reason, matched)
+    return Sorting(call_bucket, call_reason, cdr_bucket, cdr_reason, leg_bucket, leg_reason, matched, read.at)
 
 
-def _side(columns: Columns, rules: Rules, period: Period | None) -> _Side:
+def _side_of(columns: Columns, rules: Rules, period: Period | None) -> _Side:
     start = columns.instants("started_at").view(np.int64)
     if period is None:
         inside = np.ones(len(start), np.bool_)
     else:
         begin, end = instant_us(period.start), instant_us(period.end)
         inside = (start >= begin) & (start < end)
-    return _Side(start, inside, _is_internal(columns, rules))
+    return _Side(start != NAT, inside, _is_internal(columns, rules))
+
+
+def _cdr_side_of(columns: Columns, rules: Rules, period: Period | None) -> _CdrSide:
+    return _CdrSide(*_side_of(columns, rules, period), _is_open(columns), columns.is_known("legs_problem"))
 
 
 def _is_internal(columns: Columns, rules: Rules) -> NDArray[np.bool_]:
@@ -264,27 +300,24 @@ def _over_by(cdr_calls: Columns) -> NDArray[np.datetime64]:
     return np.where(known, cdr_calls.instants("started_at") + _MINUTE + lasted, ended)
 
 
-def _snapshot(fetched: NDArray[np.int64]) -> int:
-    """Return the earliest instant at which calls were read: later CDRs may have calls that it missed."""
-    known = fetched[fetched != NAT]
-    return int(known.min()) if len(known) else NAT
-
-
-def _too_young(cdr_end: NDArray[np.int64], fetched: NDArray[np.int64], rules: Rules) -> NDArray[np.bool_]:
-    """Mark the CDRs that ended too shortly before the calls were read; unknown moments judge nothing."""
-    known = (cdr_end != NAT) & (fetched != NAT)
-    young = np.zeros(len(cdr_end), np.bool_)
-    young[known] = cdr_end[known] > fetched[known] - offset_us(rules.settle_s)
-    return young
+def _over_after(
+    cdr_calls: Columns, read_us: int, rules: Rules
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the CDR calls that ended too shortly before an instant, or after it, and when; unknown moments judge nothing."""
+    ended = _over_by(cdr_calls).view(np.int64)
+    if read_us == NAT:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    rows = np.flatnonzero((ended != NAT) & (ended > read_us - offset_us(rules.settle_s)))
+    return rows, ended[rows]
 
 
 def _unmatched(
-    side: _Side, only: Bucket, ambiguous: NDArray[np.bool_], without_start: int
+    side: _Side | _CdrSide, only: Bucket, ambiguous: NDArray[np.bool_], without_start: int
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Return bucket and reason of every row as if it were unmatched."""
-    no_start = side.start == NAT
-    bucket = np.full(len(side.start), code_of(only), np.int8)
-    reason = np.full(len(side.start), _NONE, np.int8)
+    no_start = ~side.has_start
+    bucket = np.full(len(no_start), code_of(only), np.int8)
+    reason = np.full(len(no_start), _NONE, np.int8)
     bucket[~side.inside] = code_of(Bucket.OUTSIDE_PERIOD)
     _exclude(bucket, reason, no_start & ~ambiguous, without_start)
     bucket[ambiguous & (side.inside | no_start)] = code_of(Bucket.AMBIGUOUS)
@@ -297,25 +330,19 @@ def _exclude(bucket: NDArray[np.int8], reason: NDArray[np.int8], rows: NDArray[n
 
 
 def _paired(
-    pairs: PairPositions,
-    call: _Side,
-    cdr: _Side,
-    *,
-    is_open: NDArray[np.bool_],
-    is_apart: NDArray[np.bool_],
-    is_young: NDArray[np.bool_],
+    pairs: PairPositions, call: _Side, cdr: _CdrSide, *, young: NDArray[np.int64]
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return bucket and reason of every pair; `is_open` and `is_apart` are per CDR call, `is_young` per pair."""
-    call_start, cdr_start = call.start[pairs.call_pos], cdr.start[pairs.cdr_pos]
-    inside = call.inside[pairs.call_pos]
+    """Return bucket and reason of every pair; `young` are those that ended too shortly before they were read."""
     # A call that never started belongs where its CDR started; where nothing is known, nothing puts it outside.
-    unknown = call_start == NAT
-    inside = np.where(unknown, cdr.inside[pairs.cdr_pos] | (cdr_start == NAT), inside)
+    inside = call.inside[pairs.call_pos]
+    unknown = np.flatnonzero(~call.has_start[pairs.call_pos])
+    of_cdr = pairs.cdr_pos[unknown]
+    inside[unknown] = cdr.inside[of_cdr] | ~cdr.has_start[of_cdr]
     bucket = np.full(len(pairs), code_of(Bucket.MATCHED), np.int8)
     reason = np.full(len(pairs), _NONE, np.int8)
-    _exclude(bucket, reason, is_young, _TOO_YOUNG)
-    _exclude(bucket, reason, is_open[pairs.cdr_pos], _CDR_OPEN)
-    _exclude(bucket, reason, is_apart[pairs.cdr_pos], _LEGS_APART)
+    bucket[young], reason[young] = code_of(Bucket.EXCLUDED), _TOO_YOUNG
+    _exclude(bucket, reason, cdr.is_open[pairs.cdr_pos], _CDR_OPEN)
+    _exclude(bucket, reason, cdr.is_apart[pairs.cdr_pos], _LEGS_APART)
     _exclude(bucket, reason, call.internal[pairs.call_pos] | cdr.internal[pairs.cdr_pos], _INTERNAL)
     bucket[~inside], reason[~inside] = code_of(Bucket.OUTSIDE_PERIOD), _NONE
     return bucket, reason

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.reconciliation.balance import BUCKETS, balance_frame, sort_rows
+from sippet_reconcile.reconciliation.core import NAT
 from sippet_reconcile.reconciliation.counts import count_rows
 from sippet_reconcile.reconciliation.diagnosing.diagnose import diagnose, resolve_duration
 from sippet_reconcile.reconciliation.frames import Decided, LazyFrames
@@ -50,7 +51,8 @@ class Matched:
     cdr_of
         The CDR call of each leg that counts.
     first_with_uuid
-        For each call the position of the first one with the same ``call_uuid``.
+        For each call the position of the first one with the same ``call_uuid``; None where nobody
+        has worked it out.
     matches
         The pairs and the ambiguous rows.
     sides
@@ -63,7 +65,7 @@ class Matched:
     aside: LegsAside
     call_aside: Mapping[Bucket, tuple[NDArray[np.int64], str]]
     cdr_of: NDArray[np.int64]
-    first_with_uuid: NDArray[np.int64]
+    first_with_uuid: NDArray[np.int64] | None
     matches: Matches
     sides: Sides
 
@@ -167,13 +169,13 @@ def _result(
         "status_table": decided.status_table,
         "ledger": lambda: build_ledger(comparison, timezone=timezone),
     }
-    fetched = decided.calls["fetched_at"].min()
-    statuses = comparison.sides.of_calls.codes("status")[1]
+    read_us = decided.sorting.read_us
+    statuses = comparison.sides.of_calls.words("status")
     return Reconciliation(
         rules=decided.rules,
         period=period,
         api_url=api_url,
-        fetched_at=None if pd.isna(fetched) else fetched,
+        fetched_at=None if read_us == NAT else pd.Timestamp(read_us, unit="us", tz="UTC"),
         findings=findings,
         known_statuses=tuple(sorted(statuses)),
         n_compared=comparison.n_compared,

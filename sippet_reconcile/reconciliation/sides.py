@@ -4,6 +4,9 @@ Input are the two frames and the row positions that matching paired, output are
 numpy and Arrow arrays with one element per pair. The frames are never joined: only
 the columns that somebody asks for are gathered. The CDR's instants leave here with
 the clock offset already removed, so nobody else has to remember it.
+
+Whoever counts, marks or looks for rows hands a function to `summed`, `told` or `found`.
+Here it is called once; rows that lie in parts elsewhere are looked at where they lie.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, instant
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -26,7 +29,16 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.core import PairPositions
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["Columns", "Sides", "gap_in_seconds", "has_fraction", "instants_of", "micros", "text_codes"]
+__all__ = [
+    "Columns",
+    "Sides",
+    "gap_in_seconds",
+    "has_fraction",
+    "instants_of",
+    "micros",
+    "text_codes",
+    "word_codes",
+]
 
 _TO_THE_END_OF_A_MINUTE: Final = np.timedelta64(60 * MICROS - 1, "us")
 _MOST_OF: Final = 4
@@ -53,6 +65,38 @@ class Columns:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
+
+    def summed(self, count: Callable[..., Any], *terms: Any, along: Sequence[NDArray[Any]] = ()) -> Any:
+        """Return what ``count(columns, *along, *terms)`` counts; what parts count is added.
+
+        `along` are arrays of one element per row.
+        """
+        return count(self, *along, *terms)
+
+    def told(
+        self, tell: Callable[..., tuple[NDArray[Any], ...]], *terms: Any, along: Sequence[NDArray[Any]] = ()
+    ) -> tuple[NDArray[Any], ...]:
+        """Return the arrays of ``tell(columns, *along, *terms)``, each of one element per row."""
+        return tell(self, *along, *terms)
+
+    def found(
+        self, find: Callable[..., tuple[NDArray[Any], ...]], *terms: Any, along: Sequence[NDArray[Any]] = ()
+    ) -> tuple[NDArray[Any], ...]:
+        """Return what ``find(columns, *along, *terms)`` finds: positions of rows, ascending, and arrays about them."""
+        return find(self, *along, *terms)
+
+    def beside(self, frame: pd.DataFrame) -> Columns:
+        """Return the columns of another frame that lies where this one does."""
+        return type(self)(frame)
+
+    def words(self, name: str) -> list[str]:
+        """Return the distinct words of a text column, in the order in which they first occur."""
+        return self.codes(name)[1]
+
+    def at(self, kind: str, name: str, positions: NDArray[np.int64] | slice) -> Any:
+        """Return a column, as the method of that name does, of some rows by position."""
+        column = self.codes(name)[0] if kind == "codes" else getattr(self, kind)(name)
+        return _picked(column, positions)
 
     def seconds(self, name: str) -> NDArray[np.float64]:
         """Return a column of seconds or counts."""
@@ -81,7 +125,7 @@ class Columns:
 
     def codes(self, name: str) -> tuple[NDArray[Any], list[str]]:
         """Return a text column as `text_codes` does, in half the memory: a product of two codes may not fit."""
-        return self._keep("codes", name, lambda: _word_codes(text_array(self.frame[name])))
+        return self._keep("codes", name, lambda: word_codes(text_array(self.frame[name])))
 
     def show_fractions(self, *names: str) -> bool:
         """Tell whether any instant of some columns has a fraction of a second."""
@@ -166,6 +210,44 @@ class Sides:
         for begin in range(0, len(self), _AT_ONCE):
             yield self.block(begin, min(begin + _AT_ONCE, len(self)))
 
+    def summed(
+        self,
+        count: Callable[..., Any],
+        *terms: Any,
+        along: Sequence[NDArray[Any]] = (),
+        also: Sequence[str] = (),
+    ) -> Any:
+        """Return what ``count(sides, *along, *terms)`` counts; what parts count is added.
+
+        `along` are arrays of one element per pair, `also` the columns of the export that were kept and are looked at.
+        """
+        del also  # all columns are here
+        return count(self, *along, *terms)
+
+    def told(
+        self, tell: Callable[..., tuple[NDArray[Any], ...]], *terms: Any, along: Sequence[NDArray[Any]] = ()
+    ) -> tuple[NDArray[Any], ...]:
+        """Return the arrays of ``tell(sides, *along, *terms)``, each of one element per pair."""
+        return tell(self, *along, *terms)
+
+    def found(
+        self,
+        find: Callable[..., tuple[NDArray[Any], ...]],
+        *terms: Any,
+        along: Sequence[NDArray[Any]] = (),
+        also: Sequence[str] = (),
+    ) -> tuple[NDArray[Any], ...]:
+        """Return what ``find(sides, *along, *terms)`` finds: positions of pairs, ascending, and arrays about them."""
+        del also  # all columns are here
+        return find(self, *along, *terms)
+
+    def worded(
+        self, text_of: Callable[[Sides], pa.LargeStringArray], *, also: Sequence[str] = ()
+    ) -> tuple[NDArray[Any], list[str]]:
+        """Return a text per pair, of few distinct words, as codes and the words; missing has the code -1."""
+        del also  # all columns are here
+        return word_codes(text_of(self))
+
     def where(self, mask: NDArray[np.bool_]) -> Sides:
         """Return the sides of the marked pairs; these same sides where all are."""
         return self if bool(mask.all()) else self.at(np.flatnonzero(mask))
@@ -195,8 +277,7 @@ class Sides:
         ):
             return _picked(whole._gather(side, kind, name), self._rows)  # noqa: SLF001 - one class
         columns, positions = (self.of_calls, self.call_pos) if side == "call" else (self.of_cdr, self.cdr_pos)
-        column = columns.codes(name)[0] if kind == "codes" else getattr(columns, kind)(name)
-        return _picked(column, positions)
+        return columns.at(kind, name, positions)
 
     def call_seconds(self, name: str) -> NDArray[np.float64]:
         """Return a column of seconds of the calls."""
@@ -283,11 +364,12 @@ def text_codes(series: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:
     >>> codes.tolist(), words
     ([0, -1, 0], ['busy'])
     """
-    codes, words = _word_codes(text_array(series))
+    codes, words = word_codes(text_array(series))
     return codes.astype(np.int64), words
 
 
-def _word_codes(text: pa.LargeStringArray) -> tuple[NDArray[Any], list[str]]:
+def word_codes(text: pa.LargeStringArray) -> tuple[NDArray[Any], list[str]]:
+    """Return a code per text and the distinct words, as `text_codes` does, in 32 bits."""
     encoded = text.dictionary_encode()
     return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
 

@@ -15,13 +15,11 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.reconciliation.comparing.compare import compare_pairs
-from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.explaining.explain import find_held
 from sippet_reconcile.reconciliation.matching.by_id import ById, match_by_ids
 from sippet_reconcile.reconciliation.matching.legs import LegsAside, take_text
 from sippet_reconcile.reconciliation.matching.other_ids import are_uuids, have_keys
 from sippet_reconcile.reconciliation.preparing import prepare
-from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.explaining.explain import Held
     from sippet_reconcile.reconciliation.explaining.explanation import Explanation
     from sippet_reconcile.reconciliation.rules import Rules
+    from sippet_reconcile.reconciliation.sides import Sides
 
 __all__ = [
     "ROW",
@@ -164,22 +163,9 @@ class Terms(NamedTuple):
     explanations: Sequence[Explanation]
 
 
-def compare_bucket(
-    calls: pd.DataFrame, cdr_calls: pd.DataFrame, pairs: PairPositions, terms: Terms
-) -> Compared:
-    """Compare some pairs, and put what differs to the tests of its field.
-
-    Parameters
-    ----------
-    calls, cdr_calls
-        The frames that the pairs point into.
-    pairs
-        Those that are compared.
-    terms
-        The same for all parts.
-    """
-    rules = terms.rules
-    comparison = compare_pairs(Sides.of(calls, cdr_calls, pairs, rules), rules, common=terms.common)
+def compare_bucket(sides: Sides, terms: Terms) -> Compared:
+    """Compare the pairs of a part by terms that are the same for all parts, and put what differs to its tests."""
+    comparison = compare_pairs(sides, terms.rules, common=terms.common)
     return Compared(
         comparison.results,
         comparison.discrepancies,

@@ -7,8 +7,8 @@ with a spread one as well, and never holds more of it than it asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,17 @@ from dask.base import compute, persist
 from dask.config import set as set_config
 from dask.delayed import delayed
 
-from sippet_reconcile.reconciliation.sides import Columns, text_codes
+from sippet_reconcile.reconciliation.sides import text_codes, word_codes
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     from dask.delayed import Delayed
     from numpy.typing import NDArray
 
-__all__ = ["Group", "Places", "SpreadColumns", "SpreadFrame", "gather", "keep"]
+__all__ = ["Group", "Places", "SpreadFrame", "gather", "gathered", "joined_codes", "keep", "row_numbers"]
+
+_AT_ONCE: Final = 16
+"""Parts whose results are on their way together: each is there several times until it has arrived."""
 
 
 def gather(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Any]:
@@ -33,7 +37,16 @@ def gather(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Any]:
     >>> gather(lambda part, more: part + more, [1, 2], [10, 20])
     [11, 22]
     """
-    return _run(compute, task, parts)
+    return list(gathered(task, *parts))
+
+
+def gathered(task: Callable[..., Any], *parts: Sequence[Any]) -> Iterator[Any]:
+    """Run a task on each part, where it lies, and yield what each returned; a few of them are here at a time."""
+    kept: list[Any] = keep(task, *parts)
+    for begin in range(0, len(kept), _AT_ONCE):
+        some = slice(begin, begin + _AT_ONCE)
+        yield from compute(*kept[some])
+        kept[some] = [None] * len(kept[some])
 
 
 def keep(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Delayed]:
@@ -44,14 +57,15 @@ def keep(task: Callable[..., Any], *parts: Sequence[Any]) -> list[Delayed]:
     >>> gather(sum, keep(lambda part: [part, 1], [1, 2]))
     [2, 3]
     """
-    return _run(persist, task, parts)
-
-
-def _run(how: Callable[..., Any], task: Callable[..., Any], parts: Sequence[Sequence[Any]]) -> list[Any]:
     run = delayed(task, pure=False, traverse=False)
-    # Row positions travel with the tasks, eight bytes a row: a worker that dies takes none of them along.
+    # Row positions travel with the tasks: a worker that dies takes none of them along.
     with set_config({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
-        return list(how(*(run(*of_one) for of_one in zip(*parts, strict=True))))
+        return list(persist(*(run(*of_one) for of_one in zip(*parts, strict=True))))
+
+
+def row_numbers(size: int) -> type[np.signedinteger[Any]]:
+    """Return the smallest type that numbers so many rows."""
+    return np.int32 if size <= np.iinfo(np.int32).max else np.int64
 
 
 class Places(NamedTuple):
@@ -116,7 +130,7 @@ class SpreadFrame:
     ) -> None:
         self._groups = tuple(groups)
         self._bounds = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
-        self._order = order
+        self._order = order.astype(row_numbers(int(self._bounds[-1])), copy=False)
         self._group_of = {str(name): group for group in groups for name in group.meta.columns}
         self._names = list(self._group_of) if names is None else list(names)
         self._made = dict(made or {})
@@ -180,9 +194,56 @@ class SpreadFrame:
 
     def parts_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the part of each row, and its place there."""
-        at = self._order[rows]
+        at = self._order[rows].astype(np.int64)
         part = np.searchsorted(self._bounds, at, side="right") - 1
         return part, at - self._bounds[part]
+
+    def places_in(self, part: int, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the places of rows that all lie in one part."""
+        return (self._order[rows] - self._bounds[part]).astype(np.int32)
+
+    def rows_of_parts(self) -> list[NDArray[Any]]:
+        """Return for each part its rows in this frame, which has them all."""
+        rows = np.empty_like(self._order)
+        rows[self._order] = np.arange(len(rows), dtype=rows.dtype)
+        return np.split(rows, self._bounds[1:-1])
+
+    def words(self, name: str) -> list[str]:
+        """Return the distinct words of a text column, in the order in which they first occur here."""
+        found = gather(lambda part: _first_words(part[name]), self._group_of[name].parts)
+        first: dict[str, int] = {}
+        places = [
+            (word, int(at + self._bounds[part])) for part, of_part in enumerate(found) for word, at in of_part
+        ]
+        rows = np.flatnonzero(np.isin(self._order, np.array([at for _, at in places], self._order.dtype)))
+        row_of = dict(zip(self._order[rows].tolist(), rows.tolist(), strict=True))
+        for word, at in places:
+            if at in row_of:
+                first[word] = min(row_of[at], first.get(word, row_of[at]))
+        return sorted(first, key=first.__getitem__)
+
+    def as_part(self, rows: NDArray[np.int64], names: Sequence[str]) -> Delayed:
+        """Return some rows, in their order, as one part more: they go from part to part and not through here."""
+        places = self.places(rows)
+        parts = self.parts(names)
+        some = delayed(_taken, pure=False)
+        taken = [some(parts[number], local) for number, local in zip(places.parts, places.local, strict=True)]
+        return delayed(_joined, pure=False)(self.meta[list(names)], taken, places.back)
+
+    @property
+    def meta(self) -> pd.DataFrame:
+        """The stored columns without a row."""
+        return _side_by_side([group.meta for group in self._groups], self._names)
+
+    @property
+    def core(self) -> list[str]:
+        """The names of the columns that are looked at often."""
+        return [str(name) for name in self._groups[0].meta.columns if name in self._names]
+
+    def core_and(self, also: Sequence[str] | None) -> list[str]:
+        """Return the names of these, and of others that are there; of all columns with None."""
+        others = self._names if also is None else [name for name in also if name in self._names]
+        return [*self.core, *(name for name in others if name not in self.core)]
 
     def places(self, rows: NDArray[np.int64]) -> Places:
         """Return where some rows lie, part by part."""
@@ -197,17 +258,13 @@ class SpreadFrame:
         """Return a column of few distinct texts as codes and words, as `text_codes` does; no text travels twice."""
         if name in self._made:
             return text_codes(self._make(name))
-        found = gather(lambda part: text_codes(part[name]), self._group_of[name].parts)
-        places: dict[str, int] = {}
-        codes = [np.zeros(0, np.int64)]
-        for of_part, words in found:
-            codes.append(np.array([*(places.setdefault(word, len(places)) for word in words), -1])[of_part])
-        together = np.concatenate(codes)[self._order]
+        found = gathered(lambda part: word_codes(text_array(part[name])), self._group_of[name].parts)
+        together, every = joined_codes(found)
+        together = together[self._order]
         known = together >= 0
         # Words are numbered as they first occur in this frame, whatever the parts.
         together[known], distinct = pd.factorize(together[known])
-        every = list(places)
-        return together, [every[code] for code in distinct.tolist()]
+        return together.astype(np.int64), [every[code] for code in distinct.tolist()]
 
     def take(self, rows: Any) -> pd.DataFrame:
         """Return some rows, by position, numbered from 0."""
@@ -276,13 +333,15 @@ class SpreadFrame:
             stored = self._take_stored(rows, self._names)
             yield stored.assign(**{name: values.take(rows) for name, values in made.items()})
 
-    def parts(self, *, core_only: bool = False) -> list[Delayed]:
-        """Return the parts with all stored columns, or with those of the first group alone."""
-        if core_only or len(self._groups) == 1:
-            return self._groups[0].parts
+    def parts(self, names: Sequence[str] | None = None) -> list[Delayed]:
+        """Return the parts with all stored columns, or with some of them at least."""
+        wanted = self._names if names is None else names
+        groups = [group for group in self._groups if any(self._group_of[name] is group for name in wanted)]
+        groups = groups or [self._groups[0]]
+        if len(groups) == 1 and names is not None:
+            return groups[0].parts
         together = delayed(_side_by_side, pure=False)
-        of_groups = zip(*(group.parts for group in self._groups), strict=True)
-        return [together(parts, self._names) for parts in of_groups]
+        return [together(parts, wanted) for parts in zip(*(group.parts for group in groups), strict=True)]
 
     def parts_with(self, names: list[str]) -> list[Delayed]:
         """Return the parts with some stored columns; those that lie elsewhere are left there."""
@@ -294,8 +353,7 @@ class SpreadFrame:
         """Return a Dask DataFrame of the rows in the order of the parts, without what is made when it is asked for."""
         import dask.dataframe as dd  # noqa: PLC0415 - only where somebody asks
 
-        meta = _side_by_side([group.meta for group in self._groups], self._names)
-        return dd.from_delayed(self.parts(), meta=meta, verify_meta=False)[self._names]
+        return dd.from_delayed(self.parts(), meta=self.meta, verify_meta=False)[self._names]
 
     def _with(self, **changed: Any) -> SpreadFrame:
         given: dict[str, Any] = {"order": self._order, "names": self._names, "made": self._made, **changed}
@@ -341,11 +399,35 @@ class _ByMask:
         return self._frame[several].take(rows)[names]
 
 
-class SpreadColumns(Columns):
-    """The columns of a spread frame as plain arrays; words travel as codes."""
+def joined_codes(found: Iterable[tuple[NDArray[Any], list[str]]]) -> tuple[NDArray[Any], list[str]]:
+    """Return codes of several parts, one behind the other, and the words of them all.
 
-    frame: Any
+    Examples
+    --------
+    >>> codes, words = joined_codes([(np.array([0, -1]), ["b"]), (np.array([1, 0]), ["b", "a"])])
+    >>> codes.tolist(), words
+    ([0, -1, 1, 0], ['b', 'a'])
+    """
+    places: dict[str, int] = {}
+    codes = [np.zeros(0, np.int32)]
+    for of_part, words in found:
+        own = np.array([*(places.setdefault(word, len(places)) for word in words), -1], np.int32)
+        codes.append(own[of_part])
+    return np.concatenate(codes), list(places)
 
-    def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Return a text column as `text_codes` does."""
-        return self._keep("codes", name, lambda: self.frame.codes(name))
+
+def _first_words(column: pd.Series[str]) -> list[tuple[str, int]]:
+    codes, words = word_codes(text_array(column))
+    found, first = np.unique(codes, return_index=True)
+    return [
+        (words[code], int(at)) for code, at in zip(found.tolist(), first.tolist(), strict=True) if code >= 0
+    ]
+
+
+def _taken(part: pd.DataFrame, rows: NDArray[np.int64]) -> pd.DataFrame:
+    return part.take(rows)
+
+
+def _joined(meta: pd.DataFrame, parts: Sequence[pd.DataFrame], back: NDArray[np.int64]) -> pd.DataFrame:
+    together = pd.concat([meta, *(part[meta.columns] for part in parts)], ignore_index=True)
+    return together.take(back).reset_index(drop=True)

@@ -19,14 +19,14 @@ from sippet_reconcile.progress import reporting
 from sippet_reconcile.reconciliation.concluding import Matched, conclude
 from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.reconciliation.steps import check_arguments, one_api
 from sippet_reconcile.scale.bucket import decide_bucket
 from sippet_reconcile.scale.by_numbers import match_rest
 from sippet_reconcile.scale.comparing import compare_in_parts
 from sippet_reconcile.scale.dealing import deal
 from sippet_reconcile.scale.matching import ByIdOfAll
-from sippet_reconcile.scale.spread import Group, SpreadColumns, SpreadFrame, gather
+from sippet_reconcile.scale.sides import SpreadSides
+from sippet_reconcile.scale.spread import Group, SpreadFrame, gather
 
 if TYPE_CHECKING:
     from sippet_reconcile.period import Period
@@ -101,7 +101,7 @@ def reconcile(
     with set_config({"dataframe.convert-string": False}), reporting(progress, unit="step") as report:
         report(0, _N_STEPS, "dealing rows by their ids")
         of_legs, of_calls = deal(legs, calls, npartitions)
-        api_url = one_api(of_calls.frame.codes("api_url")[1])
+        api_url = one_api(of_calls.frame.words("api_url"))
         report(1, _N_STEPS, "matching ids")
         decide = delayed(decide_bucket, nout=3, pure=False)
         decided = [
@@ -121,7 +121,6 @@ def reconcile(
         all_calls: Any = of_calls.frame
         matches = match_rest(known, all_calls, cdr_calls, rules)
         report(3, _N_STEPS, "comparing and diagnosing")
-        pairs = matches.pairs
         matched = Matched(
             all_legs,
             all_calls,
@@ -129,16 +128,9 @@ def reconcile(
             known.aside,
             known.call_aside,
             known.cdr_of,
-            known.first_with_uuid,
+            None,
             matches,
-            Sides(
-                SpreadColumns(all_calls),
-                SpreadColumns(cdr_calls, float(rules.clock_offset_s)),
-                pairs.call_pos,
-                pairs.cdr_pos,
-                pairs.rule,
-                pairs.confidence,
-            ),
+            SpreadSides.of_spread(all_calls, cdr_calls, matches.pairs, float(rules.clock_offset_s)),
         )
         rec = conclude(matched, compare_in_parts, period=period, rules=rules, api_url=api_url)
         report(_N_STEPS, _N_STEPS, "done")

@@ -194,7 +194,6 @@ def test_a_rounded_trunk_is_found_behind_a_sample_too(
         "evenly",
         lambda size, count=20: np.linspace(0, size - 1, min(size, count)).astype(np.int64),
     )
-    monkeypatch.setattr(increments, "SCREENED", 20)
     rows, trunks = [], []
     for n, s in enumerate(lengths(2000)):
         trunks.append("south" if n % 25 == 0 else "north")

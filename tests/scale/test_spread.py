@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sippet_reconcile.reconciliation.sides import Columns, text_codes
-from sippet_reconcile.scale.spread import Group, SpreadColumns, SpreadFrame
+from sippet_reconcile.scale.sides import SpreadColumns
+from sippet_reconcile.scale.spread import Group, SpreadFrame
 from sippet_reconcile.schema import take
 
 

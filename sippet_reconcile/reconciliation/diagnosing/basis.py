@@ -41,6 +41,8 @@ _WARNED_PAIRS: Final = 50
 
 _LEAST_AGAINST: Final = int(ENOUGH_SHARE * _WARNED_PAIRS)
 _SHOWN: Final = 3
+_NOTHING, _BILLABLE, _TOTAL = range(3)
+"""What a pair says about the basis."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class DurationBasis:
     n_billable, n_total
         How many of them agree with each basis; together `n_telling`.
     telling
-        These pairs, and whether each speaks for total seconds; None where not kept.
+        All pairs that were asked, and what each says: `_NOTHING`, `_BILLABLE` or `_TOTAL`; None where not kept.
     """
 
     asked: str
@@ -66,7 +68,7 @@ class DurationBasis:
     n_telling: int
     n_billable: int
     n_total: int
-    telling: tuple[Sides, NDArray[np.bool_]] | None = field(default=None, repr=False, compare=False)
+    telling: tuple[Sides, NDArray[np.int8]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def favoured(self) -> str | None:
@@ -89,9 +91,10 @@ class DurationBasis:
         """
         rows: list[tuple[object, ...]] = []
         if self.telling is not None:
-            sides, is_total = self.telling
-            for split in splits(sides):
-                counts, totals = split.counts(), split.counts(is_total)
+            sides, said = self.telling
+            telling = np.flatnonzero(said)
+            for split in splits(sides.at(telling), said[telling] == _TOTAL):
+                counts, totals = split.counts
                 large = np.flatnonzero(counts >= _PART_PAIRS)
                 large = large[np.argsort(-counts[large], kind="stable")]
                 for place in large.tolist():
@@ -108,14 +111,16 @@ class DurationBasis:
         """
         if self.telling is None:
             return False
-        sides, is_total = self.telling
-        against = is_total if self.resolved == "billable" else ~is_total
-        few, sample = np.flatnonzero(against), evenly(len(sides))
-        scale = len(sides) / max(len(sample), 1)
-        sample = sample[~against[sample]]
+        sides, said = self.telling
+        against = _TOTAL if self.resolved == "billable" else _BILLABLE
+        few, sample = np.flatnonzero(said == against), evenly(self.n_telling)
+        scale = self.n_telling / max(len(sample), 1)
+        sample = np.flatnonzero(said)[sample]
+        sample = sample[said[sample] != against]
         is_few = np.arange(len(few) + len(sample)) < len(few)
-        for split in splits(sides.at(np.concatenate([few, sample]))):
-            n_against, n_for = split.counts(is_few), split.counts(~is_few)
+        for split in splits(sides.at(np.concatenate([few, sample])), is_few):
+            n_against = split.counts[1]
+            n_for = split.counts[0] - n_against
             surely_for = (n_for - 3 * np.sqrt(n_for)) * scale
             if (
                 (n_against >= _LEAST_AGAINST) & (surely_for * ENOUGH_SHARE <= n_against * (1 - ENOUGH_SHARE))
@@ -190,18 +195,19 @@ def resolve_duration(
 
 def _telling(sides: Sides, rules: Rules) -> DurationBasis:
     """Count what the pairs that can tell say, the rules as they are."""
-    found = [_telling_rows(part, rules) for part in sides.blocks()]
-    begins = np.cumsum([0, *(len(part) for part in sides.blocks())])
-    none = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    rows = np.concatenate([none[0], *(begin + at for begin, (at, _) in zip(begins, found, strict=False))])
-    is_total = np.concatenate([none[1], *(is_total for _, is_total in found)])
-    n_total = int(np.count_nonzero(is_total))
-    counts = len(rows), len(rows) - n_total, n_total
-    return DurationBasis(rules.duration, rules.duration, *counts, telling=(sides.at(rows), is_total))
+    (said,) = sides.told(_say, rules)
+    n_billable, n_total = (int(np.count_nonzero(said == basis)) for basis in (_BILLABLE, _TOTAL))
+    counts = n_billable + n_total, n_billable, n_total
+    return DurationBasis(rules.duration, rules.duration, *counts, telling=(sides, said))
 
 
-def _telling_rows(sides: Sides, rules: Rules) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the pairs that can tell, and for each whether it says total seconds."""
+def _say(sides: Sides, rules: Rules) -> tuple[NDArray[np.int8]]:
+    none = np.zeros(0, np.int8)
+    return (np.concatenate([none, *(_say_of_few(part, rules) for part in sides.blocks())]),)
+
+
+def _say_of_few(sides: Sides, rules: Rules) -> NDArray[np.int8]:
+    """Return what each pair says: which basis its seconds are of, or nothing."""
     call, billable, total = (
         micros(seconds)
         for seconds in (
@@ -216,8 +222,8 @@ def _telling_rows(sides: Sides, rules: Rules) -> tuple[NDArray[np.int64], NDArra
     fits_total = apart & (np.abs(call - total) <= tolerance)
     # A bug that counts nothing or forgets the answer would fit an unanswered call either way.
     telling = (fits_billable ^ fits_total) & sides.cdr_flags("is_answered")
-    rows = np.flatnonzero(telling)
-    return rows, fits_total[rows]
+    said = np.where(fits_total, np.int8(_TOTAL), np.int8(_BILLABLE))
+    return np.where(telling, said, np.int8(_NOTHING))
 
 
 def find_duration_basis(basis: DurationBasis) -> Verdict:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.keys import first_occurrence, normal_ids
+from sippet_reconcile.keys import first_occurrence
 from sippet_reconcile.reconciliation.diagnosing.records import find_impossible_calls, find_stuck_calls
-from sippet_reconcile.reconciliation.diagnosing.twins import find_duplicate_calls
+from sippet_reconcile.reconciliation.diagnosing.twins import find_duplicate_calls, repeated, share_uuid
 from sippet_reconcile.reconciliation.diagnosing.verdict import findings_of
 from sippet_reconcile.reconciliation.findings import Finding, Findings, Severity
 from sippet_reconcile.reconciliation.rules import Rules
 from sippet_reconcile.reconciliation.sides import Columns
-from sippet_reconcile.schema import CALLS, conform, text_array
+from sippet_reconcile.schema import CALLS, conform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,15 +85,14 @@ def check_calls(calls: pd.DataFrame, rules: Rules | None = None) -> Findings:
         message = "There are no calls to check."
         advice = "Fetch a period that has calls, and check the token with `sippet-reconcile doctor`."
         return Findings([Finding("empty-side", Severity.STOP, message, advice=advice)])
-    return findings_of(look_at_calls(calls, rules or Rules()))
+    return findings_of(look_at_calls(Columns(calls), rules or Rules()))
 
 
 def look_at_calls(
-    calls: pd.DataFrame,
+    columns: Columns,
     rules: Rules,
     *,
     first_with_uuid: NDArray[np.int64] | None = None,
-    columns: Columns | None = None,
     is_asked: NDArray[np.bool_] | None = None,
 ) -> list[Verdict]:
     """Return the verdicts about calls that need no CDR; the calls must fit `schema.CALLS`.
@@ -101,31 +100,39 @@ def look_at_calls(
     `rules` are those that an analyst gave: a basis of durations that the data proposed
     would make these verdicts depend on a CDR. `first_with_uuid` is for each call the
     position of the first one with the same ``call_uuid``, where somebody has worked that
-    out and each call is there once; `columns` are then those of the calls. `is_asked`
-    marks the calls that are spoken of, all of them where it is not given; records of
-    one call are told together, as soon as one of them is spoken of.
+    out and each call is there once. `is_asked` marks the calls that are spoken of, all of
+    them where it is not given; records of one call are told together, as soon as one of
+    them is spoken of. Where calls lie in parts, the copies of one, and those that share a
+    ``call_uuid``, have to lie in the same part.
     """
+    n_calls = len(columns.frame)
     if first_with_uuid is None:
-        rows = newest_rows(calls)
-        calls, columns = calls.iloc[rows], None
-        is_asked = None if is_asked is None else is_asked[rows]
-        first_with_uuid = first_occurrence(text_array(normal_ids(calls["call_uuid"])))
-    columns = Columns(calls) if columns is None else columns
+        (is_there,) = columns.told(_are_newest)
+        shared = share_uuid(columns, is_there)
+    else:
+        is_there, shared = np.ones(n_calls, np.bool_), repeated(first_with_uuid)
+    is_asked = is_there if is_asked is None else is_asked & is_there
     return [
         find_stuck_calls(columns, rules, is_asked),
         find_impossible_calls(columns, rules, is_asked),
-        find_duplicate_calls(columns, first_with_uuid, is_asked),
+        find_duplicate_calls(columns, shared, is_there, is_asked),
     ]
 
 
 def newest_rows(calls: pd.DataFrame) -> NDArray[np.int64]:
     """Return the position of each call once, as it was read last: a call that was read twice is no second call."""
-    first = first_occurrence(text_array(calls["id"]))
+    return np.flatnonzero(_are_newest(Columns(calls))[0])
+
+
+def _are_newest(columns: Columns) -> tuple[NDArray[np.bool_]]:
+    first = first_occurrence(columns.text("id"))
     rows = np.arange(len(first))
     if bool((first == rows).all()):
-        return rows
-    fetched = calls["fetched_at"].reset_index(drop=True)
+        return (np.ones(len(first), np.bool_),)
+    fetched = columns.frame["fetched_at"].reset_index(drop=True)
     order = fetched.sort_values(kind="stable", na_position="first").index.to_numpy()
     newest = rows.copy()
     newest[first[order]] = order  # of several readings the last one assigned stays
-    return newest[first == rows]
+    is_newest = np.zeros(len(first), np.bool_)
+    is_newest[newest[first == rows]] = True
+    return (is_newest,)

@@ -30,11 +30,11 @@ from sippet_reconcile.reconciliation.findings import Finding, Severity
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.diagnosing.start_gaps import StartGaps
+    from sippet_reconcile.reconciliation.diagnosing.start_gaps import GapCounts, StartGaps
     from sippet_reconcile.reconciliation.diagnosing.stretches import Stretches
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["find_clock_offset"]
+__all__ = ["clocks_agree", "find_clock_offset"]
 
 _CODE: Final = "clock-offset"
 _PAIRS: Final = 20
@@ -107,6 +107,17 @@ class _Clock:
     def alone(cls, starts: StartGaps, offset_s: float) -> _Clock:
         """Return one clock that is off by the same everywhere."""
         return cls(Track.everywhere(np.full(len(starts), offset_s)), None, np.zeros(1, np.int64), offset_s)
+
+
+def clocks_agree(counts: GapCounts) -> list[Verdict] | None:
+    """Return that neither zone nor clock is wrong, where so few starts are apart that each need not be looked at; else None."""
+    if counts.n_shifted or counts.n_usable < _PAIRS or counts.n_off >= FEWEST:
+        return None
+    what = "exactly matched calls"
+    return [
+        Verdict.of("timezone-shift", None, n_looked_at=counts.n_sure, n_needed=FEWEST, what=what),
+        Verdict.of(_CODE, None, n_looked_at=counts.n_usable, n_needed=_PAIRS, what=what),
+    ]
 
 
 def find_clock_offset(starts: StartGaps, rules: Rules) -> Verdict:
@@ -357,7 +368,7 @@ def _evidence(
     cells = by_file_and_group(starts, grouping)
     order = starts.in_order(grouping)
     order = order[np.isin(grouping.codes[order], shown)]
-    started = pd.Series(starts.sides.call_instants("started_at")[order]).dt.tz_localize("UTC")
+    started = pd.Series(starts.started_us[order].view("datetime64[us]")).dt.tz_localize("UTC")
     rows = pd.DataFrame(
         {
             "cell": cells.codes[order],

@@ -14,15 +14,19 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile._display import plural, shortened
-from sippet_reconcile.reconciliation.diagnosing.material import in_buckets, plain_instant
+from sippet_reconcile.reconciliation.diagnosing.material import in_buckets, in_period, plain_instant
 from sippet_reconcile.reconciliation.diagnosing.unmatched import why_unmatched
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.schema import Bucket
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sippet_reconcile.period import Period
     from sippet_reconcile.reconciliation.diagnosing.gaps import Gaps
     from sippet_reconcile.reconciliation.diagnosing.material import Material
+    from sippet_reconcile.reconciliation.sides import Columns, Sides
 
 __all__ = ["find_duplicate_rows", "find_empty_side", "find_low_match_rate", "find_month_boundary"]
 
@@ -37,12 +41,11 @@ def find_empty_side(material: Material) -> Verdict:
     """Say so where a side has no usable row at all, or none in the period."""
     within = " in the period" if material.period is not None else ""
     counts: dict[str, tuple[int, int]] = {}
-    for side, starts in (("CDR", material.cdr_starts()), ("API", material.call_starts())):
-        # A row without a start may still be matched by its key: it is not nothing.
-        inside = len(starts)
+    for side, columns in (("CDR", material.sides.of_cdr), ("API", material.sides.of_calls)):
+        n_rows = inside = len(columns.frame)
         if material.period is not None:
-            inside = int(np.count_nonzero(material.in_period(starts) | np.isnat(starts)))
-        counts[side] = (len(starts), inside)
+            inside = columns.summed(_count_inside, material.period)
+        counts[side] = (n_rows, inside)
     n_rows = sum(inside for _, inside in counts.values())
     empty = [side for side, (_, inside) in counts.items() if inside == 0]
     if not empty:
@@ -61,6 +64,12 @@ def find_empty_side(material: Material) -> Verdict:
     advice = "Check the files (describe_cdr), their timezone=, the period, and that the token may read these calls."
     finding = Finding("empty-side", Severity.STOP, message, evidence, advice)
     return Verdict.of("empty-side", finding, n_looked_at=n_rows, what="usable rows of both sides")
+
+
+def _count_inside(columns: Columns, period: Period) -> int:
+    starts = columns.instants("started_at")
+    # A row without a start may still be matched by its key: it is not nothing.
+    return int(np.count_nonzero(in_period(starts, period) | np.isnat(starts)))
 
 
 def find_low_match_rate(m: Material, gaps: dict[str, Gaps]) -> Verdict:
@@ -102,17 +111,16 @@ def find_duplicate_rows(m: Material) -> Verdict:
     if m.legs is None or m.leg_buckets is None:
         return Verdict.not_asked("duplicate-rows", "there are no legs to compare")
     n_legs = len(m.legs)
-    rows = np.flatnonzero(in_buckets(m.leg_buckets, Bucket.DUPLICATE))
-    if len(rows) == 0:
+    is_repeated = in_buckets(m.leg_buckets, Bucket.DUPLICATE)
+    n_repeated = int(np.count_nonzero(is_repeated))
+    if n_repeated == 0:
         return Verdict.of("duplicate-rows", None, n_looked_at=n_legs, what="records")
-    codes, names = m.leg_files
-    totals, repeated = np.bincount(codes), np.bincount(codes[rows], minlength=len(names))
-    places = np.flatnonzero(repeated)
+    repeated = m.count_files(is_repeated)
     evidence = pd.DataFrame(
         {
-            "source_file": pd.Series([names[place] for place in places.tolist()], dtype="str"),
-            "repeated_rows": pd.Series(repeated[places], dtype="Int64"),
-            "rows": pd.Series(totals[places], dtype="Int64"),
+            "source_file": pd.Series(list(repeated), dtype="str"),
+            "repeated_rows": pd.Series(list(repeated.values()), dtype="Int64"),
+            "rows": pd.Series([m.leg_files[name] for name in repeated], dtype="Int64"),
         }
     ).sort_values("repeated_rows", ascending=False, ignore_index=True, kind="stable")
     whole = evidence.loc[evidence["repeated_rows"].eq(evidence["rows"]), "source_file"].dropna().tolist()
@@ -121,10 +129,10 @@ def find_duplicate_rows(m: Material) -> Verdict:
     more = f", nor {verb} {plural(len(whole) - 1, 'more file')}" if len(whole) > 1 else ""
     again = (
         "occurs again, in 1 file, and was"
-        if len(rows) == 1
+        if n_repeated == 1
         else f"occur again, in {plural(len(evidence), 'file')}, and were"
     )
-    message = f"{plural(len(rows), 'record')} of {n_legs:,} {again} set aside.{entirely}{more}{'.' if whole else ''}"
+    message = f"{plural(n_repeated, 'record')} of {n_legs:,} {again} set aside.{entirely}{more}{'.' if whole else ''}"
     advice = "Nothing to do unless they are many: then an export overlaps another one or was read twice."
     finding = Finding("duplicate-rows", Severity.INFO, message, evidence, advice)
     return Verdict.of("duplicate-rows", finding, n_looked_at=n_legs, what="records")
@@ -134,17 +142,11 @@ def find_month_boundary(m: Material) -> Verdict:
     """List the matched calls that lie on an edge of the period."""
     if m.period is None:
         return Verdict.not_asked("month-boundary", "there is no period, and so no edge of one")
-    call, cdr = m.sides.call_instants("started_at"), m.sides.cdr_instants("started_at")
-    end = plain_instant(m.period.end)
-    known = ~np.isnat(call) & ~np.isnat(cdr)
-    inside = m.in_period(call)
-    split = known & (inside != m.in_period(cdr))
-    straddles = inside & (m.sides.cdr_instants("ended_at") >= end)
-    rows = np.flatnonzero(split | straddles)
+    rows, is_split = m.sides.found(_find_on_edges, m.period)
     if len(rows) == 0:
         return Verdict.of("month-boundary", None, n_looked_at=len(m.sides), what="matched calls")
     at = m.sides.at(rows)
-    what = np.where(split[rows], "starts on both sides of the boundary", "began inside, ended outside")
+    what = np.where(is_split, "starts on both sides of the boundary", "began inside, ended outside")
     evidence = pd.DataFrame(
         {
             "call_id": pd.Series(at.call_text("id").to_pylist(), dtype="str"),
@@ -154,7 +156,8 @@ def find_month_boundary(m: Material) -> Verdict:
             "what": pd.Series(what, dtype="str"),
         }
     )
-    n_split, n_straddling = int(split.sum()), int((straddles & ~split).sum())
+    n_split = int(is_split.sum())
+    n_straddling = len(rows) - n_split
     told = [
         f"{n_split:,} began inside on one side and outside on the other" if n_split else "",
         f"{n_straddling:,} began inside and ended after it" if n_straddling else "",
@@ -166,3 +169,14 @@ def find_month_boundary(m: Material) -> Verdict:
     advice = "Each belongs by the API's start, and so to one month only; the carrier's bill may count it in the other."
     finding = Finding("month-boundary", Severity.INFO, message, evidence, advice)
     return Verdict.of("month-boundary", finding, n_looked_at=len(m.sides), what="matched calls")
+
+
+def _find_on_edges(sides: Sides, period: Period) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the pairs on an edge of a period, and which of them begin on both sides of it."""
+    call, cdr = sides.call_instants("started_at"), sides.cdr_instants("started_at")
+    known = ~np.isnat(call) & ~np.isnat(cdr)
+    inside = in_period(call, period)
+    split = known & (inside != in_period(cdr, period))
+    straddles = inside & (sides.cdr_instants("ended_at") >= plain_instant(period.end))
+    rows = np.flatnonzero(split | straddles)
+    return rows, split[rows]

@@ -16,7 +16,7 @@ from sippet_reconcile.reconciliation.diagnosing.basis import (
     resolve_duration,
 )
 from sippet_reconcile.reconciliation.diagnosing.check import check_calls, look_at_calls
-from sippet_reconcile.reconciliation.diagnosing.clock_offset import find_clock_offset
+from sippet_reconcile.reconciliation.diagnosing.clock_offset import clocks_agree, find_clock_offset
 from sippet_reconcile.reconciliation.diagnosing.coverage import (
     find_duplicate_rows,
     find_empty_side,
@@ -33,7 +33,7 @@ from sippet_reconcile.reconciliation.diagnosing.increments import find_rounded_d
 from sippet_reconcile.reconciliation.diagnosing.material import Material, in_buckets
 from sippet_reconcile.reconciliation.diagnosing.number_form import find_number_format
 from sippet_reconcile.reconciliation.diagnosing.probes import find_probe_noise
-from sippet_reconcile.reconciliation.diagnosing.start_gaps import StartGaps
+from sippet_reconcile.reconciliation.diagnosing.start_gaps import GapCounts, StartGaps
 from sippet_reconcile.reconciliation.diagnosing.timezone_shift import find_timezone_shift
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict, findings_of
 from sippet_reconcile.reconciliation.diagnosing.vocabulary import find_status_vocabulary
@@ -116,11 +116,10 @@ def diagnose(
         *(_of_pairs(exact, rules, basis) if empty.finding is None else _nothing_to_compare()),
         find_status_vocabulary(sides, rules, is_asked),
         *look_at_calls(
-            calls,
+            sides.of_calls,
             # As an analyst gave them: what is said of calls alone must not depend on a CDR.
             replace(rules, duration=basis.asked),
             first_with_uuid=first_with_uuid,
-            columns=sides.of_calls,
             is_asked=is_asked,
         ),
         *_coverage(material, is_empty=empty.finding is not None),
@@ -130,13 +129,21 @@ def diagnose(
 
 def _of_pairs(exact: Sides, rules: Rules, basis: DurationBasis) -> list[Verdict]:
     """Return what exactly matched pairs say about clocks and about the meaning of durations."""
-    starts = StartGaps.of(exact)
     return [
-        find_timezone_shift(starts, rules),
-        find_clock_offset(starts, rules),
+        *_of_clocks(exact, rules),
         find_duration_basis(basis),
         find_rounded_durations(exact, rules),
     ]
+
+
+def _of_clocks(exact: Sides, rules: Rules) -> list[Verdict]:
+    """Return what the starts say; only where some are apart, each of them is looked at."""
+    counts: GapCounts = exact.summed(GapCounts.of, float(rules.time_tolerance_s))
+    calm = clocks_agree(counts)
+    if calm is not None:
+        return calm
+    starts = StartGaps.of(exact)
+    return [find_timezone_shift(starts, rules), find_clock_offset(starts, rules)]
 
 
 def _nothing_to_compare() -> list[Verdict]:
@@ -157,7 +164,7 @@ def _coverage(material: Material, *, is_empty: bool) -> list[Verdict]:
     ]
     if material.cdr_buckets is not None:
         excluded = in_buckets(material.cdr_buckets, Bucket.EXCLUDED)
-        apart = find_legs_apart(material.cdr_calls, excluded)
+        apart = find_legs_apart(material.sides.of_cdr, excluded)
         if apart is not None:
             found.append(
                 Verdict.of("duplicate-rows", apart, n_looked_at=len(material.cdr_calls), what="CDR calls")

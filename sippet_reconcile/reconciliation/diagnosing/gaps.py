@@ -80,9 +80,11 @@ def find_gaps(material: Material, missing_in: str) -> Gaps:
     view, other = (
         (material.of_api, material.of_cdr) if missing_in == "cdr" else (material.of_cdr, material.of_api)
     )
-    chosen = (view.met | view.alone) & ~np.isnat(view.starts)
-    chosen &= material.in_period(view.starts) if material.period is not None else _covered(view, other)
-    instants = view.starts[chosen].view(np.int64)
+    starts = view.starts
+    chosen = (view.met | view.alone) & ~np.isnat(starts)
+    chosen &= material.in_period(starts) if material.period is not None else _covered(starts, other)
+    instants = starts[chosen].view(np.int64)
+    del starts
     # The partner goes into the lowest bit: sorting numbers is far quicker than sorting places.
     keys = np.sort(instants * 2 + view.alone[chosen])
     at, alone = keys >> 1, (keys & 1).astype(np.bool_)
@@ -102,12 +104,10 @@ def find_gaps(material: Material, missing_in: str) -> Gaps:
     return Gaps(_frame(at, alone, found, missing_in), n_met)
 
 
-def _covered(view: Standpoint, other: Standpoint) -> NDArray[np.bool_]:
-    """Mark the rows in the span of the other side: without a period each side has a margin of its own."""
-    starts = other.starts[(other.met | other.alone) & ~np.isnat(other.starts)]
-    if not len(starts):
-        return np.zeros(len(view.starts), np.bool_)
-    return (view.starts >= starts.min()) & (view.starts <= starts.max())
+def _covered(starts: NDArray[np.datetime64], other: Standpoint) -> NDArray[np.bool_]:
+    """Mark the starts in the span of the other side: without a period each side has a margin of its own."""
+    span = other.span()
+    return np.zeros(len(starts), np.bool_) if span is None else (starts >= span[0]) & (starts <= span[1])
 
 
 def _silent_runs(at: NDArray[np.int64], alone: NDArray[np.bool_], lost: float) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ begins too late, is that file's doing and is told with it; every other one is to
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,12 +16,14 @@ import pandas as pd
 from sippet_reconcile._display import plural, shortened
 from sippet_reconcile.period import load_zone
 from sippet_reconcile.reconciliation.diagnosing.gaps import ENOUGH_MET, find_gaps
+from sippet_reconcile.reconciliation.diagnosing.material import Span
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 
 if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.diagnosing.gaps import Gaps
     from sippet_reconcile.reconciliation.diagnosing.material import Material
+    from sippet_reconcile.reconciliation.sides import Columns
 
 __all__ = ["find_missing_hours", "find_truncated_export", "gaps_of", "short_files"]
 
@@ -83,27 +86,46 @@ def short_files(material: Material, gaps: Gaps) -> pd.DataFrame:
 
 def _files(material: Material) -> pd.DataFrame:
     """Return one row per file that has a call with a start: rows, first and last start."""
-    codes, names = material.leg_files
-    rows = np.bincount(codes, minlength=len(names))
-    cdr_codes, cdr_names = material.sides.of_cdr.codes("source_file")
-    starts = pd.Series(material.cdr_starts()).dt.tz_localize("UTC")
-    if len(cdr_names) == 1 and cdr_codes.min() == 0:
-        spans = pd.DataFrame({"min": [starts.min()], "max": [starts.max()]}).dropna()
-    else:
-        spans = starts.groupby(cdr_codes).agg(["min", "max"]).dropna()
-        spans = spans[spans.index >= 0]
-    files = [cdr_names[code] for code in spans.index.tolist()]
-    place = {name: position for position, name in enumerate(names)}
+    spans: _Spans = material.sides.of_cdr.summed(_Spans.of)
+    files = [name for name in material.sides.of_cdr.words("source_file") if name in spans.of_file]
+    first, last = (
+        pd.Series(np.array([getattr(spans.of_file[name], end) for name in files], "datetime64[us]"))
+        for end in ("first", "last")
+    )
     return pd.DataFrame(
         {
             "source_file": pd.Series(files, dtype="str"),
-            "rows": pd.Series(
-                [int(rows[place[name]]) if name in place else 0 for name in files], dtype="Int64"
-            ),
-            "first_row_at": spans["min"].reset_index(drop=True),
-            "last_row_at": spans["max"].reset_index(drop=True),
+            "rows": pd.Series([material.leg_files[name] for name in files], dtype="Int64"),
+            "first_row_at": first.dt.tz_localize("UTC"),
+            "last_row_at": last.dt.tz_localize("UTC"),
         }
     )
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """From when to when the calls of each file began."""
+
+    of_file: dict[str, Span]
+
+    @classmethod
+    def of(cls, cdr_calls: Columns) -> _Spans:
+        codes, files = cdr_calls.codes("source_file")
+        starts = pd.Series(cdr_calls.instants("started_at"))
+        found = starts.groupby(codes).agg(["min", "max"]).dropna()
+        found = found[found.index >= 0]
+        ends = zip(
+            *(found[end].to_numpy("datetime64[us]").view(np.int64).tolist() for end in ("min", "max")),
+            strict=True,
+        )
+        return cls({files[code]: Span(*both) for code, both in zip(found.index.tolist(), ends, strict=True)})
+
+    def __add__(self, other: _Spans) -> _Spans:
+        """Return the spans of the calls of both."""
+        names = [*self.of_file, *other.of_file]
+        return _Spans(
+            {name: self.of_file.get(name, Span()) + other.of_file.get(name, Span()) for name in names}
+        )
 
 
 def find_truncated_export(material: Material, short: pd.DataFrame) -> Verdict:
@@ -115,18 +137,15 @@ def find_truncated_export(material: Material, short: pd.DataFrame) -> Verdict:
     what = "files"
     if material.legs is None:
         return Verdict.not_asked("truncated-export", "there are no legs to count")
-    codes, names = material.leg_files
-    counts = np.bincount(codes, minlength=len(names))
-    n_files = int(np.count_nonzero(counts))
+    n_files = len(material.leg_files)
     told = set(short["source_file"].dropna().tolist())
     n_alone = int(np.count_nonzero(material.of_api.alone))
     n_calls = n_alone + int(np.count_nonzero(material.of_api.met))
     lacks = n_alone >= max(_ALONE_CALLS, _ALONE_SHARE * n_calls)
     rows = [
-        (names[place], count)
-        for place, count in enumerate(counts.tolist())
-        if names[place] not in told
-        and (count in _LIMITS or (count in _ROUND and (count >= _FEW_ROWS or lacks)))
+        (name, count)
+        for name, count in material.leg_files.items()
+        if name not in told and (count in _LIMITS or (count in _ROUND and (count >= _FEW_ROWS or lacks)))
     ]
     even = pd.DataFrame(rows, columns=["source_file", "rows"]).astype({"source_file": "str", "rows": "Int64"})
     evidence = pd.concat([short.drop(columns="gap"), even], ignore_index=True)

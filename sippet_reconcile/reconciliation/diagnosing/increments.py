@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.reconciliation.diagnosing.parts import (
-    SCREENED,
     columns,
     evenly,
     is_an_id,
     named,
+    rows_of,
     split_by,
 )
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
@@ -69,14 +69,14 @@ _AT_FIRST: Final = 0.05
 _QUICK: Final = (6, 5)
 """Each increment in use but for rare ones is a multiple of one of these: enough to find the parts worth a look."""
 
-_SAMPLE: Final = 2_000
 _DOUBT: Final = 0.09
-"""How much less than enough a sample may show before the whole is looked at."""
+"""How much less than enough a value may show in a sample before all of its calls are looked at."""
 
 _TELLING: Final = 20
 """Pairs of a part that a sample must have to rule it out."""
 
 _MOST_PARTS: Final = 50
+_STAMPS: Final = "its own answer and end"
 _SHOWN: Final = 3
 
 
@@ -113,23 +113,75 @@ class _Increment:
 
 @dataclass(frozen=True, eq=False)
 class _Talk:
-    """The CDR's seconds of calls that lasted, and on request the real ones of the same calls."""
+    """Calls that lasted: the CDR's seconds of them, and on request the real ones.
+
+    Attributes
+    ----------
+    sides
+        The pairs.
+    name
+        The column of the CDR's seconds.
+    what
+        What these calls are.
+    """
 
     sides: Sides
-    billed: NDArray[np.float64]
-    begins: str
+    name: str
     what: str
 
+    def __len__(self) -> int:
+        return len(self.sides)
+
     def at(self, rows: NDArray[np.int64]) -> _Talk:
-        return _Talk(self.sides.at(rows), self.billed[rows], self.begins, self.what)
+        return _Talk(self.sides.at(rows), self.name, self.what)
 
-    def of_api(self) -> NDArray[np.float64]:
-        return self.sides.call_seconds("duration_seconds")
 
-    def of_stamps(self) -> NDArray[np.float64]:
-        """Return the seconds between the CDR's own stamps; NaN where they are missing or show no seconds."""
-        gap = gap_in_seconds(self.sides.cdr_instants("ended_at"), self.sides.cdr_instants(self.begins))
-        return np.where(self.sides.cdr_flags("is_coarse"), np.nan, gap)
+@dataclass(frozen=True, eq=False)
+class _Lengths:
+    """How many calls have each length.
+
+    Attributes
+    ----------
+    counts
+        By whole seconds, the last one for all that are as long or longer.
+    n_odd
+        Calls of no whole number of seconds; these count by the seconds they had in full.
+    """
+
+    counts: NDArray[np.int64]
+    n_odd: int
+
+    @classmethod
+    def of(cls, sides: Sides, name: str) -> _Lengths:
+        billed = sides.cdr_seconds(name)
+        whole = np.minimum(billed, _LONGEST_CALL).astype(np.int64)
+        n_odd = int(np.count_nonzero((whole != billed) & (whole < _LONGEST_CALL)))
+        return cls(np.bincount(whole), n_odd)
+
+    def __add__(self, other: _Lengths) -> _Lengths:
+        """Return the lengths of the calls of both."""
+        counts = np.zeros(max(len(self.counts), len(other.counts)), np.int64)
+        for part in (self, other):
+            counts[: len(part.counts)] += part.counts
+        return _Lengths(counts, self.n_odd + other.n_odd)
+
+    def shape(self) -> tuple[int, int, float] | None:
+        """Return the shortest usual seconds, what all are multiples of, and how many are."""
+        counts, n = self.counts, int(self.counts.sum())
+        lengths = np.flatnonzero(counts)
+        if self.n_odd > (1 - _SHARE) * n or len(lengths) < _DISTINCT:
+            return None
+        step, share = 1, 1.0
+        for longer in range(_LONGEST_STEP, 1, -1):
+            share_of_longer = float(counts[::longer].sum()) / n
+            if share_of_longer >= _SHARE:
+                step, share = longer, share_of_longer
+                break
+        initial = int(lengths[np.searchsorted(np.cumsum(counts[lengths]), (1 - _SHARE) * n)])
+        # The second may be a first increment.
+        if step == 1 and (initial < _SHORT or counts[initial] < _AT_FIRST * n):
+            return None
+        return initial, step, share
 
 
 def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
@@ -142,9 +194,7 @@ def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
     calls of one leg are asked wherever there are enough of them.
     """
     name = "total_s" if rules.duration == "total" else "billable_s"
-    cdr = sides.cdr_seconds(name)
-    lasted = cdr > 0
-    of_one_leg = lasted & (sides.cdr_seconds("n_legs") == 1)
+    lasted, of_one_leg = sides.told(_lasted, name)
     n_of_one = np.count_nonzero(of_one_leg)
     is_narrowed = _PAIRS <= n_of_one < np.count_nonzero(lasted)
     talked = np.flatnonzero(of_one_leg if is_narrowed else lasted)
@@ -152,9 +202,7 @@ def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
     what = f"exactly {words} that lasted"
     if len(talked) < _PAIRS:
         return Verdict.of("rounded-durations", None, n_looked_at=len(talked), n_needed=_PAIRS, what=what)
-    begins = "started_at" if rules.duration == "total" else "answered_at"
-    part = sides if len(talked) == len(sides) else sides.at(talked)
-    talk = _Talk(part, cdr[talked], begins, words)
+    talk = _Talk(sides if len(talked) == len(sides) else sides.at(talked), name, words)
     whole = _measure(talk)
     rows: list[tuple[str, str | None, _Increment]]
     rows = [("all", None, whole)] if whole is not None else _parts(talk)
@@ -162,75 +210,85 @@ def find_rounded_durations(sides: Sides, rules: Rules) -> Verdict:
     return Verdict.of("rounded-durations", finding, n_looked_at=len(talked), n_needed=_PAIRS, what=what)
 
 
+def _lasted(sides: Sides, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Mark the pairs whose CDR call lasted, and those of them that have one leg."""
+    lasted = sides.cdr_seconds(name) > 0
+    return lasted, lasted & (sides.cdr_seconds("n_legs") == 1)
+
+
 def _measure(talk: _Talk) -> _Increment | None:
     """Return the increment that calls are rounded to, or None."""
-    n = len(talk.billed)
-    # Where a sample is far from any increment the rest cannot make up for it.
-    if n > SCREENED and _shape(talk.billed[evenly(n, _SAMPLE)], _SHARE - _DOUBT) is None:
+    if len(talk) < _PAIRS:
         return None
-    shape = _shape(talk.billed, _SHARE) if n >= _PAIRS else None
-    return None if shape is None else _judged(talk, *shape)
+    lengths: _Lengths = talk.sides.summed(_Lengths.of, talk.name)
+    shape = lengths.shape()
+    return None if shape is None else _judged(talk, lengths, *shape)
 
 
-def _shape(billed: NDArray[np.float64], enough: float) -> tuple[NDArray[np.int64], int, int, float] | None:
-    """Return the seconds as whole ones, the shortest usual ones, what all are multiples of, and how many are."""
-    whole = np.minimum(billed, _LONGEST_CALL).astype(np.int64)
-    n = len(whole)
-    if np.count_nonzero((whole != billed) & (whole < _LONGEST_CALL)) > (1 - enough) * n:
-        return None
-    counts = np.bincount(whole)
-    lengths = np.flatnonzero(counts)
-    if len(lengths) < _DISTINCT:
-        return None
-    step, share = 1, 1.0
-    for longer in range(_LONGEST_STEP, 1, -1):
-        share_of_longer = float(counts[::longer].sum()) / n
-        if share_of_longer >= enough:
-            step, share = longer, share_of_longer
-            break
-    initial = int(lengths[np.searchsorted(np.cumsum(counts[lengths]), (1 - _SHARE) * n)])
-    # The second may be a first increment; a little less of it is enough in a sample.
-    if step == 1 and (initial < _SHORT or counts[initial] < _AT_FIRST * n * enough / _SHARE * (1 - _DOUBT)):
-        return None
-    return whole, initial, step, share
-
-
-def _judged(
-    talk: _Talk, whole: NDArray[np.int64], initial: int, step: int, share: float
-) -> _Increment | None:
-    api, stamps = talk.of_api(), talk.of_stamps()
-    counted = api[api > 0]
-    api_share = float((np.mod(counted, step) == 0).mean()) if len(counted) and step > 1 else 0.0
+def _judged(talk: _Talk, lengths: _Lengths, initial: int, step: int, share: float) -> _Increment | None:
+    of_api, *proofs = talk.sides.summed(_count_proofs, talk.name, initial, step)
+    n = len(talk)
+    api_share = float(of_api[1] / of_api[0]) if of_api[0] and step > 1 else 0.0
     if api_share >= _ALIKE:
         return None
-    best = _Increment(len(whole), talk.what, step, step, share, api_share, 0.0, "")
-    for proof, real in (("the API's seconds", api), ("its own answer and end", stamps)):
-        known = np.flatnonzero(real > 0)
-        if len(known) < _PAIRS:
+    best = _Increment(n, talk.what, step, step, share, api_share, 0.0, "")
+    for proof, counts in zip(("the API's seconds", _STAMPS), proofs, strict=True):
+        n_known, n_same, n_first, n_shorter, gives_step, gives_first = counts.tolist()
+        if n_known < _PAIRS:
             continue
         # Where the real seconds are those of the CDR, nothing was rounded.
-        if float((np.abs(real[known] - whole[known]) <= _SLACK_S).mean()) >= _ALIKE:
+        if n_same / n_known >= _ALIKE:
             return None
-        first = initial if _has_first(whole[known], real[known], initial, step) else step
+        # Calls that really were far shorter are billed as the shortest one.
+        has_first = initial > step and n_first / n_known >= _AT_FIRST
+        has_first = has_first and n_shorter / n_first >= (0.5 if step == 1 else 0.2)
+        first = initial if has_first else step
         if first == 1:
             continue
-        proven = float(_gives(real[known], whole[known], first, step).mean())
-        has_stamps = real is stamps and proven >= _PROVEN
+        proven = (gives_first if has_first else gives_step) / n_known
+        has_stamps = proof == _STAMPS and proven >= _PROVEN
         if proven > best.proven:
-            best = _Increment(len(whole), talk.what, first, step, share, api_share, proven, proof)
+            best = _Increment(n, talk.what, first, step, share, api_share, proven, proof)
         best = replace(best, has_stamps=has_stamps)
     if best.proven >= _PROVEN:
         return best
-    is_clear = step > 1 and len(whole) >= _CLEAR_PAIRS and len(np.unique(whole)) >= _CLEAR_DISTINCT
+    is_clear = step > 1 and n >= _CLEAR_PAIRS and np.count_nonzero(lengths.counts) >= _CLEAR_DISTINCT
     return best if is_clear else None
 
 
-def _has_first(whole: NDArray[np.int64], real: NDArray[np.float64], initial: int, step: int) -> bool:
-    """Tell whether calls that really were far shorter are billed as the shortest one."""
-    if initial <= step or (whole == initial).mean() < _AT_FIRST:
-        return False
-    shortest = real[whole == initial]
-    return bool((shortest < initial - step - _SLACK_S).mean() >= (0.5 if step == 1 else 0.2))
+def _count_proofs(sides: Sides, name: str, initial: int, step: int) -> NDArray[np.int64]:
+    """Count what the real seconds of calls say of what is billed, in rows of six.
+
+    First the API's seconds, how many there are and how many are multiples; then of these, and of
+    the CDR's own stamps, how many are known, are those billed, are billed as the shortest
+    ones and of these are far shorter, and give what is billed, rounded up to the step alone and from
+    the shortest ones on.
+    """
+    whole = np.minimum(sides.cdr_seconds(name), _LONGEST_CALL).astype(np.int64)
+    api = sides.call_seconds("duration_seconds")
+    counted = api[api > 0]
+    rows = [[len(counted), np.count_nonzero(np.mod(counted, step) == 0), 0, 0, 0, 0]]
+    for real in (api, _seconds_of_stamps(sides, name)):
+        known = np.flatnonzero(real > 0)
+        seconds, billed = real[known], whole[known]
+        is_first = billed == initial
+        is_shorter = seconds[is_first] < initial - step - _SLACK_S
+        masks = (
+            np.abs(seconds - billed) <= _SLACK_S,
+            is_first,
+            is_shorter,
+            _gives(seconds, billed, step, step),
+            _gives(seconds, billed, initial, step),
+        )
+        rows.append([len(known), *(np.count_nonzero(mask) for mask in masks)])
+    return np.array(rows, np.int64)
+
+
+def _seconds_of_stamps(sides: Sides, name: str) -> NDArray[np.float64]:
+    """Return the seconds between the CDR's own stamps; NaN where they are missing or show no seconds."""
+    begins = "started_at" if name == "total_s" else "answered_at"
+    gap = gap_in_seconds(sides.cdr_instants("ended_at"), sides.cdr_instants(begins))
+    return np.where(sides.cdr_flags("is_coarse"), np.nan, gap)
 
 
 def _gives(real: NDArray[np.float64], whole: NDArray[np.int64], initial: int, step: int) -> NDArray[np.bool_]:
@@ -246,33 +304,34 @@ def _gives(real: NDArray[np.float64], whole: NDArray[np.int64], initial: int, st
 def _parts(talk: _Talk) -> list[tuple[str, str | None, _Increment]]:
     """Return the parts that are rounded while the whole is not, by the column that shows most of them."""
     best: list[tuple[str, str | None, _Increment]] = []
-    multiples: list[NDArray[np.bool_]] = []
-    screen = talk.at(evenly(len(talk.billed)))
+    multiples: tuple[NDArray[np.bool_], ...] = ()
+    screen = talk.at(evenly(len(talk)))
     for column in columns(talk.sides, users=False):
-        if len(screen.billed) < len(talk.billed) and not _may_be_rounded(screen, column):
+        if len(screen) < len(talk) and not _may_be_rounded(screen, column):
             continue
-        split = split_by(talk.sides, column)
+        multiples = multiples or talk.sides.told(_multiples, talk.name)
+        split = split_by(talk.sides, column, *multiples)
         if split is None:
             continue
-        multiples = multiples or _multiples(talk.billed)
-        counts = split.counts()
-        quick = [split.counts(mask) for mask in multiples]
+        counts, *quick = split.counts
         likely = (counts >= _PAIRS) & np.any([some >= _SHARE * counts for some in quick], axis=0)
         places = np.flatnonzero(likely)
         places = places[np.argsort(-counts[places], kind="stable")][:_MOST_PARTS]
         found = []
         for place in places.tolist():
-            increment = _measure(talk.at(np.flatnonzero(split.codes == place)))
+            value = split.words[place]
+            increment = _measure(talk.at(rows_of(talk.sides, column, value)))
             if increment is not None:
-                found.append((split.column, split.words[place], increment))
+                found.append((column, value, increment))
         if sum(row[2].n_calls for row in found) > sum(row[2].n_calls for row in best):
             best = found
     return best
 
 
-def _multiples(billed: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
+def _multiples(sides: Sides, name: str) -> tuple[NDArray[np.bool_], ...]:
+    billed = sides.cdr_seconds(name)
     whole = np.minimum(billed, _LONGEST_CALL).astype(np.int32)
-    return [(whole % step == 0) & ((whole == billed) | (whole == _LONGEST_CALL)) for step in _QUICK]
+    return tuple((whole % step == 0) & ((whole == billed) | (whole == _LONGEST_CALL)) for step in _QUICK)
 
 
 def _may_be_rounded(screen: _Talk, column: str) -> bool:
@@ -280,14 +339,14 @@ def _may_be_rounded(screen: _Talk, column: str) -> bool:
     if is_an_id(screen.sides, column):
         return False
     is_of_cdr = column == "source_file" or column.startswith("x_")
-    known = screen.sides.of_cdr.codes(column)[1] if is_of_cdr else []
-    split = split_by(screen.sides, column)
+    known = screen.sides.of_cdr.words(column) if is_of_cdr else []
+    split = split_by(screen.sides, column, *screen.sides.told(_multiples, screen.name))
     if split is None:
         return len(known) > 1
-    counts = split.counts()
+    counts, *quick = split.counts
     likely = np.zeros(len(counts), np.bool_)
-    for mask in _multiples(screen.billed):
-        likely |= (counts > 0) & (split.counts(mask) >= (_SHARE - _DOUBT) * counts)
+    for some in quick:
+        likely |= (counts > 0) & (some >= (_SHARE - _DOUBT) * counts)
     likely |= (counts > 0) & (counts < _TELLING)
     return bool(likely.any() or len(known) > np.count_nonzero(counts[:-1]))
 

@@ -145,7 +145,9 @@ def _refuse_contradiction(is_sound: NDArray[np.bool_], is_whole_span: NDArray[np
 def _is_trusted(columns: Columns, rules: Rules, length: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Mark the answered calls, recorded once, whose two times nothing speaks against."""
     uuids = text_array(normal_ids(columns.frame["call_uuid"]))
-    is_twice = (repeated(first_occurrence(uuids)) >= 0) | (likely_twins(columns) >= 0)
+    is_twice = np.zeros(len(uuids), np.bool_)
+    for groups in (repeated(first_occurrence(uuids)), likely_twins(columns, ~is_twice)):
+        is_twice[groups.rows] = True
     is_later = gap_in_seconds(columns.instants("ended_at"), columns.instants("fetched_at")) > CLOCK_SLACK_S
     is_answered = has_status(columns, answered_words(rules)) & ~has_status(columns, rules.open_statuses)
     return columns.is_known("id") & is_answered & (length <= LONGEST_S) & ~is_later & ~is_twice

@@ -1,6 +1,6 @@
 """Whether something holds for a part of the pairs only: one file, one trunk, one direction, one user.
 
-Input are pairs, output are columns that split them, as codes and words. Two switches,
+Input are pairs, output are the values of columns that split them, and how many pairs each has. Two switches,
 or two versions of a system, are rarely told apart by their calls; by the file, or by a
 column that was kept from the export, they are.
 """
@@ -8,15 +8,15 @@ column that was kept from the export, they are.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
 from sippet_reconcile._display import hide_middle, shortened
-from sippet_reconcile.reconciliation.sides import text_codes
-from sippet_reconcile.schema import text_array, text_series
+from sippet_reconcile.reconciliation.sides import word_codes
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["SCREENED", "Split", "columns", "evenly", "is_an_id", "named", "split_by", "splits"]
+__all__ = ["SCREENED", "Split", "columns", "evenly", "is_an_id", "named", "rows_of", "split_by", "splits"]
 
 _FEWEST_PER_VALUE: Final = 10
 """A column with fewer pairs per value on average is an id of something, and splits nothing."""
@@ -50,26 +50,46 @@ def evenly(size: int, count: int = SCREENED) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One column that splits pairs.
+    """How one column splits pairs; what is counted of parts adds up to the whole.
 
     Attributes
     ----------
     column
         Its name.
-    codes
-        For each pair the position of its value.
     words
-        The values; the last one stands for a missing one.
+        The values.
+    counts
+        A row of counts, one per value: of all pairs, and one more row for each mark, of the marked ones.
+
+    Examples
+    --------
+    >>> one, other = Split("x_trunk", ["a", None], np.array([[2, 1]])), Split("x_trunk", ["b", "a"], np.array([[1, 4]]))
+    >>> (one + other).words, (one + other).counts.tolist()
+    (['a', None, 'b'], [[6, 1, 1]])
     """
 
     column: str
-    codes: NDArray[np.int64]
     words: list[str | None]
+    counts: NDArray[np.int64]
 
-    def counts(self, mask: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-        """Return how many pairs each value has, or how many of the marked ones."""
-        codes = self.codes if mask is None else self.codes[mask]
-        return np.bincount(codes, minlength=len(self.words))
+    def __add__(self, other: Split) -> Split:
+        """Return how the column splits the pairs of both."""
+        words = list(dict.fromkeys([*self.words, *other.words]))
+        place = {word: at for at, word in enumerate(words)}
+        counts = np.zeros((len(self.counts), len(words)), np.int64)
+        for part in (self, other):
+            counts[:, [place[word] for word in part.words]] += part.counts
+        return Split(self.column, words, counts)
+
+    def in_order(self) -> Split:
+        """Return the same by the order of the values, which is that of no rows; the last one stands for a missing value."""
+        place = {word: at for at, word in enumerate(self.words)}
+        known = sorted(word for word in self.words if word is not None)
+        counts = np.zeros((len(self.counts), len(known) + 1), np.int64)
+        counts[:, :-1] = self.counts[:, [place[word] for word in known]]
+        if None in place:
+            counts[:, -1] = self.counts[:, place[None]]
+        return Split(self.column, [*known, None], counts)
 
 
 def columns(sides: Sides, *, users: bool = True) -> list[str]:
@@ -82,10 +102,10 @@ def columns(sides: Sides, *, users: bool = True) -> list[str]:
     return ["source_file", *kept, "direction", *(["sip_username"] if users else [])]
 
 
-def splits(sides: Sides) -> Iterator[Split]:
+def splits(sides: Sides, *marks: NDArray[np.bool_]) -> Iterator[Split]:
     """Yield how each column splits some pairs; one with a single value, or with nearly as many as pairs, does not."""
     for column in columns(sides):
-        split = split_by(sides, column)
+        split = split_by(sides, column, *marks)
         if split is not None:
             yield split
 
@@ -99,23 +119,45 @@ def is_an_id(sides: Sides, column: str) -> bool:
     return len(some) >= _TRIED and int(pc.count_distinct(some).as_py()) > len(some) // 2
 
 
-def split_by(sides: Sides, column: str) -> Split | None:
+def split_by(sides: Sides, column: str, *marks: NDArray[np.bool_]) -> Split | None:
     """Return how a column splits some pairs; None where it has one value, or nearly as many as pairs."""
     if is_an_id(sides, column):
         return None
+    split = sides.summed(_count_values, column, along=marks, also=[column]).in_order()
+    n_values = int(np.count_nonzero(split.counts[0, :-1]))
+    if n_values + bool(split.counts[0, -1]) <= 1 or n_values * _FEWEST_PER_VALUE > len(sides):
+        return None
+    return split
+
+
+def _count_values(sides: Sides, *marks_and_column: Any) -> Split:
+    *marks, column = marks_and_column
+    codes, words = _codes_of(sides, column)
+    masks = [np.ones(len(sides), np.bool_), *marks]
+    counts = np.array([np.bincount(codes[mask] + 1, minlength=len(words) + 1) for mask in masks])
+    occurs = np.flatnonzero(counts[0])
+    known = [None, *words]
+    return Split(column, [known[at] for at in occurs.tolist()], counts[:, occurs])
+
+
+def rows_of(sides: Sides, column: str, value: str | None) -> NDArray[np.int64]:
+    """Return the pairs that have a value in a column."""
+    return sides.found(_find_value, column, value, also=[column])[0]
+
+
+def _find_value(sides: Sides, column: str, value: str | None) -> tuple[NDArray[np.int64]]:
+    codes, words = _codes_of(sides, column)
+    wanted = -1 if value is None else words.index(value) if value in words else len(words)
+    return (np.flatnonzero(codes == wanted),)
+
+
+def _codes_of(sides: Sides, column: str) -> tuple[NDArray[Any], list[str]]:
     is_of_cdr = column == "source_file" or column.startswith("x_")
     frame = sides.cdr_calls if is_of_cdr else sides.calls
     if len(sides) * _FEW_OF < len(frame):
         # So few texts are encoded faster than a whole column.
-        texts = sides.cdr_text(column) if is_of_cdr else sides.call_text(column)
-        codes, words = text_codes(text_series(texts))
-    else:
-        codes, words = sides.cdr_codes(column) if is_of_cdr else sides.call_codes(column)
-    counts = np.bincount(codes + 1, minlength=len(words) + 1)[1:]
-    n_values = int(np.count_nonzero(counts))
-    if n_values + (counts.sum() < len(codes)) <= 1 or n_values * _FEWEST_PER_VALUE > len(sides):
-        return None
-    return Split(column, np.where(codes < 0, len(words), codes), [*words, None])
+        return word_codes(sides.cdr_text(column) if is_of_cdr else sides.call_text(column))
+    return sides.cdr_codes(column) if is_of_cdr else sides.call_codes(column)
 
 
 def named(column: str, value: str | None) -> str:

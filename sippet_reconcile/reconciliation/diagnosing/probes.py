@@ -23,7 +23,10 @@ from sippet_reconcile.schema import Bucket, text_array
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from sippet_reconcile.reconciliation.diagnosing.material import Material
+    from sippet_reconcile.reconciliation.sides import Columns
 
 __all__ = ["find_probe_noise"]
 
@@ -53,11 +56,11 @@ def find_probe_noise(m: Material) -> Verdict:
     if n_unmatched < _PROBES:
         return nothing
     # Only the callers of these calls are looked at, and only their other calls can speak for them.
-    codes, callers = text_codes(m.cdr_calls["from_number"].loc[unmatched])
+    codes, callers = text_codes(m.cdr_calls.loc[unmatched, "from_number"])
     codes = codes + 1  # a missing caller is a caller here
     n_callers = len(callers) + 1
     tries = np.bincount(codes, minlength=n_callers)
-    target_codes, _ = text_codes(m.cdr_calls["to_number"].loc[unmatched])
+    target_codes, _ = text_codes(m.cdr_calls.loc[unmatched, "to_number"])
     attempts = pd.DataFrame({"caller": codes, "target": target_codes}).drop_duplicates()
     targets = np.bincount(attempts["caller"].to_numpy(), minlength=n_callers)
     digits = pc.replace_substring_regex(
@@ -67,11 +70,8 @@ def find_probe_noise(m: Material) -> Verdict:
     suspicious = (tries > 0) & (((tries >= _PROBES) & (targets >= _PROBE_TARGETS)) | no_number)
     if int(tries[suspicious].sum()) < _PROBES:
         return nothing
-    known = pa.array([None, *callers], pa.large_string())
-    everybody = pc.index_in(text_array(m.cdr_calls["from_number"]), value_set=known)
     through = answered | in_buckets(m.cdr_buckets, Bucket.MATCHED)
-    of_them = everybody.filter(pa.array(through)).drop_null()
-    got_through = np.bincount(np.asarray(of_them), minlength=n_callers)
+    got_through = m.sides.of_cdr.summed(_count_calls_of, callers, along=[through])
     suspects = np.flatnonzero(suspicious & (got_through == 0))
     n_probes = int(tries[suspects].sum())
     if n_probes < _PROBES:
@@ -94,3 +94,10 @@ def find_probe_noise(m: Material) -> Verdict:
     advice = "They stay in only_in_cdr and change nothing; a firewall or a carrier's list keeps them out of the export."
     finding = Finding("probe-noise", Severity.INFO, message, evidence, advice)
     return Verdict.of("probe-noise", finding, n_looked_at=n_unmatched, what=_WHAT)
+
+
+def _count_calls_of(cdr_calls: Columns, mask: NDArray[np.bool_], callers: Sequence[str]) -> NDArray[np.int64]:
+    """Return how many of the marked calls each caller has, the first one being who has no number."""
+    known = pa.array([None, *callers], pa.large_string())
+    places = pc.index_in(cdr_calls.text("from_number").filter(pa.array(mask)), value_set=known)
+    return np.bincount(np.asarray(places.drop_null()), minlength=len(known))

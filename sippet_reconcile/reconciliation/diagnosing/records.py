@@ -18,7 +18,7 @@ from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 from sippet_reconcile.reconciliation.statuses import UNANSWERED, normal_word, status_words
-from sippet_reconcile.schema import text_series
+from sippet_reconcile.schema import take, text_series
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -32,7 +32,6 @@ __all__ = [
     "CLOCK_SLACK_S",
     "LONGEST_S",
     "answered_words",
-    "asked_rows",
     "evidence_of",
     "find_impossible_calls",
     "find_stuck_calls",
@@ -119,43 +118,53 @@ def has_status(columns: Columns, words: Collection[str]) -> NDArray[np.bool_]:
     return np.array([*(normal_word(word) in wanted for word in distinct), False], np.bool_)[codes]
 
 
-def asked_rows(marked: NDArray[np.bool_], is_asked: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-    """Return the positions of the marked calls among those that are spoken of; None speaks of all."""
-    return np.flatnonzero(marked if is_asked is None else marked & is_asked)
-
-
 def evidence_of(calls: pd.DataFrame, rows: NDArray[np.int64], reasons: pd.Series[str]) -> pd.DataFrame:
     """Return what a reader needs of some calls, one row each, by position, and what is said of each."""
-    chosen = {name: calls[name].array.take(rows) for name in _SHOWN}
-    return pd.DataFrame({"call_id": calls["id"].array.take(rows), "reason": reasons.array, **chosen})
+    chosen = take(calls, ["id", *_SHOWN], rows).rename(columns={"id": "call_id"})
+    chosen.insert(1, "reason", reasons.reset_index(drop=True))
+    return chosen
 
 
-def find_stuck_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_] | None) -> Verdict:
+def find_stuck_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_]) -> Verdict:
     """Say which calls should have ended long before they were fetched, and did not."""
     code, what = "stuck-calls", "calls whose age when fetched is known"
     # Where it is not known when a row was fetched, or when the call began, its age is not known.
-    age = gap_in_seconds(columns.instants("fetched_at"), columns.instants("started_at"))
-    has_age = asked_rows(~np.isnan(age), is_asked)
-    if len(has_age) == 0:
+    n_aged: int = columns.summed(_count_aged, along=[is_asked])
+    if n_aged == 0:
         return Verdict.not_asked(code, "no call says both when it began and when it was fetched")
-    is_open = has_status(columns, rules.open_statuses)
-    has_word, has_end = columns.is_known("status"), ~np.isnat(columns.instants("ended_at"))
-    rows = asked_rows((is_open | ~has_end) & (age > rules.settle_s), is_asked)
+    rows, held, age = columns.found(_find_stuck, rules, along=[is_asked])
     if len(rows) == 0:
-        return Verdict.of(code, None, n_looked_at=len(has_age), what=what)
-    opened, ended, worded = is_open[rows], has_end[rows], has_word[rows]
-    reasons, told = _reasons(
-        _STUCK, [opened & ~ended, opened & ended, ~opened & worded, ~opened & ~worded], len(rows)
-    )
+        return Verdict.of(code, None, n_looked_at=n_aged, what=what)
+    reasons, told = _reasons(_STUCK, held)
     evidence = evidence_of(columns.frame, rows, reasons)
-    evidence = evidence.assign(age_h=pd.Series(np.round(age[rows] / 3600, 1), dtype="Float64"))
+    evidence = evidence.assign(age_h=pd.Series(np.round(age / 3600, 1), dtype="Float64"))
     message = (
         f"{plural(len(rows), 'call')} began more than {rules.settle_s / 3600:g} h before being fetched and "
         f"never properly ended: {told}."
     )
     advice = "A plan may correct those with a CDR; look up how the others ended and correct them from a list (plan_corrections)."
     finding = Finding(code, Severity.WARN, message, evidence, advice)
-    return Verdict.of(code, finding, n_looked_at=len(has_age), what=what)
+    return Verdict.of(code, finding, n_looked_at=n_aged, what=what)
+
+
+def _age(columns: Columns) -> NDArray[np.float64]:
+    return gap_in_seconds(columns.instants("fetched_at"), columns.instants("started_at"))
+
+
+def _count_aged(columns: Columns, is_asked: NDArray[np.bool_]) -> int:
+    return int(np.count_nonzero(~np.isnan(_age(columns)) & is_asked))
+
+
+def _find_stuck(
+    columns: Columns, is_asked: NDArray[np.bool_], rules: Rules
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:
+    """Return the calls that hang open, which of `_STUCK` hold for each, and how old they are."""
+    age = _age(columns)
+    is_open, has_end = has_status(columns, rules.open_statuses), ~np.isnat(columns.instants("ended_at"))
+    rows = np.flatnonzero((is_open | ~has_end) & (age > rules.settle_s) & is_asked)
+    opened, ended, worded = is_open[rows], has_end[rows], columns.is_known("status")[rows]
+    held = _packed([opened & ~ended, opened & ended, ~opened & worded, ~opened & ~worded])
+    return rows, held, age[rows]
 
 
 def impossible_calls(columns: Columns, rules: Rules) -> list[NDArray[np.bool_]]:
@@ -199,17 +208,16 @@ def _impossible(
     ]
 
 
-def find_impossible_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_] | None) -> Verdict:
+def find_impossible_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.bool_]) -> Verdict:
     """Say which calls contradict themselves, or the clock of whoever read them."""
     code, what = "impossible-calls", "calls"
-    n_looked_at = len(columns.frame) if is_asked is None else int(is_asked.sum())
-    masks = impossible_calls(columns, rules)
-    rows = asked_rows(np.logical_or.reduce(masks), is_asked)
+    n_looked_at = int(np.count_nonzero(is_asked))
+    rows, held = columns.found(_find_impossible, rules, along=[is_asked])
     if len(rows) == 0:
         return Verdict.of(code, None, n_looked_at=n_looked_at, what=what)
-    reasons, told = _reasons(_IMPOSSIBLE, [mask[rows] for mask in masks], len(rows))
+    reasons, told = _reasons(_IMPOSSIBLE, held)
     # No law of nature limits a call to a day.
-    n_sure = int(np.logical_or.reduce([mask[rows] for mask in masks[:-1]]).sum())
+    n_sure = int(np.count_nonzero(held & ((1 << len(_IMPOSSIBLE) - 1) - 1)))
     verb = "cannot be" if n_sure == len(rows) else "cannot or can hardly be" if n_sure else "can hardly be"
     stands = "it stands" if len(rows) == 1 else "they stand"
     message = f"{plural(len(rows), 'call')} {verb} as {stands}: {told}."
@@ -221,18 +229,30 @@ def find_impossible_calls(columns: Columns, rules: Rules, is_asked: NDArray[np.b
     return Verdict.of(code, finding, n_looked_at=n_looked_at, what=what)
 
 
-def _reasons(
-    words: Mapping[str, tuple[str, str]], masks: list[NDArray[np.bool_]], n_rows: int
-) -> tuple[pd.Series[str], str]:
+def _find_impossible(
+    columns: Columns, is_asked: NDArray[np.bool_], rules: Rules
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return the calls that cannot be, and which of `_IMPOSSIBLE` hold for each."""
+    held = _packed(impossible_calls(columns, rules))
+    rows = np.flatnonzero((held > 0) & is_asked)
+    return rows, held[rows]
+
+
+def _packed(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.uint8]:
+    """Return several masks as bits of one number per row."""
+    bits = np.zeros(len(masks[0]), np.uint8)
+    for place, mask in enumerate(masks):
+        bits |= mask.view(np.uint8) << np.uint8(place)
+    return bits
+
+
+def _reasons(words: Mapping[str, tuple[str, str]], held: NDArray[np.uint8]) -> tuple[pd.Series[str], str]:
     """Return the reasons of each call, ``"; "``-joined, and how many calls each holds for, as words."""
     names = list(words)
-    code = np.zeros(n_rows, np.int64)
-    for place, mask in enumerate(masks):
-        code |= mask.astype(np.int64) << place
-    distinct, which = np.unique(code, return_inverse=True)
+    distinct, which = np.unique(held, return_inverse=True)
     texts = [
         "; ".join(name for place, name in enumerate(names) if one >> place & 1) for one in distinct.tolist()
     ]
-    counts = [int(mask.sum()) for mask in masks]
+    counts = [int(np.count_nonzero(held >> np.uint8(place) & 1)) for place in range(len(names))]
     told = ", ".join(plural(n, *words[name]) for name, n in zip(names, counts, strict=True) if n)
     return text_series(pa.array(texts, pa.large_string()).take(pa.array(which))), told

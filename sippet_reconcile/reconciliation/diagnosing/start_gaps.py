@@ -13,22 +13,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S, ordered_by
-from sippet_reconcile.reconciliation.sides import micros, text_codes
-from sippet_reconcile.schema import text_series
+from sippet_reconcile.reconciliation.sides import micros
+from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import pyarrow as pa
+    import pandas as pd
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["EVERYTHING", "OWN_NUMBER", "Grouping", "StartGaps"]
+__all__ = ["EVERYTHING", "OWN_NUMBER", "GapCounts", "Grouping", "StartGaps"]
 
 EVERYTHING: Final = ""
 """The name of the grouping that has one group."""
@@ -99,24 +99,24 @@ class StartGaps:
     quarters
         The gap in whole quarter hours where it is just that, as a wrong time zone
         makes it; 0 elsewhere.
+    started_us
+        The API's starts in microseconds.
     """
 
     sides: Sides
     gap_s: NDArray[np.float64]
-    quarters: NDArray[np.int64]
+    quarters: NDArray[np.int32]
+    started_us: NDArray[np.int64]
     _kept: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, sides: Sides) -> StartGaps:
         """Measure the gaps of exactly matched pairs; a local time in doubt proves nothing."""
-        gaps = sides.gap_s("started_at")
-        sure = ~np.isnan(gaps) & ~sides.cdr_known("time_problem")
-        part, gaps = sides.where(sure), gaps[sure]
-        quarters = np.zeros(len(gaps), np.int64)
-        far = np.flatnonzero(np.abs(gaps) >= QUARTER_S - QUARTER_SLACK_S)
-        nearest = np.rint(gaps[far] / QUARTER_S).astype(np.int64)
-        quarters[far] = np.where(np.abs(gaps[far] - nearest * QUARTER_S) <= QUARTER_SLACK_S, nearest, 0)
-        return cls(part, gaps, quarters)
+        gaps, started = sides.told(_measure)
+        sure = ~np.isnan(gaps)
+        if not sure.all():
+            sides, gaps, started = sides.where(sure), gaps[sure], started[sure]
+        return cls(sides, gaps, _quarters(gaps), started)
 
     def __len__(self) -> int:
         return len(self.gap_s)
@@ -126,7 +126,7 @@ class StartGaps:
         if bool(chosen.all()):
             return self
         rows = np.flatnonzero(chosen)
-        part = StartGaps(self.sides.at(rows), self.gap_s[rows], self.quarters[rows])
+        part = StartGaps(self.sides.at(rows), self.gap_s[rows], self.quarters[rows], self.started_us[rows])
         # Whatever was sorted already need not be sorted again.
         place = np.cumsum(chosen) - 1
         for name, made in self._kept.items():
@@ -140,11 +140,6 @@ class StartGaps:
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]
-
-    @property
-    def started_us(self) -> NDArray[np.int64]:
-        """The API's starts in microseconds."""
-        return self.sides.call_instants("started_at").view(np.int64)
 
     @property
     def by_time(self) -> NDArray[np.int64]:
@@ -189,10 +184,12 @@ class StartGaps:
         frame = self.sides.cdr_calls
         kept = [name for name in frame.columns if str(name).startswith("x_") and _has_few_words(frame, name)]
         makers: dict[str, Callable[[], tuple[NDArray[np.int64], list[str]]]] = {
-            **{str(name): partial(self._source_codes, name) for name in kept},
-            "direction": lambda: text_codes(text_series(self._either("direction"))),
-            "sip_username": lambda: text_codes(text_series(self._either("sip_username"))),
-            OWN_NUMBER: self._own_number_codes,
+            **{
+                str(name): partial(self.sides.worded, partial(_kept_text, name), also=[name]) for name in kept
+            },
+            "direction": lambda: self.sides.worded(partial(_either, "direction")),
+            "sip_username": lambda: self.sides.worded(partial(_either, "sip_username")),
+            OWN_NUMBER: lambda: self.sides.worded(_own_number),
         }
         for name, make in makers.items():
             grouping = self._grouping(name, make)
@@ -203,22 +200,83 @@ class StartGaps:
         found: Grouping = self._keep(name, lambda: Grouping.of_words(name, *make()))
         return found
 
-    def _source_codes(self, name: Any) -> tuple[NDArray[np.int64], list[str]]:
-        codes, words = text_codes(self.sides.cdr_calls[name].astype("str"))
-        return codes[self.sides.cdr_pos], words
 
-    def _either(self, name: str) -> pa.LargeStringArray:
-        """Return what the CDR says, or where it says nothing what the API does."""
-        return pc.coalesce(self.sides.cdr_text(name), self.sides.call_text(name))
+@dataclass(frozen=True)
+class GapCounts:
+    """How many pairs have which gap between their starts; what is counted of parts adds up to the whole.
 
-    def _own_number_codes(self) -> tuple[NDArray[np.int64], list[str]]:
-        direction = self._either("direction")
-        called, caller = (
-            pc.coalesce(self.sides.cdr_text(f"{side}_e164"), self.sides.cdr_text(f"{side}_number"))
-            for side in ("to", "from")
+    Attributes
+    ----------
+    n_sure
+        Pairs of which both starts are known, and beyond doubt.
+    n_shifted
+        Those of them that are whole quarter hours apart, as a wrong zone makes them.
+    n_usable
+        Those that are not.
+    n_off
+        Those of the latter that are further apart than is tolerated.
+    """
+
+    n_sure: int
+    n_shifted: int
+    n_usable: int
+    n_off: int
+
+    @classmethod
+    def of(cls, sides: Sides, tolerance_s: float) -> GapCounts:
+        """Count the gaps of some pairs."""
+        counts = np.zeros(4, np.int64)
+        for part in sides.blocks():
+            gaps, _ = _measure(part)
+            gaps = gaps[~np.isnan(gaps)]
+            quarters = _quarters(gaps)
+            usable = quarters == 0
+            off = usable & (np.abs(gaps) > tolerance_s)
+            counts += np.array([len(gaps), *(np.count_nonzero(mask) for mask in (~usable, usable, off))])
+        return cls(*counts.tolist())
+
+    def __add__(self, other: GapCounts) -> GapCounts:
+        """Return the counts of both."""
+        return GapCounts(
+            self.n_sure + other.n_sure,
+            self.n_shifted + other.n_shifted,
+            self.n_usable + other.n_usable,
+            self.n_off + other.n_off,
         )
-        from_caller = pc.if_else(pc.equal(direction, "outbound"), caller, None)
-        return text_codes(text_series(pc.if_else(pc.equal(direction, "inbound"), called, from_caller)))
+
+
+def _measure(sides: Sides) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the gap between the starts of each pair, NaN where it proves nothing, and the API's start."""
+    gaps = sides.gap_s("started_at")
+    gaps[sides.cdr_known("time_problem")] = np.nan
+    return gaps, sides.call_instants("started_at").view(np.int64)
+
+
+def _quarters(gaps: NDArray[np.float64]) -> NDArray[np.int32]:
+    quarters = np.zeros(len(gaps), np.int32)
+    far = np.flatnonzero(np.abs(gaps) >= QUARTER_S - QUARTER_SLACK_S)
+    nearest = np.rint(gaps[far] / QUARTER_S).astype(np.int32)
+    quarters[far] = np.where(np.abs(gaps[far] - nearest * QUARTER_S) <= QUARTER_SLACK_S, nearest, 0)
+    return quarters
+
+
+def _kept_text(name: str, sides: Sides) -> pa.LargeStringArray:
+    return text_array(sides.cdr_calls[name].astype("str")).take(pa.array(sides.cdr_pos))
+
+
+def _either(name: str, sides: Sides) -> pa.LargeStringArray:
+    """Return what the CDR says, or where it says nothing what the API does."""
+    return pc.coalesce(sides.cdr_text(name), sides.call_text(name))
+
+
+def _own_number(sides: Sides) -> pa.LargeStringArray:
+    direction = _either("direction", sides)
+    called, caller = (
+        pc.coalesce(sides.cdr_text(f"{side}_e164"), sides.cdr_text(f"{side}_number"))
+        for side in ("to", "from")
+    )
+    from_caller = pc.if_else(pc.equal(direction, "outbound"), caller, None)
+    return pc.if_else(pc.equal(direction, "inbound"), called, from_caller)
 
 
 def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -219,7 +219,7 @@ def _evidence(starts: StartGaps, shift: _Shift) -> pd.DataFrame:
     grouping = None if shift.told is None else shift.told.grouping
     cells = by_file_and_group(starts, grouping)
     rows = np.flatnonzero(shift.shifted)
-    started = pd.Series(starts.sides.call_instants("started_at")[rows]).dt.tz_localize("UTC")
+    started = pd.Series(starts.started_us[rows].view("datetime64[us]")).dt.tz_localize("UTC")
     grouped = started.groupby(cells.codes[rows], sort=True)
     found = pd.DataFrame(
         {
@@ -263,7 +263,7 @@ def _which(starts: StartGaps, shift: _Shift) -> str:
 
 
 def _span(starts: StartGaps, mask: NDArray[np.bool_]) -> str:
-    started = starts.sides.call_instants("started_at")[mask]
+    started = starts.started_us[mask].view("datetime64[us]")
     first, last = (pd.Timestamp(at) for at in (started.min(), started.max()))
     return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 

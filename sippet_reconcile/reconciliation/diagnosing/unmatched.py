@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from sippet_reconcile.keys import match_positions, normal_ids
+from sippet_reconcile.keys import normal_ids
 from sippet_reconcile.reconciliation.core import QUARTER_S, QUARTER_SLACK_S, MatchRule
 from sippet_reconcile.reconciliation.numbers import last_digits
 from sippet_reconcile.schema import text_array
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.diagnosing.material import Material, Standpoint
+    from sippet_reconcile.reconciliation.sides import Columns
 
 __all__ = ["why_unmatched"]
 
@@ -71,11 +74,10 @@ def _sample(size: int) -> NDArray[np.int64]:
 
 def _keys(m: Material) -> tuple[str, str]:
     """Say so where no CDR key equals any call_uuid, and which column of the legs does."""
-    uuids = text_array(normal_ids(m.calls["call_uuid"]))
-    n_uuids = len(uuids) - uuids.null_count
     by_key = int(np.count_nonzero(m.sides.rule == MatchRule.CALL_UUID))
     if by_key > 0:
         return "", ""
+    n_uuids: int = m.sides.of_calls.summed(_count_uuids)
     if n_uuids == 0:
         return (
             "no call of the API has a call_uuid",
@@ -84,16 +86,17 @@ def _keys(m: Material) -> tuple[str, str]:
     if m.legs is None or len(m.legs) == 0:
         return "no CDR key equals any call_uuid", ""
     rows = _sample(len(m.legs))
-    best, most = "", 0
     some = m.legs.iloc[rows]
+    ids: dict[str, pa.LargeStringArray] = {}
     for name in some.columns.drop_duplicates(keep=False):
         values = some[name]
-        if name in _NO_KEYS or not isinstance(values.dtype, pd.StringDtype):
-            continue
-        ids = text_array(normal_ids(values))
-        found = int(np.count_nonzero(match_positions(ids, uuids) >= 0))
-        if found > most:
-            best, most = str(name), found
+        if name not in _NO_KEYS and isinstance(values.dtype, pd.StringDtype):
+            ids[str(name)] = text_array(normal_ids(values))
+    wanted = pc.unique(pa.chunked_array(list(ids.values()), pa.large_string())).drop_null()
+    known = wanted.filter(pa.array(m.sides.of_calls.summed(_count_held, wanted) > 0))
+    found = {name: pc.sum(pc.is_in(of_legs, value_set=known)).as_py() or 0 for name, of_legs in ids.items()}
+    best = max(found, key=found.__getitem__, default="")
+    most = found.get(best, 0)
     if most >= max(_FEW, _HALF * len(rows)):
         return (
             f"no call_key of the CDR equals a call_uuid, but its column {best} does in {most:,} of {len(rows):,} legs looked at",
@@ -105,14 +108,25 @@ def _keys(m: Material) -> tuple[str, str]:
     )
 
 
+def _count_uuids(calls: Columns) -> int:
+    uuids = text_array(normal_ids(calls.frame["call_uuid"]))
+    return len(uuids) - uuids.null_count
+
+
+def _count_held(calls: Columns, wanted: pa.LargeStringArray) -> NDArray[np.int64]:
+    """Return how many calls have each of some ids as their ``call_uuid``."""
+    places = pc.index_in(text_array(normal_ids(calls.frame["call_uuid"])), value_set=wanted)
+    return np.bincount(np.asarray(places.drop_null()), minlength=len(wanted))
+
+
 def _spans(m: Material) -> tuple[str, str]:
     """Say so where the two sides are of different times."""
     said = []
     for view in (m.of_api, m.of_cdr):
-        known = view.starts[(view.met | view.alone) & ~np.isnat(view.starts)]
-        if not len(known):
+        span = view.span()
+        if span is None:
             return "", ""
-        said.append((known.min(), known.max()))
+        said.append(span)
     (first, last), (cdr_first, cdr_last) = said
     if cdr_first <= last and first <= cdr_last:
         return "", ""
@@ -124,7 +138,7 @@ def _spans(m: Material) -> tuple[str, str]:
 
 
 def _tails(frame: pd.DataFrame, rows: NDArray[np.int64]) -> pd.Series[str]:
-    some = frame.iloc[rows]
+    some = frame[["from_number", "to_number"]].take(rows)
     tails = [
         pd.Series(last_digits(text_array(some[name]), _TAIL).to_pylist(), dtype="str")
         for name in ("from_number", "to_number")
@@ -133,17 +147,20 @@ def _tails(frame: pd.DataFrame, rows: NDArray[np.int64]) -> pd.Series[str]:
     return both.where(tails[0].str.len().eq(_TAIL) & tails[1].str.len().eq(_TAIL))
 
 
-def _alone(view: Standpoint, most: int) -> NDArray[np.int64]:
-    return np.flatnonzero(view.alone & ~np.isnat(view.starts))[:most]
+def _alone(view: Standpoint, most: int) -> tuple[NDArray[np.int64], NDArray[np.datetime64]]:
+    """Return so many of the rows without a partner, and their starts."""
+    starts = view.starts
+    rows = np.flatnonzero(view.alone & ~np.isnat(starts))[:most]
+    return rows, starts[rows]
 
 
 def _numbers(m: Material) -> tuple[str, str]:
     """Look for the unmatched calls' two numbers among the unmatched CDR calls, and at what time they are there."""
-    calls = _alone(m.of_api, _MOST_ROWS)
-    calls = calls[_sample(len(calls))]
-    cdrs = _alone(m.of_cdr, _MOST_ROWS)
-    one = pd.DataFrame({"tails": _tails(m.calls, calls), "at": m.of_api.starts[calls]}).dropna()
-    other = pd.DataFrame({"tails": _tails(m.cdr_calls, cdrs), "at": m.of_cdr.starts[cdrs]}).dropna()
+    calls, at = _alone(m.of_api, _MOST_ROWS)
+    some = _sample(len(calls))
+    one = pd.DataFrame({"tails": _tails(m.calls, calls[some]), "at": at[some]}).dropna()
+    cdrs, at = _alone(m.of_cdr, _MOST_ROWS)
+    other = pd.DataFrame({"tails": _tails(m.cdr_calls, cdrs), "at": at}).dropna()
     if len(one) < _FEW or len(other) < _FEW:
         return "", ""
     rare = other["tails"].map(other["tails"].value_counts()).le(_RARE)

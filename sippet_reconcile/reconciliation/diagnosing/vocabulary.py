@@ -7,6 +7,8 @@ one, are a matter of the rules; single calls with a wrong status are not.
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.rules import Rules
-    from sippet_reconcile.reconciliation.sides import Sides
+    from sippet_reconcile.reconciliation.sides import Columns, Sides
     from sippet_reconcile.reconciliation.statuses import StatusWords
 
 __all__ = ["find_status_vocabulary"]
@@ -56,10 +58,13 @@ def find_status_vocabulary(sides: Sides, rules: Rules, is_asked: NDArray[np.bool
 
     Words are counted among the calls that are spoken of; a word that any call has is known to the API.
     """
-    call_codes, call_words = sides.of_calls.codes("status")
-    asked_codes = call_codes if is_asked is None else call_codes[is_asked]
-    occurring = dict(zip(call_words, _counted(asked_codes, len(call_words)), strict=True))
-    together, n_exact, matched, cdr_words = _table(sides, is_asked)
+    call_words, cdr_words = sides.of_calls.words("status"), sides.of_cdr.words("status")
+    of_calls: Counter[str] = sides.of_calls.summed(_count_words, along=() if is_asked is None else [is_asked])
+    occurring = {word: of_calls[word] for word in call_words}
+    met: _Met = sides.summed(_Met.of, along=() if is_asked is None else [is_asked[sides.call_pos]])
+    together = np.array([[met.exact[cdr, call] for call in call_words] for cdr in cdr_words], np.int64)
+    together = together.reshape(len(cdr_words), len(call_words))
+    n_exact, matched = int(together.sum()), [met.matched[word] for word in cdr_words]
     known_to_api = {normal_word(word) for word in call_words}
     meanings = status_words((*LEG_STATUSES, *cdr_words), occurring, rules)
     rows: list[dict[str, Any]] = []
@@ -90,29 +95,59 @@ def find_status_vocabulary(sides: Sides, rules: Rules, is_asked: NDArray[np.bool
     return Verdict.of("status-vocabulary", finding, n_looked_at=n_exact, what=what)
 
 
-def _counted(codes: NDArray[np.int64], n_words: int) -> list[int]:
-    counts: list[int] = np.bincount(codes + 1, minlength=n_words + 1)[1:].tolist()
-    return counts
+def _count_words(calls: Columns, is_asked: NDArray[np.bool_] | None = None) -> Counter[str]:
+    """Count the calls of each status, of those that are asked about."""
+    codes, words = calls.codes("status")
+    counts = np.bincount((codes if is_asked is None else codes[is_asked]) + 1, minlength=len(words) + 1)
+    return Counter(dict(zip(words, counts[1:].tolist(), strict=True)))
 
 
-def _table(
-    sides: Sides, is_asked: NDArray[np.bool_] | None
-) -> tuple[NDArray[np.int64], int, list[int], list[str]]:
-    """Return how often each CDR word meets each API word in exactly matched calls, how many these are, and the words."""
-    call_words, cdr_words = sides.of_calls.codes("status")[1], sides.of_cdr.codes("status")[1]
-    width = len(call_words) + 1
-    cells = np.zeros((len(cdr_words) + 1) * width, np.int64)
-    matched = np.zeros(len(cdr_words), np.int64)
-    for part in sides.blocks():
-        cdr_codes, call_codes = part.cdr_codes("status")[0], part.call_codes("status")[0]
-        exact = part.rule != MatchRule.NUMBERS_AND_TIME
-        asked = np.ones(len(part), np.bool_) if is_asked is None else is_asked[part.call_pos]
-        matched += np.bincount(cdr_codes[asked] + 1, minlength=len(cdr_words) + 1)[1:]
-        exact &= asked
-        cell = (cdr_codes[exact].astype(np.int64) + 1) * width + (call_codes[exact] + 1)
-        cells += np.bincount(cell, minlength=len(cells))
-    table = cells.reshape(-1, width)[1:, 1:]
-    return table, int(table.sum()), matched.tolist(), cdr_words
+@dataclass(frozen=True)
+class _Met:
+    """How often words met; what is counted of parts adds up to the whole.
+
+    Attributes
+    ----------
+    matched
+        CDR status to matched calls that have it.
+    exact
+        CDR status and API status to exactly matched calls that have both.
+    """
+
+    matched: Counter[str]
+    exact: Counter[tuple[str, str]]
+
+    @classmethod
+    def of(cls, sides: Sides, is_asked: NDArray[np.bool_] | None = None) -> _Met:
+        call_words, cdr_words = sides.of_calls.codes("status")[1], sides.of_cdr.codes("status")[1]
+        width = len(call_words) + 1
+        cells = np.zeros((len(cdr_words) + 1) * width, np.int64)
+        matched = np.zeros(len(cdr_words), np.int64)
+        begin = 0
+        for part in sides.blocks():
+            cdr_codes, call_codes = part.cdr_codes("status")[0], part.call_codes("status")[0]
+            exact = part.rule != MatchRule.NUMBERS_AND_TIME
+            if is_asked is not None:
+                asked = is_asked[begin : begin + len(part)]
+                cdr_codes, call_codes, exact = cdr_codes[asked], call_codes[asked], exact[asked]
+            begin += len(part)
+            matched += np.bincount(cdr_codes + 1, minlength=len(cdr_words) + 1)[1:]
+            cell = (cdr_codes[exact].astype(np.int64) + 1) * width + (call_codes[exact] + 1)
+            cells += np.bincount(cell, minlength=len(cells))
+        table = cells.reshape(-1, width)[1:, 1:]
+        return cls(
+            Counter(dict(zip(cdr_words, matched.tolist(), strict=True))),
+            Counter(
+                {
+                    (cdr_words[row], call_words[column]): int(table[row, column])
+                    for row, column in np.argwhere(table).tolist()
+                }
+            ),
+        )
+
+    def __add__(self, other: _Met) -> _Met:
+        """Return how often words met in both parts."""
+        return _Met(self.matched + other.matched, self.exact + other.exact)
 
 
 def _partner(counts: NDArray[np.int64], words: list[str]) -> dict[str, Any]:

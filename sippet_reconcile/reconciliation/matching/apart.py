@@ -14,7 +14,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +23,8 @@ from sippet_reconcile.reconciliation.findings import Finding, Severity
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from sippet_reconcile.reconciliation.sides import Columns
 
 __all__ = ["find_legs_apart", "legs_problems", "parties_problems"]
 
@@ -139,13 +140,13 @@ def _told(before: str, minutes: NDArray[np.int64], behind: str) -> pa.LargeStrin
     return pc.binary_join_element_wise(first, numbers, last, between)
 
 
-def find_legs_apart(cdr_calls: pd.DataFrame, is_asked: NDArray[np.bool_]) -> Finding | None:
+def find_legs_apart(cdr_calls: Columns, is_asked: NDArray[np.bool_]) -> Finding | None:
     """Say so where CDR calls of the period have legs that cannot be those of one call."""
-    rows = np.flatnonzero(is_asked & cdr_calls["legs_problem"].notna().to_numpy())
+    rows = np.flatnonzero(is_asked & cdr_calls.is_known("legs_problem"))
     if not len(rows):
         return None
     shown = ["cdr_id", "n_legs", "legs_problem", "started_at", "ended_at", "source_file", "source_row"]
-    evidence = cdr_calls[shown].take(rows).sort_values("cdr_id", ignore_index=True)
+    evidence = cdr_calls.frame[shown].take(rows).sort_values("cdr_id", ignore_index=True)
     n_copies = int(evidence["legs_problem"].str.startswith("a leg").sum())
     n_callers = int(evidence["legs_problem"].eq(_TWO_CALLERS).sum())
     parts = (

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.keys import first_occurrence, hash_text
+from sippet_reconcile.reconciliation.core import at_once
 from sippet_reconcile.reconciliation.matching.legs import take_text
 from sippet_reconcile.reconciliation.matching.parties import contradict
 
@@ -87,9 +88,11 @@ def find_edges(calls: Rows, cdr: Rows, window: int, number_digits: int) -> tuple
 
     Numbers are the same in E.164 where both sides have that, else by their last digits.
     """
-    codes = {party: _codes(calls, cdr, party) for party in ("caller", "called")}
     named = ~calls.is_withheld, ~cdr.is_withheld
-    sides = _Sides.of(calls, cdr)
+    codes, sides = at_once(
+        lambda: {party: _codes(calls, cdr, party) for party in ("caller", "called")},
+        lambda: _Sides.of(calls, cdr),
+    )
     full = sides.edges(_combined(codes["caller"], codes["called"]), named, window=window, most=MOST_RIVALS)
     full = full.where(sides.fit(full, ("caller", "called")))
     nothing = np.zeros(0, np.int64)

@@ -126,7 +126,7 @@ def build_world_of_numbers(seed: int, size: int = 60) -> tuple[pd.DataFrame, pd.
     n_files = rng.integers(1, 5)
     file = rng.integers(0, n_files, size)
     with_id = rng.choice([0.0, 0.0, 0.3, 0.9, 1.0], n_files)[file]
-    with_other = rng.choice([0.0, 0.2, 1.0], n_files)[file]
+    with_other = rng.choice([0.0, 0.3, 1.0], n_files)[file]
     clock = rng.choice([0.0, 0.0, 0.5, 7.0, -25.0, 45.0, 3600.0], n_files)[file]
     draw = rng.random((2, size))
     shared, own = draw[0] < with_id, draw[1] < with_other
@@ -137,10 +137,12 @@ def build_world_of_numbers(seed: int, size: int = 60) -> tuple[pd.DataFrame, pd.
     called = 2_079_460_000 + called * rng.choice([1, 1_000_000])  # the latter end alike
     caller = 7_700_900_000 + caller
     pace = float(rng.choice([5, 60, 600]))
-    begin = np.cumsum(rng.exponential(pace, size))
+    grain = float(rng.choice([0.1, 0.1, 20.0]))  # so coarse that many start at the same moment
+    begin = (np.cumsum(rng.exponential(pace, size)) / grain).round() * grain
     ring, talk = rng.integers(0, 30, size), np.where(some(0.7), rng.integers(1, 200, size), 0)
     from_answer = rng.random(n_files)[file] < 0.2
-    seen = begin + clock + np.where(from_answer, ring, 0) + rng.choice([0, 1, 8]) * rng.normal(size=size)
+    noise = rng.choice([0, 1, 8]) * rng.normal(size=size)
+    seen = begin + clock + np.where(from_answer, ring, 0) + noise
     numbers = [
         shown(people, withheld)
         for people, withheld in ((caller, 0.15), (called, 0.02), (caller, 0.15), (called, 0.02))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import sippet_reconcile as sr
 from sippet_reconcile import scale
+from sippet_reconcile.reconciliation.matching import other_ids
 from sippet_reconcile.reconciliation.matching.fallback import CloseCalls
 from sippet_reconcile.reconciliation.matching.starts import Sample
 from sippet_reconcile.scale import by_numbers
@@ -83,6 +84,24 @@ def test_numbers_tell_in_parts_what_they_tell_on_one_machine(
             same(whole, scale.reconcile(*parts, rules=rules, npartitions=n_parts[0], progress=False))
 
     hold()
+
+
+@pytest.mark.parametrize(("seed", "size", "n_marked"), [(9, 250, 4), (36, 400, 3), (57, 250, 9)])
+def test_ids_speak_against_pairs_of_whatever_part(  # noqa: PLR0917 - fixtures and columns
+    world_of_numbers: Any, in_parts: Any, same: Any, monkeypatch: Any, seed: int, size: int, n_marked: int
+) -> None:
+    marked: list[Any] = []
+
+    def ids_speak_against(*given: Any, **more: Any) -> Any:
+        marked.append(other_ids.ids_speak_against(*given, **more))
+        return marked[-1]
+
+    monkeypatch.setattr(by_numbers, "ids_speak_against", ids_speak_against)
+    monkeypatch.setattr(by_numbers, "ROWS_OF_PART", 10)
+    legs, calls = world_of_numbers(seed, size)
+    spread = scale.reconcile(in_parts(legs, [99]), in_parts(calls, [50]), npartitions=9, progress=False)
+    same(sr.reconcile(legs, calls, progress=False), spread)
+    assert [int(of.sum()) for of in marked] == [n_marked]
 
 
 @pytest.mark.slow

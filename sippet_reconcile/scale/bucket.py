@@ -8,8 +8,8 @@ step; nothing here knows of other buckets.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.comparing.common import Common
-    from sippet_reconcile.reconciliation.comparing.standing import FieldStanding
     from sippet_reconcile.reconciliation.explaining.explain import Held
     from sippet_reconcile.reconciliation.explaining.explanation import Explanation
     from sippet_reconcile.reconciliation.rules import Rules
@@ -50,9 +49,10 @@ TOGETHER: Final = "_together"
 """Columns that travel with the rows of both frames: the row in the whole, and what it must be looked at with."""
 
 
-def rows_of(part: pd.DataFrame) -> NDArray[np.int64]:
-    """Return the rows of the whole that a bucket has, ascending."""
-    return np.sort(part[ROW].to_numpy("int64"))
+def rows_of(part: pd.DataFrame) -> NDArray[Any]:
+    """Return the rows of the whole that a bucket has, ascending, in 32 bits where they fit."""
+    rows = np.sort(part[ROW].to_numpy("int64"))
+    return rows.astype(np.int32) if len(rows) == 0 or rows[-1] <= np.iinfo(np.int32).max else rows
 
 
 def without_marks(part: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -69,7 +69,7 @@ def split_columns(part: pd.DataFrame, names: Sequence[str]) -> tuple[pd.DataFram
 
 
 class Decision(NamedTuple):
-    """What ids decided in one bucket; all positions are its own.
+    """What ids decided in one bucket; all positions are its own, and travel in 32 bits.
 
     Attributes
     ----------
@@ -81,8 +81,6 @@ class Decision(NamedTuple):
         The CDR call of each leg that counts.
     first_leg
         Of each CDR call the first leg, by its row in the bucket.
-    first
-        For each call the first one with the same ``call_uuid``.
     has_key, has_uuid, is_uuid
         Mark the CDR calls that have an id, those of which one is a UUID, and the calls
         whose own is; the last two only where numbers may match.
@@ -91,9 +89,8 @@ class Decision(NamedTuple):
     by_id: ById
     aside: LegsAside
     call_aside: dict[Bucket, tuple[NDArray[np.int64], str]]
-    cdr_of: NDArray[np.int64]
-    first_leg: NDArray[np.int64]
-    first: NDArray[np.int64]
+    cdr_of: NDArray[np.int32]
+    first_leg: NDArray[np.int32]
     has_key: NDArray[np.bool_]
     has_uuid: NDArray[np.bool_]
     is_uuid: NDArray[np.bool_]
@@ -117,13 +114,14 @@ def decide_bucket(
     is_uuid = np.zeros(len(calls), np.bool_)
     free = np.flatnonzero(by_id.free_calls)
     is_uuid[free] = are_uuids(take_text(keys.uuid, free))
+    pairs = by_id.pairs
+    narrow = replace(pairs, call_pos=pairs.call_pos.astype(np.int32), cdr_pos=pairs.cdr_pos.astype(np.int32))
     decision = Decision(
-        by_id,
-        ready.aside,
+        replace(by_id, pairs=narrow),
+        replace(ready.aside, counted=ready.aside.counted.astype(np.int32)),
         ready.call_aside,
-        groups.cdr_of,
-        first_leg,
-        keys.first,
+        groups.cdr_of.astype(np.int32),
+        first_leg.astype(np.int32),
         have_keys(ids.key, groups),
         has_uuid,
         is_uuid,
@@ -133,25 +131,24 @@ def decide_bucket(
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What comparing some pairs found; one element of each array per pair.
+    """What comparing some pairs found.
 
     Attributes
     ----------
-    results
+    standing
         Field to how each pair stands in it.
+    within_us
+        Field to what lies within tolerance, as `FieldStanding.within_us` has it.
     discrepancies, pair_rows
         The differing rows, not explained yet, and the pair of each.
-    basis_s, rounded_s
-        The CDR's seconds on the chosen basis, and rounded as they would be written.
     held
         Which explanations hold on the differing rows.
     """
 
-    results: Mapping[str, FieldStanding]
+    standing: Mapping[str, NDArray[np.int8]]
+    within_us: Mapping[str, tuple[int, int] | None]
     discrepancies: pd.DataFrame
     pair_rows: NDArray[np.int64]
-    basis_s: NDArray[np.float64]
-    rounded_s: NDArray[np.float64]
     held: Held
 
 
@@ -167,10 +164,9 @@ def compare_bucket(sides: Sides, terms: Terms) -> Compared:
     """Compare the pairs of a part by terms that are the same for all parts, and put what differs to its tests."""
     comparison = compare_pairs(sides, terms.rules, common=terms.common)
     return Compared(
-        comparison.results,
+        {name: result.standing for name, result in comparison.results.items()},
+        {name: result.within_us() for name, result in comparison.results.items()},
         comparison.discrepancies,
         comparison.pair_rows,
-        comparison.basis_s,
-        comparison.rounded_s,
         find_held(comparison, terms.explanations),
     )

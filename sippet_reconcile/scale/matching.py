@@ -40,8 +40,6 @@ class ByIdOfAll:
         The CDR call of each leg that counts.
     cdr_order
         For each CDR call its place among those of all buckets, one bucket behind the other.
-    first_with_uuid
-        For each call the first one with the same ``call_uuid``.
     has_key, has_uuid, is_uuid
         As in `Decision`.
     """
@@ -51,7 +49,6 @@ class ByIdOfAll:
     call_aside: dict[Bucket, tuple[NDArray[np.int64], str]]
     cdr_of: NDArray[np.int64]
     cdr_order: NDArray[np.int64]
-    first_with_uuid: NDArray[np.int64]
     has_key: NDArray[np.bool_]
     has_uuid: NDArray[np.bool_]
     is_uuid: NDArray[np.bool_]
@@ -102,7 +99,6 @@ class ByIdOfAll:
             _call_aside([one.call_aside for one in decisions], calls),
             _joined([its[one.cdr_of] for one, _, _, its in of_all])[in_order],
             cdr_order,
-            _scattered([call[one.first] for one, _, call, _ in of_all], calls),
             _scattered([one.has_key for one in decisions], cdr),
             _scattered([one.has_uuid for one in decisions], cdr),
             _scattered([one.is_uuid for one in decisions], calls),

@@ -8,6 +8,7 @@ What speaks of the whole is decided here, on columns of numbers fetched one at a
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +27,15 @@ from sippet_reconcile.scale.comparing import compare_in_parts
 from sippet_reconcile.scale.dealing import deal
 from sippet_reconcile.scale.matching import ByIdOfAll
 from sippet_reconcile.scale.sides import SpreadSides
-from sippet_reconcile.scale.spread import Group, SpreadFrame, gather
+from sippet_reconcile.scale.spread import Group, SpreadFrame, gather, row_numbers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sippet_reconcile.period import Period
     from sippet_reconcile.progress import Progress
     from sippet_reconcile.reconciliation.result import Reconciliation
+    from sippet_reconcile.scale.dealing import Dealt
 
 __all__ = ["reconcile"]
 
@@ -99,39 +103,56 @@ def reconcile(
     check_arguments(period, rules)
     # pandas' own text, in which a missing value is NaN, must stay what it is on its way.
     with set_config({"dataframe.convert-string": False}), reporting(progress, unit="step") as report:
-        report(0, _N_STEPS, "dealing rows by their ids")
-        of_legs, of_calls = deal(legs, calls, npartitions)
-        api_url = one_api(of_calls.frame.words("api_url"))
-        report(1, _N_STEPS, "matching ids")
-        decide = delayed(decide_bucket, nout=3, pure=False)
-        decided = [
-            decide(*both, CDR_CALLS.names)
-            for both in zip(of_legs.frame.parts(), of_calls.frame.parts(), strict=True)
-        ]
-        kept = persist(*(one for of_bucket in decided for one in of_bucket))
-        decisions = compute(*kept[2::3])
-        known = ByIdOfAll.of(decisions, of_legs.rows, of_calls.rows)
-        sizes = np.array([len(decision.first_leg) for decision in decisions], np.int64)
-        metas = gather(lambda part: part.iloc[:0], kept[:2])
-        groups = [Group(list(kept[place::3]), meta) for place, meta in enumerate(metas) if len(meta.columns)]
-        cdr_calls: Any = SpreadFrame(groups, sizes, known.cdr_order)
-        report(2, _N_STEPS, "matching numbers")
-        # A spread frame answers what is asked of a DataFrame.
-        all_legs: Any = of_legs.frame
-        all_calls: Any = of_calls.frame
-        matches = match_rest(known, all_calls, cdr_calls, rules)
+        matched, api_url = _match(legs, calls, npartitions, rules, report)
         report(3, _N_STEPS, "comparing and diagnosing")
-        matched = Matched(
-            all_legs,
-            all_calls,
-            cdr_calls,
-            known.aside,
-            known.call_aside,
-            known.cdr_of,
-            None,
-            matches,
-            SpreadSides.of_spread(all_calls, cdr_calls, matches.pairs, float(rules.clock_offset_s)),
-        )
         rec = conclude(matched, compare_in_parts, period=period, rules=rules, api_url=api_url)
         report(_N_STEPS, _N_STEPS, "done")
     return rec
+
+
+def _match(
+    legs: Any, calls: Any, npartitions: int | None, rules: Rules, report: Callable[[int, int, str], None]
+) -> tuple[Matched, str | None]:
+    """Deal the rows and match them; of what was needed for that only what was decided is kept."""
+    report(0, _N_STEPS, "dealing rows by their ids")
+    of_legs, of_calls = deal(legs, calls, npartitions)
+    # A spread frame answers what is asked of a DataFrame.
+    all_legs: Any = of_legs.frame
+    all_calls: Any = of_calls.frame
+    api_url = one_api(all_calls.words("api_url"))
+    report(1, _N_STEPS, "matching ids")
+    cdr_calls, known = _match_ids(of_legs, of_calls)
+    report(2, _N_STEPS, "matching numbers")
+    matches = match_rest(known, all_calls, cdr_calls, rules)
+    pairs = matches.pairs
+    # What is kept for each row is kept in as few bits as number them.
+    narrow = row_numbers(max(len(all_legs), len(all_calls)))
+    pairs = replace(pairs, call_pos=pairs.call_pos.astype(narrow), cdr_pos=pairs.cdr_pos.astype(narrow))
+    matched = Matched(
+        all_legs,
+        all_calls,
+        cdr_calls,
+        replace(known.aside, counted=known.aside.counted.astype(narrow)),
+        known.call_aside,
+        known.cdr_of.astype(narrow),
+        None,
+        replace(matches, pairs=pairs),
+        SpreadSides.of_spread(all_calls, cdr_calls, pairs, float(rules.clock_offset_s)),
+    )
+    return matched, api_url
+
+
+def _match_ids(of_legs: Dealt, of_calls: Dealt) -> tuple[Any, ByIdOfAll]:
+    """Make CDR calls of the legs of each bucket, and match what shares an id."""
+    decide = delayed(decide_bucket, nout=3, pure=False)
+    decided = [
+        decide(*both, CDR_CALLS.names)
+        for both in zip(of_legs.frame.parts(), of_calls.frame.parts(), strict=True)
+    ]
+    kept = persist(*(one for of_bucket in decided for one in of_bucket))
+    decisions = compute(*kept[2::3])
+    known = ByIdOfAll.of(decisions, of_legs.rows, of_calls.rows)
+    sizes = np.array([len(decision.first_leg) for decision in decisions], np.int64)
+    metas = gather(lambda part: part.iloc[:0], kept[:2])
+    groups = [Group(list(kept[place::3]), meta) for place, meta in enumerate(metas) if len(meta.columns)]
+    return SpreadFrame(groups, sizes, known.cdr_order), known

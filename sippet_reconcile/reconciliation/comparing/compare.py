@@ -21,7 +21,7 @@ from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.comparing.fields import COMPARED_FIELDS, Field, fields_of, round_seconds
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding, Standing
-from sippet_reconcile.reconciliation.core import at_once
+from sippet_reconcile.reconciliation.core import MICROS, at_once
 from sippet_reconcile.reconciliation.sides import Sides
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sippet_reconcile.reconciliation.rules import Rules
 
-__all__ = ["COMPARED_FIELDS", "Comparison", "compare_pairs", "stand_in"]
+__all__ = ["COMPARED_FIELDS", "Comparison", "basis_of", "compare_pairs", "stand_in"]
 
 _MEASURED: Final = ("duration_seconds", "ended_at", "started_at")
 """The fields of which two values are seconds apart."""
@@ -85,10 +85,7 @@ class Comparison:
         rows: list[dict[str, Any]] = []
         for name, result in self.results.items():
             counts = {standing: np.count_nonzero(result.standing == standing) for standing in Standing}
-            within = (
-                np.zeros(0) if result.gap_s is None else result.gap_s[result.rows(Standing.WITHIN_TOLERANCE)]
-            )
-            within = np.nan_to_num(within)
+            within = result.within_us()
             rows.append(
                 {
                     "field": name,
@@ -97,8 +94,8 @@ class Comparison:
                     "within_tolerance": int(counts[Standing.WITHIN_TOLERANCE]),
                     "no_evidence": int(counts[Standing.NO_EVIDENCE]),
                     "differing": int(counts[Standing.DIFFERS]),
-                    "within_net_s": None if result.gap_s is None else float(within.sum()),
-                    "within_gross_s": None if result.gap_s is None else float(np.abs(within).sum()),
+                    "within_net_s": None if within is None else within[0] / MICROS,
+                    "within_gross_s": None if within is None else within[1] / MICROS,
                 }
             )
         counted = ("compared", "agreeing", "within_tolerance", "no_evidence", "differing")
@@ -139,13 +136,18 @@ def compare_pairs(sides: Sides, rules: Rules, *, common: Common | None = None) -
     """
     common = Common.of(sides) if common is None else common
     fields = fields_of(sides, common, rules)
-    basis = sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
+    basis = basis_of(sides, rules)
     rounded = round_seconds(basis, rules.duration_rounding)
     results = stand_in(sides, fields)
     discrepancies, pair_rows = build_discrepancies(
         sides, fields, results, basis, rounded, common=common, rules=rules
     )
     return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
+
+
+def basis_of(sides: Sides, rules: Rules) -> NDArray[np.float64]:
+    """Return the CDR's seconds of every pair on the chosen basis."""
+    return sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
 
 
 def stand_in(sides: Sides, fields: Mapping[str, Field]) -> dict[str, FieldStanding]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sippet_reconcile.reconciliation.sides import micros
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -38,6 +40,16 @@ class FieldStanding:
 
     standing: NDArray[np.int8]
     gap_s: NDArray[np.float64] | None = None
+
+    def within_us(self) -> tuple[int, int] | None:
+        """Return what lies within tolerance, summed with and without sign, None for fields without seconds.
+
+        Whole microseconds, as they are compared, add up the same in any order and in any parts.
+        """
+        if self.gap_s is None:
+            return None
+        within = micros(np.nan_to_num(self.gap_s[self.rows(Standing.WITHIN_TOLERANCE)])).astype(np.int64)
+        return int(within.sum()), int(np.abs(within).sum())
 
     def rows(self, standing: Standing) -> NDArray[np.int64]:
         """Return the pairs that stand so."""

@@ -144,10 +144,10 @@ def _in_one_order(
     looked: Iterator[tuple[NDArray[Any], tuple[NDArray[Any], ...]]],
 ) -> tuple[NDArray[Any], ...]:
     """Return what was found in all parts, by position in the whole, ascending."""
-    found = [(rows[places].astype(np.int64), *arrays) for rows, (places, *arrays) in looked]
-    together = [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
-    order = np.argsort(together[0], kind="stable")
-    return tuple(array[order] for array in together)
+    found = [[rows[places], *arrays] for rows, (places, *arrays) in looked]
+    order = np.argsort(np.concatenate([of_part[0] for of_part in found]), kind="stable")
+    # What is put together is let go of, before the next is.
+    return tuple(np.concatenate([of_part.pop(0) for of_part in found])[order] for _ in range(len(found[0])))
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "Places", "SpreadFrame", "gather", "gathered", "joined_codes", "keep", "row_numbers"]
 
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 4
 """Parts whose results are on their way together: each is there several times until it has arrived."""
 
 

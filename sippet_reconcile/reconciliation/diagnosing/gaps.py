@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.core import MICROS, NAT
+from sippet_reconcile.reconciliation.diagnosing.material import in_period
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sippet_reconcile.reconciliation.diagnosing.material import Material, Standpoint
+    from sippet_reconcile.period import Period
+    from sippet_reconcile.reconciliation.diagnosing.material import Material
+    from sippet_reconcile.reconciliation.sides import Columns
 
 __all__ = ["ENOUGH_MET", "Gaps", "find_gaps"]
 
@@ -80,14 +83,12 @@ def find_gaps(material: Material, missing_in: str) -> Gaps:
     view, other = (
         (material.of_api, material.of_cdr) if missing_in == "cdr" else (material.of_cdr, material.of_api)
     )
-    starts = view.starts
-    chosen = (view.met | view.alone) & ~np.isnat(starts)
-    chosen &= material.in_period(starts) if material.period is not None else _covered(starts, other)
-    instants = starts[chosen].view(np.int64)
-    del starts
-    # The partner goes into the lowest bit: sorting numbers is far quicker than sorting places.
-    keys = np.sort(instants * 2 + view.alone[chosen])
+    span = other.span() if material.period is None else None
+    (keys,) = view.columns.told(_keys, material.period, span, along=[view.met, view.alone])
+    keys = keys[keys != NAT]
+    keys.sort()
     at, alone = keys >> 1, (keys & 1).astype(np.bool_)
+    del keys
     n_met = len(at) - int(np.count_nonzero(alone))
     if n_met < ENOUGH_MET or n_met == len(at):  # too few to tell, or nobody is alone
         return Gaps(_frame(at, alone, np.zeros((0, 2), np.int64), missing_in), n_met)
@@ -104,10 +105,27 @@ def find_gaps(material: Material, missing_in: str) -> Gaps:
     return Gaps(_frame(at, alone, found, missing_in), n_met)
 
 
-def _covered(starts: NDArray[np.datetime64], other: Standpoint) -> NDArray[np.bool_]:
-    """Mark the starts in the span of the other side: without a period each side has a margin of its own."""
-    span = other.span()
-    return np.zeros(len(starts), np.bool_) if span is None else (starts >= span[0]) & (starts <= span[1])
+def _keys(
+    columns: Columns,
+    met: NDArray[np.bool_],
+    alone: NDArray[np.bool_],
+    period: Period | None,
+    span: tuple[np.datetime64, np.datetime64] | None,
+) -> tuple[NDArray[np.int64]]:
+    """Return the start of each row with whether it is alone in the lowest bit: sorting numbers is far quicker than sorting places.
+
+    `NAT` stands for a row that is not asked, or that lies outside of the period, or without one outside of
+    the span of the other side: each side has a margin of its own.
+    """
+    starts = columns.instants("started_at")
+    chosen = (met | alone) & ~np.isnat(starts)
+    if period is not None:
+        chosen &= in_period(starts, period)
+    elif span is not None:
+        chosen &= (starts >= span[0]) & (starts <= span[1])
+    else:
+        chosen[:] = False
+    return (np.where(chosen, starts.view(np.int64) * 2 + alone, NAT),)
 
 
 def _silent_runs(at: NDArray[np.int64], alone: NDArray[np.bool_], lost: float) -> NDArray[np.int64]:
@@ -193,11 +211,13 @@ def _frame(
     at: NDArray[np.int64], alone: NDArray[np.bool_], spans: NDArray[np.int64], missing_in: str
 ) -> pd.DataFrame:
     first, last = spans[:, 0], spans[:, 1]
-    before = np.append(0, np.cumsum(alone))
-    n_calls, n_missing = last - first + 1, before[last + 1] - before[first]
+    n_calls = last - first + 1
+    n_missing = np.array(
+        [np.count_nonzero(alone[begin : end + 1]) for begin, end in spans.tolist()], np.int64
+    )
     nat = np.datetime64("NaT", "us")
     instants = at.view("datetime64[us]")
-    met = np.flatnonzero(~alone)
+    met = np.flatnonzero(~alone) if len(spans) else first
     # The neighbours that are there: the last one ahead of the gap and the first one behind it.
     ahead, behind = np.searchsorted(met, first) - 1, np.searchsorted(met, last)
     columns = {

@@ -153,7 +153,7 @@ def likely_twins(columns: Columns, is_there: NDArray[np.bool_]) -> Groups:
     if not lengths:
         return none
     # First by numbers alone, which are quick to sort; only what is left has its text looked at.
-    without = np.array(sorted(lengths))
+    without = np.array(sorted(lengths), np.int32 if max(lengths) <= np.iinfo(np.int32).max else np.int64)
     rows, started, seconds = columns.found(_find_lengths, without, along=[is_there])
     order, begins = _runs(started, seconds)
     kept = order[_shared(begins)]
@@ -198,7 +198,7 @@ def _find_lengths(
 ) -> tuple[NDArray[np.int64], NDArray[np.datetime64], NDArray[np.int64]]:
     """Return the calls of some lengths, when they began, and how long they lasted."""
     usable = _usable(columns, is_there)
-    seconds = np.where(usable, columns.seconds("duration_seconds"), 0).astype(np.int64)
+    seconds = np.where(usable, columns.seconds("duration_seconds"), 0).astype(lengths.dtype)
     rows = np.flatnonzero(usable & np.isin(seconds, lengths))
     return rows, columns.instants("started_at")[rows], seconds[rows]
 

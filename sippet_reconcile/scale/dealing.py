@@ -7,7 +7,7 @@ parts of one number. Each row keeps its place in the whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import dask.dataframe as dd
 import numpy as np
@@ -32,6 +32,10 @@ __all__ = ["ROWS_OF_PART", "Dealt", "deal", "shuffled"]
 
 ROWS_OF_PART = 500_000
 """Into parts of so many rows an ordinary DataFrame is cut."""
+
+
+_OF_CALLS: Final = (*CALLS.names, "from_e164", "to_e164")
+"""Columns that are looked at often; calls may bring their numbers in E.164 along."""
 
 
 class Dealt(NamedTuple):
@@ -86,7 +90,7 @@ def deal(legs: Any, calls: Any, n_buckets: int | None = None) -> tuple[Dealt, De
         _dealt(
             _marked(calls, call_parts, [size for size, _ in of_calls], joined, ids_of_calls),
             n_buckets,
-            CALLS.names,
+            _OF_CALLS,
         ),
     )
 

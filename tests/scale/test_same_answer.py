@@ -161,6 +161,16 @@ def test_sides_without_rows_balance_to_nothing(same: Any) -> None:
     same(sr.reconcile(legs, calls, progress=False), scale.reconcile(legs, calls, progress=False))
 
 
+def test_numbers_in_e164_that_calls_bring_along_are_compared_where_they_lie(
+    world: Any, in_parts: Any, same: Any
+) -> None:
+    legs, calls = world(4, 60)
+    calls = calls.assign(to_number=calls["to_number"].str.removeprefix("+"), to_e164="+12125550199")
+    whole = sr.reconcile(legs, calls, progress=False)
+    assert whole.discrepancies["field"].eq("to_number").sum() > 20
+    same(whole, scale.reconcile(in_parts(legs, [20]), in_parts(calls, [30]), npartitions=3, progress=False))
+
+
 def test_more_parts_than_rows_change_nothing(world: Any, same: Any) -> None:
     legs, calls = (frame.head(2) for frame in world(3))
     same(

@@ -128,7 +128,7 @@ def _readable(
     rows[places.back] = rows.copy()  # one part behind the other
     of_rows = {ROW: rows, **{name: values[rows] for name, values in marks.items()}}
     ends = np.cumsum([0, *(len(local) for local in places.local)])
-    parts = frame.parts_with(names)
+    parts = frame.parts(names)
     kept = keep(
         _marked,
         [parts[number] for number in places.parts],
@@ -152,7 +152,8 @@ def _marked(
     read: _Read,
     rules: Rules,
 ) -> pd.DataFrame:
-    some = part.take(local).reset_index(drop=True).assign(**marks)
+    names = [name for name in _LOOKED_AT if name in part]
+    some = part[names].take(local).reset_index(drop=True).assign(**marks)
     found = read(some, np.ones(len(some), np.bool_), rules)
     some = some.take(found.pos).reset_index(drop=True)
     # What it took long to read is not read again.

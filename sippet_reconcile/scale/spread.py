@@ -343,12 +343,6 @@ class SpreadFrame:
         together = delayed(_side_by_side, pure=False)
         return [together(parts, wanted) for parts in zip(*(group.parts for group in groups), strict=True)]
 
-    def parts_with(self, names: list[str]) -> list[Delayed]:
-        """Return the parts with some stored columns; those that lie elsewhere are left there."""
-        groups = [group.parts for group in self._groups if not group.meta.columns.intersection(names).empty]
-        together = delayed(_side_by_side, pure=False)
-        return [together(list(parts), names) for parts in zip(*groups, strict=True)]
-
     def to_dask(self) -> Any:
         """Return a Dask DataFrame of the rows in the order of the parts, without what is made when it is asked for."""
         import dask.dataframe as dd  # noqa: PLC0415 - only where somebody asks

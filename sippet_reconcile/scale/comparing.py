@@ -72,14 +72,17 @@ def compare_in_parts(sides: Any, rules: Rules) -> Comparison:
     company = sum((count_company(held.found) for _, _, held in found), Company())
     pair_rows = np.concatenate([rows for rows, _, _ in found]).astype(np.int64)
     order = np.argsort(pair_rows, kind="stable")
-    named = pd.concat([choose_leading(some, held, company) for _, some, held in found], ignore_index=True)
+    # All differences are here twice at the most: what has been put together is let go of.
+    named = [choose_leading(some, held, company) for _, some, held in found]
+    found.clear()
+    together = pd.concat(named, ignore_index=True)
+    named.clear()
+    together = together.take(order).reset_index(drop=True)
     results = {
         name: _SpreadStanding(standing[name], _added(within[name]), sides, terms, name)
         for name in COMPARED_FIELDS
     }
-    return _SpreadComparison(
-        sides, rules, results, named.take(order).reset_index(drop=True), pair_rows[order]
-    )
+    return _SpreadComparison(sides, rules, results, together, pair_rows[order])
 
 
 class _SpreadStanding(FieldStanding):

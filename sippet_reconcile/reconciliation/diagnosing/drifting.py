@@ -59,7 +59,7 @@ class Track:
     def everywhere(cls, gaps: NDArray[np.float64]) -> Track:
         """Return the track of known gaps, which all pairs follow."""
         everything = Grouping.everything(len(gaps))
-        return cls(everything, gaps, gaps, np.ones(len(gaps), np.bool_), everything.codes)
+        return cls(everything, gaps, gaps, np.ones(len(gaps), np.bool_), np.zeros(len(gaps), np.int64))
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def track_of(starts: StartGaps, grouping: Grouping, near: float) -> Track:
     return result
 
 
-def _runs(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+def _runs(codes: NDArray[np.int32]) -> NDArray[np.int64]:
     """Give runs of neighbouring rows within each group a number; a short rest joins the run ahead."""
     begins = np.flatnonzero(np.diff(codes, prepend=-1))
     counts = np.diff(begins, append=len(codes))

@@ -69,7 +69,7 @@ def by_file_and_group(starts: StartGaps, grouping: Grouping | None) -> Cells:
     files = starts.files
     groups = np.zeros(len(starts), np.int64) if grouping is None else grouping.codes
     width = 1 if grouping is None else len(grouping.words)
-    codes, found = pd.factorize(files.codes * width + groups, sort=True)
+    codes, found = pd.factorize(files.codes.astype(np.int64) * width + groups, sort=True)
     sizes = np.bincount(codes, minlength=len(found))
     return Cells(codes, sizes, found // width, found % width, files.words, grouping)
 

@@ -56,13 +56,13 @@ class Grouping:
     """
 
     name: str
-    codes: NDArray[np.int64]
+    codes: NDArray[np.int32]
     words: list[str | None]
 
     @classmethod
     def everything(cls, n_pairs: int) -> Grouping:
         """Return one group of all pairs."""
-        return cls(EVERYTHING, np.zeros(n_pairs, np.int64), [None])
+        return cls(EVERYTHING, np.zeros(n_pairs, np.int32), [None])
 
     @classmethod
     def of_words(cls, name: str, codes: NDArray[np.int64], words: list[str]) -> Grouping:
@@ -76,8 +76,8 @@ class Grouping:
         """
         occurs = np.bincount(codes + 1, minlength=len(words) + 1) > 0
         kept = sorted(np.flatnonzero(occurs[1:]).tolist(), key=words.__getitem__)
-        rank = np.full(len(words) + 1, len(kept), np.int64)  # the last is where the code -1 looks
-        rank[kept] = np.arange(len(kept))
+        rank = np.full(len(words) + 1, len(kept), np.int32)  # the last is where the code -1 looks
+        rank[kept] = np.arange(len(kept), dtype=np.int32)
         named: list[str | None] = [words[at] for at in kept]
         return cls(name, rank[codes], [*named, None] if occurs[0] else named)
 
@@ -128,7 +128,7 @@ class StartGaps:
         rows = np.flatnonzero(chosen)
         part = StartGaps(self.sides.at(rows), self.gap_s[rows], self.quarters[rows], self.started_us[rows])
         # Whatever was sorted already need not be sorted again.
-        place = np.cumsum(chosen) - 1
+        place = _narrow(np.cumsum(chosen) - 1)
         for name, made in self._kept.items():
             if isinstance(made, Grouping):
                 part._kept[name] = made.of_rows(rows)
@@ -142,29 +142,29 @@ class StartGaps:
         return self._kept[name]
 
     @property
-    def by_time(self) -> NDArray[np.int64]:
+    def by_time(self) -> NDArray[Any]:
         """The order of the API's starts; where they are equal, of the gaps, so that no order of rows matters."""
-        order: NDArray[np.int64] = self._keep("by time", self._by_time)
+        order: NDArray[Any] = self._keep("by time", self._by_time)
         return order
 
-    def _by_time(self) -> NDArray[np.int64]:
+    def _by_time(self) -> NDArray[Any]:
         # Instants are whole microseconds, and so are the gaps between them.
-        return ordered_by(self.started_us, micros(self.gap_s).astype(np.int64))
+        return _narrow(ordered_by(self.started_us, micros(self.gap_s).astype(np.int64)))
 
-    def in_order(self, grouping: Grouping) -> NDArray[np.int64]:
+    def in_order(self, grouping: Grouping) -> NDArray[Any]:
         """Return the order of group and, within each, of time."""
         if len(grouping.words) == 1:
             return self.by_time
-        order: NDArray[np.int64] = self._keep(f"order of {grouping.name}", lambda: self._ordered(grouping))
+        order: NDArray[Any] = self._keep(f"order of {grouping.name}", lambda: self._ordered(grouping))
         return order
 
-    def _ordered(self, grouping: Grouping) -> NDArray[np.int64]:
+    def _ordered(self, grouping: Grouping) -> NDArray[Any]:
         codes = grouping.codes[self.by_time]
         # Few enough groups are sorted by counting, which is far quicker.
         small = codes.astype(np.uint16) if len(grouping.words) <= np.iinfo(np.uint16).max else codes
         return self.by_time[np.argsort(small, kind="stable")]
 
-    def places(self, grouping: Grouping) -> NDArray[np.int64]:
+    def places(self, grouping: Grouping) -> NDArray[Any]:
         """Return for each pair its place in the order of group and time."""
         return self._keep(f"{_PLACES}{grouping.name}", lambda: _inverse(self.in_order(grouping)))
 
@@ -279,10 +279,15 @@ def _own_number(sides: Sides) -> pa.LargeStringArray:
     return pc.if_else(pc.equal(direction, "inbound"), called, from_caller)
 
 
-def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order))
+def _inverse(order: NDArray[Any]) -> NDArray[Any]:
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order), dtype=order.dtype)
     return places
+
+
+def _narrow(order: NDArray[np.int64]) -> NDArray[Any]:
+    """Return positions in half the bits, where these number them all: many are kept."""
+    return order.astype(np.int32) if len(order) <= np.iinfo(np.int32).max else order
 
 
 def _has_few_words(frame: pd.DataFrame, name: Any) -> bool:

@@ -61,7 +61,7 @@ class Stretches:
     """
 
     grouping: Grouping
-    groups: NDArray[np.int64]
+    groups: NDArray[np.int32]
     is_whole: NDArray[np.bool_]
     inside: NDArray[np.bool_]
     marked: NDArray[np.bool_]
@@ -133,7 +133,7 @@ def _stretches_of(
 
 
 def _dense(
-    places: NDArray[np.int64], groups: NDArray[np.int64], *, n_pairs: int
+    places: NDArray[Any], groups: NDArray[np.int32], *, n_pairs: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the first and the last mark of each stretch that is too dense for chance.
 

@@ -3,7 +3,7 @@
 Input are Dask DataFrames, output is a `Reconciliation`. Rows that may share an id are
 dealt into one bucket and decided there, by the functions that decide on one machine;
 so are those that are left, by their numbers.
-What speaks of the whole is decided here, on columns of numbers fetched one at a time.
+What speaks of the whole is counted where rows lie, and decided here by the same functions.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ROWS_OF_PART", "match_rest"]
 
-ROWS_OF_PART: Final = 100_000
-"""Into parts of so many rows those are dealt that no id matched, or into as many parts as there are buckets."""
+ROWS_OF_PART: Final = 20_000
+"""Into parts of so many rows those are dealt that no id matched, and into no more parts than there are buckets."""
 
 FILE: Final = "_file"
 """Column that travels with CDR calls: the number of the file."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.billing import BILLED_CALLS, BilledSeconds
+from sippet_reconcile.reconciliation.comparing.fields import round_seconds
 from sippet_reconcile.reconciliation.comparing.standing import Standing
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
 from sippet_reconcile.reconciliation.ledger import AGREEING, NO_EVIDENCE, WITHIN_TOLERANCE
@@ -47,7 +48,7 @@ def billed_calls(comparison: Comparison, ledger: pd.DataFrame, timezone: str) ->
     before = sides.call_seconds(_DURATION)
     corrected, explanation = _lines(comparison)
     after = before.copy()
-    after[corrected] = comparison.rounded_s[corrected]
+    after[corrected] = round_seconds(comparison.basis_s()[corrected], comparison.rules.duration_rounding)
     started = sides.call_instants("started_at")
     started = np.where(np.isnat(started), sides.cdr_instants("started_at"), started)
     columns = {

@@ -26,6 +26,7 @@ from sippet_reconcile.groups import (
     sum_seconds,
     word_series,
 )
+from sippet_reconcile.reconciliation.comparing.fields import round_seconds
 from sippet_reconcile.reconciliation.comparing.standing import Standing
 from sippet_reconcile.reconciliation.core import MATCH_RULES, MICROS
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED
@@ -186,13 +187,15 @@ def _seconds_of(
     comparison: Comparison, name: str, is_corrected: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the seconds that each pair adds to its line, for the sums that this field has."""
-    gap = comparison.results[name].gap_s
+    gap = comparison.gap_s(name) if name != "duration_seconds" else None
     seconds: dict[str, NDArray[np.float64]] = {}
     if name == "duration_seconds":
         before = np.nan_to_num(comparison.sides.call_seconds("duration_seconds"))
-        change = np.where(is_corrected, comparison.rounded_s - before, 0.0)
+        basis_s = comparison.basis_s()
+        rounded_s = round_seconds(basis_s, comparison.rules.duration_rounding)
+        change = np.where(is_corrected, rounded_s - before, 0.0)
         # The API's missing seconds are seconds it does not bill.
-        gap = np.where(comparison.basis_s >= 0, comparison.basis_s - before, 0.0)
+        gap = np.where(basis_s >= 0, basis_s - before, 0.0)
         seconds = {"before_s": before, "change_s": change}
     if gap is not None:
         # Whole microseconds, as they are compared, add up the same in any order.

@@ -138,7 +138,7 @@ class Compared:
     standing
         Field to how each pair stands in it.
     within_us
-        Field to what lies within tolerance, as `FieldStanding.within_us` has it.
+        Field to what lies within tolerance, as `FieldStanding` has it.
     discrepancies, pair_rows
         The differing rows, not explained yet, and the pair of each.
     held
@@ -146,7 +146,7 @@ class Compared:
     """
 
     standing: Mapping[str, NDArray[np.int8]]
-    within_us: Mapping[str, tuple[int, int] | None]
+    within_us: Mapping[str, NDArray[np.int64]]
     discrepancies: pd.DataFrame
     pair_rows: NDArray[np.int64]
     held: Held
@@ -165,7 +165,7 @@ def compare_bucket(sides: Sides, terms: Terms) -> Compared:
     comparison = compare_pairs(sides, terms.rules, common=terms.common)
     return Compared(
         {name: result.standing for name, result in comparison.results.items()},
-        {name: result.within_us() for name, result in comparison.results.items()},
+        {name: result.within_us for name, result in comparison.results.items()},
         comparison.discrepancies,
         comparison.pair_rows,
         find_held(comparison, terms.explanations),

@@ -12,13 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sippet_reconcile.reconciliation.comparing.common import Common
-from sippet_reconcile.reconciliation.comparing.compare import (
-    COMPARED_FIELDS,
-    Comparison,
-    basis_of,
-    stand_in,
-)
-from sippet_reconcile.reconciliation.comparing.fields import fields_of, round_seconds
+from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, Comparison
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding
 from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.explaining.causes import EXPLANATIONS
@@ -31,8 +25,6 @@ from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.scale.bucket import Terms, compare_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.explaining.explain import Held
@@ -62,12 +54,12 @@ def compare_in_parts(sides: Any, rules: Rules) -> Comparison:
     # What somebody added may ask for any column of the export.
     also = () if all(known in EXPLANATIONS for known in table) else None
     standing = {name: np.empty(len(sides), np.int8) for name in COMPARED_FIELDS}
-    within: dict[str, list[tuple[int, int] | None]] = {name: [] for name in COMPARED_FIELDS}
+    within_us = {name: np.zeros(2, np.int64) for name in COMPARED_FIELDS}
     found: list[tuple[NDArray[np.int64], pd.DataFrame, Held]] = []
     for rows, part in sides.looked(compare_bucket, (terms,), also=also):
         for name in COMPARED_FIELDS:
             standing[name][rows] = part.standing[name]
-            within[name].append(part.within_us[name])
+            within_us[name] += part.within_us[name]
         found.append((rows[part.pair_rows], part.discrepancies, part.held))
     company = sum((count_company(held.found) for _, _, held in found), Company())
     pair_rows = np.concatenate([rows for rows, _, _ in found]).astype(np.int64)
@@ -78,84 +70,8 @@ def compare_in_parts(sides: Any, rules: Rules) -> Comparison:
     together = pd.concat(named, ignore_index=True)
     named.clear()
     together = together.take(order).reset_index(drop=True)
-    results = {
-        name: _SpreadStanding(standing[name], _added(within[name]), sides, terms, name)
-        for name in COMPARED_FIELDS
-    }
-    return _SpreadComparison(sides, rules, results, together, pair_rows[order])
-
-
-class _SpreadStanding(FieldStanding):
-    """How one field stands over all pairs; how far apart they are stays where they lie until somebody asks."""
-
-    def __init__(
-        self,
-        standing: NDArray[np.int8],
-        within_us: tuple[int, int] | None,
-        sides: SpreadSides,
-        terms: Terms,
-        name: str,
-    ) -> None:
-        kept = {"standing": standing, "_within_us": within_us, "_asked": (sides, terms, name)}
-        self.__dict__.update(kept)  # this class is frozen
-
-    def within_us(self) -> tuple[int, int] | None:
-        """Return what lies within tolerance, as it was counted."""
-        within: tuple[int, int] | None = self.__dict__["_within_us"]
-        return within
-
-    @property
-    def gap_s(self) -> NDArray[np.float64] | None:
-        """CDR minus API in seconds, fetched anew each time."""
-        sides, terms, name = self.__dict__["_asked"]
-        return None if self.within_us() is None else sides.told(_gaps_of, terms, name)[0]
-
-
-class _SpreadComparison(Comparison):
-    """A comparison of spread sides; seconds stay where they lie until somebody asks."""
-
-    def __init__(
-        self,
-        sides: SpreadSides,
-        rules: Rules,
-        results: Mapping[str, FieldStanding],
-        discrepancies: pd.DataFrame,
-        pair_rows: NDArray[np.int64],
-    ) -> None:
-        kept = {
-            "sides": sides,
-            "rules": rules,
-            "results": results,
-            "discrepancies": discrepancies,
-            "pair_rows": pair_rows,
-        }
-        self.__dict__.update(kept)  # this class is frozen
-
-    @property
-    def basis_s(self) -> NDArray[np.float64]:
-        """The CDR's seconds on the chosen basis, fetched anew each time."""
-        return self.sides.told(_basis_of, self.rules)[0]
-
-    @property
-    def rounded_s(self) -> NDArray[np.float64]:
-        """The same, rounded as they would be written."""
-        return round_seconds(self.basis_s, self.rules.duration_rounding)
-
-
-def _gaps_of(sides: Sides, terms: Terms, name: str) -> tuple[NDArray[np.float64]]:
-    fields = fields_of(sides, terms.common, terms.rules)
-    gap_s = stand_in(sides, {name: fields[name]})[name].gap_s
-    return (np.zeros(0) if gap_s is None else gap_s,)
-
-
-def _basis_of(sides: Sides, rules: Rules) -> tuple[NDArray[np.float64]]:
-    return (basis_of(sides, rules),)
-
-
-def _added(parts: list[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """Return what lies within tolerance in all parts."""
-    known = [part for part in parts if part is not None]
-    return (sum(net for net, _ in known), sum(gross for _, gross in known)) if known else None
+    results = {name: FieldStanding(standing[name], within_us[name]) for name in COMPARED_FIELDS}
+    return Comparison(sides, rules, terms.common, results, together, pair_rows[order])
 
 
 def _common(sides: SpreadSides) -> Common:

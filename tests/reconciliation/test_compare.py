@@ -575,8 +575,7 @@ def test_pairs_stand_alike_in_blocks_and_all_at_once(
     blocks = matched(rows).compare()
     for name, standing in whole.results.items():
         np.testing.assert_array_equal(blocks.results[name].standing, standing.standing)
-        if standing.gap_s is not None:
-            np.testing.assert_array_equal(blocks.results[name].gap_s, standing.gap_s)
+        np.testing.assert_array_equal(blocks.results[name].within_us, standing.within_us)
     pd.testing.assert_frame_equal(blocks.discrepancies, whole.discrepancies)
     assert set(whole.discrepancies["field"]) >= {"duration_seconds", "from_number"}
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.discrepancies import build_discrepancies
-from sippet_reconcile.reconciliation.comparing.fields import COMPARED_FIELDS, Field, fields_of, round_seconds
+from sippet_reconcile.reconciliation.comparing.fields import COMPARED_FIELDS, Field, basis_of, fields_of
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding, Standing
 from sippet_reconcile.reconciliation.core import MICROS, at_once
 from sippet_reconcile.reconciliation.sides import Sides
@@ -42,12 +42,16 @@ _BLOCK: Final = 1 << 16
 class Comparison:
     """Everything that comparing found, one element of each array per compared pair.
 
+    Seconds are not kept: they are worked out from the pairs when somebody asks.
+
     Attributes
     ----------
     sides
         The compared pairs.
     rules
         The rules, with the basis of durations settled.
+    common
+        What holds for all pairs alike.
     results
         Field to how each pair stands in it.
     discrepancies
@@ -55,19 +59,22 @@ class Comparison:
         `COMPARED_FIELDS`; the two columns of explanations are missing until explained.
     pair_rows
         For each discrepancy the pair it belongs to.
-    basis_s
-        The CDR's seconds on the chosen basis; NaN where unknown.
-    rounded_s
-        The same, rounded as they would be written.
     """
 
     sides: Sides
     rules: Rules
+    common: Common
     results: Mapping[str, FieldStanding]
     discrepancies: pd.DataFrame
     pair_rows: NDArray[np.int64]
-    basis_s: NDArray[np.float64]
-    rounded_s: NDArray[np.float64]
+
+    def basis_s(self) -> NDArray[np.float64]:
+        """Return the CDR's seconds on the chosen basis; NaN where unknown."""
+        return self.sides.told(_basis_told, self.rules)[0]
+
+    def gap_s(self, name: str) -> NDArray[np.float64] | None:
+        """Return CDR minus API in seconds, NaN where a side is missing; None for a field without seconds."""
+        return self.sides.told(_gaps_told, self.rules, self.common, name)[0] if name in _MEASURED else None
 
     @property
     def n_compared(self) -> int:
@@ -85,7 +92,7 @@ class Comparison:
         rows: list[dict[str, Any]] = []
         for name, result in self.results.items():
             counts = {standing: np.count_nonzero(result.standing == standing) for standing in Standing}
-            within = result.within_us()
+            net_s, gross_s = (result.within_us / MICROS).tolist() if name in _MEASURED else (None, None)
             rows.append(
                 {
                     "field": name,
@@ -94,8 +101,8 @@ class Comparison:
                     "within_tolerance": int(counts[Standing.WITHIN_TOLERANCE]),
                     "no_evidence": int(counts[Standing.NO_EVIDENCE]),
                     "differing": int(counts[Standing.DIFFERS]),
-                    "within_net_s": None if within is None else within[0] / MICROS,
-                    "within_gross_s": None if within is None else within[1] / MICROS,
+                    "within_net_s": net_s,
+                    "within_gross_s": gross_s,
                 }
             )
         counted = ("compared", "agreeing", "within_tolerance", "no_evidence", "differing")
@@ -136,18 +143,19 @@ def compare_pairs(sides: Sides, rules: Rules, *, common: Common | None = None) -
     """
     common = Common.of(sides) if common is None else common
     fields = fields_of(sides, common, rules)
-    basis = basis_of(sides, rules)
-    rounded = round_seconds(basis, rules.duration_rounding)
     results = stand_in(sides, fields)
-    discrepancies, pair_rows = build_discrepancies(
-        sides, fields, results, basis, rounded, common=common, rules=rules
-    )
-    return Comparison(sides, rules, results, discrepancies, pair_rows, basis, rounded)
+    discrepancies, pair_rows = build_discrepancies(sides, fields, results, common=common, rules=rules)
+    return Comparison(sides, rules, common, results, discrepancies, pair_rows)
 
 
-def basis_of(sides: Sides, rules: Rules) -> NDArray[np.float64]:
-    """Return the CDR's seconds of every pair on the chosen basis."""
-    return sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
+def _basis_told(sides: Sides, rules: Rules) -> tuple[NDArray[np.float64]]:
+    return (basis_of(sides, rules),)
+
+
+def _gaps_told(sides: Sides, rules: Rules, common: Common, name: str) -> tuple[NDArray[np.float64]]:
+    compare = fields_of(sides, common, rules, (name,))[name].compare
+    gaps = [gap_s for at in sides.blocks() if (gap_s := compare(at).gap_s) is not None]
+    return (np.concatenate([np.zeros(0), *gaps]),)
 
 
 def stand_in(sides: Sides, fields: Mapping[str, Field]) -> dict[str, FieldStanding]:
@@ -157,19 +165,21 @@ def stand_in(sides: Sides, fields: Mapping[str, Field]) -> dict[str, FieldStandi
     hand, and in the processor's cache.
     """
     standing = {name: np.empty(len(sides), np.int8) for name in fields}
-    gap_s = {name: np.empty(len(sides)) for name in fields if name in _MEASURED}
 
-    def work_through(begins: range) -> None:
+    def work_through(begins: range) -> dict[str, NDArray[np.int64]]:
+        within_us = {name: np.zeros(2, np.int64) for name in fields}
         for begin in begins:
             at = sides.block(begin, min(begin + _BLOCK, len(sides)))
             for name, field in fields.items():
                 found = field.compare(at)
                 standing[name][begin : begin + _BLOCK] = found.standing
-                if found.gap_s is not None:
-                    gap_s[name][begin : begin + _BLOCK] = found.gap_s
+                within_us[name] += found.within_us()
+        return within_us
 
     begins = range(0, len(sides), _BLOCK)
     # What becomes of a whole column is worked out with the first block; two threads would both do it.
-    work_through(begins[:1])
-    at_once(lambda: work_through(begins[1::2]), lambda: work_through(begins[2::2]))
-    return {name: FieldStanding(standing[name], gap_s.get(name)) for name in fields}
+    parts = [work_through(begins[:1])]
+    parts += at_once(lambda: work_through(begins[1::2]), lambda: work_through(begins[2::2]))
+    return {
+        name: FieldStanding(standing[name], np.sum([part[name] for part in parts], axis=0)) for name in fields
+    }

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.comparing.doubts import why_not
+from sippet_reconcile.reconciliation.comparing.fields import basis_of, round_seconds
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding, Standing
 from sippet_reconcile.reconciliation.core import CONFIDENCES, MATCH_RULES, MICROS
 from sippet_reconcile.reconciliation.sides import Sides, micros
@@ -34,8 +35,6 @@ def build_discrepancies(
     sides: Sides,
     fields_by_name: Mapping[str, Field],
     results: Mapping[str, FieldStanding],
-    basis: NDArray[np.float64],
-    rounded: NDArray[np.float64],
     *,
     common: Common,
     rules: Rules,
@@ -54,16 +53,17 @@ def build_discrepancies(
     at = sides.at(pair_rows)
     names = list(results)
     is_duration = fields == names.index("duration_seconds")
+    basis_s = basis_of(at, rules)
     call_s = np.where(is_duration, at.call_seconds("duration_seconds"), np.nan)
-    cdr_s = np.where(is_duration, basis[pair_rows], np.nan)
+    cdr_s = np.where(is_duration, basis_s, np.nan)
     reasons = why_not(
         sides,
         pair_rows,
         names,
         fields,
         has_value=np.asarray(value_cdr.is_valid()),
-        basis_s=basis[pair_rows],
-        rounded_s=rounded[pair_rows],
+        basis_s=basis_s,
+        rounded_s=round_seconds(basis_s, rules.duration_rounding),
         common=common,
         rules=rules,
     )

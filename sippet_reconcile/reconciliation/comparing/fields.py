@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.comparing.standing import FieldStanding, Standing, stand
+from sippet_reconcile.reconciliation.comparing.standing import PairStanding, Standing, stand
 from sippet_reconcile.reconciliation.core import MICROS
 from sippet_reconcile.reconciliation.numbers import compare_numbers, shown_numbers
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sippet_reconcile.reconciliation.rules import Rules
     from sippet_reconcile.reconciliation.sides import Sides
 
-__all__ = ["COMPARED_FIELDS", "Field", "fields_of", "round_seconds"]
+__all__ = ["COMPARED_FIELDS", "Field", "basis_of", "fields_of", "round_seconds"]
 
 COMPARED_FIELDS: Final = (
     "status",
@@ -61,7 +61,7 @@ class Field(NamedTuple):
         Returns for some pairs the value of the API and that of the CDR, both in API form.
     """
 
-    compare: Callable[[Sides], FieldStanding]
+    compare: Callable[[Sides], PairStanding]
     write: Callable[[Sides], tuple[pa.Array, pa.Array]]
 
 
@@ -94,6 +94,11 @@ def fields_of(
     return {name: makers[name]() for name in names}
 
 
+def basis_of(sides: Sides, rules: Rules) -> NDArray[np.float64]:
+    """Return the CDR's seconds of every pair on the chosen basis; NaN where unknown."""
+    return sides.cdr_seconds("billable_s" if rules.duration != "total" else "total_s")
+
+
 def round_seconds(seconds: NDArray[np.float64], rounding: str) -> NDArray[np.float64]:
     """Return whole seconds; what is finer than a microsecond counts as noise, NaN stays NaN.
 
@@ -116,10 +121,8 @@ def round_seconds(seconds: NDArray[np.float64], rounding: str) -> NDArray[np.flo
 
 
 def _duration(rules: Rules) -> Field:
-    basis = "billable_s" if rules.duration != "total" else "total_s"
-
-    def compare(at: Sides) -> FieldStanding:
-        fetched, seconds = at.call_seconds("duration_seconds"), at.cdr_seconds(basis)
+    def compare(at: Sides) -> PairStanding:
+        fetched, seconds = at.call_seconds("duration_seconds"), basis_of(at, rules)
         unanswered = ~at.cdr_flags("is_answered")
         counted = np.where(unanswered & np.isnan(fetched), 0.0, fetched)
         gap = micros(seconds) - micros(counted)
@@ -128,10 +131,10 @@ def _duration(rules: Rules) -> Field:
         too_far = np.isnan(counted) | (np.abs(gap) > micros(rules.duration_tolerance_s))
         # Where rounding arrives at the value the API already has, there is nothing to write.
         same = round_seconds(seconds, rules.duration_rounding) == counted
-        return FieldStanding(stand(known, same=same, too_far=too_far), gap / MICROS)
+        return PairStanding(stand(known, same=same, too_far=too_far), gap / MICROS)
 
     def write(at: Sides) -> tuple[pa.Array, pa.Array]:
-        rounded = round_seconds(at.cdr_seconds(basis), rules.duration_rounding)
+        rounded = round_seconds(basis_of(at, rules), rules.duration_rounding)
         return _digits(at.call_seconds("duration_seconds")), _digits(rounded)
 
     return Field(compare, write)
@@ -147,7 +150,7 @@ def _instant(sides: Sides, name: str, common: Common, rules: Rules) -> Field:
     def whole_seconds(cdr: NDArray[np.datetime64]) -> NDArray[np.datetime64]:
         return _whole_seconds(cdr) if has_fractions else cdr
 
-    def compare(at: Sides) -> FieldStanding:
+    def compare(at: Sides) -> PairStanding:
         call, cdr, gap_s = at.call_instants(name), at.cdr_instants(name), at.gap_s(name)
         is_coarse, whole = at.cdr_flags("is_coarse"), whole_seconds(cdr)
         written, seen_gap_s = whole, gap_s
@@ -159,7 +162,7 @@ def _instant(sides: Sides, name: str, common: Common, rules: Rules) -> Field:
         too_far = np.isnat(call) | (np.abs(micros(seen_gap_s)) > micros(rules.time_tolerance_s))
         # A stamp without seconds agrees with every moment of its minute.
         same = (written == call) | (is_coarse & (gap_s == 0))
-        return FieldStanding(stand(~np.isnat(cdr), same=same, too_far=too_far), gap_s)
+        return PairStanding(stand(~np.isnat(cdr), same=same, too_far=too_far), gap_s)
 
     def write(at: Sides) -> tuple[pa.Array, pa.Array]:
         cdr = at.cdr_instants(name)
@@ -191,8 +194,8 @@ def _by_words(sides: Sides, name: str, meanings: Callable[[list[str]], list[_Mea
     call_text = pa.array([*call_words, None], pa.large_string())
     cdr_text = pa.array([*(written for _, written in meaning), None], pa.large_string())
 
-    def compare(at: Sides) -> FieldStanding:
-        return FieldStanding(table[at.cdr_codes(name)[0], at.call_codes(name)[0] + 1])
+    def compare(at: Sides) -> PairStanding:
+        return PairStanding(table[at.cdr_codes(name)[0], at.call_codes(name)[0] + 1])
 
     def write(at: Sides) -> tuple[pa.Array, pa.Array]:
         return (
@@ -210,9 +213,11 @@ def _status(sides: Sides, common: Common, rules: Rules) -> Field:
 
     by_words = _by_words(sides, "status", meanings)
 
-    def compare(at: Sides) -> FieldStanding:
+    def compare(at: Sides) -> PairStanding:
         found = by_words.compare(at)
-        found.standing[_not_told_apart(at, found.rows(Standing.DIFFERS), rules)] = Standing.NO_EVIDENCE
+        found.standing[_not_told_apart(at, np.flatnonzero(found.standing == Standing.DIFFERS), rules)] = (
+            Standing.NO_EVIDENCE
+        )
         return found
 
     return Field(compare, by_words.write)
@@ -244,9 +249,9 @@ def _direction(sides: Sides) -> Field:
 
 
 def _number(party: str, rules: Rules) -> Field:
-    def compare(at: Sides) -> FieldStanding:
+    def compare(at: Sides) -> PairStanding:
         agrees, is_known = compare_numbers(at, party, rules.number_digits)
-        return FieldStanding(stand(is_known, same=agrees, too_far=np.ones(len(at), np.bool_)))
+        return PairStanding(stand(is_known, same=agrees, too_far=np.ones(len(at), np.bool_)))
 
     def write(at: Sides) -> tuple[pa.Array, pa.Array]:
         return at.call_text(f"{party}_number"), shown_numbers(at, party)
@@ -264,11 +269,11 @@ def _username(sides: Sides) -> Field:
     of_cdr_word = np.append(plain_codes[len(call_words) :], -1)
     is_name = np.array([bool(name) for name in plain.dictionary.to_pylist()] + [False])
 
-    def compare(at: Sides) -> FieldStanding:
+    def compare(at: Sides) -> PairStanding:
         in_call = of_call_word[at.call_codes("sip_username")[0]]
         in_cdr = of_cdr_word[at.cdr_codes("sip_username")[0]]
         too_far = np.ones(len(at), np.bool_)
-        return FieldStanding(stand(is_name[in_cdr], same=in_call == in_cdr, too_far=too_far))
+        return PairStanding(stand(is_name[in_cdr], same=in_call == in_cdr, too_far=too_far))
 
     def write(at: Sides) -> tuple[pa.Array, pa.Array]:
         return at.call_text("sip_username"), at.cdr_text("sip_username")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from sippet_reconcile.reconciliation.sides import micros
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FieldStanding", "Standing", "stand"]
+__all__ = ["FieldStanding", "PairStanding", "Standing", "stand"]
 
 
 class Standing(IntEnum):
@@ -25,9 +25,8 @@ class Standing(IntEnum):
     DIFFERS = 3
 
 
-@dataclass(frozen=True, eq=False)
-class FieldStanding:
-    """How one field stands, over all pairs.
+class PairStanding(NamedTuple):
+    """How some pairs stand in one field.
 
     Attributes
     ----------
@@ -41,15 +40,30 @@ class FieldStanding:
     standing: NDArray[np.int8]
     gap_s: NDArray[np.float64] | None = None
 
-    def within_us(self) -> tuple[int, int] | None:
-        """Return what lies within tolerance, summed with and without sign, None for fields without seconds.
-
-        Whole microseconds, as they are compared, add up the same in any order and in any parts.
-        """
+    def within_us(self) -> NDArray[np.int64]:
+        """Return what lies within tolerance, summed with and without sign, in whole microseconds."""
         if self.gap_s is None:
-            return None
-        within = micros(np.nan_to_num(self.gap_s[self.rows(Standing.WITHIN_TOLERANCE)])).astype(np.int64)
-        return int(within.sum()), int(np.abs(within).sum())
+            return np.zeros(2, np.int64)
+        gaps = self.gap_s[self.standing == Standing.WITHIN_TOLERANCE]
+        within = micros(np.nan_to_num(gaps)).astype(np.int64)
+        return np.array([within.sum(), np.abs(within).sum()], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldStanding:
+    """How one field stands, over all pairs.
+
+    Attributes
+    ----------
+    standing
+        A `Standing` per pair, as int8.
+    within_us
+        CDR minus API of the pairs within tolerance, summed with and without sign; 0 for fields
+        without seconds. Whole microseconds, as they are compared, add up the same in any parts.
+    """
+
+    standing: NDArray[np.int8]
+    within_us: NDArray[np.int64]
 
     def rows(self, standing: Standing) -> NDArray[np.int64]:
         """Return the pairs that stand so."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from sippet_reconcile.reconciliation.comparing.fields import basis_of
 from sippet_reconcile.reconciliation.explaining.company import Company, count_company
 from sippet_reconcile.reconciliation.explaining.evidence import Evidence
 from sippet_reconcile.reconciliation.explaining.explanation import UNEXPLAINED, Explanation
@@ -93,9 +94,10 @@ def find_held(comparison: Comparison, explanations: Sequence[Explanation] | None
     for code, name in enumerate(encoded.dictionary.to_pylist()):
         rows = np.flatnonzero(codes == code)
         pairs = comparison.pair_rows[rows]
-        basis_s = comparison.basis_s[pairs]
+        sides = comparison.sides.at(pairs)
+        basis_s = basis_of(sides, comparison.rules)
         basis_s.flags.writeable = False
-        evidence = Evidence(name, comparison.sides.at(pairs), comparison.rules, basis_s)
+        evidence = Evidence(name, sides, comparison.rules, basis_s)
         held.rows.append(rows)
         held.found.append(find_hits(evidence, table))
     return held

@@ -93,8 +93,10 @@ class _InOrder:
 
     def shared(self) -> tuple[Positions, Positions]:
         """Return the rows whose upper bits are those of another one, and of each the first that has them."""
-        upper = self.numbers & self.of_hash
-        is_same = np.concatenate([np.zeros(1, np.bool_), upper[1:] == upper[:-1], np.zeros(1, np.bool_)])
+        is_same = np.zeros(len(self.numbers) + 1, np.bool_)
+        for begin in range(0, len(self.numbers) - 1, _AT_ONCE):
+            block = self.numbers[begin : begin + _AT_ONCE + 1]
+            np.less_equal(block[1:] ^ block[:-1], ~self.of_hash, out=is_same[begin + 1 : begin + len(block)])
         among = np.flatnonzero(is_same[1:] | is_same[:-1])
         numbers = self.numbers[among]
         # Rows with the same bits ascend, so that the first of them is the greatest number that begins anything so far.
@@ -135,9 +137,12 @@ class TextLookup:
         self._in_order = _InOrder(_hashes_of(texts))
         # Where the numbers with the same first bits begin, about one of them: they need not be searched for.
         self._shift = np.uint64(_WORD_BITS - self._in_order.bits)
-        first_bits = (self._in_order.numbers >> self._shift).view(np.int64)
-        ends = np.cumsum(np.bincount(first_bits, minlength=1 << self._in_order.bits), dtype=np.uint32)
-        self._begins = np.concatenate([np.zeros(1, np.uint32), ends[:-1]])
+        self._begins = np.zeros((1 << self._in_order.bits) + 1, np.uint32)
+        for begin in range(0, len(self._in_order.numbers), _AT_ONCE):
+            first_bits = (self._in_order.numbers[begin : begin + _AT_ONCE] >> self._shift).view(np.int64)
+            counts = np.bincount(first_bits - first_bits[0])
+            self._begins[first_bits[0] + 1 : first_bits[-1] + 2] += counts.astype(np.uint32)
+        np.cumsum(self._begins, out=self._begins)
 
     def find(self, texts: Texts, into: Positions | None = None) -> Positions:
         """Return, for each text, the position of the first equal one, else -1; equality is verified on the bytes.

@@ -32,6 +32,7 @@ __all__ = [
     "MatchRule",
     "PairPositions",
     "at_once",
+    "count_up",
     "instant_us",
     "instants_us",
     "latest_so_far",
@@ -51,6 +52,9 @@ QUARTER_S: Final = 900
 
 QUARTER_SLACK_S: Final = 60
 """How far a clock may be off beside its zone, in seconds."""
+
+_AT_ONCE: Final = 1 << 16
+"""Positions looked at together."""
 
 MATCH_RULES: Final = ("call_uuid", "linked_id", "numbers_and_time")
 """The words of ``match_rule``; a pair holds the position in this tuple."""
@@ -103,8 +107,8 @@ class PairPositions:
 
     def __post_init__(self) -> None:
         if self.confidence is None:
-            by_numbers = np.asarray(self.rule) == MatchRule.NUMBERS_AND_TIME
-            confidence = np.where(by_numbers, Confidence.FAIR, Confidence.CERTAIN).astype(np.int8)
+            confidence = np.full(len(self.rule), Confidence.CERTAIN, np.int8)
+            confidence[np.asarray(self.rule) == MatchRule.NUMBERS_AND_TIME] = Confidence.FAIR
             object.__setattr__(self, "confidence", confidence)
         if not len(self.call_pos) == len(self.cdr_pos) == len(self.rule):
             msg = (
@@ -142,6 +146,19 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
         others = [pool.submit(task) for task in tasks[1:]]
         first = tasks[0]()
         return [first, *(other.result() for other in others)]
+
+
+def count_up(positions: NDArray[np.int64]) -> bool:
+    """Tell whether positions are 0, 1, 2 and so on, without making these numbers all at once.
+
+    Examples
+    --------
+    >>> count_up(np.array([0, 1, 2])), count_up(np.array([0, 2, 1]))
+    (True, False)
+    """
+    begins = range(0, len(positions), _AT_ONCE)
+    blocks = ((begin, positions[begin : begin + _AT_ONCE]) for begin in begins)
+    return all(bool((block == np.arange(begin, begin + len(block))).all()) for begin, block in blocks)
 
 
 def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from sippet_reconcile.keys import (
     match_positions,
     text_of,
 )
-from sippet_reconcile.reconciliation.core import instants_us
+from sippet_reconcile.reconciliation.core import count_up, instants_us
 from sippet_reconcile.schema import LEGS, Bucket, Kind, text_array
 
 if TYPE_CHECKING:
@@ -274,9 +274,9 @@ def group_legs(first: NDArray[np.int64], named: NDArray[np.int64], linked_named:
     named, linked_named
         The call that each leg names by its key and by its linked id, as a position; -1 for none.
     """
+    if count_up(first):
+        return Groups(first, np.ones(len(first), np.int64), named, np.zeros(len(first), np.bool_))
     rows = np.arange(len(first), dtype=np.int64)
-    if np.array_equal(first, rows):
-        return Groups(rows, np.ones(len(rows), np.int64), named, np.zeros(len(rows), np.bool_))
     first, split = _split(first, named, linked_named)
     leaders = np.flatnonzero(first == rows)
     place = np.empty(len(rows), np.int64)

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sippet_reconcile.reconciliation.core import MICROS, NAT, instants_us, latest_so_far
+from sippet_reconcile.reconciliation.core import MICROS, NAT, count_up, instants_us, latest_so_far
 from sippet_reconcile.reconciliation.matching.apart import legs_problems, parties_problems
 from sippet_reconcile.reconciliation.matching.cdr_ids import cdr_ids, ids_said
 from sippet_reconcile.reconciliation.matching.leg_words import join_statuses
@@ -158,9 +158,7 @@ def reduce_legs(
     columns["n_legs"] = pd.arrays.IntegerArray(
         groups.size.astype(np.int64, copy=False), np.zeros(len(groups), np.bool_)
     )
-    one_to_one = (
-        len(leader) == len(legs) and several is None and np.array_equal(leader, np.arange(len(leader)))
-    )
+    one_to_one = len(leader) == len(legs) and several is None and count_up(leader)
     kept = [name for name in legs.columns.drop_duplicates(keep=False) if str(name).startswith("x_")]
     for name in (*CDR_CALLS.names, *kept):
         if name in LEGS.names or name in kept:

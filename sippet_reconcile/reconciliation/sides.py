@@ -124,7 +124,7 @@ class Columns:
         return self._keep("is_known", name, lambda: np.asarray(self.text(name).is_valid()))
 
     def codes(self, name: str) -> tuple[NDArray[Any], list[str]]:
-        """Return a text column as `text_codes` does, in half the memory: a product of two codes may not fit."""
+        """Return a text column as `word_codes` does: a product of two codes may not fit."""
         return self._keep("codes", name, lambda: word_codes(text_array(self.frame[name])))
 
     def show_fractions(self, *names: str) -> bool:
@@ -369,9 +369,13 @@ def text_codes(series: pd.Series[str]) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def word_codes(text: pa.LargeStringArray) -> tuple[NDArray[Any], list[str]]:
-    """Return a code per text and the distinct words, as `text_codes` does, in 32 bits."""
+    """Return a code per text and the distinct words, as `text_codes` does, in as few bits as hold them.
+
+    There is room for one more than there are words; a product of two codes may not fit.
+    """
     encoded = text.dictionary_encode()
-    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False), encoded.dictionary.to_pylist()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return codes.astype(np.min_scalar_type(-len(encoded.dictionary) - 2)), encoded.dictionary.to_pylist()
 
 
 def micros(seconds: NDArray[np.float64] | float) -> NDArray[np.float64]:

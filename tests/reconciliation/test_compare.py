@@ -580,6 +580,26 @@ def test_pairs_stand_alike_in_blocks_and_all_at_once(
     assert set(whole.discrepancies["field"]) >= {"duration_seconds", "from_number"}
 
 
+@pytest.mark.parametrize("n_words", [1, 2, *range(124, 131), 32_766, 32_768])
+def test_as_many_words_as_there_are_stay_apart(matched: Any, make_row: Any, n_words: int) -> None:
+    rows = [
+        make_row(
+            call={"sip_username": f"user{n}", "status": f"word{n}" if n else "completed"},
+            cdr={"sip_username": f"user{n if n % 3 else n + 1}", "status": "completed"},
+        )
+        for n in range(n_words)
+    ]
+    found = matched(rows).compare()
+    differing = {
+        name: set(found.pair_rows[found.discrepancies["field"].eq(name)].tolist())
+        for name in ("sip_username", "status")
+    }
+    assert differing["sip_username"] == set(range(0, n_words, 3))
+    assert differing["status"] == set(range(1, n_words))
+    written = found.discrepancies.loc[found.discrepancies["field"].eq("status"), "value_call"]
+    assert written.tolist() == [f"word{n}" for n in range(1, n_words)]
+
+
 @settings(max_examples=50, deadline=None)
 @given(rows=cases(), rules=RULES)
 def test_applying_every_patchable_value_leaves_nothing_to_correct(

@@ -18,6 +18,8 @@ from sippet_reconcile.hashing import BLOCK, at_known_rows, finish_hashes, hash_t
 from sippet_reconcile.schema import text_array, text_series
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -25,17 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Ids", "normal_ids"]
 
-_UUID_PARTS: Final = {"a": "<u8", "b": "<u4", "c": "<u4", "d": "<u4", "e": "<u8", "f": "<u4"}
 _UUID_DASHES: Final = ("dash0", "dash1", "dash2", "dash3")
-_UUID_BARE: Final = np.dtype(list(_UUID_PARTS.items()))
-_UUID_DASHED: Final = np.dtype(
+_UUID: Final = np.dtype(
     {
-        "names": [*_UUID_PARTS, *_UUID_DASHES],
-        "formats": [*_UUID_PARTS.values(), "u1", "u1", "u1", "u1"],
-        "offsets": [0, 9, 14, 19, 24, 32, 8, 13, 18, 23],
+        "names": ["a", "b", "c", "d", "e", "f", *_UUID_DASHES],
+        "formats": ["<u8", "<u4", "<u4", "<u4", "<u4", "<u8", "u1", "u1", "u1", "u1"],
+        "offsets": [0, 9, 14, 19, 24, 28, 8, 13, 18, 23],
         "itemsize": 36,
     }
 )
+"""A UUID with its dashes, and between them the four words that it is without."""
+
+_BARE: Final = 32
+"""Bytes of a UUID without its dashes."""
 
 
 def normal_ids(ids: pd.Series[str]) -> pd.Series[str]:
@@ -71,12 +75,13 @@ def _bare_uuids(array: pa.LargeStringArray) -> pa.LargeStringArray | None:
     dashed = _dashed_uuids(array)
     if dashed is None:
         return None
-    bare = np.empty(len(dashed), _UUID_BARE)
-    for begin in range(0, len(dashed), BLOCK):
-        if not _strip_dashes(dashed[begin : begin + BLOCK], bare[begin : begin + BLOCK]):
+    bare = np.empty((len(dashed), _BARE // 8), "<u8")
+    for begin, words in _blocks_of(dashed):
+        if words is None:
             return None
+        bare[begin : begin + BLOCK] = words.T
     starts, _ = text_buffers(array)
-    offsets = (starts - starts[0]) // _UUID_DASHED.itemsize * _UUID_BARE.itemsize
+    offsets = (starts - starts[0]) // _UUID.itemsize * _BARE
     buffers = [array.buffers()[0], pa.py_buffer(offsets), pa.py_buffer(bare)]
     return pa.Array.from_buffers(pa.large_string(), len(array), buffers, array.null_count)
 
@@ -87,24 +92,34 @@ def _dashed_uuids(array: pa.LargeStringArray) -> NDArray[np.void] | None:
         return None
     starts, content = text_buffers(array)
     first, last = int(starts[0]), int(starts[-1])
-    if last - first != _UUID_DASHED.itemsize * (len(array) - array.null_count):
+    if last - first != _UUID.itemsize * (len(array) - array.null_count):
         return None
     for begin in range(0, len(array), BLOCK):
         lengths = np.diff(starts[begin : begin + BLOCK + 1])
         is_known = np.asarray(array[begin : begin + BLOCK].is_valid()) if array.null_count else True
-        if not (lengths == _UUID_DASHED.itemsize * np.int64(is_known)).all():
+        if not (lengths == _UUID.itemsize * np.int64(is_known)).all():
             return None
-    return content[first:last].view(_UUID_DASHED)
+    return content[first:last].view(_UUID)
 
 
-def _strip_dashes(dashed: NDArray[np.void], bare: NDArray[np.void]) -> bool:
-    """Copy UUIDs without their dashes, and tell whether all of them are in their usual form, in lower case."""
-    for name in _UUID_PARTS:
-        bare[name] = dashed[name]
-    digits = bare.view(np.uint8)
-    # Unsigned bytes wrap around: what lies below the range is far above it then.
-    is_digit = (digits - np.uint8(ord("0")) < 10) | (digits - np.uint8(ord("a")) < 6)  # noqa: PLR2004 - 0 to 9, a to f
-    return bool(is_digit.all()) and all((dashed[name] == ord("-")).all() for name in _UUID_DASHES)
+def _blocks_of(dashed: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.uint64] | None]]:
+    """Yield the four words of UUIDs without their dashes, a row of each word; None where any is not in its usual form.
+
+    What is yielded is written into again.
+    """
+    room = np.empty((_BARE // 8, min(BLOCK, len(dashed))), "<u8")
+    for begin in range(0, len(dashed), BLOCK):
+        block = dashed[begin : begin + BLOCK]
+        words = room[:, : len(block)]
+        words[0], words[3] = block["a"], block["f"]
+        for word, low, high in ((1, "b", "c"), (2, "d", "e")):
+            halves = words[word].view("<u4")
+            halves[0::2], halves[1::2] = block[low], block[high]
+        digits = words.view(np.uint8)
+        # Unsigned bytes wrap around: what lies below the range is far above it then.
+        is_digit = (digits - np.uint8(ord("0")) < 10) | (digits - np.uint8(ord("a")) < 6)  # noqa: PLR2004 - 0 to 9, a to f
+        is_usual = is_digit.all() and all((block[name] == ord("-")).all() for name in _UUID_DASHES)
+        yield begin, words if is_usual else None
 
 
 def _hash_uuids(array: pa.LargeStringArray) -> Hashes | None:
@@ -113,13 +128,10 @@ def _hash_uuids(array: pa.LargeStringArray) -> Hashes | None:
     if dashed is None:
         return None
     hashes = np.empty(len(dashed), np.uint64)
-    bare = np.empty(min(BLOCK, len(dashed)), _UUID_BARE)
-    for begin in range(0, len(dashed), BLOCK):
-        source, target = dashed[begin : begin + BLOCK], bare[: len(dashed) - begin]
-        if not _strip_dashes(source, target):
+    for begin, words in _blocks_of(dashed):
+        if words is None:
             return None
-        words = target.view("<u8").reshape(len(source), -1).T
-        hashes[begin : begin + BLOCK] = hash_words(_UUID_BARE.itemsize, len(source), words)
+        hashes[begin : begin + BLOCK] = hash_words(_BARE, words.shape[1], words)
     return finish_hashes(at_known_rows(hashes, array), array)
 
 
@@ -180,7 +192,7 @@ class Ids:
         for begin in range(0, len(at), BLOCK):
             one, two = mine.at(at[begin : begin + BLOCK]), others.at(to[begin : begin + BLOCK])
             if not np.array_equal(one, two):
-                differs = (one != two).reshape(-1, _UUID_DASHED.itemsize).any(axis=1)
+                differs = (one != two).reshape(-1, _UUID.itemsize).any(axis=1)
                 found.append(begin + np.flatnonzero(differs))
         return np.concatenate(found)
 
@@ -204,13 +216,13 @@ class _Records:
     def __init__(self, array: pa.LargeStringArray) -> None:
         self._starts, content = text_buffers(array)
         first, last = int(self._starts[0]), int(self._starts[-1])
-        self._records = content[first:last].view(f"V{_UUID_DASHED.itemsize}")
+        self._records = content[first:last].view(f"V{_UUID.itemsize}")
         self._have_gaps = bool(array.null_count)
 
     def at(self, rows: Positions) -> NDArray[np.uint8]:
         """Return the bytes of some that are known."""
         if self._have_gaps:
-            rows = (self._starts[rows] - self._starts[0]) // _UUID_DASHED.itemsize
+            rows = (self._starts[rows] - self._starts[0]) // _UUID.itemsize
         if rows[-1] - rows[0] == len(rows) - 1 and bool((rows[1:] > rows[:-1]).all()):
             return self._records[rows[0] : rows[-1] + 1].view(np.uint8)
         return self._records.take(rows).view(np.uint8)

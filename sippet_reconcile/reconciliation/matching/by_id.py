@@ -150,12 +150,14 @@ def name_calls(lookup: TextLookup, legs: LegKeys) -> tuple[NDArray[np.int64], ND
 
     A call is named by the position of the first one with that ``call_uuid``; -1 is none.
     """
-    named, half = np.empty(len(legs.key), np.int64), len(legs.key) // 2
-    _, _, others = at_once(
-        lambda: lookup.find(legs.key[:half], into=named[:half]),
-        lambda: lookup.find(legs.key[half:], into=named[half:]),
-        lambda: lookup.find(legs.linked.at(legs.others)),
-    )
+    size = len(legs.key)
+    named, half = np.empty(size, np.int64), min((size + len(legs.others)) // 2, size)
+
+    def find_rest() -> NDArray[np.int64]:
+        lookup.find(legs.key[half:], into=named[half:])
+        return lookup.find(legs.linked.at(legs.others))
+
+    _, others = at_once(lambda: lookup.find(legs.key[:half], into=named[:half]), find_rest)
     linked_named = named.copy()
     linked_named[legs.others] = others
     if legs.linked.null_count:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
 from sippet_reconcile.reconciliation.core import at_once
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sippet_reconcile.reconciliation.sides import Sides
 
 __all__ = ["Common"]
 
-_KEPT_INSTANTS = ("ended_at", "started_at")
+_AT_ONCE: Final = 1 << 16
+"""Calls counted together."""
+
+_KEPT_INSTANTS: Final = ("ended_at", "started_at")
 
 
 @dataclass(frozen=True)
@@ -53,19 +58,33 @@ class Common:
         (codes, words), _ = at_once(
             lambda: sides.of_calls.codes("status"), lambda: sides.of_cdr.codes("status")
         )
-        of_calls = np.bincount(codes + 1, minlength=len(words) + 1)[1:].tolist()
         cdr_words = sides.of_cdr.codes("status")[1]
         width, size = len(words) + 1, (len(cdr_words) + 1) * (len(words) + 1)
-        of_pairs = np.zeros(size, np.int64)
-        for part in sides.blocks():
-            cell = (part.cdr_codes("status")[0].astype(np.int64) + 1) * width
-            of_pairs += np.bincount(cell + part.call_codes("status")[0] + 1, minlength=size)
+
+        def count_calls() -> NDArray[np.int64]:
+            blocks = (codes[begin : begin + _AT_ONCE] for begin in range(0, max(len(codes), 1), _AT_ONCE))
+            return np.sum([np.bincount(block + 1, minlength=width) for block in blocks], axis=0)
+
+        def count_pairs(some: Sides) -> NDArray[np.int64]:
+            counts = np.zeros(size, np.int64)
+            for part in some.blocks():
+                cell = (part.cdr_codes("status")[0].astype(np.int64) + 1) * width
+                counts += np.bincount(cell + part.call_codes("status")[0] + 1, minlength=size)
+            return counts
+
+        half = len(sides) // 2
+        of_pairs, more, (of_calls, keeps_fractions) = at_once(
+            lambda: count_pairs(sides.block(0, half)),
+            lambda: count_pairs(sides.block(half, len(sides))),
+            lambda: (count_calls(), sides.of_calls.show_fractions(*_KEPT_INSTANTS)),
+        )
+        of_pairs += more
         both = np.flatnonzero(of_pairs)
         known, known_cdr = [None, *words], [None, *cdr_words]
         return cls(
-            Counter({word: n for word, n in zip(words, of_calls, strict=True) if n}),
+            Counter({word: n for word, n in zip(words, of_calls[1:].tolist(), strict=True) if n}),
             Counter({(known_cdr[at // width], known[at % width]): int(of_pairs[at]) for at in both.tolist()}),
-            sides.of_calls.show_fractions(*_KEPT_INSTANTS),
+            keeps_fractions,
         )
 
     def __add__(self, other: Common) -> Common:

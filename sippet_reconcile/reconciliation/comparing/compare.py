@@ -177,9 +177,10 @@ def stand_in(sides: Sides, fields: Mapping[str, Field]) -> dict[str, FieldStandi
         return within_us
 
     begins = range(0, len(sides), _BLOCK)
-    # What becomes of a whole column is worked out with the first block; two threads would both do it.
-    parts = [work_through(begins[:1])]
-    parts += at_once(lambda: work_through(begins[1::2]), lambda: work_through(begins[2::2]))
+    # What becomes of a whole column is worked out for no pair first; two threads would both do it.
+    for field in fields.values():
+        field.compare(sides.block(0, 0))
+    parts = at_once(lambda: work_through(begins[::2]), lambda: work_through(begins[1::2]))
     return {
         name: FieldStanding(standing[name], np.sum([part[name] for part in parts], axis=0)) for name in fields
     }

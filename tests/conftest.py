@@ -73,6 +73,8 @@ EVERY_NTH = {
     "sandbox/test_fault_kinds.py::test_a_connection_that_the_client_closed_first_cannot_be_broken_and_need_not": 3,
     "sandbox/test_fault_kinds.py::test_a_fault_writes_and_answers_as_the_table_says": 5,
     "sandbox/test_fault_kinds.py::test_a_read_meets_what_a_read_can_meet": 5,
+    "scale/test_findings.py::test_each_finding_and_its_evidence_are_those_of_one_machine": 3,
+    "scale/test_same_answer.py::test_ids_speak_against_pairs_of_whatever_part": 3,
     "security/test_artefacts.py::test_no_command_shows_a_token_that_a_failing_server_repeats": 2,
     "security/test_strangers.py::test_no_text_of_a_stranger_adds_an_element_or_an_attribute_to_a_page": 3,
     "truth/test_causes.py::test_a_cause_planted_alone_leads_also_where_another_would_have_left_the_same": 3,

@@ -32,6 +32,7 @@ __all__ = [
     "MatchRule",
     "PairPositions",
     "at_once",
+    "blocks_of",
     "count_up",
     "instant_us",
     "instants_us",
@@ -54,7 +55,7 @@ QUARTER_SLACK_S: Final = 60
 """How far a clock may be off beside its zone, in seconds."""
 
 _AT_ONCE: Final = 1 << 16
-"""Positions looked at together."""
+"""Rows, or pairs, looked at together: what is made of them on the way stays in the processor's cache."""
 
 MATCH_RULES: Final = ("call_uuid", "linked_id", "numbers_and_time")
 """The words of ``match_rule``; a pair holds the position in this tuple."""
@@ -148,6 +149,17 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
         return [first, *(other.result() for other in others)]
 
 
+def blocks_of(size: int) -> list[slice]:
+    """Return slices of so many rows, a few at a time, one behind the other; none where there is no row.
+
+    Examples
+    --------
+    >>> blocks_of(3), blocks_of(0)
+    ([slice(0, 3, None)], [])
+    """
+    return [slice(begin, min(begin + _AT_ONCE, size)) for begin in range(0, size, _AT_ONCE)]
+
+
 def count_up(positions: NDArray[np.int64]) -> bool:
     """Tell whether positions are 0, 1, 2 and so on, without making these numbers all at once.
 
@@ -156,9 +168,8 @@ def count_up(positions: NDArray[np.int64]) -> bool:
     >>> count_up(np.array([0, 1, 2])), count_up(np.array([0, 2, 1]))
     (True, False)
     """
-    begins = range(0, len(positions), _AT_ONCE)
-    blocks = ((begin, positions[begin : begin + _AT_ONCE]) for begin in begins)
-    return all(bool((block == np.arange(begin, begin + len(block))).all()) for begin, block in blocks)
+    blocks = blocks_of(len(positions))
+    return all(bool((positions[at] == np.arange(at.start, at.stop)).all()) for at in blocks)
 
 
 def instants_us(instants: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:

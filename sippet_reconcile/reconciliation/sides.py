@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, instants_us, offset_us
+from sippet_reconcile.reconciliation.core import MICROS, NAT, MatchRule, blocks_of, instants_us, offset_us
 from sippet_reconcile.schema import text_array
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ __all__ = [
 _TO_THE_END_OF_A_MINUTE: Final = np.timedelta64(60 * MICROS - 1, "us")
 _MOST_OF: Final = 4
 """A part of a quarter or more gathers its columns through the whole."""
-
-
-_AT_ONCE: Final = 1 << 16
-"""Instants, or pairs, looked at together."""
 
 
 class Columns:
@@ -201,14 +197,10 @@ class Sides:
             rows,
         )
 
-    def block(self, begin: int, end: int) -> Sides:
-        """Return the sides of the pairs from one position to another, which see what these have gathered."""
-        return self.at(slice(begin, end))
-
     def blocks(self) -> Iterator[Sides]:
         """Yield all pairs, a few at a time: what is gathered of them is let go with each."""
-        for begin in range(0, len(self), _AT_ONCE):
-            yield self.block(begin, min(begin + _AT_ONCE, len(self)))
+        for at in blocks_of(len(self)):
+            yield self.at(at)
 
     def summed(
         self,
@@ -340,8 +332,8 @@ def _picked(column: Any, positions: NDArray[np.int64] | slice) -> Any:
 def has_fraction(instants: NDArray[np.datetime64]) -> bool:
     """Tell whether any instant has a fraction of a second."""
     micro = instants.astype("datetime64[us]", copy=False).view(np.int64)
-    for begin in range(0, len(micro), _AT_ONCE):
-        block = micro[begin : begin + _AT_ONCE]
+    for at in blocks_of(len(micro)):
+        block = micro[at]
         if ((block // MICROS * MICROS != block) & (block != NAT)).any():
             return True
     return False

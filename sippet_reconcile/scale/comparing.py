@@ -14,22 +14,17 @@ import pandas as pd
 from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, Comparison
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding
-from sippet_reconcile.reconciliation.core import PairPositions
 from sippet_reconcile.reconciliation.explaining.causes import EXPLANATIONS
 from sippet_reconcile.reconciliation.explaining.company import Company
 from sippet_reconcile.reconciliation.explaining.explain import choose_leading, count_company
 from sippet_reconcile.reconciliation.explaining.registry import current_explanations
-from sippet_reconcile.reconciliation.matching.reduce import CDR_CALLS
 from sippet_reconcile.reconciliation.rules import Rules
-from sippet_reconcile.reconciliation.sides import Sides
 from sippet_reconcile.scale.bucket import Terms, compare_bucket
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sippet_reconcile.reconciliation.explaining.explain import Held
-    from sippet_reconcile.reconciliation.sides import Columns
-    from sippet_reconcile.scale.sides import SpreadSides
 
 __all__ = ["compare_in_parts"]
 
@@ -50,7 +45,8 @@ def compare_in_parts(sides: Any, rules: Rules) -> Comparison:
         If an explanation that a user added fails; the message names it.
     """
     table = current_explanations()
-    terms = Terms(rules, _common(sides), table)
+    common = sides.of_calls.summed(Common.of_calls) + sides.summed(Common.of_pairs)
+    terms = Terms(rules, common, table)
     # What somebody added may ask for any column of the export.
     also = () if all(known in EXPLANATIONS for known in table) else None
     standing = {name: np.empty(len(sides), np.int8) for name in COMPARED_FIELDS}
@@ -71,14 +67,4 @@ def compare_in_parts(sides: Any, rules: Rules) -> Comparison:
     named.clear()
     together = together.take(order).reset_index(drop=True)
     results = {name: FieldStanding(standing[name], within_us[name]) for name in COMPARED_FIELDS}
-    return Comparison(sides, rules, terms.common, results, together, pair_rows[order])
-
-
-def _common(sides: SpreadSides) -> Common:
-    """Count what holds for all pairs alike, in parts."""
-    of_calls = sides.of_calls.summed(_common_of_calls)
-    return Common(of_calls.call_statuses, sides.summed(Common.of).statuses, of_calls.keeps_fractions)
-
-
-def _common_of_calls(calls: Columns) -> Common:
-    return Common.of(Sides.of(calls.frame, CDR_CALLS.empty(), PairPositions.none(), Rules()))
+    return Comparison(sides, rules, common, results, together, pair_rows[order])

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sippet_reconcile.reconciliation.comparing import compare
+from sippet_reconcile.reconciliation import core
 from sippet_reconcile.reconciliation.comparing.compare import COMPARED_FIELDS, compare_pairs
 from sippet_reconcile.reconciliation.comparing.fields import round_seconds
 from sippet_reconcile.reconciliation.core import PairPositions
@@ -550,7 +550,7 @@ def test_compare_agrees_with_a_slow_second_opinion(
         ]
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "_BLOCK", at_once)
+        patch.setattr(core, "_AT_ONCE", at_once)
         comparison = built.compare(rules)
     seen = set(zip(comparison.pair_rows.tolist(), comparison.discrepancies["field"].tolist(), strict=True))
     assert seen == oracle(rows, rules)
@@ -571,7 +571,7 @@ def test_pairs_stand_alike_in_blocks_and_all_at_once(
         for n in range(23)
     ]
     whole = matched(rows).compare()
-    monkeypatch.setattr(compare, "_BLOCK", 4)
+    monkeypatch.setattr(core, "_AT_ONCE", 4)
     blocks = matched(rows).compare()
     for name, standing in whole.results.items():
         np.testing.assert_array_equal(blocks.results[name].standing, standing.standing)

@@ -16,9 +16,7 @@ import pytest
 import sippet_reconcile as sr
 from sippet_reconcile import keys
 from sippet_reconcile.demo import sample_data
-from sippet_reconcile.reconciliation import sides
-from sippet_reconcile.reconciliation.comparing import compare
-from sippet_reconcile.reconciliation.diagnosing import records
+from sippet_reconcile.reconciliation import core
 from sippet_reconcile.schema import CALLS, DISCREPANCIES, LEGS, PAIRS
 
 Frames = Callable[..., pd.DataFrame]
@@ -933,13 +931,8 @@ def test_nothing_depends_on_how_many_rows_are_looked_at_together(monkeypatch: py
     legs = sr.read_cdr(path, timezone="Europe/London", country="GB").iloc[:400]
     calls = sr.read_calls(sample_data() / "api" / "calls.json", fetched_at="2026-11-01T03:00:00Z").iloc[:400]
     whole = sr.reconcile(legs, calls)
-    for module, name in (
-        (keys, "_AT_ONCE"),
-        (sides, "_AT_ONCE"),
-        (compare, "_BLOCK"),
-        (records, "_AT_ONCE"),
-    ):
-        monkeypatch.setattr(module, name, 29)
+    for module in (keys, core):
+        monkeypatch.setattr(module, "_AT_ONCE", 29)
     blocks = sr.reconcile(legs, calls)
     for name in ("pairs", "discrepancies", "only_in_cdr", "only_in_api", "ambiguous", "excluded", "balance"):
         pd.testing.assert_frame_equal(getattr(blocks, name), getattr(whole, name))

@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 
-from sippet_reconcile.reconciliation.core import at_once
+from sippet_reconcile.reconciliation.core import at_once, blocks_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from sippet_reconcile.reconciliation.sides import Sides
+    from sippet_reconcile.reconciliation.sides import Columns, Sides
 
 __all__ = ["Common"]
-
-_AT_ONCE: Final = 1 << 16
-"""Calls counted together."""
 
 _KEPT_INSTANTS: Final = ("ended_at", "started_at")
 
@@ -55,41 +50,42 @@ class Common:
     @classmethod
     def of(cls, sides: Sides) -> Self:
         """Count what there is among the calls, and among the pairs."""
-        (codes, words), _ = at_once(
-            lambda: sides.of_calls.codes("status"), lambda: sides.of_cdr.codes("status")
-        )
-        cdr_words = sides.of_cdr.codes("status")[1]
-        width, size = len(words) + 1, (len(cdr_words) + 1) * (len(words) + 1)
-
-        def count_calls() -> NDArray[np.int64]:
-            blocks = (codes[begin : begin + _AT_ONCE] for begin in range(0, max(len(codes), 1), _AT_ONCE))
-            return np.sum([np.bincount(block + 1, minlength=width) for block in blocks], axis=0)
-
-        def count_pairs(some: Sides) -> NDArray[np.int64]:
-            counts = np.zeros(size, np.int64)
-            for part in some.blocks():
-                cell = (part.cdr_codes("status")[0].astype(np.int64) + 1) * width
-                counts += np.bincount(cell + part.call_codes("status")[0] + 1, minlength=size)
-            return counts
-
+        # Both columns of words are made before others ask for them at the same time.
+        at_once(lambda: sides.of_calls.codes("status"), lambda: sides.of_cdr.codes("status"))
         half = len(sides) // 2
-        of_pairs, more, (of_calls, keeps_fractions) = at_once(
-            lambda: count_pairs(sides.block(0, half)),
-            lambda: count_pairs(sides.block(half, len(sides))),
-            lambda: (count_calls(), sides.of_calls.show_fractions(*_KEPT_INSTANTS)),
+        parts = at_once(
+            lambda: cls.of_pairs(sides.at(slice(half))),
+            lambda: cls.of_pairs(sides.at(slice(half, None))),
+            lambda: cls.of_calls(sides.of_calls),
         )
-        of_pairs += more
-        both = np.flatnonzero(of_pairs)
-        known, known_cdr = [None, *words], [None, *cdr_words]
+        return sum(parts, cls())
+
+    @classmethod
+    def of_calls(cls, calls: Columns) -> Self:
+        """Count what there is among calls, matched or not."""
+        codes, words = calls.codes("status")
+        counts = np.zeros(len(words) + 1, np.int64)
+        for at in blocks_of(len(codes)):
+            counts += np.bincount(codes[at] + 1, minlength=len(counts))
+        found = {word: n for word, n in zip(words, counts[1:].tolist(), strict=True) if n}
+        return cls(Counter(found), keeps_fractions=calls.show_fractions(*_KEPT_INSTANTS))
+
+    @classmethod
+    def of_pairs(cls, sides: Sides) -> Self:
+        """Count what there is among pairs."""
+        known, known_cdr = ([None, *columns.words("status")] for columns in (sides.of_calls, sides.of_cdr))
+        width, counts = len(known), np.zeros(len(known_cdr) * len(known), np.int64)
+        for part in sides.blocks():
+            cell = (part.cdr_codes("status")[0].astype(np.int64) + 1) * width
+            counts += np.bincount(cell + part.call_codes("status")[0] + 1, minlength=len(counts))
+        both = np.flatnonzero(counts).tolist()
         return cls(
-            Counter({word: n for word, n in zip(words, of_calls[1:].tolist(), strict=True) if n}),
-            Counter({(known_cdr[at // width], known[at % width]): int(of_pairs[at]) for at in both.tolist()}),
-            keeps_fractions,
+            statuses=Counter({(known_cdr[at // width], known[at % width]): int(counts[at]) for at in both})
         )
 
-    def __add__(self, other: Common) -> Common:
+    def __add__(self, other: Common) -> Self:
         """Return what holds for both parts together."""
-        return Common(
+        return type(self)(
             self.call_statuses + other.call_statuses,
             self.statuses + other.statuses,
             self.keeps_fractions or other.keeps_fractions,

@@ -21,7 +21,7 @@ from sippet_reconcile.reconciliation.comparing.common import Common
 from sippet_reconcile.reconciliation.comparing.discrepancies import build_discrepancies
 from sippet_reconcile.reconciliation.comparing.fields import COMPARED_FIELDS, Field, basis_of, fields_of
 from sippet_reconcile.reconciliation.comparing.standing import FieldStanding, Standing
-from sippet_reconcile.reconciliation.core import MICROS, at_once
+from sippet_reconcile.reconciliation.core import MICROS, at_once, blocks_of
 from sippet_reconcile.reconciliation.sides import Sides
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ __all__ = ["COMPARED_FIELDS", "Comparison", "basis_of", "compare_pairs", "stand_
 
 _MEASURED: Final = ("duration_seconds", "ended_at", "started_at")
 """The fields of which two values are seconds apart."""
-
-_BLOCK: Final = 1 << 16
-"""Pairs compared together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,21 +163,21 @@ def stand_in(sides: Sides, fields: Mapping[str, Field]) -> dict[str, FieldStandi
     """
     standing = {name: np.empty(len(sides), np.int8) for name in fields}
 
-    def work_through(begins: range) -> dict[str, NDArray[np.int64]]:
+    def work_through(blocks: list[slice]) -> dict[str, NDArray[np.int64]]:
         within_us = {name: np.zeros(2, np.int64) for name in fields}
-        for begin in begins:
-            at = sides.block(begin, min(begin + _BLOCK, len(sides)))
+        for rows in blocks:
+            at = sides.at(rows)
             for name, field in fields.items():
                 found = field.compare(at)
-                standing[name][begin : begin + _BLOCK] = found.standing
+                standing[name][rows] = found.standing
                 within_us[name] += found.within_us()
         return within_us
 
-    begins = range(0, len(sides), _BLOCK)
+    blocks = blocks_of(len(sides))
     # What becomes of a whole column is worked out for no pair first; two threads would both do it.
     for field in fields.values():
-        field.compare(sides.block(0, 0))
-    parts = at_once(lambda: work_through(begins[::2]), lambda: work_through(begins[1::2]))
+        field.compare(sides.at(slice(0)))
+    parts = at_once(lambda: work_through(blocks[::2]), lambda: work_through(blocks[1::2]))
     return {
         name: FieldStanding(standing[name], np.sum([part[name] for part in parts], axis=0)) for name in fields
     }

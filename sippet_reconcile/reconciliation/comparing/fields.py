@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.reconciliation.comparing.standing import PairStanding, Standing, stand
-from sippet_reconcile.reconciliation.core import MICROS
+from sippet_reconcile.reconciliation.core import MICROS, blocks_of
 from sippet_reconcile.reconciliation.numbers import compare_numbers, shown_numbers
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
 from sippet_reconcile.reconciliation.statuses import normal_word, not_contradicted, status_words
@@ -43,9 +43,6 @@ COMPARED_FIELDS: Final = (
     "sip_username",
 )
 """The attributes of a call that a CDR says something about, in the order they are reported."""
-
-_AT_ONCE: Final = 1 << 16
-"""Seconds rounded together, so that what is made on the way stays small."""
 
 _Meaning: TypeAlias = "tuple[frozenset[str], str | None]"
 
@@ -108,9 +105,8 @@ def round_seconds(seconds: NDArray[np.float64], rounding: str) -> NDArray[np.flo
     [[3.0, 0.0, 61.0], [2.0, 0.0, 61.0], [3.0, 1.0, 61.0]]
     """
     rounded = np.empty(len(seconds))
-    for begin in range(0, len(seconds), _AT_ONCE):
-        whole = micros(seconds[begin : begin + _AT_ONCE])
-        block = rounded[begin : begin + _AT_ONCE]
+    for at in blocks_of(len(seconds)):
+        whole, block = micros(seconds[at]), rounded[at]
         if rounding == "half_up":
             np.floor((whole + MICROS // 2) / MICROS, out=block)
         elif rounding == "floor":

@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from sippet_reconcile._display import plural
+from sippet_reconcile.reconciliation.core import blocks_of
 from sippet_reconcile.reconciliation.diagnosing.verdict import Verdict
 from sippet_reconcile.reconciliation.findings import Finding, Severity
 from sippet_reconcile.reconciliation.sides import gap_in_seconds, micros
@@ -56,9 +57,6 @@ _SHOWN: Final = (
     "call_uuid",
 )
 _ANSWERED: Final = ("completed", "voicemail")
-
-_AT_ONCE: Final = 1 << 16
-"""Calls looked at together."""
 
 _STUCK: Final[Mapping[str, tuple[str, str]]] = {
     "still open": ("is still open", "are still open"),
@@ -177,7 +175,8 @@ def impossible_calls(columns: Columns, rules: Rules) -> list[NDArray[np.bool_]]:
     talked = np.zeros(len(seconds), np.bool_)
     if rules.duration == "billable":
         talked = has_status(columns, unanswered_words(rules)) & (seconds > 0)
-    blocks = [slice(begin, begin + _AT_ONCE) for begin in range(0, max(len(seconds), 1), _AT_ONCE)]
+    # One of no call at least: it has a mask for each reason.
+    blocks = [slice(0, 0), *blocks_of(len(seconds))]
     found = [
         _impossible([time[at] for time in times], seconds[at], talked[at], rules.duration_tolerance_s)
         for at in blocks

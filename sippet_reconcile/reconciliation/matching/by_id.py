@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sippet_reconcile.keys import Ids, TextLookup, first_occurrence, match_positions
-from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once
+from sippet_reconcile.reconciliation.core import MatchRule, PairPositions, at_once, blocks_of
 from sippet_reconcile.reconciliation.matching.legs import take_text
 from sippet_reconcile.schema import text_array
 
@@ -42,9 +42,6 @@ __all__ = [
     "name_calls",
     "rivals_of",
 ]
-
-_AT_ONCE: Final = 1 << 16
-"""CDR calls looked at together."""
 
 MOST_LISTED: Final = 1_000
 """Rival pairs of one key that are all listed; beyond, each rival is listed once."""
@@ -345,11 +342,8 @@ def _asking(
     named: NDArray[np.int64], asks: NDArray[np.int64] | None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Yield the CDR calls that count and the call that each names, a few at a time."""
-    for begin in range(0, len(named) if asks is None else len(asks), _AT_ONCE):
-        if asks is None:
-            cdr = begin + np.flatnonzero(named[begin : begin + _AT_ONCE] >= 0)
-        else:
-            cdr = asks[begin : begin + _AT_ONCE]
+    for at in blocks_of(len(named) if asks is None else len(asks)):
+        cdr = at.start + np.flatnonzero(named[at] >= 0) if asks is None else asks[at]
         yield cdr, named[cdr]
 
 
